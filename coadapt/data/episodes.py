@@ -1,0 +1,79 @@
+"""The whole episodes of a store, in order, and minibatches of their steps."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from coadapt.data.replay import Store
+from coadapt.ops.shuffle import shuffle
+
+
+class Episodes(NamedTuple):
+    """The last C steps in order of time; `seen` marks those of the kept episodes."""
+
+    index: jax.Array  # [C] int32, number of the transition since the start
+    row: jax.Array  # [C] int32, row of its obs in the store
+    next_row: jax.Array  # [C] int32, row of its true successor
+    reward: jax.Array  # [C]
+    discount: jax.Array  # [C]
+    last: jax.Array  # [C] bool
+    seen: jax.Array  # [C] bool, finished and not evicted
+
+
+def capacity_of_store(capacity: int, max_steps: int) -> int:
+    """Steps to hold so that `capacity` finished ones are there beside an open episode."""
+    return capacity + max_steps
+
+
+def view(store: Store, capacity: int) -> Episodes:
+    """Finished episodes, the newest that fit into `capacity` steps, none in part."""
+    size, room = store.reward.shape[0], store.obs.shape[0]
+    oldest = jnp.maximum(store.tail, store.count - size)
+    index = oldest + jnp.arange(size, dtype=jnp.int32)
+    slot = index % size
+    there = index < store.count
+    last = store.last[slot] & there
+    position = jnp.arange(size, dtype=jnp.int32)
+    end = jnp.max(jnp.where(last, position, -1))  # of the newest finished episode
+    # the step after the last end at or before the step in front: where an episode began
+    began = jnp.where(jnp.roll(last, 1).at[0].set(False), position, 0)
+    start = jax.lax.cummax(began)
+    # what precedes the first end may have lost its beginning, unless it is the first
+    whole = (start > 0) | (oldest == 0)
+    seen = (position <= end) & whole & (end - start < capacity)
+    row = store.row[slot]
+    return Episodes(
+        index=index,
+        row=row % room,
+        next_row=(row + 1) % room,
+        reward=store.reward[slot],
+        discount=store.discount[slot],
+        last=last,
+        seen=seen,
+    )
+
+
+def entries(mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Positions where mask [C] holds, first in a [C] array, and their number."""
+    positions = jnp.nonzero(mask, size=mask.shape[0], fill_value=0)[0]
+    return positions.astype(jnp.int32), jnp.sum(mask).astype(jnp.int32)
+
+
+def minibatch(
+    key: jax.Array, positions: jax.Array, n: jax.Array, step: jax.Array, size: int
+) -> jax.Array:
+    """Minibatch number `step` of an endless row of shuffled passes over the data.
+
+    Each pass takes every entry exactly once and is cut wherever a minibatch is full.
+    Source: the authors' generator (settings 1.4).
+    Args: positions [C] of which the first n count, n >= size; step int32 scalar.
+    Returns: [size] of positions.
+    """
+    total = step * size + jnp.arange(size, dtype=jnp.int32)
+    passes, offset = total // n, total % n
+    first = passes[0]
+    here, after = (
+        shuffle(jax.random.fold_in(key, first + i), offset, n) for i in range(2)
+    )
+    return positions[jnp.where(passes == first, here, after)]

@@ -1,0 +1,118 @@
+"""A ring of transitions that stores each observation once.
+
+Observations stand in a ring of rows in the order in which they were seen; where an
+episode ends, its final observation takes a row of its own before the next episode's
+first. Transition t keeps the row of its obs, and its true successor is the row after.
+Insertion and sampling touch O(1) and O(B) rows and are in place where the store is
+donated. Every function is for one agent.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from coadapt.ops.shuffle import shuffle
+from coadapt.types import EnvSpec, TimeStep, Transition
+
+
+class Store(NamedTuple):
+    """Capacity C transitions over R > C rows of observations."""
+
+    obs: jax.Array  # [R, O]
+    action: jax.Array  # [C, A]
+    reward: jax.Array  # [C]
+    discount: jax.Array  # [C]
+    last: jax.Array  # [C] bool
+    row: jax.Array  # [C] int32, the row of obs, counted without wrapping
+    head: jax.Array  # int32 scalar, the row of the observation to act on, likewise
+    count: jax.Array  # int32 scalar, transitions ever added
+    tail: jax.Array  # int32 scalar, the oldest transition whose rows are whole
+
+
+def rows(capacity: int) -> int:
+    """R: room for C transitions, the newest observation, and the finals of episodes.
+
+    Episodes of 50 steps and more fit; of shorter ones, a few per cent fewer are kept.
+    """
+    return capacity + capacity // 50 + 3
+
+
+def nbytes(spec: EnvSpec, capacity: int) -> int:
+    """Bytes of one agent's store."""
+    words = rows(capacity) * spec.obs_size + capacity * (spec.action_size + 3)
+    return 4 * words + capacity + 12
+
+
+def init(spec: EnvSpec, capacity: int, obs: jax.Array) -> Store:
+    """An empty store, whose first transition starts at obs [O]."""
+    return Store(
+        obs=jnp.zeros((rows(capacity), spec.obs_size)).at[0].set(obs),
+        action=jnp.zeros((capacity, spec.action_size)),
+        reward=jnp.zeros(capacity),
+        discount=jnp.zeros(capacity),
+        last=jnp.zeros(capacity, bool),
+        row=jnp.zeros(capacity, jnp.int32),
+        head=jnp.zeros((), jnp.int32),
+        count=jnp.zeros((), jnp.int32),
+        tail=jnp.zeros((), jnp.int32),
+    )
+
+
+def add(store: Store, action: jax.Array, step: TimeStep) -> Store:
+    """Append the transition that starts at the current observation.
+
+    Both successors are always written, the true one and the first of a new episode:
+    where the episode goes on, the second is overwritten by the step after.
+    """
+    capacity, room = store.reward.shape[0], store.obs.shape[0]
+    slot = store.count % capacity
+    final = (store.head + 1) % room
+    fresh = (store.head + 2) % room
+    head = store.head + 1 + jnp.asarray(step.last).astype(jnp.int32)
+    obs = store.obs.at[final].set(step.next_obs)
+    obs = obs.at[fresh].set(jnp.where(step.last, step.obs, obs[fresh]))
+    row = store.row.at[slot].set(store.head)
+    count = store.count + 1
+    tail = jnp.maximum(store.tail, count - capacity)
+    for _ in range(2):  # a step takes at most two rows, so it spoils at most two
+        spoilt = (head - row[tail % capacity] >= room) & (tail < count - 1)
+        tail = tail + spoilt.astype(jnp.int32)
+    return Store(
+        obs=obs,
+        action=store.action.at[slot].set(action),
+        reward=store.reward.at[slot].set(step.reward),
+        discount=store.discount.at[slot].set(step.discount),
+        last=store.last.at[slot].set(step.last),
+        row=row,
+        head=head,
+        count=count,
+        tail=tail,
+    )
+
+
+def gather(store: Store, index: jax.Array) -> Transition:
+    """The transitions of these numbers, counted since the start: [B] -> leaves [B, ...]."""
+    slot = index % store.reward.shape[0]
+    row = store.row[slot]
+    room = store.obs.shape[0]
+    return Transition(
+        obs=store.obs[row % room],
+        action=store.action[slot],
+        reward=store.reward[slot],
+        discount=store.discount[slot],
+        last=store.last[slot],
+        next_obs=store.obs[(row + 1) % room],
+    )
+
+
+def sample(store: Store, key: jax.Array, size: int) -> Transition:
+    """`size` transitions, uniform, without replacement (with, while there are fewer)."""
+    held = jnp.maximum(store.count - store.tail, 1)
+    index = jnp.arange(size, dtype=jnp.int32) % held
+    return gather(store, store.tail + shuffle(key, index, held))
+
+
+def current(store: Store) -> jax.Array:
+    """The observation to act on. [O]."""
+    return store.obs[store.head % store.obs.shape[0]]

@@ -1,0 +1,61 @@
+"""Running mean and variance of observations."""
+
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+
+class Moments(NamedTuple):
+    """Population moments of the rows seen; count 0 stands for mean 0, variance 1."""
+
+    count: jax.Array  # scalar float32, rows merged so far
+    mean: jax.Array  # [O]
+    var: jax.Array  # [O]
+
+
+def empty(size: int) -> Moments:
+    """Moments of nothing yet: mean 0, variance 1."""
+    return Moments(jnp.zeros(()), jnp.zeros(size), jnp.ones(size))
+
+
+def merge(moments: Moments, rows: jax.Array, where: jax.Array) -> Moments:
+    """Moments of what was seen before and `rows` together.
+
+    Source: Chan et al. 1979, pairwise update; equal to one pass over everything.
+    Args: rows [B, O]; where [B] bool, the rows that count.
+    """
+    chex.assert_shape(where, rows.shape[:1])
+    mask = where[:, None].astype(rows.dtype)
+    added = jnp.sum(mask)
+    safe = jnp.maximum(added, 1.0)
+    mean = jnp.sum(rows * mask, axis=0) / safe
+    square = jnp.sum(jnp.square(rows - mean[None]) * mask, axis=0)
+    count = moments.count + added
+    delta = mean - moments.mean
+    share = added / jnp.maximum(count, 1.0)
+    old = moments.var * moments.count
+    total = old + square + jnp.square(delta) * moments.count * share
+    seen = count > 0
+    return Moments(
+        count,
+        jnp.where(seen, moments.mean + delta * share, moments.mean),
+        jnp.where(seen, total / jnp.maximum(count, 1.0), moments.var),
+    )
+
+
+def normalize(
+    moments: Moments,
+    obs: jax.Array,
+    epsilon: jax.typing.ArrayLike,
+    limit: jax.typing.ArrayLike,
+) -> jax.Array:
+    """clip( (x - mean) / sqrt(var + epsilon), -limit, limit ).
+
+    Source: the authors' AWR (settings 1.4). [..., O] -> [..., O].
+    """
+    scale = jax.lax.rsqrt(moments.var + epsilon)
+    shape = (1,) * (obs.ndim - 1) + moments.mean.shape
+    scaled = (obs - moments.mean.reshape(shape)) * scale.reshape(shape)
+    return jnp.clip(scaled, -limit, limit)

@@ -1,0 +1,83 @@
+"""Optimisers: optax, with every number a traced field."""
+
+from typing import Annotated
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from coadapt.schema import NonNegative, Positive, Range, Scalar, config
+from coadapt.types import Tree
+
+
+@config
+class Clip:
+    """Gradients are scaled down to this global L2 norm."""
+
+    norm: Positive = 40.0  # settings 1.3
+
+
+@config
+class Adam:
+    """Adam with betas 0.9, 0.999 and epsilon 1e-8 outside the root."""
+
+    rate: Positive = 3e-4
+
+    def direction(self) -> optax.GradientTransformation:
+        return optax.scale_by_adam()
+
+
+@config
+class SGD:
+    """Gradient descent with heavy-ball momentum, no dampening."""
+
+    rate: Positive = 1e-2
+    momentum: Annotated[Scalar, Range(ge=0, lt=1)] = 0.9
+
+    def direction(self) -> optax.GradientTransformation:
+        return optax.trace(decay=self.momentum)
+
+
+Optimizer = Adam | SGD
+
+
+@config
+class Optim:
+    """The three optimisers; clipping and decay belong to the algorithm, not to them."""
+
+    policy: Optimizer = Adam()
+    critic: Optimizer = Adam()  # one for each critic
+    dual: Optimizer = Adam()  # one for each multiplier
+    clip: Clip | None = None  # each of the three, each critic and each multiplier apart
+    # added to the gradients of policy and critics (coupled L2, not AdamW); settings 1.5
+    weight_decay: NonNegative = 0.0
+
+
+def _transform(optimizer: Optimizer, clip: Clip | None):
+    if clip is None:
+        return optimizer.direction()
+    return optax.chain(optax.clip_by_global_norm(clip.norm), optimizer.direction())
+
+
+def init(optimizer: Optimizer, clip: Clip | None, params: Tree) -> Tree:
+    """The optimiser's state for these parameters."""
+    return _transform(optimizer, clip).init(params)
+
+
+def step(
+    optimizer: Optimizer,
+    clip: Clip | None,
+    grads: Tree,
+    opt: Tree,
+    params: Tree,
+    weight_decay: jax.typing.ArrayLike = 0.0,
+) -> tuple[Tree, Tree]:
+    """One descent step: new parameters, new optimiser state."""
+    grads = jax.tree.map(lambda g, p: g + weight_decay * p, grads, params)
+    with jax.numpy_dtype_promotion("standard"):  # optax raises floats to int powers
+        updates, opt = _transform(optimizer, clip).update(grads, opt, params)
+    rate = jnp.asarray(optimizer.rate, jnp.float32)
+    return jax.tree.map(lambda p, u: p - rate * u, params, updates), opt
+
+
+__all__ = ["SGD", "Adam", "Clip", "Optim", "Optimizer", "init", "step"]

@@ -1,0 +1,102 @@
+"""The types that everything shares, and the one legend of shapes.
+
+Axes, always in this order and by these names:
+    N agents, E environments of an agent, L steps of a sequence, B states of a batch,
+    M action samples of a state, K critics, O observation features, A action dimensions.
+Library code is written for ONE agent; the runner alone adds N.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+from jax.typing import ArrayLike
+
+from coadapt.ops.moments import Moments
+
+Tree = Any  # a pytree of arrays: flax parameters, an optimiser's state
+Metrics = dict[str, jax.Array]  # name -> scalar; becomes one row of results a name
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EnvSpec:
+    """What an agent has to know of a task.
+
+    Agents act in [-1, 1]^A; the environment maps that box affinely, and without
+    clipping, onto [action_low, action_high].
+    """
+
+    task: str  # 'gym/HalfCheetah-v5'
+    obs_size: int  # O
+    action_size: int  # A; 1 for discrete actions
+    num_actions: int = 0  # of a discrete task; 0 if the actions are a box
+    action_low: tuple[float, ...] = ()  # [A], empty if discrete
+    action_high: tuple[float, ...] = ()  # [A], empty if discrete
+    max_steps: int  # env steps until the time limit
+    provider: str  # 'gymnasium 1.4.0, mujoco 3.17.0': what made the numbers
+
+
+class TimeStep(NamedTuple):
+    """What a step returns. `obs` is acted on next; `next_obs` is the true successor.
+
+    They differ only where `last` is set: there obs is the first of a new episode.
+    """
+
+    obs: ArrayLike  # [..., O]
+    reward: ArrayLike  # [...]
+    discount: ArrayLike  # [...], 0.0 where the episode terminated, else 1.0
+    last: ArrayLike  # [...] bool, the episode ended: termination or time limit
+    next_obs: ArrayLike  # [..., O], before any reset
+
+
+class Transition(NamedTuple):
+    """One step of experience, as the learner reads it."""
+
+    obs: jax.Array  # [..., O]
+    action: jax.Array  # [..., A], exactly as it was given to the environment
+    reward: jax.Array  # [...]
+    discount: jax.Array  # [...], 0.0 where the episode terminated, else 1.0
+    last: jax.Array  # [...] bool
+    next_obs: jax.Array  # [..., O]
+
+
+class Params(NamedTuple):
+    """What is learned, one tree for each of the three losses; or anything alike."""
+
+    policy: Tree
+    critic: Tree  # leaves [K, ...]
+    dual: dict[str, Any]  # raw multipliers by name, scalars or [A]
+
+
+class Targets(NamedTuple):
+    """Slowly moving copies; None where an algorithm has none."""
+
+    policy: Tree | None
+    critic: Tree | None
+
+
+class AgentState(NamedTuple):
+    """All that an agent learns and remembers, arrays only. Of every algorithm."""
+
+    params: Params
+    target: Targets
+    opt: Params  # optimiser states, where Params has parameters
+    moments: Moments | None  # of observations, where inputs are normalised
+
+
+class Support(NamedTuple):
+    """Candidate actions at B states, and how good each is."""
+
+    obs: jax.Array  # [B, O]
+    action: jax.Array  # [M, B, A]
+    score: jax.Array  # [M, B], the G of Table 1
+    prior: Tree  # the distribution at obs that drew them
+
+
+class Batch(NamedTuple):
+    """Transitions with what `annotate` found for them."""
+
+    transition: Transition  # leaves [B, ...]
+    target: jax.Array  # [B], what the critic is fitted to
+    next: Support | None  # the prior's actions at next_obs, where the target drew them
+    score: jax.Array | None  # [B], G of the stored action, where it comes with the target
