@@ -1,0 +1,58 @@
+"""Tasks by name, 'family/id': 'gym/HalfCheetah-v5', 'toy/lqr'."""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from coadapt.envs import host, toy
+from coadapt.envs.base import Autoreset, DeviceEnv, Dynamics, EnvState, HostEnv, nearest
+from coadapt.types import EnvSpec
+
+__all__ = [
+    "Autoreset",
+    "DeviceEnv",
+    "Dynamics",
+    "EnvState",
+    "HostEnv",
+    "make",
+    "spec",
+]
+
+
+class Family(NamedTuple):
+    """How the tasks of one family are made; each function imports what it needs."""
+
+    make: Callable[[str, int], HostEnv | DeviceEnv]  # id, count
+    spec: Callable[[str], EnvSpec]  # id
+    names: Callable[[], Iterable[str]]  # the ids, for the nearest match in an error
+
+
+FAMILIES = {
+    "gym": Family(host.GymEnv, host.gym_spec, host.gym_names),
+    "toy": Family(lambda name, count: toy.toy(name), toy.toy_spec, toy.toy_names),
+}
+
+
+def make(task: str, count: int) -> HostEnv | DeviceEnv:
+    """Makes a task: `count` environments on the host, or one to be mapped, on a device.
+
+    Raises: ValueError, in one sentence, if there is no such task or it is unsupported.
+    """
+    family, name = _split(task)
+    return FAMILIES[family].make(name, count)
+
+
+def spec(task: str) -> EnvSpec:
+    """What an agent has to know of a task; cheap after the first call."""
+    family, name = _split(task)
+    return FAMILIES[family].spec(name)
+
+
+def _split(task: str) -> tuple[str, str]:
+    family, slash, name = task.partition("/")
+    if slash and family in FAMILIES:
+        return family, name
+    tasks = [f"{key}/{name}" for key, f in FAMILIES.items() for name in f.names()]
+    raise ValueError(
+        f"task {task!r} must be 'family/id' with a family of {', '.join(FAMILIES)}"
+        f"{nearest(task, tasks)}"
+    )

@@ -1,0 +1,155 @@
+"""What an environment is, and the one place of time limits and resets on the device.
+
+Host tasks step `count` environments with numpy; device tasks are pure functions of ONE
+environment, which the runner maps and scans. Both speak agent units: a box action is in
+[-1, 1]^A and is mapped affinely, WITHOUT clipping, onto the task's own box. Both reset
+within the step that ends an episode: see `TimeStep`.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coadapt.types import EnvSpec, TimeStep
+
+Physics = Any  # a pytree: whatever the dynamics carry from step to step
+
+
+@runtime_checkable
+class HostEnv(Protocol):
+    """`count` environments on the host, stepped together: numpy in, numpy out.
+
+    `isinstance(env, HostEnv)` tells a host task from a device task.
+    """
+
+    @property
+    def spec(self) -> EnvSpec: ...
+
+    @property
+    def count(self) -> int: ...
+
+    def reset(self, seeds: Sequence[int]) -> np.ndarray:
+        """Begins new episodes, seeded one by one. Returns: obs [count, O] float32."""
+        ...
+
+    def step(self, action: np.ndarray) -> TimeStep:
+        """Steps all: action [count, A] float32, agent units; or [count] int, discrete.
+
+        Returns: arrays [count, ...], float32 and bool, that no later step writes to.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+class EnvState(NamedTuple):
+    """One environment on the device, between two steps."""
+
+    physics: Physics
+    steps: jax.Array  # scalar int32, steps taken in this episode
+    key: jax.Array  # scalar typed key; noise and later episodes are drawn from it
+
+
+class DeviceEnv(Protocol):
+    """ONE environment as pure functions, to be mapped and scanned by the runner."""
+
+    @property
+    def spec(self) -> EnvSpec: ...
+
+    def reset(self, key: jax.Array) -> tuple[EnvState, jax.Array]:
+        """Begins the first episode: obs [O]."""
+        ...
+
+    def step(self, state: EnvState, action: jax.Array) -> tuple[EnvState, TimeStep]:
+        """Steps once: action [A], agent units; or a scalar int if discrete."""
+        ...
+
+
+class Dynamics(Protocol):
+    """The bare task: no time limit, no reset, actions in its own units."""
+
+    def start(self, key: jax.Array) -> Physics:
+        """Draws the first state of an episode."""
+        ...
+
+    def observe(self, physics: Physics) -> jax.Array:
+        """Returns: obs [O] float32."""
+        ...
+
+    def advance(
+        self, physics: Physics, action: jax.Array, key: jax.Array
+    ) -> tuple[Physics, jax.Array, jax.Array]:
+        """Returns: the next state, the reward (scalar), terminated (scalar bool)."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Autoreset:
+    """Bare dynamics as a `DeviceEnv`.
+
+    An episode that terminates has discount 0; one that reaches `spec.max_steps` without
+    terminating has discount 1; both are `last`, and the next starts in the same step,
+    from a state drawn anew.
+    """
+
+    dynamics: Dynamics
+    spec: EnvSpec
+
+    def reset(self, key: jax.Array) -> tuple[EnvState, jax.Array]:
+        key, start = jax.random.split(key)
+        physics = self.dynamics.start(start)
+        return EnvState(physics, jnp.int32(0), key), self.dynamics.observe(physics)
+
+    def step(self, state: EnvState, action: jax.Array) -> tuple[EnvState, TimeStep]:
+        key, noise, start = jax.random.split(state.key, 3)
+        physics, reward, terminated = self.dynamics.advance(
+            state.physics, self._own_units(action), noise
+        )
+        terminated = jnp.asarray(terminated, bool)
+        steps = state.steps + 1
+        last = terminated | (steps >= self.spec.max_steps)
+        next_obs = self.dynamics.observe(physics)
+        # Under vmap a select, which draws a start at every step: starts are cheap.
+        physics, steps = jax.lax.cond(
+            last,
+            lambda: (self.dynamics.start(start), jnp.int32(0)),
+            lambda: (physics, steps),
+        )
+        return EnvState(physics, steps, key), TimeStep(
+            obs=self.dynamics.observe(physics),
+            reward=jnp.asarray(reward, jnp.float32),
+            discount=(~terminated).astype(jnp.float32),
+            last=last,
+            next_obs=next_obs,
+        )
+
+    def _own_units(self, action: jax.Array) -> jax.Array:
+        if self.spec.num_actions:
+            return action
+        centre, half = centre_and_half(self.spec)
+        return (
+            jnp.asarray(centre, jnp.float32) + jnp.asarray(half, jnp.float32) * action
+        )
+
+
+def centre_and_half(spec: EnvSpec) -> tuple[np.ndarray, np.ndarray]:
+    """The affine map of box actions: own units = centre + half * agent units.
+
+    In this form, and not as low + (a + 1) / 2 * (high - low), the box [-1, 1] is mapped
+    exactly onto itself.
+    Returns: two arrays [A], float64.
+    """
+    low = np.array(spec.action_low, np.float64)
+    high = np.array(spec.action_high, np.float64)
+    return (low + high) / 2, (high - low) / 2
+
+
+def nearest(got: str, allowed: Iterable[str]) -> str:
+    """The end of an error's sentence: the name that was probably meant, if any."""
+    match = difflib.get_close_matches(got, list(allowed), n=1)
+    return f"; did you mean {match[0]!r}?" if match else ""

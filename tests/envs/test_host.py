@@ -1,0 +1,275 @@
+"""The Gymnasium adapter against plain Gymnasium loops."""
+
+import subprocess
+import sys
+import warnings
+
+import gymnasium
+import numpy as np
+import pytest
+
+from coadapt import envs
+from coadapt.envs import base
+from coadapt.envs.host import GymEnv
+
+
+class Scripted(gymnasium.Env):
+    """Shows the action it was given; terminates after `length` steps."""
+
+    def __init__(self, action_space, length=100, observation_space=None):
+        self.action_space, self.length = action_space, length
+        box = gymnasium.spaces.Box(-np.inf, np.inf, (2, 2), np.float64)
+        self.observation_space = observation_space or box
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return self.np_random.normal(size=(2, 2)), {}
+
+    def step(self, action):
+        self.steps += 1
+        obs = np.full((2, 2), float(self.steps))
+        obs[:, 0] = np.ravel(action)
+        return obs, 1e60, self.steps >= self.length, False, {}
+
+
+def box(low, high, shape):
+    return gymnasium.spaces.Box(low, high, shape, np.float32)
+
+
+@pytest.fixture
+def scripted():
+    """Registers scripted environments, and takes them out again."""
+    names = []
+
+    def register(limit=100, **kwargs):
+        name = f"Scripted{len(names)}-v0"
+        gymnasium.register(name, lambda: Scripted(**kwargs), max_episode_steps=limit)
+        names.append(name)
+        return name
+
+    yield register
+    for name in names:
+        del gymnasium.registry[name]
+
+
+def play(name, seed, actions, own):
+    """A plain loop of one environment: the first obs, then a row for each step."""
+    env = gymnasium.make(name, disable_env_checker=True)
+    obs, _ = env.reset(seed=seed)
+    rows = []
+    for action in actions:
+        successor, reward, terminated, truncated, _ = env.step(own(action))
+        last = terminated or truncated
+        rows.append((successor, reward, 1.0 - terminated, last))
+        if last:
+            rows[-1] += (env.reset()[0],)
+        else:
+            rows[-1] += (successor,)
+    env.close()
+    next_obs, reward, discount, last, after = zip(*rows, strict=True)
+    floats = (np.array(x, np.float32) for x in (obs, after, reward, discount, next_obs))
+    first, after, reward, discount, next_obs = floats
+    return first, envs.base.TimeStep(after, reward, discount, np.array(last), next_obs)
+
+
+def drive(env, seeds, actions):
+    """The adapter with actions [L, count, ...]: first obs, TimeStep [L, count, ...]."""
+    first = env.reset(seeds)
+    steps = [env.step(action) for action in actions]
+    env.close()
+    return first, base.TimeStep(*(np.stack(x) for x in zip(*steps, strict=True)))
+
+
+def random_actions(steps, count, size, scale=1.0, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.uniform(-scale, scale, (steps, count, size)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "name, steps, scale, high, ends",
+    [
+        ("Hopper-v5", 120, 1.0, 1.0, 2),
+        ("HalfCheetah-v5", 30, 1.5, 1.0, 0),  # beyond the box: its cost is not clipped
+        ("Humanoid-v5", 40, 1.5, np.float32(0.4), 1),
+        ("Pendulum-v1", 205, 1.5, 2.0, 1),
+    ],
+)
+def test_equals_a_plain_loop(name, steps, scale, high, ends):
+    env = GymEnv(name, 1)
+    spec = env.spec
+    assert spec.action_high == (float(high),) * spec.action_size
+    assert spec.action_low == (-float(high),) * spec.action_size
+    actions = random_actions(steps, 1, spec.action_size, scale)
+    first, got = drive(env, [7], actions)
+    expected_first, expected = play(
+        name, 7, actions[:, 0], lambda action: float(high) * np.float64(action)
+    )
+    np.testing.assert_array_equal(first[0], expected_first)
+    for mine, theirs in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(mine[:, 0], theirs)
+    assert got.last.sum() >= ends
+    different = (got.obs != got.next_obs).any(axis=-1)
+    np.testing.assert_array_equal(different, got.last)
+
+
+def test_an_old_version_is_made_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        env = GymEnv("Ant-v4", 1)
+    assert env.spec.obs_size == 27
+    env.close()
+
+
+def test_discrete_actions():
+    spec = envs.spec("gym/CartPole-v1")
+    assert (spec.num_actions, spec.action_size, spec.action_low) == (2, 1, ())
+    actions = np.random.default_rng(0).integers(0, 2, (60, 1)).astype(np.int32)
+    first, got = drive(GymEnv("CartPole-v1", 1), [3], actions)
+    expected_first, expected = play("CartPole-v1", 3, actions[:, 0], int)
+    np.testing.assert_array_equal(first[0], expected_first)
+    for mine, theirs in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(mine[:, 0], theirs)
+    assert got.last.sum() >= 2
+    np.testing.assert_array_equal(got.discount, 1 - got.last)
+
+
+def test_time_limit_is_not_a_termination():
+    _, got = drive(GymEnv("Pendulum-v1", 2), [0, 1], random_actions(201, 2, 1))
+    ends = np.arange(201) == 199
+    np.testing.assert_array_equal(got.last, np.stack([ends, ends], axis=1))
+    assert (got.discount == 1).all()
+
+
+def test_termination_wins_over_the_time_limit(scripted):
+    name = scripted(limit=3, action_space=box(-1, 1, (2,)), length=3)
+    _, got = drive(GymEnv(name, 1), [0], random_actions(6, 1, 2))
+    assert got.last[:, 0].tolist() == [False, False, True] * 2
+    assert got.discount[:, 0].tolist() == [1, 1, 0] * 2
+    assert (got.next_obs[2, 0, [1, 3]] == 3).all()
+    assert not np.array_equal(got.obs[2], got.obs[5])  # the generator went on
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_an_environment_is_the_same_in_any_company(threads):
+    actions, seeds = random_actions(60, 5, 3), [11, 12, 13, 14, 15]
+    first, together = drive(GymEnv("Hopper-v5", 5, threads), seeds, actions)
+    assert together.last.any(axis=0).all()
+    for i in (0, 3):
+        alone_first, alone = drive(GymEnv("Hopper-v5", 1), [seeds[i]], actions[:, [i]])
+        np.testing.assert_array_equal(first[i], alone_first[0])
+        for many, one in zip(together, alone, strict=True):
+            np.testing.assert_array_equal(many[:, i], one[:, 0])
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_shapes_types_and_no_aliases(threads):
+    env = GymEnv("Pendulum-v1", 3, threads)
+    assert isinstance(env, base.HostEnv)
+    assert env.reset([1, 2, 3]).shape == (3, 3)
+    one = env.step(np.zeros((3, 1), np.float32))
+    kept = base.TimeStep(*(np.copy(x) for x in one))
+    two = env.step(np.ones((3, 1), np.float32))
+    env.close()
+    assert [x.dtype.name for x in one] == ["float32"] * 3 + ["bool", "float32"]
+    for then, now, later in zip(kept, one, two, strict=True):
+        np.testing.assert_array_equal(then, now)
+        assert not np.shares_memory(now, later)
+    assert not np.shares_memory(one.obs, one.next_obs)
+
+
+def test_the_map_to_the_box_is_affine_and_does_not_clip(scripted):
+    env = GymEnv(scripted(action_space=box(-1.0, 5.0, (2, 1))), 2)
+    env.reset([0, 0])
+    action = np.array([[-1.0, 0.0], [1.0, 2.0]], np.float32)
+    step = env.step(action)
+    env.close()
+    assert env.spec.action_size == 2 and env.spec.obs_size == 4
+    assert step.obs.tolist() == [[-1.0, 1.0, 2.0, 1.0], [5.0, 1.0, 8.0, 1.0]]
+    assert np.isposinf(step.reward).all()  # 1e60 in float32, without a warning
+
+
+def test_discrete_actions_count_from_the_first(scripted):
+    env = GymEnv(scripted(action_space=gymnasium.spaces.Discrete(3, start=5)), 1)
+    env.reset([0])
+    assert env.step(np.array([2], np.int32)).obs[0, 0] == 7
+    env.close()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf], ids=str)
+def test_a_broken_agent_is_fed_zeros_and_harms_no_other(bad):
+    actions = random_actions(10, 2, 6)
+    zeros = actions.copy()
+    zeros[4:, 0] = 0
+    actions[4:, 0, 2] = bad
+    _, broken = drive(GymEnv("HalfCheetah-v5", 2), [0, 1], actions)
+    _, expected = drive(GymEnv("HalfCheetah-v5", 2), [0, 1], zeros)
+    for mine, theirs in zip(broken, expected, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_specs():
+    spec = envs.spec("gym/HalfCheetah-v5")
+    assert (spec.task, spec.obs_size, spec.action_size) == ("gym/HalfCheetah-v5", 17, 6)
+    assert (spec.max_steps, spec.num_actions) == (1000, 0)
+    assert spec.provider.startswith("gymnasium ") and ", mujoco " in spec.provider
+    assert envs.spec("gym/HalfCheetah-v5") is spec
+    env = envs.make("gym/HalfCheetah-v5", 1)
+    assert env.spec == spec
+    env.close()
+    assert "mujoco" not in envs.spec("gym/CartPole-v1").provider
+
+
+@pytest.mark.parametrize(
+    "task, sentence",
+    [
+        ("gym/HalfCheetah-v9", "did you mean 'gym/HalfCheetah-v5'?"),
+        ("gym/CartPole", "did you mean 'gym/CartPole-v1'?"),
+        ("Hopper-v5", "did you mean 'gym/Hopper-v5'?"),
+        ("gym/Hopper-v2", "cannot be made: The mujoco v2 and v3"),
+        ("gym/FrozenLake-v1", "must have a Box of observations, got Discrete(16)"),
+    ],
+)
+def test_unknown_and_unsupported_tasks_are_refused_in_a_sentence(task, sentence):
+    for call in (envs.spec, lambda name: envs.make(name, 2)):
+        with pytest.raises(ValueError) as caught:
+            call(task)
+        message = str(caught.value)
+        assert message.startswith(f"task {task!r}") and sentence in message
+        assert "\n" not in message and caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "kwargs, sentence",
+    [
+        ({"action_space": box(-np.inf, np.inf, (2,))}, "must have a finite box"),
+        ({"action_space": gymnasium.spaces.MultiDiscrete([2, 2])}, "or Discrete for"),
+        (
+            {"action_space": gymnasium.spaces.Box(0, 9, (2,), np.int32)},
+            "must have a Box of floats",
+        ),
+        ({"action_space": box(-1, 1, (2,)), "limit": None}, "must have a time limit"),
+    ],
+    ids=["infinite", "multi-discrete", "integers", "no limit"],
+)
+def test_unsupported_spaces_are_refused_in_a_sentence(scripted, kwargs, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        GymEnv(scripted(**kwargs), 2)
+
+
+def test_wrong_shapes_are_refused():
+    env = GymEnv("Pendulum-v1", 2)
+    with pytest.raises(ValueError, match="a seed for each of 2 environments, got 1"):
+        env.reset([0])
+    env.reset([0, 1])
+    with pytest.raises(ValueError, match=r"shape \(2, 1\), got \(2,\)"):
+        env.step(np.zeros(2, np.float32))
+    env.close()
+
+
+def test_gymnasium_is_imported_late():
+    code = (
+        "import sys, coadapt.envs as envs; envs.spec('toy/lqr'); "
+        "assert not {'gymnasium', 'mujoco'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
