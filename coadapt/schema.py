@@ -1,0 +1,505 @@
+"""Typed configs that are pytrees: `jax.tree.structure(config)` is the compile key.
+
+The type hint of a field, and nothing else, says what the field is:
+    traced   Scalar, Count, Toggle: a leaf; vmapped over agents, never retraces
+    subtree  a config class, a union of them, or None: its class is the program
+    static   int, float, bool, str, Literal, tuple and unions of these: the program
+A union is also the registry of its classes: names are looked up in the hint.
+"""
+
+import contextlib
+import dataclasses
+import difflib
+import functools
+import hashlib
+import json
+import math
+import sys
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """A user's mistake, in one sentence: the path, what came, what is allowed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Traced:
+    """Marks a hint whose value is an array leaf: float32, int32 or bool."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """Bounds of a number, written beside its hint: `Annotated[int, Range(ge=1)]`."""
+
+    gt: float = -math.inf
+    ge: float = -math.inf
+    lt: float = math.inf
+    le: float = math.inf
+
+    def __contains__(self, number: float) -> bool:
+        return self.ge <= number <= self.le and self.gt < number < self.lt
+
+    def __str__(self) -> str:
+        bounds = {">": self.gt, ">=": self.ge, "<": self.lt, "<=": self.le}
+        kept = [f"{sign} {v:g}" for sign, v in bounds.items() if math.isfinite(v)]
+        return " and ".join(kept)
+
+
+Scalar = Annotated[float, Traced()]
+Count = Annotated[int, Traced()]
+Toggle = Annotated[bool, Traced()]
+Positive = Annotated[Scalar, Range(gt=0)]
+NonNegative = Annotated[Scalar, Range(ge=0)]
+Fraction = Annotated[Scalar, Range(ge=0, le=1)]
+Size = Annotated[int, Range(ge=1)]
+
+_DTYPES = {float: np.float32, int: np.int32, bool: np.bool_}
+_WORDS = {"true": True, "on": True, "yes": True, "1": True}
+_WORDS |= {"false": False, "off": False, "no": False, "0": False}
+_NO = object()  # "this value does not fit"; None is a value
+_WIDTH = 60  # of a value in a message
+_FLAGS = (tuple, list, str)  # what may stand for a value in override; JSON: lists
+_TRACED_MAX = {float: float(np.finfo(np.float32).max), int: 2**31 - 1}
+_STATIC_MAX = {float: sys.float_info.max, int: math.inf}
+
+
+@typing.dataclass_transform(
+    frozen_default=True, kw_only_default=True, field_specifiers=(dataclasses.field,)
+)
+def config(cls: type[T]) -> type[T]:
+    """Make `cls` a frozen, keyword-only dataclass and a pytree.
+
+    Nothing is validated when an instance is made (JAX makes them of tracers): call
+    `validate` at the door. Raises TypeError for a hint that has no meaning here.
+    """
+    made: Any = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+    hints = typing.get_type_hints(made, include_extras=True)
+    members, data, meta = {}, [], []
+    for name in (field.name for field in dataclasses.fields(made)):
+        if name == "kind":
+            raise TypeError(f"{made.__name__}.kind: the name is taken by to_dict")
+        try:
+            members[name] = _members(hints[name])
+            (meta if _kind(members[name]) == "static" else data).append(name)
+        except TypeError as error:
+            raise TypeError(f"{made.__name__}.{name}: {error}") from None
+    made.__config__ = members
+    return jax.tree_util.register_dataclass(made, data, meta)
+
+
+def nearest(word: str, allowed: Iterable[str]) -> str:
+    """The phrase "; did you mean 'x'?" for the likeliest of `allowed`, or ''."""
+    names = {name.lower(): name for name in reversed(list(allowed))}
+    found = difflib.get_close_matches(word.lower()[:80], names, n=1)
+    return f"; did you mean {names[found[0]]!r}?" if found else ""
+
+
+def validate(config: object, prefix: str = "") -> None:
+    """Check type, range and membership of every field below `config`.
+
+    `prefix` is the path of `config` itself, for the message. Not for traced or
+    stacked configs. Raises ConfigError at the first bad field, in declared order.
+    """
+    for path, members, value in _walk(config, prefix):
+        _check(path, members, value)  # before _walk descends
+
+
+def override(config: T, changes: Mapping[str, object]) -> T:
+    """`config` with the value at each dotted path replaced, in order.
+
+    A string is read by the hint of its field: '3e-4', '1e6', 'off', '256,256',
+    'none', or the name of a class of a union. A new class keeps the old value's
+    fields of the same name where they are valid; its own name changes nothing.
+    Raises ConfigError.
+    """
+    changed: Any = config
+    for path, value in changes.items():
+        changed = _set(changed, str(path).split("."), value)
+    return changed
+
+
+def to_dict(config: object) -> dict[str, Any]:
+    """`config` as plain JSON types; a member of a union carries its class as 'kind'.
+
+    `from_dict` is the exact inverse. Raises ConfigError if `config` is not valid.
+    """
+    items = _fields(type(config)).items()
+    return {name: _to_json(name, hint, getattr(config, name)) for name, hint in items}
+
+
+def from_dict(cls: type[T], data: object) -> T:
+    """Read what `to_dict` wrote; a field with a default may be absent.
+
+    Raises ConfigError for an unknown or missing key, a wrong type or shape, an
+    unknown kind and a value out of range, whatever `data` is.
+    """
+    return _from_json("", cls, data)
+
+
+def fingerprint(config: object) -> str:
+    """16 hex characters that name the values of `config` on every machine.
+
+    sha256 over canonical JSON; a Scalar given as 1 and as 1.0 is the same.
+    """
+    text = json.dumps(to_dict(config), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def paths(config: object) -> Iterator[tuple[str, object]]:
+    """Every leaf path and its value, as declared; a union gives its class's name."""
+    for path, members, value in _walk(config, ""):
+        if not _is_config(type(value)):
+            yield path, value
+        elif len(members) > 1:
+            yield path, type(value).__name__
+
+
+def diff(a: object, b: object) -> dict[str, tuple[object, object]]:
+    """Paths whose values differ: (in a, in b), None where a side has no such path."""
+    left, right = dict(paths(a)), dict(paths(b))
+    pairs = {path: (left.get(path), right.get(path)) for path in {**left, **right}}
+    return {path: pair for path, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def stack(configs: Sequence[T]) -> T:
+    """One config whose leaves are arrays [N] over the N configs of one program.
+
+    dtypes are float32, int32 and bool as the hints say, never weak, so a second
+    stack does not retrace. Raises ValueError for none, or for unequal structures.
+    """
+    if not configs:
+        raise ValueError("stack needs at least one config, got none")
+    first, structure = configs[0], jax.tree.structure(configs[0])
+    leaves = {
+        path: next(member.base for member in members if member.traced)
+        for path, members, value in _walk(first, "")
+        if _kind(members) == "traced" and value is not None
+    }
+    for i, other in enumerate(configs):
+        if jax.tree.structure(other) != structure:
+            differ = [path for path in diff(first, other) if path not in leaves]
+            raise ValueError(
+                f"configs[{i}] is not the same program as configs[0]: they differ in "
+                f"{', '.join(differ) or 'type'}, and only Scalar, Count and Toggle may"
+            )
+    columns = zip(*map(jax.tree.leaves, configs), strict=True)
+    typed = zip(columns, leaves.values(), strict=True)
+    arrays = [jnp.asarray(np.array(column, _DTYPES[base])) for column, base in typed]
+    return jax.tree.unflatten(structure, arrays)
+
+
+# Hints, read as a tuple of members: one, or as many as the union has.
+
+
+class _Member(NamedTuple):
+    base: Any  # float, int, bool, str, NoneType, Literal[...], tuple[...] or a config
+    ranges: tuple[Range, ...] = ()
+    traced: bool = False
+
+    def marked(self, ranges: tuple[Range, ...], traced: bool) -> "_Member":
+        if self.base is types.NoneType:
+            return self
+        if ranges and self.base not in (int, float):
+            raise TypeError(f"a Range is of numbers, not of {self.base}")
+        return _Member(self.base, self.ranges + ranges, self.traced or traced)
+
+
+_Members = tuple[_Member, ...]
+
+
+@functools.cache
+def _members(hint: Any) -> _Members:
+    args, origin = typing.get_args(hint), typing.get_origin(hint)
+    if origin is Annotated:
+        ranges = tuple(e for e in hint.__metadata__ if isinstance(e, Range))
+        traced = any(isinstance(e, Traced) for e in hint.__metadata__)
+        return tuple(m.marked(ranges, traced) for m in _members(args[0]))
+    if origin in (typing.Union, types.UnionType):
+        return tuple(member for arg in args for member in _members(arg))
+    known = _is_config(hint) or hint in (*_DTYPES, str, types.NoneType)
+    if origin is Literal:
+        known = all(isinstance(arg, str | int) for arg in args)
+    if origin is tuple:
+        known = all(_kind(_members(arg)) == "static" for arg in args if arg is not ...)
+    if not known:
+        raise TypeError(f"a config cannot hold {hint}")
+    return (_Member(hint),)
+
+
+def _kind(members: _Members) -> str:
+    some = [member for member in members if member.base is not types.NoneType]
+    if some and len(_classes(members)) == len(some):
+        return "subtree"
+    if len(some) == 1 and some[0].traced:
+        return "traced"
+    if _classes(members) or any(member.traced for member in some):
+        raise TypeError("a union is of configs of distinct names, or of static types")
+    return "static"
+
+
+def _is_config(cls: object) -> bool:
+    return isinstance(cls, type) and "__config__" in vars(cls)
+
+
+def _fields(cls: type) -> dict[str, _Members]:
+    if not _is_config(cls):
+        raise TypeError(f"{cls.__name__} is not a class made with @config")
+    return vars(cls)["__config__"]
+
+
+def _classes(members: _Members) -> dict[str, Any]:
+    return {m.base.__name__: m.base for m in members if _is_config(m.base)}
+
+
+def _walk(config: Any, prefix: str) -> Iterator[tuple[str, _Members, Any]]:
+    for name, members in _fields(type(config)).items():
+        path, value = _join(prefix, name), getattr(config, name)
+        yield path, members, value
+        if _is_config(type(value)):
+            yield from _walk(value, path)
+
+
+def _join(parent: str, name: str) -> str:
+    return f"{parent}.{name}" if parent else name
+
+
+# Values
+
+
+def _check(path: str, members: _Members, value: Any, forms: tuple = (tuple,)) -> Any:
+    """`value` in the hint's own type; `forms` may stand for tuples and for text."""
+    made = _fit(members, value, forms)
+    if made is _NO:
+        raise _wrong(path, members, value)
+    return made
+
+
+def _fit(members: _Members, value: Any, forms: tuple = (tuple,)) -> Any:
+    """The first member that fits: 'none' is read as None before it is read as text."""
+    order = sorted(members, key=lambda m: (m.base is str, m.base is not types.NoneType))
+    fits = (_convert(member, value, forms) for member in order)
+    return next((made for made in fits if made is not _NO), _NO)
+
+
+def _convert(member: _Member, value: Any, forms: tuple) -> Any:
+    base, origin = member.base, typing.get_origin(member.base)
+    text = isinstance(value, str) and str in forms
+    value = str(value) if text else value
+    word = value.strip() if text else value
+    if origin is tuple:
+        return _items(typing.get_args(base), _split(word) if text else word, forms)
+    if origin is Literal:
+        named = [(str(arg) if text else arg, arg) for arg in typing.get_args(base)]
+        same = (arg for key, arg in named if type(key) is type(word) and key == word)
+        return next(same, _NO)
+    if base in _DTYPES:
+        return _number(member, _parse(base, word) if text else value)
+    if base is types.NoneType and text and word.lower() == "none":
+        return None
+    return value if type(value) is base else _NO
+
+
+def _items(args: tuple, items: Any, forms: tuple) -> Any:
+    if not isinstance(items, forms):
+        return _NO
+    if args[1:] == (...,):
+        args = args[:1] * len(items)
+    pairs = zip(args, items, strict=False)
+    made = tuple(_fit(_members(arg), item, forms) for arg, item in pairs)
+    return _NO if len(args) != len(items) or _NO in made else made
+
+
+def _split(word: str) -> Any:
+    bare = word[1:-1].strip() if word[:1] + word[-1:] in ("()", "[]") else word
+    items = [item.strip() for item in bare.removesuffix(",").split(",")]
+    return (items if bare else []) if word else _NO
+
+
+def _parse(base: Any, word: str) -> Any:
+    if base is bool:
+        return _WORDS.get(word.lower(), word)
+    with contextlib.suppress(ValueError):
+        return base(word)
+    with contextlib.suppress(ValueError):
+        number = float(word)  # an int may be '1e6', while floats hold it exactly
+        if number.is_integer() and abs(number) <= 2**53:
+            return int(number)
+    return word
+
+
+def _number(member: _Member, value: Any) -> Any:
+    base, number = member.base, value
+    array = isinstance(value, np.ndarray | jax.Array) and value.shape == ()
+    if isinstance(value, np.generic) or (member.traced and array):
+        number = value.item()
+    if type(number) is not base and not (base is float and type(number) is int):
+        return _NO
+    if base is bool:
+        return number
+    limit = (_TRACED_MAX if member.traced else _STATIC_MAX)[base]
+    if not abs(number) <= limit or any(number not in r for r in member.ranges):
+        return _NO  # NaN is not <= anything
+    return base(number) + 0  # -0.0 becomes 0.0: equal configs, equal fingerprints
+
+
+# Errors
+
+
+def _wrong(path: str, members: _Members, value: object) -> ConfigError:
+    literals = [m.base for m in members if typing.get_origin(m.base) is Literal]
+    names = [str(arg) for base in literals for arg in typing.get_args(base)]
+    word = value if isinstance(value, str) else getattr(value, "__name__", "")
+    near = nearest(str(word), [*names, *_classes(members)])
+    return ConfigError(
+        f"{path} is {_show(value)}, but must be {_describe(members)}{near}"
+    )
+
+
+def _unknown(
+    parent: str, name: str, at: object, union: Sequence[Any] = ()
+) -> ConfigError:
+    """`at` is the class or the value at `parent`; `union`, the classes it may have."""
+    cls: Any = at if isinstance(at, type) else type(at)
+    has = list(_fields(cls)) if _is_config(cls) else []
+    owner = cls.__name__ if _is_config(cls) else _show(at)
+    path = _join(parent, name) or "''"
+    text = f"{path} is not a field of {owner} (it has {', '.join(has) or 'none'})"
+    others = [other.__name__ for other in union if name in _fields(other)]
+    if others:
+        verb = "has" if len(others) == 1 else "have"
+        text += f"; {', '.join(others)} {verb} it: set {parent}={others[0]} first"
+        return ConfigError(text)
+    if union and not _is_config(cls):
+        text += f"; {parent} may be {' or '.join(other.__name__ for other in union)}"
+    elsewhere = [field for other in union for field in _fields(other)]
+    return ConfigError(text + nearest(name, [*has, *elsewhere]))
+
+
+def _show(value: object) -> str:
+    if _is_config(type(value)):
+        return f"a {type(value).__name__}"
+    try:
+        text = value.__name__ if isinstance(value, type) else repr(value)
+    except (ValueError, RecursionError):  # an int of 5000 digits, a list 1000 deep
+        text = f"some {type(value).__name__}"
+    line = " ".join(text.split())
+    return line if len(line) <= _WIDTH else f"{line[:_WIDTH]}..."
+
+
+def _describe(members: _Members) -> str:
+    words = {float: "a finite float", int: "an int", bool: "true or false"}
+    words |= {str: "a string", types.NoneType: "None"}
+    texts = []
+    for base, ranges, traced in members:
+        args, text = typing.get_args(base), words.get(base) or _show(base)
+        if typing.get_origin(base) is Literal:
+            text = " or ".join(map(repr, args))
+        elif typing.get_origin(base) is tuple:
+            items = [_describe(_members(arg)) for arg in args if arg is not ...]
+            text = f"a tuple of ({', '.join(items)})"
+            text = f"a tuple, each item {items[0]}" if ... in args else text
+        bits = "32" if traced and base is not bool else ""
+        texts.append(" ".join([text + bits, *map(str, ranges)]))
+    return " or ".join(texts)
+
+
+# Changes, and JSON
+
+
+def _set(
+    at: Any, names: list[str], value: Any, parent: str = "", union: Any = ()
+) -> Any:
+    name, *rest = names
+    if not _is_config(type(at)) or name not in _fields(type(at)):
+        raise _unknown(parent, name, at, union)
+    path, members, old = _join(parent, name), _fields(type(at))[name], getattr(at, name)
+    if rest:
+        new = _set(old, rest, value, path, list(_classes(members).values()))
+    elif _classes(members):
+        new = _assign(path, members, old, value)
+    else:
+        new = _check(path, members, value, _FLAGS)
+    return dataclasses.replace(at, **{name: new})
+
+
+def _assign(path: str, members: _Members, old: Any, value: Any) -> Any:
+    """A subtree: by the name of a class, the class, an instance, or None."""
+    classes, new = _classes(members), value
+    if isinstance(new, str):
+        new = classes.get(new.strip(), new)
+    if isinstance(new, type) and new in classes.values():
+        new = old if type(old) is new else _switch(path, old, new)
+    new = _check(path, members, new, _FLAGS)
+    if new is not None:
+        validate(new, path)
+    return new
+
+
+def _switch(path: str, old: Any, cls: Any) -> Any:
+    """A `cls` with the fields that `old` has too, where they are valid for it."""
+    shared = _fields(type(old)) if _is_config(type(old)) else {}
+    names = [name for name in _fields(cls) if name in shared]
+    kept = {name: _fit(_fields(cls)[name], getattr(old, name)) for name in names}
+    return _make(path, cls, {name: v for name, v in kept.items() if v is not _NO})
+
+
+def _make(path: str, cls: Any, values: dict[str, Any]) -> Any:
+    none = dataclasses.MISSING
+    for field in dataclasses.fields(cls):
+        has_default = field.default is not none or field.default_factory is not none
+        if field.name not in values and not has_default:
+            raise ConfigError(
+                f"{_join(path, field.name)} is missing: {cls.__name__} has no default "
+                f"for it, and it must be {_describe(_fields(cls)[field.name])}"
+            )
+    return cls(**values)
+
+
+def _to_json(path: str, members: _Members, value: Any) -> Any:
+    made = _check(path, members, value)
+    if not _is_config(type(made)):
+        return _listed(made)
+    items = _fields(type(made)).items()
+    inner = {k: _to_json(_join(path, k), hint, getattr(made, k)) for k, hint in items}
+    kind = {"kind": type(made).__name__} if len(_classes(members)) > 1 else {}
+    return kind | inner
+
+
+def _listed(value: Any) -> Any:
+    return [_listed(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _from_json(path: str, cls: Any, data: Any) -> Any:
+    if not isinstance(data, dict):
+        raise _wrong(path or cls.__name__, (_Member(cls),), data)
+    fields = _fields(cls)
+    for key in data:
+        if key not in fields:
+            raise _unknown(path, str(key), cls)
+    values = {key: _read(_join(path, key), fields[key], v) for key, v in data.items()}
+    return _make(path, cls, values)
+
+
+def _read(path: str, members: _Members, data: Any) -> Any:
+    classes = _classes(members)
+    if not classes or data is None:
+        return _check(path, members, data, (list,))
+    if len(classes) == 1:
+        return _from_json(path, next(iter(classes.values())), data)
+    if not isinstance(data, dict):
+        raise _wrong(path, members, data)
+    kind = data.get("kind")
+    if not isinstance(kind, str) or kind not in classes:
+        some = tuple(member for member in members if _is_config(member.base))
+        raise _wrong(_join(path, "kind"), some, kind)
+    rest = {key: value for key, value in data.items() if key != "kind"}
+    return _from_json(path, classes[kind], rest)
