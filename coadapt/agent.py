@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from coadapt import networks, optim
 from coadapt.config import BoundCost, BoundLoss, BoundWeights, Config, Hard, Soft
@@ -15,7 +16,15 @@ from coadapt.factors import g_estimate, pi_p, pi_q, pi_q_update
 from coadapt.factors.g import Q, SoftQ, is_action_value
 from coadapt.ops import bounds, divergences, lagrange, moments, returns, weights
 from coadapt.types import (
-    AgentState, Batch, EnvSpec, Metrics, Params, Support, Targets, Transition, Tree,
+    AgentState,
+    Batch,
+    EnvSpec,
+    Metrics,
+    Params,
+    Support,
+    Targets,
+    Transition,
+    Tree,
 )  # fmt: skip
 
 
@@ -237,7 +246,7 @@ def evaluate(
     scale = _value_scale(config)
     transition = batch.transition
 
-    def loss(critic: Tree) -> tuple[jax.Array, jax.Array]:
+    def loss(critic: Tree) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
         if is_action_value(config.g):
             value = action_values(
                 config, state, critic, transition.obs, transition.action
@@ -476,16 +485,16 @@ def _step_multipliers(
             return lagrange.multiplier_loss(multiplier, epsilon[name], value)
 
         grad = jax.grad(dual)(state.params.dual[name])
-        state = _step_dual(
-            config, state, name, grad, project=trust.floor == "project"
-        )
+        state = _step_dual(config, state, name, grad, project=trust.floor == "project")
     return state
 
 
 # ---------------------------------------------------------------- track
 
 
-def track(config: Config, state: AgentState, updates: jax.Array) -> AgentState:
+def track(
+    config: Config, state: AgentState, updates: jax.Array | np.int32
+) -> AgentState:
     """Move the target networks, after update number `updates` (counted from 1).
 
     `updates` is the same for all agents of a program, so that a copy every so many

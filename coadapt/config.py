@@ -1,13 +1,21 @@
-"""The configuration of one agent: the seven factors, in the order of Table 1, and the rest.
+"""The configuration of one agent: the seven factors of Table 1, in its order, and more.
 
 A field annotated Scalar, Count or Toggle is traced: variants that differ in it share a
-program. Everything else is part of the program. `jax.tree.structure(config)` is the key.
+program; all else is part of the program. `jax.tree.structure(config)` is the key.
 """
 
 from typing import Annotated, Literal
 
 from coadapt import schema
-from coadapt.factors import g, g_estimate, pi_p, pi_p_update, pi_q, pi_q_update, pi_theta
+from coadapt.factors import (
+    g,
+    g_estimate,
+    pi_p,
+    pi_p_update,
+    pi_q,
+    pi_q_update,
+    pi_theta,
+)
 from coadapt.networks import Networks
 from coadapt.optim import Optim
 from coadapt.schema import ConfigError, Fraction, Positive, Range, Scalar, Size, config
@@ -15,7 +23,7 @@ from coadapt.schema import ConfigError, Fraction, Positive, Range, Scalar, Size,
 
 @config
 class BoundWeights:
-    """A second set of E-step weights, for staying in the box; its temperature is a dual.
+    """A second set of E-step weights, for staying in the box, its temperature a dual.
 
     Source: the authors' MPO (settings 1.3, step 4). Weights then sum to 2 over M.
     """
@@ -185,14 +193,14 @@ def _check_g(config: Config) -> None:
         "data",
         _name(config.data),
         "TDLambda sums along whole episodes and needs data=Trajectories, TD0 and "
-        f"Retrace bootstrap from a copy and need data=Replay, and g_estimate is {estimate}",
+        f"Retrace bootstrap from a copy and need data=Replay; g_estimate is {estimate}",
     )
     soft = isinstance(config.g, g.SoftQ)
     _require(
         not soft or isinstance(config.pi_q, pi_q.Parametric),
         "g",
         "SoftQ",
-        "the entropy of Q_soft is that of a parametric pi_q, so it needs pi_q=Parametric",
+        "the entropy of Q_soft is a parametric pi_q's, so it needs pi_q=Parametric",
     )
     expected = isinstance(config.g_estimate, g_estimate.Retrace)
     at_next = isinstance(config.pi_p, pi_p.Policy) and config.pi_p.states == "next"
@@ -251,8 +259,8 @@ def _check_targets(config: Config) -> None:
         isinstance(config.data, Replay) == (config.target.critic is not None),
         "target.critic",
         _name(config.target.critic),
-        "one-step targets bootstrap from a target critic (Soft or Hard), lambda-returns "
-        "from the critic itself (none)",
+        "one-step targets bootstrap from a target critic (Soft or Hard), "
+        "lambda-returns from the critic itself (none)",
     )
     scored = getattr(config.g, "critic", "online")
     shared = isinstance(config.pi_p, pi_p.Policy) and config.pi_p.states == "next"

@@ -1,6 +1,7 @@
 """Networks: every column of the paper's Table 4 is a field here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Literal
 
 import flax.linen as nn
@@ -15,6 +16,9 @@ Distribution = Literal[
     "xavier_uniform", "fan_out_uniform", "fan_in_normal", "fan_in_truncated", "uniform"
 ]
 
+Mode = Literal["fan_in", "fan_out", "fan_avg"]
+Shape = Literal["truncated_normal", "normal", "uniform"]
+
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "relu": nn.relu,
     "elu": nn.elu,
@@ -27,16 +31,16 @@ class Init:
     """How a layer starts: a distribution, and what multiplies its weights.
 
     The scale of xavier_uniform is a gain (std = scale * sqrt(2 / (in + out))), of
-    uniform the half-width, of the fan_... ones a variance scale: std = sqrt(scale / fan).
+    uniform the half-width, of fan_... a variance scale: std = sqrt(scale / fan).
     """
 
     weights: Distribution = "xavier_uniform"
     scale: Positive = 1.0
     bias: Literal["fan_in", "zeros"] = "fan_in"  # fan_in: U(+-1/sqrt(in)), torch's own
 
-    def kernel(self, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    def kernel(self, key: jax.Array, shape: Sequence[int]) -> jax.Array:
         """Weights [in, out] in float32."""
-        modes = {
+        modes: dict[str, tuple[Mode, Shape]] = {
             "xavier_uniform": ("fan_avg", "uniform"),
             "fan_out_uniform": ("fan_out", "uniform"),
             "fan_in_normal": ("fan_in", "normal"),
@@ -49,7 +53,7 @@ class Init:
         gain = scale if self.weights == "xavier_uniform" else jnp.sqrt(scale)
         return gain * unit
 
-    def offset(self, key: jax.Array, shape: tuple[int, ...], fan_in: int) -> jax.Array:
+    def offset(self, key: jax.Array, shape: Sequence[int], fan_in: int) -> jax.Array:
         """Biases [out] in float32."""
         if self.bias == "zeros":
             return jnp.zeros(shape)
@@ -144,6 +148,4 @@ def apply(spec: Network, params: Tree, x: jax.Array) -> jax.Array:
 def count_multiplies(spec: Network, inputs: int, outputs: int) -> int:
     """Multiply-adds of one row through the network's matrix products."""
     widths = (inputs, *spec.sizes, outputs)
-    return sum(a * b for a, b in zip(widths[:-1], widths[1:], strict=True))
-
-
+    return sum(a * b for a, b in pairwise(widths))

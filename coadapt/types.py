@@ -10,10 +10,11 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import jax
-from jax.typing import ArrayLike
+import numpy as np
 
 from coadapt.ops.moments import Moments
 
+Rows = jax.Array | np.ndarray  # on the device, or on the host
 Tree = Any  # a pytree of arrays: flax parameters, an optimiser's state
 Metrics = dict[str, jax.Array]  # name -> scalar; becomes one row of results a name
 
@@ -42,11 +43,11 @@ class TimeStep(NamedTuple):
     They differ only where `last` is set: there obs is the first of a new episode.
     """
 
-    obs: ArrayLike  # [..., O]
-    reward: ArrayLike  # [...]
-    discount: ArrayLike  # [...], 0.0 where the episode terminated, else 1.0
-    last: ArrayLike  # [...] bool, the episode ended: termination or time limit
-    next_obs: ArrayLike  # [..., O], before any reset
+    obs: Rows  # [..., O]
+    reward: Rows  # [...]
+    discount: Rows  # [...], 0.0 where the episode terminated, else 1.0
+    last: Rows  # [...] bool, the episode ended: termination or time limit
+    next_obs: Rows  # [..., O], before any reset
 
 
 class Transition(NamedTuple):
@@ -99,4 +100,6 @@ class Batch(NamedTuple):
     transition: Transition  # leaves [B, ...]
     target: jax.Array  # [B], what the critic is fitted to
     next: Support | None  # the prior's actions at next_obs, where the target drew them
-    score: jax.Array | None  # [B], G of the stored action, where it comes with the target
+    score: (
+        jax.Array | None
+    )  # [B], G of the stored action, where it comes with the target

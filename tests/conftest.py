@@ -7,7 +7,9 @@ import jax
 import pytest
 
 # compiled programs are kept between runs: most of the suite's time is compilation
-CACHE = Path(os.environ.get("COADAPT_CACHE", Path.home() / ".cache" / "coadapt" / "xla"))
+CACHE = Path(
+    os.environ.get("COADAPT_CACHE", Path.home() / ".cache" / "coadapt" / "xla")
+)
 jax.config.update("jax_compilation_cache_dir", str(CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -39,7 +39,7 @@ def preset(name: str, task: str | None = None) -> Config:
 
 
 def for_task(tasks: Tasks, task: str | None) -> Mapping[str, object]:
-    """The changes for the longest listed prefix of the task's name; none if none fits."""
+    """The changes under the longest prefix of the task's name that is listed."""
     fitting = [prefix for prefix in tasks if task and task.startswith(prefix)]
     return tasks[max(fitting, key=len)] if fitting else {}
 

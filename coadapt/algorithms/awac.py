@@ -2,7 +2,15 @@
 
 from coadapt.algorithms.sac import networks as sac_networks
 from coadapt.config import Config, Replay, Schedule, Soft, Target
-from coadapt.factors import g, g_estimate, pi_p, pi_p_update, pi_q, pi_q_update, pi_theta
+from coadapt.factors import (
+    g,
+    g_estimate,
+    pi_p,
+    pi_p_update,
+    pi_q,
+    pi_q_update,
+    pi_theta,
+)
 from coadapt.optim import Adam, Optim
 
 

@@ -1,7 +1,15 @@
 """Advantage-weighted regression (Peng et al. 2019)."""
 
 from coadapt.config import BoundLoss, Config, Schedule, Target, Trajectories
-from coadapt.factors import g, g_estimate, pi_p, pi_p_update, pi_q, pi_q_update, pi_theta
+from coadapt.factors import (
+    g,
+    g_estimate,
+    pi_p,
+    pi_p_update,
+    pi_q,
+    pi_q_update,
+    pi_theta,
+)
 from coadapt.networks import Init, InputNorm, Network, Networks
 from coadapt.optim import SGD, Optim
 

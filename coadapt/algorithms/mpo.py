@@ -1,7 +1,15 @@
 """Maximum a posteriori policy optimisation (Abdolmaleki et al. 2018)."""
 
 from coadapt.config import BoundWeights, Config, Hard, Replay, Target
-from coadapt.factors import g, g_estimate, pi_p, pi_p_update, pi_q, pi_q_update, pi_theta
+from coadapt.factors import (
+    g,
+    g_estimate,
+    pi_p,
+    pi_p_update,
+    pi_q,
+    pi_q_update,
+    pi_theta,
+)
 from coadapt.networks import Init, Network, Networks
 from coadapt.optim import Adam, Clip, Optim
 
@@ -71,7 +79,7 @@ def mpo() -> Config:
 
 
 def _task(init_std: float, dimensions: int) -> dict[str, object]:
-    """What settings 1.3 lists: the std at the start, and KL bounds over so many dims."""
+    """A row of settings 1.3: the std at the start, and KL bounds over so many dims."""
     trust = "pi_p_update.trust_region"
     return {
         "pi_theta.scale.init_std": init_std,

@@ -1,7 +1,15 @@
 """Soft actor-critic (Haarnoja et al. 2018b)."""
 
 from coadapt.config import Config, Replay, Soft, Target
-from coadapt.factors import g, g_estimate, pi_p, pi_p_update, pi_q, pi_q_update, pi_theta
+from coadapt.factors import (
+    g,
+    g_estimate,
+    pi_p,
+    pi_p_update,
+    pi_q,
+    pi_q_update,
+    pi_theta,
+)
 from coadapt.networks import Init, Network, Networks
 from coadapt.optim import Adam, Optim
 

@@ -22,7 +22,7 @@ class Episodes(NamedTuple):
 
 
 def capacity_of_store(capacity: int, max_steps: int) -> int:
-    """Steps to hold so that `capacity` finished ones are there beside an open episode."""
+    """Steps to hold so that `capacity` finished ones fit beside an open episode."""
     return capacity + max_steps
 
 

@@ -92,7 +92,7 @@ def add(store: Store, action: jax.Array, step: TimeStep) -> Store:
 
 
 def gather(store: Store, index: jax.Array) -> Transition:
-    """The transitions of these numbers, counted since the start: [B] -> leaves [B, ...]."""
+    """Transitions by number, counted since the start: [B] -> leaves [B, ...]."""
     slot = index % store.reward.shape[0]
     row = store.row[slot]
     room = store.obs.shape[0]
@@ -107,7 +107,7 @@ def gather(store: Store, index: jax.Array) -> Transition:
 
 
 def sample(store: Store, key: jax.Array, size: int) -> Transition:
-    """`size` transitions, uniform, without replacement (with, while there are fewer)."""
+    """`size` transitions, uniform, none twice (unless there are fewer)."""
     held = jnp.maximum(store.count - store.tail, 1)
     index = jnp.arange(size, dtype=jnp.int32) % held
     return gather(store, store.tail + shuffle(key, index, held))

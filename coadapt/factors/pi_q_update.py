@@ -70,4 +70,3 @@ class Gradient:
 
 PiQUpdate = Analytic | Gradient
 Temperature = ConstantTemperature | KLTemperature | EntropyTemperature
-

@@ -22,7 +22,7 @@ def _normal_log_prob(dist: Normal, value: jax.Array) -> jax.Array:
     """[B, A] parameters, value [..., B, A] -> [..., B], nats."""
     mean = jnp.broadcast_to(dist.mean, value.shape)
     std = jnp.broadcast_to(dist.std, value.shape)
-    return distrax.MultivariateNormalDiag(mean, std).log_prob(value)
+    return jnp.asarray(distrax.MultivariateNormalDiag(mean, std).log_prob(value))
 
 
 def _normal_sample(dist: Normal, key: jax.Array, samples: int) -> jax.Array:
@@ -121,7 +121,9 @@ def _parameters(scale: Scale, params: Tree, head: jax.Array, bound: bool) -> Nor
 class Gaussian:
     """N(mu, Sigma), diagonal; actions may leave the box."""
 
-    mean: Literal["free", "tanh"] = "free"  # tanh keeps the mean, not the action, inside
+    mean: Literal["free", "tanh"] = (
+        "free"  # tanh keeps the mean, not the action, inside
+    )
     scale: Scale = StateSoftplusStd()
 
     @property
@@ -168,7 +170,7 @@ class TanhGaussian:
         return self._log_prob(dist, squash.inverse(action, safe=self.inverse == "safe"))
 
     def sample(self, dist: Normal, key: jax.Array, samples: int):
-        """Actions [M, B, A] and their log-probabilities [M, B]; never inverts a tanh."""
+        """Actions [M, B, A], their log-probabilities [M, B]; never inverts a tanh."""
         pre_tanh = _normal_sample(dist, key, samples)
         return jnp.tanh(pre_tanh), self._log_prob(dist, pre_tanh)
 

@@ -1,1 +1,1 @@
-"""The maths: pure functions of arrays. Each cites its equation; none knows a network."""
+"""The maths: pure functions of arrays. Each cites its source; none knows a network."""

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 def kl_of_mean(mean_p: jax.Array, std_p: jax.Array, mean_q: jax.Array) -> jax.Array:
     """KL( N(mean_p, std_p) || N(mean_q, std_p) ): what moving the mean alone costs.
 
-    Source: Abdolmaleki et al. 2018a, decoupled M-step. Args: [..., A]. Returns: [..., A].
+    Source: Abdolmaleki et al. 2018a, decoupled M-step. Args and result: [..., A].
     """
     return jnp.square((mean_p - mean_q) / std_p) / 2
 
@@ -15,7 +15,7 @@ def kl_of_mean(mean_p: jax.Array, std_p: jax.Array, mean_q: jax.Array) -> jax.Ar
 def kl_of_std(std_p: jax.Array, std_q: jax.Array) -> jax.Array:
     """KL( N(mean, std_p) || N(mean, std_q) ): what changing the std alone costs.
 
-    Source: Abdolmaleki et al. 2018a, decoupled M-step. Args: [..., A]. Returns: [..., A].
+    Source: Abdolmaleki et al. 2018a, decoupled M-step. Args and result: [..., A].
     """
     return jnp.log(std_q / std_p) + jnp.square(std_p / std_q) / 2 - 0.5
 

@@ -48,8 +48,8 @@ def merge(moments: Moments, rows: jax.Array, where: jax.Array) -> Moments:
 def normalize(
     moments: Moments,
     obs: jax.Array,
-    epsilon: jax.typing.ArrayLike,
-    limit: jax.typing.ArrayLike,
+    epsilon: jax.Array | float,
+    limit: jax.Array | float,
 ) -> jax.Array:
     """clip( (x - mean) / sqrt(var + epsilon), -limit, limit ).
 

@@ -19,7 +19,8 @@ def shuffle(key: jax.Array, index: jax.Array, n: jax.Array) -> jax.Array:
     A batch of distinct indices comes back distinct: sampling without replacement. All
     of range(n) in turn is one pass over a data set in random order. n may be traced.
     Source: Hoang, Morris and Rogaway 2012, the swap-or-not shuffle.
-    Args: index int32 [...], 0 <= index < n; n int32 scalar >= 1, or [...]. Returns [...].
+    Args: index int32 [...], 0 <= index < n; n int32 scalar >= 1, or [...].
+    Returns: int32 [...].
     """
     words = jax.random.bits(key, (2, ROUNDS), jnp.uint32)
     n = jnp.broadcast_to(n, index.shape)

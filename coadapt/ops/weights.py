@@ -1,6 +1,6 @@
 """The non-parametric posterior: pi_q(a|s) proportional to pi_p(a|s) exp(G(s,a) / eta).
 
-Weights are [M, B] and enter the M-step as  -mean_b sum_m w[m, b] log pi(a[m, b] | s[b]).
+Weights w are [M, B], for the M-step  -mean_b sum_m w[m, b] log pi(a[m, b] | s[b]).
 """
 
 import chex
@@ -49,6 +49,4 @@ def effective_fraction(weights: jax.Array) -> jax.Array:
 
     Source: Kong 1992. Args: weights [M, B]. Returns: scalar.
     """
-    return jnp.square(jnp.sum(weights)) / (
-        weights.size * jnp.sum(jnp.square(weights))
-    )
+    return jnp.square(jnp.sum(weights)) / (weights.size * jnp.sum(jnp.square(weights)))

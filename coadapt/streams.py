@@ -1,0 +1,33 @@
+"""Random streams, each named by its agent's seed and its purpose.
+
+Nothing here knows an agent's place in a batch or its variant, so an agent draws the
+same numbers alone and among eighty, and variants of one seed start alike and meet the
+same episodes (common random numbers).
+"""
+
+from enum import IntEnum
+
+import jax
+import numpy as np
+
+
+class Purpose(IntEnum):
+    """What a stream is for. Numbers are part of the results: never reuse one."""
+
+    INIT = 0
+    ACT = 1
+    LEARN = 2
+    RESET = 3
+    MEASURE = 4
+
+
+def stream(seed: jax.Array, purpose: Purpose, index: jax.typing.ArrayLike) -> jax.Array:
+    """The key number `index` of this seed's stream (an env step, an update, ...)."""
+    key = jax.random.fold_in(jax.random.key(seed), int(purpose))
+    return jax.random.fold_in(key, index)
+
+
+def host_seeds(seed: int, purpose: Purpose, index: int, count: int) -> list[int]:
+    """Seeds of `count` environments on the host, for a (seed, purpose, index)."""
+    words = np.random.SeedSequence([seed, int(purpose), index]).generate_state(count)
+    return [int(word) for word in words]
