@@ -16,7 +16,10 @@ class Moments(NamedTuple):
 
 
 def empty(size: int) -> Moments:
-    """Moments of nothing yet: mean 0, variance 1."""
+    """Moments of nothing yet: mean 0, variance 1.
+
+    Source: the authors' AWR (settings 1.4), where the normaliser starts as identity.
+    """
     return Moments(jnp.zeros(()), jnp.zeros(size), jnp.ones(size))
 
 
@@ -24,10 +27,11 @@ def merge(moments: Moments, rows: jax.Array, where: jax.Array) -> Moments:
     """Moments of what was seen before and `rows` together.
 
     Source: Chan et al. 1979, pairwise update; equal to one pass over everything.
-    Args: rows [B, O]; where [B] bool, the rows that count.
+    Args: rows [B, O]; where [B] bool, the rows that count; others may be anything.
     """
     chex.assert_shape(where, rows.shape[:1])
     mask = where[:, None].astype(rows.dtype)
+    rows = jnp.where(where[:, None], rows, 0.0)  # NaN times 0 would be NaN
     added = jnp.sum(mask)
     safe = jnp.maximum(added, 1.0)
     mean = jnp.sum(rows * mask, axis=0) / safe

@@ -49,4 +49,5 @@ def effective_fraction(weights: jax.Array) -> jax.Array:
 
     Source: Kong 1992. Args: weights [M, B]. Returns: scalar.
     """
+    weights = weights / jnp.max(weights)  # float32 has no squares beyond 1e19
     return jnp.square(jnp.sum(weights)) / (weights.size * jnp.sum(jnp.square(weights)))
