@@ -1,0 +1,49 @@
+"""Summaries over seeds, failures counted."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from coadapt import stats, store
+
+
+def rows(*cells):
+    """(variant, seed, env_steps, value) -> a frame."""
+    return pd.DataFrame(
+        [("e", "sac", v, "toy/lqr", s, t, "return", x) for v, s, t, x in cells],
+        columns=list(store.COLUMNS),
+    )
+
+
+def test_mean_and_std_are_of_the_last_evaluation():
+    frame = rows(("a", 0, 10, 99.0), ("a", 0, 20, 1.0), ("a", 1, 20, 4.0))
+    (found,) = stats.summary(frame).to_dict("records")
+    assert found["mean"] == 2.5
+    assert found["std"] == np.std([1.0, 4.0])
+    assert (found["n"], found["failed"], found["env_steps"]) == (2, 0, 20)
+
+
+@pytest.mark.parametrize("bad", [np.nan, -np.inf, np.inf])
+def test_a_failure_is_counted_and_leaves_the_mean_alone(bad):
+    frame = rows(("a", 0, 20, 1.0), ("a", 1, 20, bad), ("b", 0, 20, bad))
+    a, b = stats.summary(frame).to_dict("records")
+    assert (a["mean"], a["n"], a["failed"]) == (1.0, 1, 1)
+    assert np.isnan(b["mean"]) and (b["n"], b["failed"]) == (0, 1)
+
+
+def test_order_is_that_of_first_appearance_and_other_metrics_are_left_out():
+    frame = rows(("z", 0, 20, 1.0), ("a", 0, 20, 2.0))
+    other = frame.assign(metric="loss", value=7.0)
+    found = stats.summary(pd.concat([other, frame], ignore_index=True))
+    assert list(found.variant) == ["z", "a"]
+    assert list(found["mean"]) == [1.0, 2.0]
+
+
+def test_no_rows_give_an_empty_summary():
+    assert list(stats.summary(rows()).columns) == list(stats.SUMMARY_COLUMNS)
+    assert stats.summary(rows()).empty
+
+
+def test_an_unfinished_seed_shows_in_env_steps():
+    frame = rows(("a", 0, 20, 1.0), ("a", 1, 10, 3.0))
+    assert stats.summary(frame).env_steps.item() == 10
