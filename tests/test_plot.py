@@ -1,0 +1,68 @@
+"""Curves: what is drawn, read off the figure."""
+
+import io
+
+import numpy as np
+import pandas as pd
+
+from coadapt import plot, store
+
+
+def frame():
+    rows = [
+        ("e", "sac", v, "toy/lqr", s, t, "return", float(t + 10 * s))
+        for v in ("sac", "sac/one")
+        for s in (0, 1)
+        for t in (10, 20, 30)
+    ]
+    return pd.DataFrame(rows, columns=list(store.COLUMNS))
+
+
+def thick(figure):
+    return [line for line in figure.axes[0].lines if line.get_linewidth() > 1]
+
+
+def test_a_line_a_variant_with_its_mean_and_thin_seeds():
+    figure = plot.curves(frame(), "toy/lqr")
+    (axes,) = figure.axes
+    assert [line.get_label() for line in thick(figure)] == ["sac", "sac/one"]
+    np.testing.assert_allclose(thick(figure)[0].get_ydata(), [15, 25, 35])
+    assert len(axes.lines) == 2 * (1 + 2)
+    assert len(axes.collections) == 2
+    assert axes.get_xlabel() == "environment steps"
+    assert "return" in axes.get_ylabel()
+    assert axes.get_title(loc="left") == "toy/lqr"
+    figure.savefig(io.BytesIO())
+
+
+def test_a_failed_seed_is_named_and_its_line_ends():
+    data = frame()
+    data.loc[
+        (data.variant == "sac") & (data.seed == 1) & (data.env_steps > 10), "value"
+    ] = np.nan
+    figure = plot.curves(data, "toy/lqr")
+    line = thick(figure)[0]
+    assert line.get_label() == "sac (1 failed)"
+    np.testing.assert_allclose(line.get_ydata(), [15, 20, 30])
+
+
+def test_a_seed_without_rows_yet_has_not_failed():
+    data = frame()
+    figure = plot.curves(data[(data.seed == 0) | (data.env_steps < 30)], "toy/lqr")
+    assert thick(figure)[0].get_label() == "sac"
+
+
+def test_colours_and_dashes_tell_32_variants_apart():
+    one = frame()[frame().variant == "sac"]
+    each = [one.assign(variant=f"v{i}") for i in range(32)]
+    many = pd.concat(each, ignore_index=True)
+    looks = {
+        (x.get_color(), x.get_linestyle()) for x in thick(plot.curves(many, "toy/lqr"))
+    }
+    assert len(looks) == 32
+
+
+def test_one_evaluation_and_none():
+    data = frame()
+    plot.curves(data[data.env_steps == 10], "toy/lqr").savefig(io.BytesIO())
+    plot.curves(data[data.env_steps == 0], "toy/lqr").savefig(io.BytesIO())
