@@ -1,0 +1,175 @@
+"""The paper's Tables 1 and 4, read off the presets: no cell is written down here."""
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+
+from coadapt import algorithms
+from coadapt.config import Config
+from coadapt.factors import g_estimate, pi_p, pi_p_update, pi_q
+from coadapt.networks import Init, Network
+from coadapt.optim import SGD, Optimizer
+from coadapt.schema import ConfigError, nearest
+
+Row = dict[str, str]
+Renderer = Callable[[Sequence[Row]], str]
+
+
+# ---------------------------------------------------------------- Table 1
+
+
+def table1(configs: Mapping[str, Config] | None = None) -> list[Row]:
+    """A row a method: the family, then the seven factors. None: all the presets."""
+    if configs is None:
+        configs = {name: algorithms.preset(name) for name in algorithms.PRESETS}
+    return [_row1(name, config) for name, config in configs.items()]
+
+
+def _row1(name: str, config: Config) -> Row:
+    by_weights = isinstance(config.pi_q, pi_q.NonParametric)
+    return {
+        "method": name.upper(),
+        "control": "EM" if by_weights else "KL",
+        "pi_q": config.pi_q.symbol,
+        "pi_p": config.pi_p.symbol,
+        "pi_q update": config.pi_q_update.symbol,
+        "pi_p update": _pi_p_update(config),
+        "G": config.g.symbol + ("^{pi_p}" if by_weights else "^{pi_q}"),
+        "G estimate": _g_estimate(config),
+        "pi_theta": config.pi_theta.symbol,
+    }
+
+
+def _pi_p_update(config: Config) -> str:
+    symbol = config.pi_p_update.symbol
+    if isinstance(config.pi_p, pi_p.Mixture):
+        return f"Mixture + {symbol}"
+    fixed = isinstance(config.pi_p_update, pi_p_update.Fixed)
+    if fixed and isinstance(config.pi_p, pi_p.Uniform):
+        return "(Fixed to Unif.)"
+    return symbol
+
+
+def _g_estimate(config: Config) -> str:
+    """'+ TD3' where a policy climbs the minimum of two critics.
+
+    The paper does not print it for AWAC, whose twins weigh stored actions only.
+    """
+    symbol = config.g_estimate.symbol
+    twins = g_estimate.critics(config.g_estimate) == 2
+    climbs = isinstance(config.pi_q, pi_q.Parametric)
+    return f"{symbol} + TD3" if twins and climbs else symbol
+
+
+# ---------------------------------------------------------------- Table 4
+
+
+def table4(configs: Mapping[str, Config] | None = None) -> list[Row]:
+    """A row a method: networks and optimisers as they are. None: all the presets."""
+    if configs is None:
+        configs = {name: algorithms.preset(name) for name in algorithms.PRESETS}
+    return [_row4(name, config) for name, config in configs.items()]
+
+
+def _row4(name: str, config: Config) -> Row:
+    nets, optim = config.networks, config.optim
+    policy, critic = nets.policy, nets.critic
+    return {
+        "method": name.upper(),
+        "sizes (policy)": _sizes(policy),
+        "sizes (value)": _sizes(critic),
+        "activation": _both(_activation(policy), _activation(critic)),
+        "layer norm": _both(_layer_norm(policy), _layer_norm(critic)),
+        "input norm": "yes" if nets.input_norm else "-",
+        "optimizer": _both(_optimizer(optim.policy), _optimizer(optim.critic)),
+        "rate (policy)": _number(optim.policy.rate),
+        "rate (value)": _number(optim.critic.rate),
+        "weights": _both(_weights(policy.hidden), _weights(critic.hidden)),
+        "output weights (policy)": _init(policy.output),
+    }
+
+
+def _both(policy: str, critic: str) -> str:
+    return policy if policy == critic else f"{policy} / {critic}"
+
+
+def _sizes(net: Network) -> str:
+    return f"({', '.join(map(str, net.sizes))})"
+
+
+def _activation(net: Network) -> str:
+    return {"relu": "ReLU", "elu": "ELU"}.get(net.activation, net.activation)
+
+
+def _layer_norm(net: Network) -> str:
+    words = {"none": "-", "first_tanh": "first + tanh", "first": "first"}
+    return words.get(net.layer_norm, f"all, {net.layer_norm}")
+
+
+def _optimizer(optimizer: Optimizer) -> str:
+    if isinstance(optimizer, SGD):
+        return f"SGD, momentum {_number(optimizer.momentum)}"
+    return type(optimizer).__name__
+
+
+def _weights(init: Init) -> str:
+    return init.weights.replace("_", " ")
+
+
+def _init(init: Init) -> str:
+    return f"{_weights(init)} {_number(init.scale)}"
+
+
+def _number(value: float) -> str:
+    """'3e-4' for 0.0003, '0.9' for 0.9."""
+    text = f"{value:g}"
+    if 0 < abs(value) < 0.01 or "e" in text:
+        digits, exponent = f"{value:e}".split("e")
+        return f"{float(digits):g}e{int(exponent)}"
+    return text
+
+
+# ---------------------------------------------------------------- formats
+
+
+def render(rows: Sequence[Row], style: str) -> str:
+    """The rows as 'text', 'markdown' or 'csv'. Raises: ConfigError."""
+    styles: dict[str, Renderer] = {"text": _text, "markdown": _markdown, "csv": _csv}
+    if style not in styles:
+        raise ConfigError(
+            f"format is {style!r}: it must be one of {', '.join(styles)}"
+            f"{nearest(style, styles)}."
+        )
+    return styles[style](rows)
+
+
+def _columns(rows: Sequence[Row]) -> list[list[str]]:
+    """Cells by column, the name on top."""
+    return [[name, *(row[name] for row in rows)] for name in (rows[0] if rows else ())]
+
+
+def _aligned(rows: Sequence[Row]) -> list[list[str]]:
+    columns = _columns(rows)
+    padded = [[cell.ljust(max(map(len, c))) for cell in c] for c in columns]
+    return [list(line) for line in zip(*padded, strict=True)]
+
+
+def _text(rows: Sequence[Row]) -> str:
+    lines = ["  ".join(line).rstrip() for line in _aligned(rows)]
+    rule = "-" * max(map(len, lines), default=0)
+    return "\n".join([*lines[:1], rule, *lines[1:]])
+
+
+def _markdown(rows: Sequence[Row]) -> str:
+    lines = _aligned(rows)
+    rule = ["-" * len(cell) for cell in lines[0]] if lines else []
+    return "\n".join(
+        f"| {' | '.join(line)} |" for line in [*lines[:1], rule, *lines[1:]]
+    )
+
+
+def _csv(rows: Sequence[Row]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerows(zip(*_columns(rows), strict=True))
+    return out.getvalue().rstrip("\n")
