@@ -1,0 +1,490 @@
+"""Sweeps: which agents there are, in which programs, at what cost, and running them.
+
+A cell is a variant on a task with a seed: one agent. Variants whose configs have equal
+structure share a program, and its agents are ordered variants x seeds.
+"""
+
+import dataclasses
+import itertools
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import jax
+import psutil
+
+from coadapt import agent as agents
+from coadapt import algorithms, envs, runner, schema
+from coadapt.config import BoundCost, BoundLoss, BoundWeights, Config, check
+from coadapt.data import replay
+from coadapt.factors import pi_p, pi_q, pi_theta
+from coadapt.schema import ConfigError
+from coadapt.store import Cell, Entry, Header, Store
+from coadapt.types import EnvSpec
+
+T = TypeVar("T")
+Axes = Mapping[str, Sequence[object]]  # path -> the values that it takes
+
+_MEMORY_SHARE = 0.8  # of what is available; the rest is the programs' own
+_TRAINING_COPIES = 2  # of what an agent learns: itself, and gradients and updates
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One thing to compare: an algorithm's config, and the name in the results."""
+
+    name: str
+    algorithm: str
+    config: Config
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """All that is asked for. `variants` by task, as presets depend on the task."""
+
+    experiment: str
+    variants: Mapping[str, Sequence[Variant]]  # task -> its variants
+    seeds: Sequence[int]
+    steps: int  # env steps of each agent
+    eval_every: int = 20_000  # env steps
+    eval_episodes: int = 10
+
+
+class Agent(NamedTuple):
+    """One cell of a sweep, with its config."""
+
+    variant: Variant
+    seed: int
+
+
+class Group(NamedTuple):
+    """The agents of one program, on one task."""
+
+    task: str
+    agents: tuple[Agent, ...]
+
+    @property
+    def cells(self) -> list[Cell]:
+        return [Cell(self.task, a.variant.name, a.seed) for a in self.agents]
+
+
+class Progress(NamedTuple):
+    """What `run` calls back with: `report` is None when a program begins."""
+
+    program: int  # counted from 1
+    programs: int
+    group: Group
+    report: runner.Report | None
+
+
+# ---------------------------------------------------------------- variants
+
+
+def change(config: Config, changes: Mapping[str, object]) -> Config:
+    """`config` with the changes, and checked; see `schema.override`.
+
+    Where pi_theta gains or loses its tanh and `bounds` is not set too, the penalty that
+    keeps actions in the box goes or comes with it: one of the two has to (settings
+    1.7). Raises: ConfigError.
+    """
+    changed = schema.override(config, changes)
+    before, after = (_squashes(each) for each in (config, changed))
+    named = any(str(path).split(".")[0] == "bounds" for path in changes)
+    if before != after and not named:
+        bounds = None if after else _penalty(changed)
+        changed = dataclasses.replace(changed, bounds=bounds)
+    check(changed)
+    return changed
+
+
+def _squashes(config: Config) -> bool:
+    return isinstance(config.pi_theta, pi_theta.TanhGaussian)
+
+
+def _penalty(config: Config) -> BoundCost | BoundLoss | BoundWeights:
+    """The penalty that fits how the policy is found."""
+    if isinstance(config.pi_q, pi_q.Parametric):
+        return BoundCost()
+    return BoundWeights() if isinstance(config.pi_p, pi_p.Policy) else BoundLoss()
+
+
+def presets(names: Sequence[str], task: str | None = None) -> tuple[Variant, ...]:
+    """Algorithms by name, as their sources ran them on this task."""
+    made = tuple(Variant(n, n, algorithms.preset(n, task)) for n in names)
+    distinct(made)
+    return made
+
+
+def vary(variant: Variant, changes: Mapping[str, object]) -> Variant:
+    """The variant with these changes, named after them. Raises: ConfigError."""
+    parts = [variant.name, *(f"{path}={label(v)}" for path, v in changes.items())]
+    name = "/".join(parts)
+    try:
+        return Variant(name, variant.algorithm, change(variant.config, changes))
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from None
+
+
+def label(value: object) -> str:
+    """A value as it stands in a variant's name: no commas, no spaces."""
+    if isinstance(value, tuple | list):
+        return "x".join(map(label, value))
+    text = value.__name__ if isinstance(value, type) else str(value)
+    text = type(value).__name__ if dataclasses.is_dataclass(value) else text
+    return text.strip("()[] ").replace(" ", "").replace(",", "x")
+
+
+def grid(
+    start: Sequence[str | Variant], axes: Axes, *, task: str | None = None
+) -> tuple[Variant, ...]:
+    """The full factorial: every variant with every combination of the axes' values.
+
+    `start` has algorithms (their presets for `task`) or variants. Raises: ConfigError.
+    """
+    _refuse_empty(axes)
+    columns = [[(path, value) for value in values] for path, values in axes.items()]
+    rows = [dict(row) for row in itertools.product(*columns)]
+    made = tuple(vary(v, row) for v in _variants(start, task) for row in rows)
+    distinct(made)
+    return made
+
+
+def one_at_a_time(variant: Variant, axes: Axes) -> tuple[Variant, ...]:
+    """The variant itself, then each single change that makes a difference to it."""
+    _refuse_empty(axes)
+    single = [vary(variant, {p: v}) for p, values in axes.items() for v in values]
+    made = (variant, *(each for each in single if each.config != variant.config))
+    distinct(made)
+    return made
+
+
+def swap(variant: Variant, source: Variant) -> Variant:
+    """The variant with another's networks: the whole column of Table 4.
+
+    Sizes, activations, norms, initialisers, input normalisation, and the optimisers
+    (kind and rate) of policy and critic. Clipping, weight decay and the duals' rate
+    belong to the algorithm and stay. Source: settings 1.7, 'Net swaps'.
+    """
+    ours, theirs = variant.config, source.config
+    optim = dataclasses.replace(
+        ours.optim, policy=theirs.optim.policy, critic=theirs.optim.critic
+    )
+    config = dataclasses.replace(ours, networks=theirs.networks, optim=optim)
+    check(config)
+    return Variant(f"{variant.name}/net={source.name}", variant.algorithm, config)
+
+
+def distinct(variants: Sequence[Variant]) -> None:
+    """Refuse two variants of one name. Raises: ConfigError."""
+    names = [variant.name for variant in variants]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(
+            f"variant {twice[0]!r} is there {names.count(twice[0])} times: names must "
+            "differ, because results are filed under them."
+        )
+
+
+def _variants(start: Sequence[str | Variant], task: str | None) -> list[Variant]:
+    if isinstance(start, str | Variant):
+        start = [start]
+    if not start:
+        raise ConfigError("variants are none: at least one algorithm must be named.")
+    return [presets([v], task)[0] if isinstance(v, str) else v for v in start]
+
+
+def _refuse_empty(axes: Axes) -> None:
+    for path, values in axes.items():
+        if isinstance(values, str) or not len(values):
+            raise ConfigError(
+                f"{path} is {values!r}: a grid needs a list of one value or more."
+            )
+
+
+# ---------------------------------------------------------------- groups
+
+
+def groups(
+    task: str,
+    variants: Sequence[Variant],
+    seeds: Sequence[int],
+    finished: Iterable[Cell] = (),
+) -> list[Group]:
+    """Programs of one task, without the finished cells, in order of first appearance.
+
+    Variants whose configs have equal structure are together.
+    """
+    skip = set(finished)
+    found: dict[object, list[Agent]] = {}
+    for variant in variants:
+        program = found.setdefault(jax.tree.structure(variant.config), [])
+        program += [
+            Agent(variant, seed)
+            for seed in seeds
+            if Cell(task, variant.name, seed) not in skip
+        ]
+    return [Group(task, tuple(members)) for members in found.values() if members]
+
+
+def validate(sweep: Sweep) -> None:
+    """Refuse what cannot be run, before anything starts. Raises: ConfigError."""
+    for name in ("steps", "eval_every", "eval_episodes"):
+        value = getattr(sweep, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ConfigError(f"{name} is {value!r}: it must be an int >= 1.")
+    seeds = list(sweep.seeds)
+    if not seeds:
+        raise ConfigError("seeds are none: at least one is needed.")
+    for seed in seeds:
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
+            raise ConfigError(f"seed is {seed!r}: it must be an int of 0 to 2^31 - 1.")
+        if seeds.count(seed) > 1:
+            raise ConfigError(f"seed {seed} is there {seeds.count(seed)} times.")
+    if not sweep.variants:
+        raise ConfigError("tasks are none: at least one is needed.")
+    for task, variants in sweep.variants.items():
+        _validate_task(task, variants, sweep.steps)
+
+
+def _validate_task(task: str, variants: Sequence[Variant], steps: int) -> None:
+    if not variants:
+        raise ConfigError(f"{task} has no variants: at least one is needed.")
+    distinct(variants)
+    try:
+        spec = envs.spec(task)
+    except ValueError as error:  # of ours: no such task, or not one that we support
+        raise ConfigError(str(error)) from None
+    for variant in variants:
+        check(variant.config)
+        runner.admissible(variant.config, spec, steps)
+
+
+# ---------------------------------------------------------------- the plan
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a sweep costs. Programs run one after the other, so memory is the largest's.
+
+    A gradient step is one step of a critic's or of a policy's optimiser on a minibatch.
+    """
+
+    agents: int
+    programs: int
+    replay_bytes: int
+    parameter_bytes: int  # parameters, targets and optimisers
+    gradient_steps: int  # of all agents
+    env_steps: int  # of all agents
+
+    def lines(self) -> list[str]:
+        """'agents: 8' and so on, a line each."""
+        return [
+            f"agents: {self.agents}",
+            f"programs: {self.programs}",
+            f"replay memory: {human_bytes(self.replay_bytes)} (largest program)",
+            f"parameter memory: {human_bytes(self.parameter_bytes)} (largest program)",
+            f"gradient steps: {self.gradient_steps:,}",
+            f"env steps: {self.env_steps:,}",
+        ]
+
+
+class Cost(NamedTuple):
+    """Of one agent."""
+
+    replay_bytes: int
+    parameter_bytes: int
+    gradient_steps: int
+
+    @property
+    def memory(self) -> int:
+        return self.replay_bytes + _TRAINING_COPIES * self.parameter_bytes
+
+
+def plan(sweep: Sweep, memory: int | None = None) -> Plan:
+    """Count, from shapes alone: nothing is compiled and nothing allocated.
+
+    `memory` bytes bound a program; None: what this machine has. Raises: ConfigError.
+    """
+    validate(sweep)
+    return plan_of(packs(sweep, (), memory), sweep.steps)
+
+
+def plan_of(programs: Sequence[Group], steps: int) -> Plan:
+    """The plan of these programs; two that differ in their agents only compile once."""
+    cost = [(group, cost_of(group, steps)) for group in programs]
+    compiled = {
+        (g.task, jax.tree.structure(g.agents[0].variant.config), len(g.agents))
+        for g in programs
+    }
+    number = sum(len(group.agents) for group in programs)
+    return Plan(
+        agents=number,
+        programs=len(compiled),
+        replay_bytes=max((len(g.agents) * c.replay_bytes for g, c in cost), default=0),
+        parameter_bytes=max(
+            (len(g.agents) * c.parameter_bytes for g, c in cost), default=0
+        ),
+        gradient_steps=sum(len(g.agents) * c.gradient_steps for g, c in cost),
+        env_steps=number * steps,
+    )
+
+
+def cost_of(group: Group, steps: int) -> Cost:
+    """The cost of each agent of a group: they have equal shapes."""
+    config, spec = group.agents[0].variant.config, envs.spec(group.task)
+    capacity = runner.store_capacity(config, spec, steps)
+    each = config.schedule.critic_steps + config.schedule.policy_steps
+    return Cost(
+        replay_bytes=replay.nbytes(spec, capacity),
+        parameter_bytes=_parameter_bytes(config, spec),
+        gradient_steps=updates(config, steps) * each,
+    )
+
+
+def updates(config: Config, steps: int) -> int:
+    """Updates within env steps 1 to `steps`: see `runner.due`."""
+    period, first = config.data.steps, max(config.data.start, 1)
+    return max(steps // period - (first - 1) // period, 0)
+
+
+def _parameter_bytes(config: Config, spec: EnvSpec) -> int:
+    state = jax.eval_shape(lambda: agents.init(config, spec, jax.random.key(0)))
+    leaves = jax.tree.leaves(state)
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
+
+
+def human_bytes(number: float) -> str:
+    """'1.5 GiB'."""
+    for unit in ("B", "KiB", "MiB"):
+        if number < 1024:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    return f"{number:.1f} GiB"
+
+
+def available_memory() -> int:
+    """Bytes that a program may take on the device that computes."""
+    device = jax.local_devices()[0]
+    stats = device.memory_stats() if device.platform != "cpu" else None
+    if stats and "bytes_limit" in stats:
+        free = stats["bytes_limit"] - stats.get("bytes_in_use", 0)
+    else:
+        free = psutil.virtual_memory().available
+    return int(free * _MEMORY_SHARE)
+
+
+def packs(
+    sweep: Sweep, finished: Iterable[Cell] = (), memory: int | None = None
+) -> list[Group]:
+    """The programs to run, a group that does not fit into memory cut into equal packs.
+
+    Raises: ConfigError, with the numbers, if one agent alone does not fit.
+    """
+    limit, skip = available_memory() if memory is None else memory, set(finished)
+    found: list[Group] = []
+    for task, variants in sweep.variants.items():
+        for group in groups(task, variants, sweep.seeds, skip):
+            need = cost_of(group, sweep.steps).memory
+            fitting = limit // need
+            if fitting < 1:
+                raise ConfigError(
+                    f"{group.agents[0].variant.name} on {task} needs "
+                    f"{human_bytes(need)} for one agent, but {human_bytes(limit)} may "
+                    "be used: lower data.capacity or steps."
+                )
+            found += [Group(task, part) for part in _even(group.agents, fitting)]
+    return found
+
+
+def _even(items: tuple[T, ...], limit: int) -> list[tuple[T, ...]]:
+    """As few parts of at most `limit` as there can be, of about one size."""
+    parts = -(-len(items) // limit)
+    size = -(-len(items) // parts)
+    return [items[i : i + size] for i in range(0, len(items), size)]
+
+
+# ---------------------------------------------------------------- running
+
+
+def header(sweep: Sweep) -> Header:
+    """What the store's manifest says of this sweep."""
+    return Header(
+        experiment=sweep.experiment,
+        steps=sweep.steps,
+        seeds=tuple(sweep.seeds),
+        eval_every=sweep.eval_every,
+        eval_episodes=sweep.eval_episodes,
+        variants={
+            task: {
+                v.name: Entry(
+                    v.algorithm, schema.fingerprint(v.config), schema.to_dict(v.config)
+                )
+                for v in variants
+            }
+            for task, variants in sweep.variants.items()
+        },
+    )
+
+
+def run(
+    sweep: Sweep,
+    workdir: str | os.PathLike[str],
+    progress: Callable[[Progress], None] = lambda _: None,
+    memory: int | None = None,
+) -> int:
+    """Run the cells that the store at `workdir` lacks; returns how many that were.
+
+    A cell that is finished with fewer steps than are asked for now is run again from
+    its start, and its rows are replaced. Raises: ConfigError, before anything compiles.
+    """
+    validate(sweep)
+    about = header(sweep)
+    todo = packs(sweep, Store.finished(Path(workdir), about), memory)
+    if not todo:
+        Store.extend(Path(workdir), about)
+        return 0
+    with Store(Path(workdir), about) as store:
+        for i, group in enumerate(todo, 1):
+            tell = partial(_tell, progress, i, len(todo), group)
+            _run_group(sweep, group, store, tell)
+    return sum(len(group.agents) for group in todo)
+
+
+def _tell(
+    progress: Callable[[Progress], None],
+    program: int,
+    programs: int,
+    group: Group,
+    report: runner.Report | None,
+) -> None:
+    progress(Progress(program, programs, group, report))
+
+
+def _run_group(
+    sweep: Sweep,
+    group: Group,
+    store: Store,
+    progress: Callable[[runner.Report | None], None],
+) -> None:
+    store.begin(group.cells)
+    progress(None)
+    seconds = 0.0
+
+    def report(found: runner.Report) -> None:
+        nonlocal seconds
+        store.append(group.cells, found.steps, found.metrics)
+        seconds = found.seconds
+        progress(found)
+
+    runner.train(
+        [agent.variant.config for agent in group.agents],
+        [agent.seed for agent in group.agents],
+        group.task,
+        steps=sweep.steps,
+        eval_every=sweep.eval_every,
+        eval_episodes=sweep.eval_episodes,
+        report=report,
+    )
+    store.finish(group.cells, sweep.steps, seconds)

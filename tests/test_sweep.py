@@ -1,0 +1,260 @@
+"""Variants, programs, the plan, and running what is missing."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from coadapt import algorithms, schema, store, sweep
+from coadapt.config import BoundCost, BoundLoss, BoundWeights, check
+from coadapt.schema import ConfigError
+from coadapt.store import Cell
+from coadapt.sweep import Sweep, Variant
+
+TASK = "toy/lqr"
+TINY = {
+    "networks.policy.sizes": "8",
+    "networks.critic.sizes": "8",
+    "data.batch": 8,
+    "data.start": 20,
+    "data.warmup": 20,
+}
+
+
+def tiny(name="sac", **config):
+    made = sweep.change(algorithms.preset(name), {**TINY, **config})
+    return Variant(name, name, made)
+
+
+def asked(list_of=None, **changes):
+    fields = {
+        "experiment": "e",
+        "variants": {TASK: list_of or [tiny()]},
+        "seeds": (0, 1),
+        "steps": 60,
+        "eval_every": 30,
+        "eval_episodes": 2,
+    }
+    return Sweep(**(fields | changes))
+
+
+# ---------------------------------------------------------------- variants
+
+
+def test_grid_is_the_full_factorial_with_names_that_say_so():
+    axes = {"g_estimate.critics": ["1", "2"], "optim.policy.rate": [1e-3, 1e-4, 1e-5]}
+    made = sweep.grid(["sac", "awac"], axes)
+    assert len({v.name for v in made}) == len(made) == 12
+    assert made[0].name == "sac/g_estimate.critics=1/optim.policy.rate=0.001"
+    assert made[0].algorithm == "sac"
+    assert made[0].config.g_estimate.critics == 1
+    assert made[0].config.optim.policy.rate == 1e-3
+    assert len(sweep.groups(TASK, made, [0])) == 4  # rates share a program
+
+
+def test_grid_without_axes_is_the_presets_for_the_task():
+    (made,) = sweep.grid(["mpo"], {}, task="gym/Hopper-v5")
+    assert made == Variant("mpo", "mpo", algorithms.preset("mpo", "gym/Hopper-v5"))
+
+
+def test_the_public_example_of_a_grid_runs_through():
+    axes = {
+        "g_estimate.critics": ["1", "2"],
+        "pi_theta": ["Gaussian", "TanhGaussian"],
+    }
+    made = sweep.grid(["sac", "mpo"], axes)
+    assert len(made) == 8
+    for variant in made:
+        check(variant.config)
+
+
+@pytest.mark.parametrize(
+    "name, theta, bounds",
+    [
+        ("sac", "Gaussian", BoundCost),
+        ("sac", "TanhGaussian", type(None)),
+        ("mpo", "TanhGaussian", type(None)),
+        ("mpo", "Gaussian", BoundWeights),
+        ("awr", "TanhGaussian", type(None)),
+        ("awac", "TanhGaussian", type(None)),
+        ("awac", "Gaussian", type(None)),  # its mean's own tanh is not this one
+    ],
+)
+def test_tanh_and_the_penalty_take_each_others_place(name, theta, bounds):
+    made = sweep.change(algorithms.preset(name), {"pi_theta": theta})
+    assert type(made.bounds) is bounds
+
+
+def test_the_penalty_comes_back_and_a_named_one_wins():
+    squashed = sweep.change(algorithms.awr(), {"pi_theta": "TanhGaussian"})
+    assert sweep.change(squashed, {"pi_theta": "Gaussian"}).bounds == BoundLoss()
+    plain = sweep.change(algorithms.sac(), {"pi_theta": "Gaussian", "bounds": "none"})
+    assert plain.bounds is None
+
+
+def test_one_at_a_time_changes_one_thing_and_skips_what_changes_nothing():
+    axes = {"g_estimate.critics": [1, 2], "networks.policy.sizes": [(64, 64)]}
+    made = sweep.one_at_a_time(tiny(), axes)
+    assert [v.name for v in made] == [
+        "sac",
+        "sac/g_estimate.critics=1",
+        "sac/networks.policy.sizes=64x64",
+    ]
+    for variant in made[1:]:
+        assert len(schema.diff(made[0].config, variant.config)) == 1
+
+
+def test_swap_exchanges_table_4_and_nothing_else():
+    mpo, awr = sweep.presets(["mpo", "awr"])
+    made = sweep.swap(mpo, awr)
+    assert (made.name, made.algorithm) == ("mpo/net=awr", "mpo")
+    assert made.config.networks == awr.config.networks
+    assert made.config.optim.policy == awr.config.optim.policy
+    assert made.config.optim.critic == awr.config.optim.critic
+    for name in ("clip", "weight_decay", "dual"):
+        assert getattr(made.config.optim, name) == getattr(mpo.config.optim, name)
+    rest = {"networks": mpo.config.networks, "optim": mpo.config.optim}
+    assert dataclasses.replace(made.config, **rest) == mpo.config
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: sweep.grid(["sac", "sac"], {}), "variant 'sac' is there 2 times"),
+        (lambda: sweep.grid(["sca"], {}), "did you mean 'sac'"),
+        (lambda: sweep.grid([], {}), "at least one algorithm"),
+        (lambda: sweep.grid(["sac"], {"g_estimate.critics": []}), "one value or more"),
+        (lambda: sweep.grid(["sac"], {"g_estimate.critics": "12"}), "a list"),
+        (
+            lambda: sweep.grid(["awr"], {"g_estimate.critics": [1]}),
+            "awr/g_estimate.critics=1: ",
+        ),
+        (lambda: sweep.grid(["sac"], {"g_estimate.critics": ["2", "2"]}), "2 times"),
+        (lambda: sweep.grid(["sac"], {"g": ["Advantage"]}), "g_estimate"),
+        (lambda: sweep.plan(asked([tiny(), tiny()])), "variant 'sac' is there 2 times"),
+        (lambda: sweep.plan(asked(seeds=())), "seeds are none"),
+        (lambda: sweep.plan(asked(seeds=(1, 1))), "seed 1 is there 2 times"),
+        (lambda: sweep.plan(asked(seeds=(-1,))), "seed is -1"),
+        (lambda: sweep.plan(asked(steps=0)), "steps is 0"),
+        (lambda: sweep.plan(asked(eval_every=0)), "eval_every is 0"),
+        (lambda: sweep.plan(asked(eval_episodes=0)), "eval_episodes is 0"),
+        (lambda: sweep.plan(asked(variants={})), "tasks are none"),
+        (lambda: sweep.plan(asked(variants={TASK: []})), "no variants"),
+        (lambda: sweep.plan(asked(variants={"toy/lqrr": [tiny()]})), "did you mean"),
+        (lambda: sweep.plan(asked(), memory=1000), "for one agent, but 1000 B"),
+    ],
+)
+def test_bad_input_is_refused_in_a_sentence(call, words):
+    with pytest.raises(ConfigError, match=words):
+        call()
+
+
+# ---------------------------------------------------------------- groups and plan
+
+
+def test_groups_are_by_structure_and_in_order():
+    one, two = tiny(), tiny(**{"g_estimate.critics": 1})
+    fast = dataclasses.replace(tiny(**{"optim.policy.rate": 1e-2}), name="fast")
+    variants = [one, dataclasses.replace(two, name="single"), fast]
+    first, second = sweep.groups(TASK, variants, [3, 4])
+    names = [(a.variant.name, a.seed) for a in first.agents]
+    assert names == [("sac", 3), ("sac", 4), ("fast", 3), ("fast", 4)]
+    assert [a.variant.name for a in second.agents] == ["single", "single"]
+    done = [Cell(TASK, "single", 3), Cell(TASK, "single", 4), Cell(TASK, "sac", 3)]
+    (left,) = sweep.groups(TASK, variants, [3, 4], done)
+    assert left.cells[0] == Cell(TASK, "sac", 4) and len(left.agents) == 3
+
+
+def test_plan_counts_and_compiles_nothing():
+    compiled = []
+
+    def listen(event, seconds, **_):
+        compiled.extend([event] if "backend_compile" in event else [])
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    found = sweep.plan(asked([tiny(), dataclasses.replace(tiny("awac"), name="a")]))
+    assert not compiled
+    assert (found.agents, found.programs, found.env_steps) == (4, 2, 240)
+    # updates at steps 20 to 60, a critic's and a policy's step each, of four agents
+    assert found.gradient_steps == 4 * 41 * 2
+    lines = found.lines()
+    assert lines[:2] == ["agents: 4", "programs: 2"]
+    assert all(line.count(": ") == 1 for line in lines)
+
+
+@pytest.mark.parametrize("period, start", [(1, 0), (1, 20), (8, 20), (7, 21), (50, 0)])
+@pytest.mark.parametrize("steps", [1, 19, 20, 56, 57])
+def test_updates_are_those_of_the_runner(period, start, steps):
+    from coadapt import runner
+
+    config = tiny(**{"data.steps": period, "data.start": start}).config
+    counted = sum(runner.due(config, t) for t in range(1, steps + 1))
+    assert sweep.updates(config, steps) == counted
+
+
+def test_parameter_bytes_are_those_of_an_agent():
+    from coadapt import agent, envs
+
+    group = sweep.groups(TASK, [tiny()], [0])[0]
+    state = agent.init(
+        group.agents[0].variant.config, envs.spec(TASK), jax.random.key(0)
+    )
+    held = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(state))
+    assert sweep.cost_of(group, 60).parameter_bytes == held
+
+
+def test_a_group_that_does_not_fit_is_cut_into_even_packs():
+    many = asked(seeds=range(7))
+    need = sweep.cost_of(sweep.groups(TASK, [tiny()], [0])[0], 60).memory
+    sizes = [len(g.agents) for g in sweep.packs(many, memory=3 * need + 1)]
+    assert sizes == [3, 3, 1]
+    sizes = [len(g.agents) for g in sweep.packs(many, memory=4 * need)]
+    assert sizes == [4, 3]
+    assert sweep.plan(many, memory=4 * need).programs == 2
+    assert sweep.plan(many, memory=7 * need).programs == 1
+
+
+@pytest.mark.parametrize(
+    "number, text",
+    [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (3 * 2**40, "3072.0 GiB")],
+)
+def test_human_bytes(number, text):
+    assert sweep.human_bytes(number) == text
+
+
+# ---------------------------------------------------------------- running
+
+
+def test_a_sweep_runs_what_is_missing_and_nothing_else(tmp_path):
+    events = []
+    assert sweep.run(asked(), tmp_path, events.append) == 2
+    assert [e.report and e.report.steps for e in events] == [None, 30, 60]
+    assert (events[0].program, events[0].programs) == (1, 1)
+    frame = store.read(tmp_path)
+    score = frame[frame.metric == "return"]
+    assert len(score) == 4 and set(score.seed) == {0, 1}
+    assert set(score.env_steps) == {30, 60}
+    assert np.isfinite(score.value).all()
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    assert sweep.run(asked(), tmp_path) == 0
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+    assert sweep.run(asked(seeds=(0, 1, 2)), tmp_path) == 1
+    after = (tmp_path / "results.csv").read_bytes()
+    assert after.startswith(before["results.csv"])
+
+
+def test_a_sweep_that_breaks_off_is_taken_up_again(tmp_path):
+    def stop(event):
+        if event.report is not None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep.run(asked(), tmp_path, stop)
+    assert not store.read(tmp_path).empty
+    assert sweep.run(asked(), tmp_path) == 2
+    whole = tmp_path / "whole"
+    sweep.run(asked(), whole)
+    assert (whole / "results.csv").read_bytes() == (
+        tmp_path / "results.csv"
+    ).read_bytes()
