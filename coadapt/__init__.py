@@ -1,0 +1,61 @@
+"""coadapt: find out why a reinforcement-learning algorithm works.
+
+    import coadapt
+
+    variants = coadapt.grid(["sac", "mpo"], {"g_estimate.critics": [1, 2]})
+    rows = coadapt.train(variants, task="gym/Hopper-v5", seeds=4, steps=100_000)
+
+Names are imported when they are first used: `import coadapt` loads nothing heavy.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from coadapt.version import __version__
+
+if TYPE_CHECKING:
+    from coadapt import algorithms as algorithms
+    from coadapt.api import train as train
+    from coadapt.config import Config as Config
+    from coadapt.schema import ConfigError as ConfigError
+    from coadapt.schema import override as override
+    from coadapt.sweep import Variant as Variant
+    from coadapt.sweep import grid as grid
+    from coadapt.sweep import one_at_a_time as one_at_a_time
+    from coadapt.sweep import swap as swap
+
+_HOMES = {
+    "Config": "coadapt.config",
+    "ConfigError": "coadapt.schema",
+    "Variant": "coadapt.sweep",
+    "grid": "coadapt.sweep",
+    "one_at_a_time": "coadapt.sweep",
+    "override": "coadapt.schema",
+    "swap": "coadapt.sweep",
+    "train": "coadapt.api",
+}
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "Variant",
+    "__version__",
+    "algorithms",
+    "grid",
+    "one_at_a_time",
+    "override",
+    "swap",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "algorithms":
+        return importlib.import_module("coadapt.algorithms")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'coadapt' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

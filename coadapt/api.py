@@ -1,0 +1,54 @@
+"""Training from Python, as one call."""
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from coadapt import store, sweep
+from coadapt.config import Config
+from coadapt.sweep import Progress, Sweep, Variant
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def train(
+    variants: Sequence[Variant | str] | Mapping[str, Config],
+    *,
+    task: str,
+    seeds: int | Sequence[int] = 1,
+    steps: int,
+    eval_every: int = 20_000,
+    eval_episodes: int = 10,
+    workdir: str | os.PathLike[str] | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> "pd.DataFrame":
+    """Train every variant with every seed; returns the tidy rows of `store.read`.
+
+    Args:
+        variants: what `grid` and its like make, names of presets, or configs by name.
+        seeds: how many (0, 1, ...), or which.
+        steps: env steps of each agent.
+        workdir: a run store, in which finished cells are not run again and whose other
+            rows are returned too; None keeps nothing.
+    Raises: ConfigError.
+    """
+    if isinstance(variants, Mapping):
+        chosen = tuple(Variant(name, name, c) for name, c in variants.items())
+    else:
+        chosen = sweep.grid(variants, {}, task=task)
+    asked = Sweep(
+        experiment="train",
+        variants={task: chosen},
+        seeds=tuple(range(seeds) if isinstance(seeds, int) else seeds),
+        steps=steps,
+        eval_every=eval_every,
+        eval_episodes=eval_episodes,
+    )
+    if workdir is not None:
+        sweep.run(asked, workdir, progress)
+        return store.read(workdir)
+    with tempfile.TemporaryDirectory(prefix="coadapt-") as folder:
+        sweep.run(asked, folder, progress)
+        return store.read(folder)
