@@ -1,0 +1,185 @@
+"""What the commands share: flags, help, exit status, and flags that become sweeps."""
+
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from absl import flags
+
+from coadapt import store, sweep
+from coadapt.config import Config
+from coadapt.schema import ConfigError, paths
+from coadapt.sweep import Sweep
+from launch import progress, results
+
+CACHE = Path("~/.cache/coadapt/xla")  # of compiled programs
+MISTAKE = 2  # exit status
+INTERRUPTED = 130
+
+Values = flags.FlagValues
+
+
+def execute(
+    text: str,
+    define: Callable[[Values], None],
+    run: Callable[[Values], None],
+    argv: Sequence[str] | None,
+) -> int:
+    """Parse, run, and return the exit status. `text` stands on top of the help."""
+    values, args = Values(), sys.argv[1:] if argv is None else list(argv)
+    define(values)
+    if any(arg in ("-h", "-help", "--help") for arg in args):
+        print(_help(text, values))
+        return 0
+    try:
+        rest = values(["", *args])[1:]
+        if rest:
+            raise ConfigError(
+                f"argument {rest[0]!r} is not a flag: write --name=value."
+            )
+        run(values)
+    except (flags.Error, ConfigError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return MISTAKE
+    except KeyboardInterrupt:
+        print("interrupted: the same command again goes on from here", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    return 0
+
+
+def _help(text: str, values: Values) -> str:
+    lines = [text.strip(), "", "Flags:"]
+    width = 2 + max(len(name) for name in values)
+    for name in values:  # in the order of their definition
+        about = textwrap.wrap(values[name].help or "", 84 - width)
+        indent = "\n" + " " * (width + 4)
+        lines.append(f"  --{name:<{width}}{indent.join(about)}")
+    return "\n".join(lines)
+
+
+def get(values: Values, name: str) -> Any:
+    return values[name].value
+
+
+def required(values: Values, name: str) -> Any:
+    """The flag's value. Raises: ConfigError if it was not given."""
+    if get(values, name) in (None, ""):
+        raise ConfigError(f"--{name} is missing: {values[name].help}.")
+    return get(values, name)
+
+
+def count(values: Values, name: str, default: int | None = None) -> int:
+    """A whole number, written 100000, 100_000 or 1e5. Raises: ConfigError."""
+    if get(values, name) is None and default is not None:
+        return default
+    text = required(values, name)
+    try:
+        number = float(text.replace("_", ""))
+        if number.is_integer() and number >= 1:
+            return int(number)
+    except (ValueError, OverflowError):
+        pass
+    raise ConfigError(f"--{name} is {text!r}: it must be a whole number, 1 or more.")
+
+
+def listed(text: str | None) -> list[str]:
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
+# ---------------------------------------------------------------- flags of a sweep
+
+
+def define_sweep(values: Values) -> None:
+    """Flags that `train` and `sweep` have in common."""
+    text, switch = _definers(values)
+    flags.DEFINE_multi_string(
+        "set",
+        [],
+        "change a field of the config: --set=optim.policy.rate=1e-3; repeat for more",
+        flag_values=values,
+    )
+    text("seeds", "number of seeds: 0, 1, ...")
+    text("steps", "env steps of each agent, such as 100000 or 1e5")
+    text("workdir", "folder of the results; the same command again goes on from there")
+    text("eval_every", "env steps from one evaluation to the next (20000)")
+    text("eval_episodes", "episodes of an evaluation (10)")
+    switch("dry_run", "print the plan; compile, run and write nothing")
+    switch("quiet", "show no progress, only the result")
+    text(
+        "compile_cache",
+        "folder that keeps compiled programs; empty: none "
+        f"(the environment's COADAPT_CACHE, or {CACHE})",
+    )
+
+
+def _definers(values: Values):
+    def text(name: str, about: str) -> None:
+        flags.DEFINE_string(name, None, about, flag_values=values)
+
+    def switch(name: str, about: str) -> None:
+        flags.DEFINE_boolean(name, False, about, flag_values=values)
+
+    return text, switch
+
+
+def changes(values: Values, name: str = "set") -> dict[str, str]:
+    """'path=value' of every --set. Raises: ConfigError."""
+    found: dict[str, str] = {}
+    for text in get(values, name):
+        path, equals, value = text.partition("=")
+        if not equals or not path:
+            raise ConfigError(
+                f"--{name} is {text!r}: it must be path=value, such as "
+                "g_estimate.critics=2."
+            )
+        if path in found:
+            raise ConfigError(f"--{name} has {path} twice: give it once.")
+        found[path] = value
+    return found
+
+
+def axes(values: Values, config: Config) -> dict[str, list[str]]:
+    """The axes of every --grid: 'path=v1,v2', of tuples 'path=64,64;256,256'."""
+    tuples = {path for path, value in paths(config) if isinstance(value, tuple)}
+    found = {}
+    for path, text in changes(values, "grid").items():
+        mark = ";" if ";" in text or path in tuples else ","
+        found[path] = [part.strip() for part in text.split(mark) if part.strip()]
+    return found
+
+
+def run_sweep(values: Values, asked: Sweep) -> None:
+    """Print the plan, or run and report."""
+    workdir = get(values, "workdir")
+    plan = sweep.plan(asked)
+    if get(values, "dry_run"):
+        print("\n".join(plan.lines()))
+        if workdir:
+            done = store.Store.finished(Path(workdir), sweep.header(asked))
+            here = sum(len(g.agents) for g in sweep.packs(asked, done))
+            print(f"finished: {plan.agents - here}")
+        return
+    folder = Path(required(values, "workdir"))
+    keep_compiled(get(values, "compile_cache"))
+    show = progress.quiet if get(values, "quiet") else progress.shown
+    with show(asked.steps) as tell:
+        ran = sweep.run(asked, folder, tell)
+    if not ran and not get(values, "quiet"):
+        print(f"all {plan.agents} cells were finished: nothing to run")
+    results.report(folder)
+
+
+def keep_compiled(flag: str | None) -> None:
+    """Keep compiled programs between runs: compiling is most of a short sweep."""
+    place = os.environ.get("COADAPT_CACHE", str(CACHE)) if flag is None else flag
+    if not place:
+        jax.config.update("jax_enable_compilation_cache", False)
+        return
+    jax.config.update("jax_compilation_cache_dir", str(Path(place).expanduser()))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -1,0 +1,129 @@
+"""Progress of a sweep: live bars on a terminal, plain lines elsewhere."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from coadapt import runner
+from coadapt.sweep import Group
+from coadapt.sweep import Progress as Event
+from launch.results import number
+
+Tell = Callable[[Event], None]
+
+
+@contextlib.contextmanager
+def quiet(_: int) -> Iterator[Tell]:
+    yield lambda event: None
+
+
+@contextlib.contextmanager
+def shown(steps: int) -> Iterator[Tell]:
+    """A callback for `sweep.run` that shows what it is told; `steps` of each agent."""
+    console = Console()
+    if console.is_terminal:
+        with _bars(console) as bars:
+            yield _Bars(bars, steps)
+    else:
+        yield _Lines(steps)
+
+
+class _Pace:
+    """Speed of the running program, its compilation left out."""
+
+    def __init__(self, steps: int):
+        self.steps = steps
+        self.first: runner.Report | None = None
+
+    def words(self, event: Event) -> tuple[str, str]:
+        """Agent-steps a second, and time left of this program: '' while unknown."""
+        report = event.report
+        if report is None:
+            self.first = None
+        elif self.first is None:
+            self.first = report
+        if report is None or self.first is None or report.steps == self.first.steps:
+            return "", ""
+        took = max(report.seconds - self.first.seconds, 1e-9)
+        pace = (report.steps - self.first.steps) / took
+        left = round((self.steps - report.steps) / pace)
+        rate = f"{pace * len(event.group.agents):,.0f} agent-steps/s"
+        return rate, f"{left // 60}:{left % 60:02} left"
+
+
+class _Lines:
+    """A line an evaluation, for logs."""
+
+    def __init__(self, steps: int):
+        self.steps, self.pace = steps, _Pace(steps)
+
+    def __call__(self, event: Event) -> None:
+        rate, left = self.pace.words(event)
+        head = f"[{event.program}/{event.programs}] {title(event.group)}"
+        if event.report is None:
+            print(f"{head}: compiling ...", flush=True)
+            return
+        done = f"{event.report.steps:,} of {self.steps:,} steps"
+        scores = returns(event.group, event.report)
+        print(
+            "  ".join(part for part in (head + ":", done, scores, rate, left) if part),
+            flush=True,
+        )
+
+
+class _Bars:
+    """A bar a program, which stays when the program has ended."""
+
+    def __init__(self, bars: Progress, steps: int):
+        self.bars, self.steps, self.pace = bars, steps, _Pace(steps)
+
+    def __call__(self, event: Event) -> None:
+        rate, left = self.pace.words(event)
+        if event.report is None:
+            name = f"{event.program}/{event.programs} {title(event.group)}"
+            self.task = self.bars.add_task(
+                name, total=self.steps, rate="", left="", scores="compiling ..."
+            )
+            return
+        self.bars.update(
+            self.task,
+            completed=event.report.steps,
+            rate=rate,
+            left=left,
+            scores=returns(event.group, event.report),
+        )
+
+
+def _bars(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=16),
+        TextColumn("{task.completed:,} of {task.total:,} steps"),
+        TextColumn("{task.fields[scores]}", style="bold"),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
+        console=console,
+    )
+
+
+def title(group: Group) -> str:
+    """'gym/Hopper-v5, sac, 4 agents'; of many variants, the first and how many more."""
+    names = list(dict.fromkeys(agent.variant.name for agent in group.agents))
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    agents = f"{len(group.agents)} agent{'s' if len(group.agents) > 1 else ''}"
+    return f"{group.task}, {names[0]}{more}, {agents}"
+
+
+def returns(group: Group, report: runner.Report) -> str:
+    """'return 98.1', or for many variants 'sac 98.1, sac-b 87.0': means over seeds."""
+    found: dict[str, list[float]] = {}
+    scores = report.metrics["return"]
+    for agent, value in zip(group.agents, scores, strict=True):
+        found.setdefault(agent.variant.name, []).append(float(value))
+    if len(found) == 1:
+        return f"return {number(float(np.mean(scores)))}"
+    return ", ".join(f"{k} {number(float(np.mean(v)))}" for k, v in found.items())

@@ -1,0 +1,34 @@
+"""Show what a sweep found, while it runs or after.
+
+Example:
+  python -m launch.report --workdir=runs/quickstart
+
+Prints the last evaluation of every variant (mean and std over seeds), and writes the
+table and the learning curves to <workdir>/report/.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+
+from launch import command, results
+from launch.command import Values
+
+
+def _define(values: Values) -> None:
+    flags.DEFINE_string("workdir", None, "folder of the results", flag_values=values)
+
+
+def _run(values: Values) -> None:
+    results.report(Path(command.required(values, "workdir")))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit status; `argv` without the program's name."""
+    return command.execute(__doc__ or "", _define, _run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

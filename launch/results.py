@@ -1,0 +1,79 @@
+"""What a sweep found: the table on the terminal, curves and the table in report/."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from coadapt import plot, stats, store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HEADER = ("task", "variant", "env steps", "return (mean +- std)", "n", "failed")
+
+
+def report(workdir: Path) -> None:
+    """Print the table of a run store; write report/ with a CSV and PNGs beside it.
+
+    Works on a part of the cells too, and says how many are missing.
+    Raises: ConfigError if there is no run store.
+    """
+    frame, header = store.read(workdir), store.load(workdir)
+    assert header is not None  # or read would have raised
+    summary = stats.summary(frame)
+    show(summary)
+    cells = len(header.seeds) * sum(map(len, header.variants.values()))
+    missing = cells - len(store.Store.finished(workdir, header))
+    if missing:
+        print(f"{missing} of {cells} cells are not finished")
+    folder = workdir / "report"
+    folder.mkdir(exist_ok=True)
+    summary.to_csv(folder / "summary.csv", index=False)
+    written = [folder / "summary.csv"]
+    for task in dict.fromkeys(frame.task):
+        written.append(folder / f"{str(task).replace('/', '_')}.png")
+        plot.curves(frame, str(task)).savefig(written[-1])
+    print(f"written: {', '.join(map(str, written))}")
+
+
+def show(summary: "pd.DataFrame") -> None:
+    """The table: ruled on a terminal, plain and aligned elsewhere."""
+    rows = [
+        (
+            row["task"],
+            row["variant"],
+            f"{row['env_steps']:,}",
+            f"{number(row['mean'])} +- {number(row['std'])}",
+            str(row["n"]),
+            str(row["failed"]),
+        )
+        for row in summary.to_dict("records")
+    ]
+    console = Console()
+    if console.is_terminal:
+        table = Table(*HEADER)
+        for column in table.columns[2:]:
+            column.justify = "right"
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+        return
+    widths = [max(len(line[i]) for line in [HEADER, *rows]) for i in range(len(HEADER))]
+    for line in [HEADER, *rows]:
+        cells = (
+            cell.ljust(width) if i < 2 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        print("  ".join(cells).rstrip())
+
+
+def number(value: float) -> str:
+    """Enough digits to compare: '9,213', '98.1', '-4.21', '-inf', 'nan'."""
+    if not math.isfinite(value):
+        return str(value)
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
