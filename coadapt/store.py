@@ -260,9 +260,10 @@ class Store:
         self._workdir = workdir
         self._header = header
         self._finished = _done(workdir) if old else {}
+        kept = self._finished_rows()  # what is damaged is found before the first write
         _make_folder(workdir)
         _write_manifest(workdir, old, header, session=True)
-        self._drop_unfinished()
+        self._rewrite(kept)
         self._results = _append_to(workdir / RESULTS, COLUMNS)
         self._done = _append_to(workdir / DONE, DONE_COLUMNS)
 
@@ -292,9 +293,7 @@ class Store:
         for cell in again:
             del self._finished[cell]
         self.close()
-        lines = [line for _, line in self._finished.values()]
-        _replace(self._workdir / DONE, _text(DONE_COLUMNS, lines))  # first: see above
-        self._drop_unfinished()
+        self._rewrite(self._finished_rows())
         self._results = _append_to(self._workdir / RESULTS, COLUMNS)
         self._done = _append_to(self._workdir / DONE, DONE_COLUMNS)
 
@@ -322,17 +321,17 @@ class Store:
             self._finished[cell] = (steps, _line(row))
         _flush(self._done)
 
-    def _drop_unfinished(self) -> None:
-        """Rewrite the rows without those of cells that are not done, and torn ends."""
+    def _finished_rows(self) -> list[str]:
+        """Rows without those of cells that are not done, and without a torn end."""
         path = self._workdir / RESULTS
-        kept = [
-            line
-            for line in _lines(path, COLUMNS)
-            if _cell(path, line) in self._finished
-        ]
-        _replace(path, _text(COLUMNS, kept))
+        lines = _lines(path, COLUMNS)
+        return [line for line in lines if _cell(path, line) in self._finished]
+
+    def _rewrite(self, rows: list[str]) -> None:
+        """done.csv first: killed in between, the rows left over are of no done cell."""
         lines = [line for _, line in self._finished.values()]
         _replace(self._workdir / DONE, _text(DONE_COLUMNS, lines))
+        _replace(self._workdir / RESULTS, _text(COLUMNS, rows))
 
     def close(self) -> None:
         self._results.close()

@@ -192,7 +192,7 @@ def test_damaged_tables_are_refused(tmp_path, name):
     (tmp_path / name).write_text("a,b\nc\n")
     before = contents(tmp_path)
     with pytest.raises(ConfigError, match="damaged"):
-        Store(tmp_path, header())
+        Store(tmp_path, header(seeds=(0, 1, 2)))
     assert contents(tmp_path) == before
 
 
@@ -209,3 +209,28 @@ def test_wide_has_a_column_a_cell(tmp_path):
     write(tmp_path)
     table = store.wide(store.read(tmp_path))
     assert table.shape == (2, 2) and list(table.index) == [10, 20]
+
+
+@pytest.mark.parametrize("writes", [0, 1])
+def test_a_kill_while_finished_rows_are_replaced_loses_no_other(
+    tmp_path, monkeypatch, writes
+):
+    write(tmp_path)
+    write(tmp_path, seeds=(2,), steps=30)
+    kept = (tmp_path / "results.csv").read_bytes().splitlines()[-3:]
+    replace, left = store._replace, [writes]
+
+    def killed(path, text):
+        if path.name != store.MANIFEST and not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= path.name != store.MANIFEST
+        replace(path, text)
+
+    with Store(tmp_path, header(steps=30)) as opened, monkeypatch.context() as patch:
+        patch.setattr(store, "_replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            opened.begin(cells(0, 1))
+    assert Store.finished(tmp_path, header(steps=30)) == set(cells(2))
+    write(tmp_path, steps=30)
+    lines = (tmp_path / "results.csv").read_bytes().splitlines()
+    assert lines[1:4] == kept and len(lines) == 1 + 3 + 6
