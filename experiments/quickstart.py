@@ -25,7 +25,7 @@ CHANGES = {
         "data.steps": 500,  # preset: 3000 with 293 and 1465 steps of learning
         "schedule.critic_steps": 49,  # 293 / 6
         "schedule.policy_steps": 245,  # 1465 / 6
-        "optim.policy.rate": 1e-3,  # preset: 5e-5
+        "optim.policy.rate": 3e-3,  # preset: 5e-5
     },
     "sac": SMALL | FAST | EARLY | {"optim.dual.rate": 1e-3},
     "awac": SMALL | FAST | EARLY,
@@ -64,7 +64,7 @@ EXPERIMENT = Experiment(
     "to AWAC, which weighs stored actions only.",
     variants=variants,
     tasks=("gym/InvertedDoublePendulum-v5",),
-    steps=8000,
+    steps=10_000,
     seeds=2,
     eval_every=1000,
     eval_episodes=5,

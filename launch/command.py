@@ -19,6 +19,7 @@ from launch import progress, results
 CACHE = Path("~/.cache/coadapt/xla")  # of compiled programs
 MISTAKE = 2  # exit status
 INTERRUPTED = 130
+REPEAT = "; repeat this option to specify a list of values"  # absl adds it
 
 Values = flags.FlagValues
 
@@ -57,7 +58,8 @@ def _help(text: str, values: Values) -> str:
     lines = [text.strip(), "", "Flags:"]
     width = 2 + max(len(name) for name in values)
     for name in values:  # in the order of their definition
-        about = textwrap.wrap(values[name].help or "", 84 - width)
+        words = " ".join((values[name].help or "").split())
+        about = textwrap.wrap(words.removesuffix(REPEAT) or "-", 84 - width)
         indent = "\n" + " " * (width + 4)
         lines.append(f"  --{name:<{width}}{indent.join(about)}")
     return "\n".join(lines)

@@ -5,7 +5,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from rich.console import Console
+from rich.console import Group as Stack
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from coadapt import runner
 from coadapt.sweep import Group
@@ -24,11 +27,12 @@ def quiet(_: int) -> Iterator[Tell]:
 def shown(steps: int) -> Iterator[Tell]:
     """A callback for `sweep.run` that shows what it is told; `steps` of each agent."""
     console = Console()
-    if console.is_terminal:
-        with _bars(console) as bars:
-            yield _Bars(bars, steps)
-    else:
+    if not console.is_terminal:
         yield _Lines(steps)
+        return
+    bar = _bar(console)
+    with Live(bar, console=console, transient=True) as live:
+        yield _Screen(live, bar, steps)
 
 
 class _Pace:
@@ -74,38 +78,36 @@ class _Lines:
         )
 
 
-class _Bars:
-    """A bar a program, which stays when the program has ended."""
+class _Screen:
+    """A bar with the scores above it; a program that has ended leaves its scores."""
 
-    def __init__(self, bars: Progress, steps: int):
-        self.bars, self.steps, self.pace = bars, steps, _Pace(steps)
+    def __init__(self, live: Live, bar: Progress, steps: int):
+        self.live, self.bar, self.pace = live, bar, _Pace(steps)
 
     def __call__(self, event: Event) -> None:
         rate, left = self.pace.words(event)
+        head = f"[{event.program}/{event.programs}] {title(event.group)}"
         if event.report is None:
-            name = f"{event.program}/{event.programs} {title(event.group)}"
-            self.task = self.bars.add_task(
-                name, total=self.steps, rate="", left="", scores="compiling ..."
-            )
+            for task in self.bar.task_ids:
+                self.bar.remove_task(task)
+            self.task = self.bar.add_task("", total=self.pace.steps, rate="", left="")
+            self.live.update(Stack(Text(f"{head}: compiling ..."), self.bar))
             return
-        self.bars.update(
-            self.task,
-            completed=event.report.steps,
-            rate=rate,
-            left=left,
-            scores=returns(event.group, event.report),
-        )
+        text = Text(f"{head}: {returns(event.group, event.report)}")
+        done = event.report.steps
+        self.bar.update(self.task, completed=done, rate=rate, left=left)
+        self.live.update(Stack(text, self.bar))
+        if done == self.pace.steps:
+            self.live.console.print(text)
 
 
-def _bars(console: Console) -> Progress:
+def _bar(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=16),
+        BarColumn(bar_width=20),
         TextColumn("{task.completed:,} of {task.total:,} steps"),
-        TextColumn("{task.fields[scores]}", style="bold"),
-        TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
         TextColumn("{task.fields[left]}"),
+        TextColumn("{task.fields[rate]}"),
         console=console,
     )
 

@@ -12,7 +12,7 @@ from coadapt import plot, stats, store
 if TYPE_CHECKING:
     import pandas as pd
 
-HEADER = ("task", "variant", "env steps", "return (mean +- std)", "n", "failed")
+HEADER = ("task", "variant", "env steps", "return: mean +- std", "n", "failed")
 
 
 def report(workdir: Path) -> None:
@@ -55,8 +55,9 @@ def show(summary: "pd.DataFrame") -> None:
     console = Console()
     if console.is_terminal:
         table = Table(*HEADER)
-        for column in table.columns[2:]:
-            column.justify = "right"
+        for i, column in enumerate(table.columns):
+            column.overflow = "fold"  # a name cut short could be another's
+            column.justify = "left" if i < 2 else "right"
         for row in rows:
             table.add_row(*row)
         console.print(table)
