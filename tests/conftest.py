@@ -3,6 +3,17 @@
 import os
 from pathlib import Path
 
+# The suite is compilation more than anything: code that runs once need not run fast.
+# What XLA makes of a program above the machine code (fusion, the order of products) is
+# what users get.
+os.environ["XLA_FLAGS"] = " ".join(
+    [
+        os.environ.get("XLA_FLAGS", ""),
+        "--xla_backend_optimization_level=0",
+        "--xla_llvm_disable_expensive_passes=true",
+    ]
+)
+
 import jax
 import pytest
 

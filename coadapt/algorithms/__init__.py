@@ -1,26 +1,27 @@
-"""The rows of Table 1, as values. Adding one is a file, and its line in `PRESETS`."""
+"""The rows of Table 1, as values. Adding one is a file, and its line below."""
 
+import inspect
+import sys
 from collections.abc import Callable, Mapping
 
 from coadapt import schema
-from coadapt.algorithms import awac as _awac
-from coadapt.algorithms import awr as _awr
-from coadapt.algorithms import mpo as _mpo
-from coadapt.algorithms import sac as _sac
-from coadapt.algorithms.awac import awac
-from coadapt.algorithms.awr import awr
-from coadapt.algorithms.mpo import mpo
-from coadapt.algorithms.sac import sac
 from coadapt.config import Config
 from coadapt.schema import ConfigError
 
+# isort: off (the order of Table 1)
+from coadapt.algorithms.mpo import mpo as mpo
+from coadapt.algorithms.awr import awr as awr
+from coadapt.algorithms.awac import awac as awac
+from coadapt.algorithms.sac import sac as sac
+# isort: on
+
 Tasks = Mapping[str, Mapping[str, object]]  # 'gym/Ant' -> changes of the preset there
 
+# every function imported above is a preset, and TASKS of its file stand beside it
 PRESETS: dict[str, tuple[Callable[[], Config], Tasks]] = {
-    "mpo": (mpo, _mpo.TASKS),
-    "awr": (awr, _awr.TASKS),
-    "awac": (awac, _awac.TASKS),
-    "sac": (sac, _sac.TASKS),
+    name: (value, sys.modules[value.__module__].TASKS)
+    for name, value in tuple(globals().items())
+    if inspect.isfunction(value)
 }
 
 
@@ -42,6 +43,3 @@ def for_task(tasks: Tasks, task: str | None) -> Mapping[str, object]:
     """The changes under the longest prefix of the task's name that is listed."""
     fitting = [prefix for prefix in tasks if task and task.startswith(prefix)]
     return tasks[max(fitting, key=len)] if fitting else {}
-
-
-__all__ = ["PRESETS", "awac", "awr", "for_task", "mpo", "preset", "sac"]

@@ -1,6 +1,5 @@
 """Advantage-weighted actor-critic (Nair et al. 2020)."""
 
-from coadapt.algorithms.sac import networks as sac_networks
 from coadapt.config import Config, Replay, Schedule, Soft, Target
 from coadapt.factors import (
     g,
@@ -11,7 +10,22 @@ from coadapt.factors import (
     pi_q_update,
     pi_theta,
 )
+from coadapt.networks import Init, Network, Networks
 from coadapt.optim import Adam, Optim
+
+XAVIER = Init(weights="xavier_uniform", scale=1.0)  # settings 1.5
+
+
+def networks() -> Networks:
+    """Two layers of 256 for both; Table 4 has no column for AWAC."""
+    net = Network(
+        sizes=(256, 256),  # settings 1.5
+        activation="relu",  # settings 1.5
+        layer_norm="none",  # settings 1.5
+        hidden=XAVIER,
+        output=XAVIER,  # settings 1.5
+    )
+    return Networks(policy=net, critic=net)
 
 
 def awac() -> Config:
@@ -33,7 +47,7 @@ def awac() -> Config:
             mean="tanh",  # settings 1.5
             scale=pi_theta.LearnedStd(raw=0.0),  # settings 1.5
         ),
-        networks=sac_networks(),  # the same sizes and initialisers; settings 1.5
+        networks=networks(),
         optim=Optim(
             policy=Adam(rate=3e-4),  # settings 1.5
             critic=Adam(rate=3e-4),  # settings 1.5
