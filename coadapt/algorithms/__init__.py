@@ -8,12 +8,11 @@ from coadapt import schema
 from coadapt.config import Config
 from coadapt.schema import ConfigError
 
-# isort: off (the order of Table 1)
+# in the order of Table 1
 from coadapt.algorithms.mpo import mpo as mpo
 from coadapt.algorithms.awr import awr as awr
 from coadapt.algorithms.awac import awac as awac
 from coadapt.algorithms.sac import sac as sac
-# isort: on
 
 Tasks = Mapping[str, Mapping[str, object]]  # 'gym/Ant' -> changes of the preset there
 
