@@ -1,0 +1,152 @@
+"""How fast updates are, beside what the machine's matrix products allow."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coadapt import cost, runner, schema
+from coadapt.config import Config, Trajectories
+from coadapt.data import replay
+from coadapt.types import EnvSpec
+
+SPEC = EnvSpec(  # the shapes of HalfCheetah
+    task="random/17-6", obs_size=17, action_size=6, max_steps=100, provider="random"
+)
+STEPS = 10_000  # transitions in the frozen replay
+
+
+class Speed(NamedTuple):
+    """One row of the benchmark: medians over the rounds."""
+
+    agents: int
+    compile: float  # seconds
+    update: float  # seconds for one update of all agents
+    flops: int  # floating-point operations in it, counted from the networks' shapes
+    limit: float  # of the machine's float32 matrix products in the same rounds, per s
+
+    @property
+    def updates(self) -> float:
+        """Agent-updates a second."""
+        return self.agents / self.update
+
+    @property
+    def fraction(self) -> float:
+        """Of the limit."""
+        return self.flops / self.update / self.limit
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    jax.block_until_ready(work())
+    return time.perf_counter() - begin
+
+
+def matmul_rate(size: int = 1536) -> float:
+    """Float32 operations a second of one large product: the best of BLAS and XLA."""
+    a = np.random.default_rng(0).standard_normal((size, size), dtype=np.float32)
+    b = jnp.asarray(a)
+    works = (lambda: a @ a, lambda: jnp.matmul(b, b))
+    return 2 * size**3 / min(_seconds(work) for work in works for _ in range(3))
+
+
+def _frozen_replay(capacity: int, key: jax.Array) -> replay.Store:
+    """A full store of noise, in episodes of `max_steps`."""
+    keys = jax.random.split(key, 3)
+    count = jnp.arange(capacity, dtype=jnp.int32)
+    last = (count + 1) % SPEC.max_steps == 0
+    ends = jnp.cumsum(last) - last
+    return replay.Store(
+        obs=jax.random.normal(keys[0], (replay.rows(capacity), SPEC.obs_size)),
+        action=jax.random.uniform(keys[1], (capacity, SPEC.action_size), minval=-1.0),
+        reward=jax.random.normal(keys[2], (capacity,)),
+        discount=jnp.ones(capacity),
+        last=last,
+        row=count + ends.astype(jnp.int32),
+        head=jnp.int32(capacity + capacity // SPEC.max_steps),
+        count=jnp.int32(capacity),
+        tail=jnp.int32(0),
+    )
+
+
+class _Race:
+    """A compiled update of N agents, and what it takes."""
+
+    def __init__(self, config: Config, agents: int):
+        configs = schema.stack([config] * agents)
+        self.seeds = jnp.arange(agents, dtype=jnp.uint32)
+        learner = runner.start(
+            configs, self.seeds, jnp.zeros((agents, SPEC.obs_size)), spec=SPEC,
+            capacity=STEPS,
+        )  # fmt: skip
+        keys = jax.random.split(jax.random.key(0), agents)
+        stores = jax.jit(jax.vmap(lambda k: _frozen_replay(STEPS, k)))(keys)
+        self.configs, self.learner = configs, learner._replace(store=stores)
+        self.agents, self.config, self.number = agents, config, 0
+        begin = time.perf_counter()
+        self.program = runner.learn.lower(
+            configs, self.learner, self.seeds, self._clock()
+        ).compile()
+        self.compile = time.perf_counter() - begin
+        self.times: list[float] = []
+
+    def _clock(self) -> runner.Clock:
+        return runner.Clock(np.int32(STEPS), np.int32(self.number))
+
+    def _update(self) -> jax.Array:
+        self.number += 1
+        self.learner, metrics = self.program(
+            self.configs, self.learner, self.seeds, self._clock()
+        )
+        return metrics["value"]
+
+    def round(self, seconds: float) -> None:
+        """Updates for about so long, one after another, timed together."""
+        once = _seconds(self._update)
+        repeats = max(int(seconds / once), 1)
+        self.times.append(
+            _seconds(lambda: [self._update() for _ in range(repeats)]) / repeats
+        )
+
+
+def measure(
+    config: Config, agents: Sequence[int], *, rounds: int = 5, seconds: float = 1.0
+) -> Iterator[Speed]:
+    """Updates of one config for each number of agents, on a frozen random replay.
+
+    The rounds of all numbers and of the matrix product alternate, so that a machine
+    whose speed drifts slows all of them. Shapes are HalfCheetah's (17 observations, 6
+    actions). Config.data=Trajectories relabels 10,000 steps in each update, which its
+    arithmetic does not count.
+    """
+    races = [_Race(config, n) for n in agents]
+    rates = []
+    for _ in range(rounds):
+        rates.append(matmul_rate())
+        for race in races:
+            race.round(seconds)
+    for race in races:
+        flops = race.agents * cost.update_flops(config, SPEC)
+        yield Speed(
+            race.agents,
+            race.compile,
+            float(np.median(race.times)),
+            flops,
+            float(np.median(rates)),
+        )
+
+
+def scaled(config: Config) -> Config:
+    """The config with fewer steps an update, where it takes thousands (AWR)."""
+    if not isinstance(config.data, Trajectories):
+        return config
+    return schema.override(
+        config,
+        {
+            "schedule.critic_steps": max(config.schedule.critic_steps // 10, 1),
+            "schedule.policy_steps": max(config.schedule.policy_steps // 10, 1),
+        },
+    )

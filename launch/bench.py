@@ -1,0 +1,80 @@
+"""Measure agent-updates a second, beside the machine's matrix products.
+
+Examples:
+  python -m launch.bench --algorithms=sac,mpo --agents=1,2,4,8,16
+  python -m launch.bench --algorithms=sac --agents=8 --set=networks.policy.sizes=64,64
+
+Each update is on a minibatch of a frozen random replay with HalfCheetah's shapes. The
+limit is the best float32 matrix product of the same run, on all cores; the arithmetic
+is counted from the shapes of the networks' products. Updates of awr are of a tenth of
+its steps.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from coadapt import algorithms, config, schema, speed
+from coadapt.schema import ConfigError
+from launch import command
+from launch.command import Values, count, get, listed
+
+HEADER = (
+    "algorithm  agents  compile s  ms/update  agent-updates/s  "
+    "GFLOP/agent  GFLOP/s  limit  ratio"
+)
+
+
+def _define(values: Values) -> None:
+    flags.DEFINE_string(
+        "algorithms", ",".join(algorithms.PRESETS), "presets (all)", flag_values=values
+    )
+    flags.DEFINE_string("agents", "1,2,4,8", "numbers of agents", flag_values=values)
+    flags.DEFINE_string(
+        "rounds", None, "repeats, of which the median is told (5)", flag_values=values
+    )
+    flags.DEFINE_multi_string(
+        "set", [], "change a field of the configs, path=value", flag_values=values
+    )
+
+
+def _numbers(values: Values) -> list[int]:
+    words = listed(get(values, "agents"))
+    if not words or not all(word.isdigit() and int(word) > 0 for word in words):
+        raise ConfigError(
+            f"--agents is {get(values, 'agents')!r}: it must be whole numbers, 1 or "
+            "more, such as 1,2,4."
+        )
+    return [int(word) for word in words]
+
+
+def _run(values: Values) -> None:
+    changes, agents = command.changes(values), _numbers(values)
+    rounds = count(values, "rounds", 5)
+    presets = {
+        name: schema.override(speed.scaled(algorithms.preset(name)), changes)
+        for name in listed(get(values, "algorithms"))
+    }
+    for preset in presets.values():
+        config.check(preset)
+    print(HEADER)
+    for name, preset in presets.items():
+        for row in speed.measure(preset, agents, rounds=rounds):
+            print(
+                f"{name:<9}{row.agents:>8}{row.compile:>11.1f}"
+                f"{1e3 * row.update:>11.2f}{row.updates:>17.1f}"
+                f"{row.flops / row.agents / 1e9:>13.3f}"
+                f"{row.flops / row.update / 1e9:>9.1f}{row.limit / 1e9:>7.0f}"
+                f"{row.fraction:>7.2f}",
+                flush=True,
+            )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit status; `argv` without the program's name."""
+    return command.execute(__doc__ or "", _define, _run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
