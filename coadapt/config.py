@@ -146,7 +146,9 @@ def check(config: Config) -> None:
     """
     schema.validate(config)
     _check_pi_q(config)
+    _check_e_step(config)
     _check_g(config)
+    _check_data(config)
     _check_bounds(config)
     _check_targets(config)
 
@@ -216,11 +218,93 @@ def _check_g(config: Config) -> None:
         "'next'",
         "the actions at next states are those of g_estimate=Retrace; use 'current'",
     )
+    minimum = getattr(config.g_estimate, "minimum", "sample")
+    _require(
+        minimum == "sample" or g_estimate.critics(config.g_estimate) > 1,
+        "g_estimate.minimum",
+        f"{minimum!r}",
+        "there is a minimum to take with g_estimate.critics=2 only",
+    )
+    scored = getattr(config.g, "critic", "online")
+    baseline = getattr(config.g, "baseline", 0)
+    _require(
+        not isinstance(config.pi_q, pi_q.Parametric) or scored == "online",
+        "g.critic",
+        f"{scored!r}",
+        "a parametric pi_q climbs the critic itself, so it must be 'online'",
+    )
+    _require(
+        not baseline or not (isinstance(config.pi_q, pi_q.Parametric) or at_next),
+        "g.baseline",
+        baseline,
+        "it changes no gradient of a parametric pi_q, and no weights at "
+        "pi_p.states='next', so it must be 0",
+    )
     _require(
         not (isinstance(config.pi_p, pi_p.Policy) and on_state),
         "pi_p",
         "Policy",
         "a state value cannot score fresh actions; use g=Q, or pi_p=Mixture",
+    )
+
+
+def _check_e_step(config: Config) -> None:
+    """Nothing that the E-step would ignore, or that would ignore it."""
+    prior, update = config.pi_p, config.pi_q_update
+    several = isinstance(prior, pi_p.Policy) and prior.samples > 1
+    temperature = update.temperature
+    _require(
+        several or not isinstance(temperature, pi_q_update.KLTemperature),
+        "pi_q_update.temperature",
+        "KLTemperature",
+        "with one action a state the KL is 0 and the temperature only falls, so it "
+        "needs pi_p=Policy with samples of 2 or more; use ConstantTemperature",
+    )
+    constant = isinstance(temperature, pi_q_update.ConstantTemperature)
+    _require(
+        not (isinstance(update, pi_q_update.Analytic) and constant)
+        or temperature.value > 0,
+        "pi_q_update.temperature.value",
+        getattr(temperature, "value", None),
+        "the weights exp(G / temperature) need one above 0",
+    )
+    by_state = getattr(config.pi_q, "normalize", "none") == "state"
+    _require(
+        several or not by_state,
+        "pi_q.normalize",
+        "'state'",
+        "with one action a state its weight is 1 whatever its G; use 'batch' or "
+        "'none', or pi_p=Policy with samples of 2 or more",
+    )
+    _require(
+        several or not isinstance(config.bounds, BoundWeights),
+        "bounds",
+        "BoundWeights",
+        "its weights compare the actions of a state, and need pi_p=Policy with "
+        "samples of 2 or more",
+    )
+
+
+def _check_data(config: Config) -> None:
+    data = config.data
+    _require(
+        data.capacity >= data.batch,
+        "data.capacity",
+        data.capacity,
+        f"it must be at least data.batch, which is {data.batch}",
+    )
+    _require(
+        not (config.schedule.simultaneous and isinstance(data, Trajectories)),
+        "schedule.simultaneous",
+        True,
+        "with data=Trajectories the policy's steps follow all of the critic's",
+    )
+    scale = config.pi_theta.scale
+    _require(
+        not isinstance(scale, pi_theta.StateLogStd) or scale.low < scale.high,
+        "pi_theta.scale.low",
+        getattr(scale, "low", None),
+        "it must be below pi_theta.scale.high",
     )
 
 
@@ -234,10 +318,11 @@ def _check_bounds(config: Config) -> None:
         "actions of a TanhGaussian never leave the box, so it must be none",
     )
     _require(
-        not isinstance(bounds, BoundWeights) or isinstance(config.pi_p, pi_p.Policy),
+        not isinstance(bounds, BoundLoss)
+        or getattr(config.pi_theta, "mean", "free") == "free",
         "bounds",
-        "BoundWeights",
-        "its weights compare the M actions of pi_p=Policy",
+        "BoundLoss",
+        "a mean under a tanh never leaves the box; use pi_theta.mean='free', or none",
     )
     _require(
         not isinstance(bounds, BoundCost) or isinstance(config.pi_q, pi_q.Parametric),

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from coadapt.schema import NonNegative, Positive, config
+from coadapt.schema import NonNegative, Positive, Range, Size, config
 from coadapt.types import Tree
 
 LayerNorm = Literal["none", "first_tanh", "first", "before", "after"]
@@ -64,7 +64,7 @@ class Init:
 class Network:
     """A multi-layer perceptron up to and including its output layer."""
 
-    sizes: tuple[int, ...] = (256, 256)
+    sizes: tuple[Size, ...] = (256, 256)
     activation: Literal["relu", "elu", "tanh"] = "relu"
     # none; after the first layer, whose activation becomes tanh (the authors, Acme);
     # after the first layer; after every layer, before or after its activation
@@ -79,7 +79,9 @@ class InputNorm:
 
     limit: Positive = 5.0  # settings 1.4
     epsilon: NonNegative = 0.01  # settings 1.4
-    until: int = 300_000  # env steps after which the moments are frozen; settings 1.4
+    until: Annotated[int, Range(ge=0)] = (
+        300_000  # env steps after which the moments are frozen; settings 1.4
+    )
 
 
 @config

@@ -53,10 +53,13 @@ class Optim:
     weight_decay: NonNegative = 0.0
 
 
-def _transform(optimizer: Optimizer, clip: Clip | None):
-    if clip is None:
-        return optimizer.direction()
-    return optax.chain(optax.clip_by_global_norm(clip.norm), optimizer.direction())
+def _transform(
+    optimizer: Optimizer, clip: Clip | None, weight_decay: jax.Array | float = 0.0
+) -> optax.GradientTransformation:
+    """Clip, then decay, then the optimiser: torch's order."""
+    clipped = optax.identity() if clip is None else optax.clip_by_global_norm(clip.norm)
+    decayed = optax.add_decayed_weights(weight_decay)
+    return optax.chain(clipped, decayed, optimizer.direction())
 
 
 def init(optimizer: Optimizer, clip: Clip | None, params: Tree) -> Tree:
@@ -70,12 +73,12 @@ def step(
     grads: Tree,
     opt: Tree,
     params: Tree,
-    weight_decay: jax.typing.ArrayLike = 0.0,
+    weight_decay: jax.Array | float = 0.0,
 ) -> tuple[Tree, Tree]:
     """One descent step: new parameters, new optimiser state."""
-    grads = jax.tree.map(lambda g, p: g + weight_decay * p, grads, params)
     with jax.numpy_dtype_promotion("standard"):  # optax raises floats to int powers
-        updates, opt = _transform(optimizer, clip).update(grads, opt, params)
+        transform = _transform(optimizer, clip, weight_decay)
+        updates, opt = transform.update(grads, opt, params)
     rate = jnp.asarray(optimizer.rate, jnp.float32)
     return jax.tree.map(lambda p, u: p - rate * u, params, updates), opt
 

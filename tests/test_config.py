@@ -12,6 +12,74 @@ TASKS = [(name, task) for name, (_, tasks) in PRESETS.items() for task in tasks]
 
 # Each row: a preset, changes of it, the field that is refused, a part of the reason.
 REFUSED = {
+    # fields that would be read by nothing
+    "climb-baseline": (
+        "sac",
+        {"g": "Q", "g.baseline": 1},
+        "g.baseline",
+        "it changes no gradient of a parametric pi_q",
+    ),
+    "climb-target": (
+        "sac",
+        {"g": "Q", "g.critic": "target"},
+        "g.critic",
+        "a parametric pi_q climbs the critic itself, so it must be 'online'",
+    ),
+    "next-baseline": ("mpo", {"g.baseline": 2}, "g.baseline", "so it must be 0"),
+    "one-action-kl": (
+        "awac",
+        {"pi_q_update.temperature": "KLTemperature"},
+        "pi_q_update.temperature",
+        "with one action a state the KL is 0",
+    ),
+    "one-sample-kl": (
+        "mpo",
+        {"pi_p.samples": 1},
+        "pi_q_update.temperature",
+        "samples of 2 or more",
+    ),
+    "temperature-zero": (
+        "awac",
+        {"pi_q_update.temperature.value": 0.0},
+        "pi_q_update.temperature.value",
+        "need one above 0",
+    ),
+    "one-action-state": (
+        "awac",
+        {"pi_q.normalize": "state"},
+        "pi_q.normalize",
+        "with one action a state its weight is 1 whatever its G",
+    ),
+    "bound-loss-inside": (
+        "awac",
+        {"bounds": "BoundLoss"},
+        "bounds",
+        "a mean under a tanh never leaves the box",
+    ),
+    "minimum-of-one": (
+        "mpo",
+        {"g_estimate.minimum": "mean"},
+        "g_estimate.minimum",
+        "with g_estimate.critics=2 only",
+    ),
+    "capacity-below-batch": (
+        "sac",
+        {"data.capacity": 100},
+        "data.capacity",
+        "it must be at least data.batch, which is 256",
+    ),
+    "simultaneous-episodes": (
+        "awr",
+        {"schedule.simultaneous": True},
+        "schedule.simultaneous",
+        "the policy's steps follow all of the critic's",
+    ),
+    "std-range-empty": (
+        "sac",
+        {"pi_theta.scale.low": 3.0},
+        "pi_theta.scale.low",
+        "it must be below pi_theta.scale.high",
+    ),
     # pi_q is the policy: KL control
     "kl-analytic": (
         "sac",
@@ -118,13 +186,13 @@ REFUSED = {
         "awac",
         {"bounds": "BoundWeights"},
         "bounds",
-        "its weights compare the M actions of pi_p=Policy",
+        "its weights compare the actions of a state",
     ),
     "weights-of-kl": (
         "sac",
         {"pi_theta": "Gaussian", "bounds": "BoundWeights"},
         "bounds",
-        "compare the M actions",
+        "compare the actions of a state",
     ),
     "cost-of-em": ("awr", {"bounds": "BoundCost"}, "bounds", "use BoundLoss"),
     # target networks

@@ -638,9 +638,9 @@ def test_awr():
     wide = jax.tree.map(lambda x: 4.0 * x, net["output"])
     params = {"net": net | {"output": wide}, "scale": None}
     state = state._replace(params=state.params._replace(policy=params))
-    policy = Momentum(numpy_of(params), numpy_of(state.opt.policy.trace))
+    policy = Momentum(numpy_of(params), numpy_of(state.opt.policy[-1].trace))
     critic = Momentum(
-        numpy_of(state.params.critic, 0), numpy_of(state.opt.critic.trace, 0)
+        numpy_of(state.params.critic, 0), numpy_of(state.opt.critic[-1].trace, 0)
     )
     after = awr_update(config, state, jax.tree.map(jnp.asarray, new), obs, action)
     awr(policy, critic, old, new, obs, action, clip=1.5, std=0.4)

@@ -1,8 +1,8 @@
 """Column G: what does optimal mean?"""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from coadapt.schema import config
+from coadapt.schema import Range, config
 
 
 @config
@@ -10,7 +10,7 @@ class Q:
     """The action value, less the mean over `baseline` of the policy's own actions."""
 
     critic: Literal["online", "target"] = "online"  # whose Q scores the actions
-    baseline: int = 0  # actions; 0 leaves the value as it is
+    baseline: Annotated[int, Range(ge=0)] = 0  # actions; 0 leaves the value as it is
 
     @property
     def symbol(self) -> str:
@@ -20,8 +20,6 @@ class Q:
 @config
 class SoftQ:
     """The action value whose return counts the policy's entropy, eta H, as reward."""
-
-    critic: Literal["online", "target"] = "online"
 
     @property
     def symbol(self) -> str:
