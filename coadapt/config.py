@@ -148,6 +148,7 @@ def check(config: Config) -> None:
     _check_pi_q(config)
     _check_e_step(config)
     _check_g(config)
+    _check_scores(config)
     _check_data(config)
     _check_bounds(config)
     _check_targets(config)
@@ -204,12 +205,17 @@ def _check_g(config: Config) -> None:
         "SoftQ",
         "the entropy of Q_soft is a parametric pi_q's, so it needs pi_q=Parametric",
     )
+
+
+def _check_scores(config: Config) -> None:
+    """Whose values score which actions."""
+    on_state = isinstance(config.g, g.Advantage)
     expected = isinstance(config.g_estimate, g_estimate.Retrace)
     at_next = isinstance(config.pi_p, pi_p.Policy) and config.pi_p.states == "next"
     _require(
         not expected or isinstance(config.pi_p, pi_p.Policy),
         "g_estimate",
-        estimate,
+        "Retrace",
         "its expectation runs over the M actions of pi_p=Policy; use TD0",
     )
     _require(

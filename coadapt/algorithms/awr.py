@@ -57,7 +57,7 @@ def awr() -> Config:
             scaled=True,  # settings 1.4
         ),
         pi_theta=pi_theta.Gaussian(
-            mean="free",
+            mean="free",  # settings 1.4
             scale=pi_theta.ConstantStd(value=0.4),  # settings 1.4
         ),
         networks=networks(),

@@ -1,0 +1,142 @@
+"""The shape of the house: who imports whom, how long a function is, who cites what."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from coadapt import taxonomy
+
+ROOT = Path(__file__).parents[1]
+# lower layers first; a module imports lower layers, and its own only within a package
+LAYERS = [
+    ["coadapt.version"],
+    ["coadapt.ops"],
+    ["coadapt.types", "coadapt.schema", "coadapt.streams"],
+    ["coadapt.networks", "coadapt.optim"],
+    ["coadapt.factors"],
+    ["coadapt.config"],
+    ["coadapt.algorithms", "coadapt.agent", "coadapt.cost"],
+    ["coadapt.data", "coadapt.envs"],
+    ["coadapt.runner", "coadapt.taxonomy"],
+    ["coadapt.store", "coadapt.stats", "coadapt.plot", "coadapt.speed"],
+    ["coadapt.sweep"],
+    ["coadapt.api"],
+    ["coadapt"],
+    ["experiments"],
+    ["launch"],
+]
+FILES = [
+    path
+    for top in ("coadapt", "experiments", "launch")
+    for path in sorted((ROOT / top).rglob("*.py"))
+]
+LONGEST = 45  # lines, of which a docstring may be a dozen
+LIBRARY = [path for path in FILES if path.is_relative_to(ROOT / "coadapt")]
+
+
+def module(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def layer(name: str) -> tuple[int, str]:
+    """The number of a module's layer, and the package or file of it."""
+    found = [
+        (len(home), i, home)
+        for i, homes in enumerate(LAYERS)
+        for home in homes
+        if name == home or name.startswith(home + ".")
+    ]
+    _, number, home = max(found)
+    return number, home
+
+
+def imported(path: Path) -> set[str]:
+    """Our own modules that a file imports."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                place = ROOT / full.replace(".", "/")
+                is_module = place.is_dir() or place.with_suffix(".py").exists()
+                names.add(full if is_module else node.module)
+    return {n for n in names if n.split(".")[0] in ("coadapt", "experiments", "launch")}
+
+
+@pytest.mark.parametrize("path", FILES, ids=module)
+def test_imports_run_one_way(path):
+    if module(path) == "coadapt":
+        return  # the public API imports everything, lazily
+    number, home = layer(module(path))
+    for name in imported(path):
+        other, other_home = layer(name)
+        assert other < number or other_home == home, f"{module(path)} imports {name}"
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=module)
+def test_the_library_has_no_flags(path):
+    assert not re.search(r"\babsl\b|argparse|sys\.argv", path.read_text())
+
+
+@pytest.mark.parametrize("path", FILES, ids=module)
+def test_functions_are_short(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            length = node.end_lineno - node.lineno + 1
+            assert length <= LONGEST, f"{node.name} has {length} lines"
+
+
+def test_agent_and_runner_know_no_algorithm_by_name():
+    names = r"\b(mpo|awr|awac|sac)\b"
+    for file in ("agent.py", "runner.py"):
+        tree = ast.parse((ROOT / "coadapt" / file).read_text())
+        words = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+        assert not [w for w in words if re.fullmatch(names, w, re.IGNORECASE)]
+        assert "algorithms" not in words
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "coadapt" / "algorithms").glob("[a-z]*.py")), ids=module
+)
+def test_every_number_of_a_preset_has_its_source(path):
+    """A line that sets a number or a choice names the settings' section or a table."""
+    inside = False
+    for line in path.read_text().splitlines():
+        inside = inside or line.startswith("def ")
+        sets = re.search(r"\w+=(-?[\d(]|\"|True|False)", line)
+        if inside and sets and "def " not in line and "Init(" not in line:
+            assert re.search(r"#.*(settings \d|Table 4)", line), line
+
+
+def test_importing_the_library_loads_no_simulator():
+    code = (
+        "import sys, coadapt, coadapt.envs, coadapt.runner\n"
+        "heavy = ('gymnasium', 'mujoco', 'brax', 'pandas')\n"
+        "print([m for m in heavy if m in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
+
+
+def test_the_readme_shows_table_1_as_the_code_prints_it():
+    text = (ROOT / "README.md").read_text()
+    shown = text.split("<!-- table 1 -->")[1].split("<!-- end -->")[0].strip()
+    assert shown == taxonomy.render(taxonomy.table1(), "markdown").strip()
+
+
+def test_the_readme_has_the_two_commands():
+    text = (ROOT / "README.md").read_text()
+    assert (
+        "\npip install -c constraints.txt -e . && python -m launch.sweep "
+        "--experiment=quickstart --workdir=runs/quickstart\n"
+    ) in text
+    assert "\npip install -c constraints.txt -e '.[test]' && pytest\n" in text
