@@ -268,7 +268,7 @@ def due(config: Config, steps: int) -> bool:
     return steps >= config.data.start and steps % config.data.steps == 0
 
 
-class _Host:
+class HostLoop:
     """Environments on the host: a Python loop that keeps the device busy."""
 
     def __init__(self, env: HostEnv, configs: Config, seeds: np.ndarray, capacity: int):
@@ -295,11 +295,11 @@ class _Host:
             if (
                 learns and overlap
             ):  # dispatched, not waited for: the env steps meanwhile
-                self._learn(clock)
+                self.learn(clock)
             step = self.env.step(np.asarray(action))
             if learns and not overlap:
                 self.learner = add(configs, self.learner, action, step, np.int32(t))
-                self._learn(clock)
+                self.learn(clock)
                 self.action = act(configs, self.learner, self.seeds, np.int32(t + 1))
             else:
                 self.learner, self.action = add_and_act(
@@ -308,7 +308,8 @@ class _Host:
             updates += learns
         return updates
 
-    def _learn(self, clock: Clock) -> None:
+    def learn(self, clock: Clock) -> None:
+        """One update; returns before it is finished."""
         self.learner, self.metrics = learn(
             self.configs, self.learner, self.seeds, clock
         )
@@ -364,7 +365,7 @@ def _iterate_device(
     return learners, states, metrics
 
 
-class _Device:
+class DeviceLoop:
     """Environments on the device: whole chunks are one call."""
 
     def __init__(
@@ -502,7 +503,7 @@ def train(
     for config in configs:
         admissible(config, env.spec, steps)
     capacity = store_capacity(stacked, env.spec, steps)
-    kind = _Host if isinstance(env, HostEnv) else _Device
+    kind = HostLoop if isinstance(env, HostEnv) else DeviceLoop
     loop = kind(env, stacked, seed_array, capacity)  # type: ignore[arg-type]
     measured = (
         envs.make(task, number * eval_episodes) if isinstance(env, HostEnv) else env

@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coadapt import cost, runner, schema
+from coadapt import cost, envs, runner, schema
 from coadapt.config import Config, Trajectories
 from coadapt.data import replay
+from coadapt.envs.base import HostEnv
 from coadapt.types import EnvSpec
 
 SPEC = EnvSpec(  # the shapes of HalfCheetah
@@ -58,7 +60,7 @@ def _frozen_replay(capacity: int, key: jax.Array) -> replay.Store:
     keys = jax.random.split(key, 3)
     count = jnp.arange(capacity, dtype=jnp.int32)
     last = (count + 1) % SPEC.max_steps == 0
-    ends = jnp.cumsum(last) - last
+    ends = jnp.cumsum(last) - last.astype(jnp.int32)
     return replay.Store(
         obs=jax.random.normal(keys[0], (replay.rows(capacity), SPEC.obs_size)),
         action=jax.random.uniform(keys[1], (capacity, SPEC.action_size), minval=-1.0),
@@ -137,6 +139,64 @@ def measure(
             flops,
             float(np.median(rates)),
         )
+
+
+class Overhead(NamedTuple):
+    """What acting, stepping and storing add to the updates. Medians over the rounds."""
+
+    agents: int
+    step: float  # seconds from one update to the next, env steps included
+    update: float  # seconds of the update alone
+
+    @property
+    def fraction(self) -> float:
+        """Of the update's own time."""
+        return self.step / self.update - 1
+
+
+def measure_overhead(
+    config: Config, task: str, agents: Sequence[int], *, rounds: int = 5
+) -> Iterator[Overhead]:
+    """The loop on a host task, against its updates alone, in alternating rounds.
+
+    Updates start at once, so that nothing is waited for: `data.start` and `warmup` are
+    replaced. Raises: ConfigError if the task is not on the host.
+    """
+    early = {"data.start": 300, "data.warmup": 300}
+    known = dict(schema.paths(config))
+    config = schema.override(config, {k: v for k, v in early.items() if k in known})
+    period, begin = config.data.steps, 300 + config.data.steps
+    for number in agents:
+        env = envs.make(task, number)
+        if not isinstance(env, HostEnv):
+            raise schema.ConfigError(
+                f"task is {task!r}: it must be a task of the host."
+            )
+        stacked, seeds = schema.stack([config] * number), np.arange(number)
+        loop = runner.HostLoop(env, stacked, seeds, 100_000)
+        updates = loop.advance(0, begin, 0)
+        repeats = max(40 // number, 4)
+        times: list[tuple[float, float]] = []
+        for _ in range(rounds + 1):  # the first compiles
+            end = begin + repeats * period
+            whole = _seconds(partial(_advance, loop, begin, end, updates))
+            alone = _seconds(partial(_learn, loop, repeats))
+            times.append((whole / repeats, alone / repeats))
+            begin = end
+        loop.close()
+        whole, alone = np.median(np.asarray(times[1:]), axis=0)
+        yield Overhead(number, float(whole), float(alone))
+
+
+def _advance(loop: runner.HostLoop, begin: int, end: int, updates: int):
+    loop.advance(begin, end, updates)
+    return loop.learner.agent
+
+
+def _learn(loop: runner.HostLoop, repeats: int):
+    for i in range(repeats):
+        loop.learn(runner.Clock(np.int32(1), np.int32(i)))
+    return loop.learner.agent
 
 
 def scaled(config: Config) -> Config:

@@ -3,6 +3,7 @@
 Examples:
   python -m launch.bench --algorithms=sac,mpo --agents=1,2,4,8,16
   python -m launch.bench --algorithms=sac --agents=8 --set=networks.policy.sizes=64,64
+  python -m launch.bench --algorithms=sac --agents=8 --task=gym/HalfCheetah-v5
 
 Each update is on a minibatch of a frozen random replay with HalfCheetah's shapes. The
 limit is the best float32 matrix product of the same run, on all cores; the arithmetic
@@ -34,6 +35,12 @@ def _define(values: Values) -> None:
     flags.DEFINE_string(
         "rounds", None, "repeats, of which the median is told (5)", flag_values=values
     )
+    flags.DEFINE_string(
+        "task",
+        None,
+        "a task of the host: measure the loop on it against its updates alone",
+        flag_values=values,
+    )
     flags.DEFINE_multi_string(
         "set", [], "change a field of the configs, path=value", flag_values=values
     )
@@ -58,6 +65,9 @@ def _run(values: Values) -> None:
     }
     for preset in presets.values():
         config.check(preset)
+    if get(values, "task"):
+        _overhead(presets, get(values, "task"), agents, rounds)
+        return
     print(HEADER)
     for name, preset in presets.items():
         for row in speed.measure(preset, agents, rounds=rounds):
@@ -67,6 +77,17 @@ def _run(values: Values) -> None:
                 f"{row.flops / row.agents / 1e9:>13.3f}"
                 f"{row.flops / row.update / 1e9:>9.1f}{row.limit / 1e9:>7.0f}"
                 f"{row.fraction:>7.2f}",
+                flush=True,
+            )
+
+
+def _overhead(presets, task: str, agents: list[int], rounds: int) -> None:
+    print("algorithm  agents  ms/update with env steps  ms/update alone  overhead")
+    for name, preset in presets.items():
+        for row in speed.measure_overhead(preset, task, agents, rounds=rounds):
+            print(
+                f"{name:<9}{row.agents:>8}{1e3 * row.step:>26.2f}"
+                f"{1e3 * row.update:>17.2f}{row.fraction:>10.1%}",
                 flush=True,
             )
 

@@ -1,0 +1,64 @@
+"""Counted arithmetic against the compiled program's, and the benchmark's rows."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from coadapt import algorithms, cost, runner, schema, speed
+from launch import bench
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("mpo", 5.0e9), ("sac", 0.58e9)], ids=["mpo", "sac"]
+)
+def test_count_is_the_formula_of_the_settings(name, expected):
+    """MPO with the policy network on B rows, SAC without unused weight gradients."""
+    counted = cost.update_flops(algorithms.preset(name), speed.SPEC)
+    assert counted == pytest.approx(expected, rel=0.02)  # the formulas have two digits
+
+
+@pytest.mark.parametrize("name", ["mpo", "sac", "awac"])
+def test_compiled_update_does_little_more_than_the_count(name):
+    """At most 1.15 times the products; what is above them is elementwise work.
+
+    A tenth of the batch: the ratio is of rows, and this size compiles as fast but runs
+    in less memory.
+    """
+    config = schema.override(algorithms.preset(name), {"data.batch": 32})
+    configs, seeds = schema.stack([config]), jnp.zeros(1, jnp.uint32)
+    obs = jnp.zeros((1, speed.SPEC.obs_size))
+    shapes = runner.start.eval_shape(
+        configs, seeds, obs, spec=speed.SPEC, capacity=1000
+    )
+    clock = runner.Clock(np.int32(1000), np.int32(1))
+    program = runner.learn.lower(configs, shapes, seeds, clock).compile()
+    done = program.cost_analysis()["flops"]
+    counted = cost.update_flops(config, speed.SPEC)
+    # Adam and the targets touch every parameter once an update, whatever the batch:
+    # some 20 operations each, which 256 rows would hide
+    parameters = sum(x.size for x in jax.tree.leaves(shapes.agent.params))
+    assert counted <= done <= 1.15 * counted + 20 * parameters
+
+
+def test_bench_prints_a_row_for_each_number_of_agents(capsys):
+    tiny = "networks.policy.sizes=8,8", "networks.critic.sizes=8,8", "data.batch=8"
+    flags = [f"--set={change}" for change in tiny]
+    assert bench.main(["--algorithms=sac", "--agents=1,2", "--rounds=1", *flags]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert [line.split()[:2] for line in lines[1:]] == [["sac", "1"], ["sac", "2"]]
+
+
+@pytest.mark.parametrize(
+    ("flag", "sentence"),
+    [
+        ("--agents=1,x", "--agents is '1,x'"),
+        ("--agents=0", "--agents is '0'"),
+        ("--algorithms=sca", "did you mean 'sac'?"),
+        ("--set=data.batch=0", "data.batch is"),
+    ],
+)
+def test_bench_refuses_bad_input(flag, sentence, capsys):
+    assert bench.main([flag]) == 2
+    assert sentence in capsys.readouterr().err
