@@ -402,7 +402,9 @@ def _describe(members: _Members) -> str:
     for base, ranges, traced in members:
         args, text = typing.get_args(base), words.get(base) or _show(base)
         if typing.get_origin(base) is Literal:
-            text = " or ".join(map(repr, args))
+            # sorted: typing takes Literals for equal in whatever order they stand,
+            # and hands out the one that it met first
+            text = " or ".join(sorted(map(repr, args)))
         elif typing.get_origin(base) is tuple:
             items = [_describe(_members(arg)) for arg in args if arg is not ...]
             text = f"a tuple of ({', '.join(items)})"

@@ -362,7 +362,7 @@ ERRORS = {
     "literal": (
         "net.activation",
         "rellu",
-        "net.activation is 'rellu'|'relu' or 'tanh' or 'elu'; did you mean 'relu'?",
+        "net.activation is 'rellu'|'elu' or 'relu' or 'tanh'; did you mean 'relu'?",
     ),
     "item of a tuple": (
         "net.sizes",
@@ -442,6 +442,19 @@ def test_override_error_says_path_value_allowed_and_nearest(path, value, parts):
     message = str(caught.value)
     assert [part for part in parts.split("|") if part not in message] == []
     assert "\n" not in message
+
+
+def test_message_is_the_same_whatever_literal_was_met_first():
+    @config
+    class Other:
+        activation: Literal["tanh", "relu", "elu"] | None = None
+
+    messages = []
+    for made in (Other(), Net()):  # equal hints, in another order
+        with pytest.raises(ConfigError) as caught:
+            schema.override(made, {"activation": "rellu"})
+        messages.append(str(caught.value).replace(" or None", ""))
+    assert messages[0] == messages[1]
 
 
 INVALID = {
