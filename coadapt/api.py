@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from coadapt import store, sweep
+from coadapt import devices, store, sweep
 from coadapt.config import Config
 from coadapt.sweep import Progress, Sweep, Variant
 
@@ -34,6 +34,7 @@ def train(
             rows are returned too; None keeps nothing.
     Raises: ConfigError.
     """
+    devices.use_cores()
     if isinstance(variants, Mapping):
         chosen = tuple(Variant(name, name, c) for name, c in variants.items())
     else:

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from coadapt import agent as agents
-from coadapt import envs, schema
+from coadapt import devices, envs, schema
 from coadapt.config import Config, Replay, Trajectories
 from coadapt.data import episodes, replay
 from coadapt.data.replay import Store
@@ -222,6 +222,7 @@ _ONCE = {
 
 
 @partial(jax.jit, static_argnames=("spec", "capacity"), compiler_options=_ONCE)
+@devices.spread_out()
 def start(configs: Config, seeds: jax.Array, obs: jax.Array, *, spec, capacity):
     """New learners. seeds [N], first observations [N, O]."""
     begin = partial(_start, spec=spec, capacity=capacity)
@@ -246,14 +247,15 @@ def _learn_all(configs, learners, seeds, clock):
     )
 
 
-act = jax.jit(_act_all)
-add = jax.jit(_add_all, donate_argnums=1)
-learn = jax.jit(_learn_all, donate_argnums=1)
-greedy = jax.jit(_over_agents(_greedy))
-finite = jax.jit(_over_agents(_finite))
+act = jax.jit(devices.spread_out(shared=(3,))(_act_all))
+add = jax.jit(devices.spread_out(shared=(4,))(_add_all), donate_argnums=1)
+learn = jax.jit(devices.spread_out(shared=(3,))(_learn_all), donate_argnums=1)
+greedy = jax.jit(devices.spread_out()(_over_agents(_greedy)))
+finite = jax.jit(devices.spread_out()(_over_agents(_finite)))
 
 
 @partial(jax.jit, donate_argnums=1)
+@devices.spread_out(shared=(5,))
 def add_and_act(configs, learners, actions, step, seeds, steps):
     """Store env step `steps` and choose the action of the one after."""
     learners = _add_all(configs, learners, actions, step, steps)
@@ -272,12 +274,12 @@ class HostLoop:
     """Environments on the host: a Python loop that keeps the device busy."""
 
     def __init__(self, env: HostEnv, configs: Config, seeds: np.ndarray, capacity: int):
-        self.env, self.configs = env, configs
-        self.seeds = jnp.asarray(seeds, jnp.uint32)
+        self.env = env
+        self.configs, self.seeds = devices.spread(len(seeds), (configs, seeds))
         first = [host_seeds(int(s), Purpose.RESET, 0, 1)[0] for s in seeds]
         obs = env.reset(first)
         self.learner: Learner = start(
-            configs, self.seeds, jnp.asarray(obs), spec=env.spec, capacity=capacity
+            self.configs, self.seeds, obs, spec=env.spec, capacity=capacity
         )
         self.action: jax.Array | None = None  # chosen, not yet taken
         self.metrics: Metrics = {}
@@ -319,11 +321,13 @@ class HostLoop:
 
 
 @partial(jax.jit, static_argnames="env")
+@devices.spread_out()
 def _reset_device(seeds: jax.Array, *, env: DeviceEnv):
     return jax.vmap(lambda s: env.reset(stream(s, Purpose.RESET, 0)))(seeds)
 
 
 @partial(jax.jit, static_argnames=("env", "learns"), donate_argnums=(1, 2))
+@devices.spread_out(shared=(4, 5))
 def _iterate_device(
     configs: Config,
     learners: Learner,
@@ -371,11 +375,11 @@ class DeviceLoop:
     def __init__(
         self, env: DeviceEnv, configs: Config, seeds: np.ndarray, capacity: int
     ):
-        self.env, self.configs = env, configs
-        self.seeds = jnp.asarray(seeds, jnp.uint32)
+        self.env = env
+        self.configs, self.seeds = devices.spread(len(seeds), (configs, seeds))
         self.states, obs = _reset_device(self.seeds, env=env)
         self.learner: Learner = start(
-            configs, self.seeds, obs, spec=env.spec, capacity=capacity
+            self.configs, self.seeds, obs, spec=env.spec, capacity=capacity
         )
         self.metrics: Metrics = {}
 
@@ -399,8 +403,8 @@ class DeviceLoop:
             self.learner,
             self.states,
             self.seeds,
-            Clock(jnp.int32(begin), jnp.int32(updates)),
-            jnp.int32(count),
+            Clock(np.int32(begin), np.int32(updates)),
+            np.int32(count),
             env=self.env,
             learns=learns,
         )
@@ -423,7 +427,7 @@ def _measure_host(
     total = np.zeros(env.count)
     running = np.ones(env.count, bool)
     while running.any():
-        actions = greedy(configs, state, jnp.asarray(obs).reshape(number, each, -1))
+        actions = greedy(configs, state, obs.reshape(number, each, -1))
         step = env.step(np.asarray(actions).reshape(env.count, -1))
         total += np.where(running, step.reward, 0.0)
         running &= ~np.asarray(step.last)
@@ -432,6 +436,7 @@ def _measure_host(
 
 
 @partial(jax.jit, static_argnames=("env", "each"))
+@devices.spread_out(shared=(3,))
 def _measure_device(
     configs: Config,
     state: AgentState,
@@ -514,9 +519,7 @@ def train(
             updates = loop.advance(done, end, updates)
             done = end
             metrics = {k: np.asarray(v) for k, v in loop.metrics.items()}
-            metrics |= _measure(
-                measured, stacked, loop.learner.agent, seed_array, index, eval_episodes
-            )
+            metrics |= _measure(measured, loop, seed_array, index, eval_episodes)
             report(Report(done, metrics, time.monotonic() - began))
     finally:
         loop.close()
@@ -530,15 +533,14 @@ def _stops(steps: int, every: int) -> Iterator[int]:
         yield min(i * every, steps)
 
 
-def _measure(env, configs, state, seeds, index: int, each: int):
+def _measure(env, loop, seeds: np.ndarray, index: int, each: int):
     """Mean and std over episodes of each agent; NaN where an agent is not finite."""
+    configs, state = loop.configs, loop.learner.agent
     if isinstance(env, HostEnv):
         returns = _measure_host(env, configs, state, seeds, index)
     else:
         returns = np.asarray(
-            _measure_device(
-                configs, state, jnp.asarray(seeds), jnp.int32(index), env=env, each=each
-            )
+            _measure_device(configs, state, seeds, np.int32(index), env=env, each=each)
         )
     alive = np.asarray(finite(state))
     return {

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coadapt import cost, envs, runner, schema
+from coadapt import cost, devices, envs, runner, schema
 from coadapt.config import Config, Trajectories
 from coadapt.data import replay
 from coadapt.envs.base import HostEnv
@@ -78,14 +78,16 @@ class _Race:
     """A compiled update of N agents, and what it takes."""
 
     def __init__(self, config: Config, agents: int):
-        configs = schema.stack([config] * agents)
-        self.seeds = jnp.arange(agents, dtype=jnp.uint32)
+        configs, self.seeds = devices.spread(
+            agents, (schema.stack([config] * agents), np.arange(agents, dtype="u4"))
+        )
         learner = runner.start(
-            configs, self.seeds, jnp.zeros((agents, SPEC.obs_size)), spec=SPEC,
-            capacity=STEPS,
+            configs, self.seeds, np.zeros((agents, SPEC.obs_size), np.float32),
+            spec=SPEC, capacity=STEPS,
         )  # fmt: skip
         keys = jax.random.split(jax.random.key(0), agents)
-        stores = jax.jit(jax.vmap(lambda k: _frozen_replay(STEPS, k)))(keys)
+        stores = jax.vmap(lambda k: _frozen_replay(STEPS, k))(keys)
+        stores = devices.spread(agents, stores)
         self.configs, self.learner = configs, learner._replace(store=stores)
         self.agents, self.config, self.number = agents, config, 0
         begin = time.perf_counter()

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 from absl import flags
 
-from coadapt import store, sweep
+from coadapt import devices, store, sweep
 from coadapt.config import Config
 from coadapt.schema import ConfigError, paths
 from coadapt.sweep import Sweep
@@ -31,6 +31,7 @@ def execute(
     argv: Sequence[str] | None,
 ) -> int:
     """Parse, run, and return the exit status. `text` stands on top of the help."""
+    devices.use_cores()
     values, args = Values(), sys.argv[1:] if argv is None else list(argv)
     define(values)
     if any(arg in ("-h", "-help", "--help") for arg in args):

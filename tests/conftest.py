@@ -1,6 +1,8 @@
 """What holds for every test: strict types, strict shapes, warnings are errors."""
 
 import os
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 # The suite is compilation more than anything: code that runs once need not run fast.
@@ -23,6 +25,7 @@ CACHE = Path(
 )
 jax.config.update("jax_compilation_cache_dir", str(CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+jax.config.update("jax_num_cpu_devices", 2)  # as on two cores, wherever tests run
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
@@ -32,3 +35,24 @@ def x64():
     """float64 inside a test, for references that a reader can check."""
     with jax.enable_x64(True):
         yield
+
+
+_TRACED = Counter()
+
+
+def _count(event: str, _: float, **about: object) -> None:
+    if event == "/jax/core/compile/jaxpr_trace_duration":
+        _TRACED[about.get("fun_name")] += 1
+
+
+jax.monitoring.register_event_duration_secs_listener(_count)
+
+
+@pytest.fixture
+def traced() -> Iterator[Counter]:
+    """How often JAX traced each function since the test began, by the function's name.
+
+    Nothing is compiled without having been traced.
+    """
+    _TRACED.clear()
+    yield _TRACED

@@ -20,7 +20,7 @@ LAYERS = [
     ["coadapt.factors"],
     ["coadapt.config"],
     ["coadapt.algorithms", "coadapt.agent", "coadapt.cost"],
-    ["coadapt.data", "coadapt.envs"],
+    ["coadapt.data", "coadapt.envs", "coadapt.devices"],
     ["coadapt.runner", "coadapt.taxonomy"],
     ["coadapt.store", "coadapt.stats", "coadapt.plot", "coadapt.speed"],
     ["coadapt.sweep"],

@@ -166,6 +166,27 @@ def test_groups_are_by_structure_and_in_order():
     assert left.cells[0] == Cell(TASK, "sac", 4) and len(left.agents) == 3
 
 
+def test_every_group_is_traced_once(tmp_path, traced):
+    """Six agents of three variants in two programs: two traces of the update."""
+    variants = [
+        tiny(**{"networks.policy.sizes": "9"}),  # of no other test, so not traced yet
+        dataclasses.replace(
+            tiny(**{"networks.policy.sizes": "9", "optim.policy.rate": 1e-3}), name="b"
+        ),
+        dataclasses.replace(
+            tiny(**{"networks.policy.sizes": "9", "g_estimate.critics": 1}), name="c"
+        ),
+    ]
+    host = "gym/Pendulum-v1"
+    sweep_of = asked(variants={host: variants}, steps=30)
+    assert len(sweep.groups(host, variants, [0, 1])) == sweep.plan(sweep_of).programs
+    sweep.run(sweep_of, tmp_path)
+    assert traced["_learn_all"] == sweep.plan(sweep_of).programs == 2
+    traced.clear()
+    sweep.run(dataclasses.replace(sweep_of, seeds=(2, 3)), tmp_path)
+    assert set(traced) == {"<lambda>"}  # the plan's shapes, of which nothing is made
+
+
 def test_plan_counts_and_compiles_nothing():
     compiled = []
 

@@ -1,0 +1,78 @@
+"""Agents spread over the local devices: the cores of a CPU, or the accelerators.
+
+Agents never wait for each other, so N of them run as d programs of N / d agents, one on
+each device, without a message between them. On a CPU a device is a core: the products
+of one agent's layers are too small to gain much from being shared between cores.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+T = TypeVar("T")
+
+_AXIS = "agents"
+# what a user sets who wants another number of devices
+_FLAG, _VARIABLE = "xla_force_host_platform_device_count", "JAX_NUM_CPU_DEVICES"
+
+
+def use_cores() -> None:
+    """Make a device of each core of the CPU, unless the user or JAX was faster."""
+    if _FLAG in os.environ.get("XLA_FLAGS", "") or _VARIABLE in os.environ:
+        return
+    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    try:
+        jax.config.update("jax_num_cpu_devices", cores)
+    except RuntimeError:  # something was computed before: one device it is
+        return
+
+
+def mesh(agents: int) -> Mesh:
+    """The most local devices that divide the number of agents evenly."""
+    found = jax.local_devices()
+    number = max(d for d in range(1, len(found) + 1) if agents % d == 0)
+    return Mesh(np.array(found[:number]), (_AXIS,))
+
+
+def spread(agents: int, tree: T) -> T:
+    """Arrays [N, ...], placed where the programs of N agents want them."""
+    return jax.device_put(tree, NamedSharding(mesh(agents), PartitionSpec(_AXIS)))
+
+
+def spread_out(
+    *, shared: Sequence[int] = ()
+) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Decorates a function of arrays [N, ...]: each device runs it for its own agents.
+
+    `shared` has the positions of arguments that all agents have in common; keyword
+    arguments are constants. The caller jits.
+    """
+
+    def decorate(function: Callable[..., T]) -> Callable[..., T]:
+        @wraps(function)
+        def spread_function(*args: Any, **constants: Any) -> T:
+            common, own = PartitionSpec(), PartitionSpec(_AXIS)
+            specs = tuple(common if i in shared else own for i in range(len(args)))
+            agents = next(
+                leaf.shape[0]
+                for arg, spec in zip(args, specs, strict=True)
+                if spec == own
+                for leaf in jax.tree.leaves(arg)
+            )
+            return jax.shard_map(
+                lambda *local: function(*local, **constants),
+                mesh=mesh(agents),
+                in_specs=specs,
+                out_specs=own,
+                check_vma=False,  # all that comes out is of single agents
+            )(*args)
+
+        return spread_function
+
+    return decorate

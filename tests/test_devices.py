@@ -1,0 +1,69 @@
+"""Agents on the devices: the suite has two, whatever machine it runs on."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from coadapt import devices
+
+
+@pytest.mark.parametrize(("agents", "number"), [(1, 1), (2, 2), (3, 1), (8, 2)])
+def test_every_device_has_as_many_agents(agents, number):
+    placed = devices.spread(agents, np.zeros((agents, 5)))
+    assert devices.mesh(agents).size == number
+    assert len(placed.sharding.device_set) == number
+
+
+@pytest.mark.parametrize("agents", [1, 2, 3, 4])
+def test_spreading_changes_no_number(agents):
+    def scaled(x, by):
+        return jax.vmap(lambda row: {"sum": by * jnp.sum(row), "row": row})(x)
+
+    rows = np.arange(agents * 3, dtype=np.float32).reshape(agents, 3)
+    spread = jax.jit(devices.spread_out(shared=(1,))(scaled))(rows, np.float32(2))
+    for name, expected in scaled(rows, np.float32(2)).items():
+        np.testing.assert_array_equal(spread[name], expected)
+        assert len(spread[name].sharding.device_set) == devices.mesh(agents).size
+
+
+def test_a_keyword_is_a_constant():
+    spread = devices.spread_out()(lambda x, *, by: x * by)
+    np.testing.assert_array_equal(spread(np.ones(2, np.float32), by=3), [3, 3])
+
+
+def test_no_agent_waits_for_another():
+    """A program over both devices has no collective: nothing goes between agents."""
+
+    def gathered(x, i):
+        return jax.vmap(lambda row, j: row[j])(x, i)
+
+    program = jax.jit(devices.spread_out()(gathered))
+    text = program.lower(np.zeros((4, 8)), np.zeros((4, 2), np.int32)).compile()
+    words = ("all-gather", "all-reduce", "all-to-all", "collective-permute")
+    assert [word for word in words if word in text.as_text()] == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [({}, "affinity"), ({"JAX_NUM_CPU_DEVICES": "3"}, "3"),
+     ({"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}, "4")],
+    ids=["cores", "variable", "flag"],
+)  # fmt: skip
+def test_use_cores_leaves_the_users_choice(setting, expected, monkeypatch):
+    for name in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in setting.items():
+        monkeypatch.setenv(name, value)
+    code = (
+        "import os, jax; from coadapt import devices; devices.use_cores();"
+        "print(jax.local_device_count(), len(os.sched_getaffinity(0)));"
+        "devices.use_cores()"  # too late, and no error
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert out[0] == (out[1] if expected == "affinity" else expected)
