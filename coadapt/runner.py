@@ -22,10 +22,19 @@ from coadapt.data import episodes, replay
 from coadapt.data.replay import Store
 from coadapt.envs.base import DeviceEnv, EnvState, HostEnv
 from coadapt.ops import moments
+from coadapt.ops.moments import Moments
 from coadapt.streams import Purpose, host_seeds, stream
 from coadapt.types import AgentState, EnvSpec, Metrics, TimeStep
 
 Counter = jax.Array | np.int32
+
+
+class Seen(NamedTuple):
+    """What an env step changes. Apart from the agent, which only learning changes: a
+    program that passes all of an agent's arrays through is slow to start."""
+
+    store: Store
+    moments: Moments | None  # of observations, as in AgentState
 
 
 class Learner(NamedTuple):
@@ -33,6 +42,14 @@ class Learner(NamedTuple):
 
     agent: AgentState
     store: Store
+
+    @property
+    def seen(self) -> Seen:
+        return Seen(self.store, self.agent.moments)
+
+    def having(self, seen: Seen) -> "Learner":
+        """The learner after an env step."""
+        return Learner(self.agent._replace(moments=seen.moments), seen.store)
 
 
 class Clock(NamedTuple):
@@ -95,27 +112,23 @@ def _act(config: Config, learner: Learner, seed: jax.Array, steps: jax.Array):
 
 
 def _add(
-    config: Config,
-    learner: Learner,
-    action: jax.Array,
-    step: TimeStep,
-    steps: jax.Array,
-) -> Learner:
+    config: Config, seen: Seen, action: jax.Array, step: TimeStep, steps: jax.Array
+) -> Seen:
     """Store env step `steps`; a replay learner also counts its observation."""
-    state, norm = learner.agent, config.networks.input_norm
+    known, norm = seen.moments, config.networks.input_norm
     if norm is not None and isinstance(config.data, Replay):
-        assert state.moments is not None
-        seen = replay.current(learner.store)[None]
+        assert known is not None
+        obs = replay.current(seen.store)[None]
         counts = jnp.asarray(steps < norm.until)[None]
-        state = state._replace(moments=moments.merge(state.moments, seen, counts))
-    return Learner(state, replay.add(learner.store, action, step))
+        known = moments.merge(known, obs, counts)
+    return Seen(replay.add(seen.store, action, step), known)
 
 
 def _learn(
-    config: Config, learner: Learner, seed: jax.Array, clock: Clock
-) -> tuple[Learner, Metrics]:
+    config: Config, state: AgentState, store: Store, seed: jax.Array, clock: Clock
+) -> tuple[AgentState, Metrics]:
     """One update: critic steps, policy steps, targets."""
-    key = stream(seed, Purpose.LEARN, clock.updates)
+    key, learner = stream(seed, Purpose.LEARN, clock.updates), Learner(state, store)
     if isinstance(config.data, Trajectories):
         return _learn_episodes(config, config.data, learner, key, clock)
     return _learn_replay(config, config.data, learner, key, clock)
@@ -123,15 +136,15 @@ def _learn(
 
 def _learn_replay(
     config: Config, data: Replay, learner: Learner, key: jax.Array, clock: Clock
-) -> tuple[Learner, Metrics]:
+) -> tuple[AgentState, Metrics]:
     """Every step on a fresh minibatch; the policy's first on the critic's last."""
-    state, schedule = learner.agent, config.schedule
+    (state, store), schedule = learner, config.schedule
     keys = jax.random.split(key, schedule.critic_steps + schedule.policy_steps)
     metrics: Metrics = {}
 
     def draw(state: AgentState, key: jax.Array):
         choose, annotate, improve = jax.random.split(key, 3)
-        transition = replay.sample(learner.store, choose, data.batch)
+        transition = replay.sample(store, choose, data.batch)
         return agents.annotate(config, state, transition, annotate), improve
 
     batch, improve = draw(state, keys[0])
@@ -148,15 +161,14 @@ def _learn_replay(
             batch, improve = draw(state, keys[schedule.critic_steps + i])
         state, found = agents.improve(config, state, batch, improve, critic)
         metrics |= found
-    state = agents.track(config, state, clock.updates + 1)
-    return learner._replace(agent=state), metrics
+    return agents.track(config, state, clock.updates + 1), metrics
 
 
 def _learn_episodes(
     config: Config, data: Trajectories, learner: Learner, key: jax.Array, clock: Clock
-) -> tuple[Learner, Metrics]:
+) -> tuple[AgentState, Metrics]:
     """Two phases, the critic's and the policy's, on shuffled passes over all steps."""
-    store, state = learner.store, learner.agent
+    state, store = learner
     kept = episodes.view(store, data.capacity)
     positions, n = episodes.entries(kept.seen & ~(kept.last & data.drop_last))
     labels = agents.label(config, state, store.obs, kept)
@@ -164,8 +176,8 @@ def _learn_episodes(
     if norm is not None:  # values were of the old moments, training is of the new
         assert state.moments is not None
         seen = kept.seen & (clock.steps <= norm.until)
-        rows = store.obs[kept.row]
-        state = state._replace(moments=moments.merge(state.moments, rows, seen))
+        known = moments.merge(state.moments, store.obs[kept.row], seen)
+        state = state._replace(moments=known)
     critic_key, policy_key = jax.random.split(key)
 
     def minibatch(key: jax.Array, labels: agents.Labels, step: jax.Array):
@@ -193,8 +205,7 @@ def _learn_episodes(
         policy_step, state, jnp.arange(config.schedule.policy_steps)
     )
     metrics = jax.tree.map(lambda x: x[-1], critic_metrics | policy_metrics)
-    state = agents.track(config, state, clock.updates + 1)
-    return learner._replace(agent=state), metrics
+    return agents.track(config, state, clock.updates + 1), metrics
 
 
 def _greedy(config: Config, state: AgentState, obs: jax.Array) -> jax.Array:
@@ -229,37 +240,27 @@ def start(configs: Config, seeds: jax.Array, obs: jax.Array, *, spec, capacity):
     return _over_agents(begin)(configs, seeds, obs)
 
 
-def _act_all(configs, learners, seeds, steps):
-    return _over_agents(_act, in_axes=(0, 0, 0, _SHARED))(
-        configs, learners, seeds, steps
-    )
-
-
-def _add_all(configs, learners, actions, step, steps):
-    return _over_agents(_add, in_axes=(0, 0, 0, 0, _SHARED))(
-        configs, learners, actions, step, steps
-    )
-
-
-def _learn_all(configs, learners, seeds, clock):
-    return _over_agents(_learn, in_axes=(0, 0, 0, _SHARED))(
-        configs, learners, seeds, clock
-    )
-
+_act_all = _over_agents(_act, in_axes=(0, 0, 0, _SHARED))
+_add_all = _over_agents(_add, in_axes=(0, 0, 0, 0, _SHARED))
+_learn_all = _over_agents(_learn, in_axes=(0, 0, 0, 0, _SHARED))
 
 act = jax.jit(devices.spread_out(shared=(3,))(_act_all))
 add = jax.jit(devices.spread_out(shared=(4,))(_add_all), donate_argnums=1)
-learn = jax.jit(devices.spread_out(shared=(3,))(_learn_all), donate_argnums=1)
+learn = jax.jit(devices.spread_out(shared=(4,))(_learn_all), donate_argnums=1)
 greedy = jax.jit(devices.spread_out()(_over_agents(_greedy)))
 finite = jax.jit(devices.spread_out()(_over_agents(_finite)))
 
 
 @partial(jax.jit, donate_argnums=1)
-@devices.spread_out(shared=(5,))
-def add_and_act(configs, learners, actions, step, seeds, steps):
-    """Store env step `steps` and choose the action of the one after."""
-    learners = _add_all(configs, learners, actions, step, steps)
-    return learners, _act_all(configs, learners, seeds, steps + 1)
+@devices.spread_out(shared=(6,))
+def add_and_act(configs, seen, states, actions, step, seeds, steps):
+    """Store env step `steps` and choose the action of the one after.
+
+    Of `states` [N, ...] the moments are left out: they are in `seen`.
+    """
+    seen = _add_all(configs, seen, actions, step, steps)
+    learners = Learner(states, seen.store).having(seen)
+    return seen, _act_all(configs, learners, seeds, steps + 1)
 
 
 # ---------------------------------------------------------------- the loop
@@ -281,40 +282,43 @@ class HostLoop:
         self.learner: Learner = start(
             self.configs, self.seeds, obs, spec=env.spec, capacity=capacity
         )
-        self.action: jax.Array | None = None  # chosen, not yet taken
+        # chosen, not yet taken
+        self.action = act(self.configs, self.learner, self.seeds, np.int32(0))
         self.metrics: Metrics = {}
 
     def advance(self, begin: int, end: int, updates: int) -> int:
         """Env steps begin + 1 to end; returns the number of updates made so far."""
         configs, data = self.configs, self.configs.data
         overlap = isinstance(data, Replay) and data.overlap
-        if self.action is None:
-            self.action = act(configs, self.learner, self.seeds, np.int32(begin))
         for t in range(begin, end):
-            learns = due(configs, t + 1)
-            action = self.action
+            learns, action = due(configs, t + 1), self.action
             clock = Clock(np.int32(t + 1), np.int32(updates))
-            if (
-                learns and overlap
-            ):  # dispatched, not waited for: the env steps meanwhile
+            if learns and overlap:  # not waited for: the environments step meanwhile
                 self.learn(clock)
             step = self.env.step(np.asarray(action))
             if learns and not overlap:
-                self.learner = add(configs, self.learner, action, step, np.int32(t))
+                seen = add(configs, self.learner.seen, action, step, np.int32(t))
+                self.learner = self.learner.having(seen)
                 self.learn(clock)
                 self.action = act(configs, self.learner, self.seeds, np.int32(t + 1))
             else:
-                self.learner, self.action = add_and_act(
-                    configs, self.learner, action, step, self.seeds, np.int32(t)
-                )
+                self.add_and_act(action, step, np.int32(t))
             updates += learns
         return updates
 
     def learn(self, clock: Clock) -> None:
         """One update; returns before it is finished."""
-        self.learner, self.metrics = learn(
-            self.configs, self.learner, self.seeds, clock
+        state, store = self.learner
+        state, self.metrics = learn(self.configs, state, store, self.seeds, clock)
+        self.learner = Learner(state, store)
+
+    def add_and_act(self, action: jax.Array, step: TimeStep, steps: np.int32) -> None:
+        """Store env step `steps`; choose the next action. Returns before both."""
+        state = self.learner.agent._replace(moments=None)
+        seen, self.action = add_and_act(
+            self.configs, self.learner.seen, state, action, step, self.seeds, steps
         )
+        self.learner = self.learner.having(seen)
 
     def close(self) -> None:
         self.env.close()
@@ -345,7 +349,8 @@ def _iterate_device(
         learners, states = carry
         actions = _act_all(configs, learners, seeds, steps)
         states, step = jax.vmap(env.step)(states, actions)
-        return _add_all(configs, learners, actions, step, steps), states
+        seen = _add_all(configs, learners.seen, actions, step, steps)
+        return learners.having(seen), states
 
     def iterate(_: jax.Array, carry):
         learners, states, clock, metrics = carry
@@ -356,14 +361,18 @@ def _iterate_device(
         )
         clock = clock._replace(steps=end)
         if learns:
-            learners, metrics = _learn_all(configs, learners, seeds, clock)
+            state, store = learners
+            state, metrics = _learn_all(configs, state, store, seeds, clock)
+            learners = Learner(state, store)
             clock = clock._replace(updates=clock.updates + 1)
         return learners, states, clock, metrics
 
     metrics: Metrics = {}
     if learns:
-        shapes = jax.eval_shape(_learn_all, configs, learners, seeds, clock)[1]
-        metrics = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        shapes = jax.eval_shape(
+            _learn_all, configs, learners.agent, learners.store, seeds, clock
+        )
+        metrics = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes[1])
     carry = (learners, states, clock, metrics)
     learners, states, _, metrics = jax.lax.fori_loop(0, iterations, iterate, carry)
     return learners, states, metrics

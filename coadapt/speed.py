@@ -92,7 +92,7 @@ class _Race:
         self.agents, self.config, self.number = agents, config, 0
         begin = time.perf_counter()
         self.program = runner.learn.lower(
-            configs, self.learner, self.seeds, self._clock()
+            configs, *self.learner, self.seeds, self._clock()
         ).compile()
         self.compile = time.perf_counter() - begin
         self.times: list[float] = []
@@ -102,9 +102,10 @@ class _Race:
 
     def _update(self) -> jax.Array:
         self.number += 1
-        self.learner, metrics = self.program(
-            self.configs, self.learner, self.seeds, self._clock()
+        state, metrics = self.program(
+            self.configs, *self.learner, self.seeds, self._clock()
         )
+        self.learner = self.learner._replace(agent=state)
         return metrics["value"]
 
     def round(self, seconds: float) -> None:

@@ -32,7 +32,7 @@ def test_compiled_update_does_little_more_than_the_count(name):
         configs, seeds, obs, spec=speed.SPEC, capacity=1000
     )
     clock = runner.Clock(np.int32(1000), np.int32(1))
-    program = runner.learn.lower(configs, shapes, seeds, clock).compile()
+    program = runner.learn.lower(configs, *shapes, seeds, clock).compile()
     done = program.cost_analysis()["flops"]
     counted = cost.update_flops(config, speed.SPEC)
     # Adam and the targets touch every parameter once an update, whatever the batch:
