@@ -6,6 +6,7 @@ take a second, and tasks on the device do not need them.
 
 import functools
 import importlib.metadata
+import sys
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -144,6 +145,26 @@ def gym_names() -> list[str]:
     return [name for name in gymnasium.registry if not name.startswith("GymV2")]
 
 
+@functools.cache
+def _quiet_mujoco() -> None:
+    """Say each of MuJoCo's warnings once, and on stderr.
+
+    Left alone, MuJoCo writes each to the screen and to a file in the current folder,
+    for every environment: a notice on a tag of Gymnasium's own models, to which no user
+    can do anything, and which is not passed on at all.
+    """
+    import mujoco
+
+    said: set[str] = set()
+
+    def tell(message: str) -> None:
+        if "settotalmass" not in message and message not in said:
+            said.add(message)
+            print(f"mujoco: {message}", file=sys.stderr)
+
+    mujoco.set_mju_user_warning(tell)
+
+
 def _make(name: str) -> "gymnasium.Env":
     import gymnasium
 
@@ -153,6 +174,8 @@ def _make(name: str) -> "gymnasium.Env":
             f"{gymnasium.__version__} registers, version included"
             f"{nearest(f'gym/{name}', [f'gym/{other}' for other in gym_names()])}"
         )
+    if str(gymnasium.registry[name].entry_point).startswith("gymnasium.envs.mujoco"):
+        _quiet_mujoco()
     with warnings.catch_warnings():
         # The old versions are asked for on purpose: they are the ones papers report.
         warnings.filterwarnings("ignore", ".*out of date", DeprecationWarning)

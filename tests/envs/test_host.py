@@ -121,6 +121,15 @@ def test_an_old_version_is_made_without_a_warning():
     env.close()
 
 
+def test_making_mujoco_tasks_says_nothing_and_writes_no_log(tmp_path):
+    code = "from coadapt import envs; envs.make('gym/HalfCheetah-v5', 2)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_discrete_actions():
     spec = envs.spec("gym/CartPole-v1")
     assert (spec.num_actions, spec.action_size, spec.action_low) == (2, 1, ())
