@@ -162,7 +162,7 @@ def _quiet_mujoco() -> None:
             said.add(message)
             print(f"mujoco: {message}", file=sys.stderr)
 
-    mujoco.set_mju_user_warning(tell)
+    mujoco.set_mju_user_warning(tell)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _make(name: str) -> "gymnasium.Env":
