@@ -14,7 +14,15 @@ from coadapt import networks, optim
 from coadapt.config import BoundCost, BoundLoss, BoundWeights, Config, Hard, Soft
 from coadapt.factors import g_estimate, pi_p, pi_q, pi_q_update
 from coadapt.factors.g import Q, SoftQ, is_action_value
-from coadapt.ops import bounds, divergences, lagrange, moments, returns, weights
+from coadapt.ops import (
+    bounds,
+    divergences,
+    ensemble,
+    lagrange,
+    moments,
+    returns,
+    weights,
+)
 from coadapt.types import (
     AgentState,
     Batch,
@@ -200,7 +208,7 @@ def annotate(
 def _pessimistic(config: Config, values: jax.Array) -> jax.Array:
     """The minimum over critics: [K, M, B] -> [M, B]."""
     if getattr(config.g_estimate, "minimum", "sample") == "sample":
-        return jnp.min(values, axis=0)
+        return ensemble.minimum(values)
     lowest = jnp.argmin(jnp.mean(values, axis=1), axis=0)  # [B]
     return jnp.take_along_axis(values, lowest[None, None, :], axis=0)[0]
 
@@ -329,7 +337,8 @@ def _climb(
     def loss(params: Tree) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
         dist = policy(config, state, params, obs)
         action, log_prob = config.pi_theta.sample(dist, key, 1)
-        value = jnp.min(action_values(config, state, critic, obs, action), axis=0)
+        values = action_values(config, state, critic, obs, action)
+        value = ensemble.minimum(values)
         total = jnp.mean(eta * log_prob - value)
         if isinstance(config.bounds, BoundCost):
             total += config.bounds.scale * jnp.mean(bounds.excess_norm(action))
