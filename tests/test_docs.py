@@ -64,3 +64,17 @@ def test_the_algorithm_of_the_guide_is_one_file_and_one_line(tmp_path):
     sizes += ["--set=data.batch=8", "--set=data.start=100"]
     flags = [f"--algorithm={name}", "--task=toy/lqr", "--steps=200", "--workdir=runs"]
     assert re.search(rf"{name} +200 +-", run("launch.train", *flags, *sizes))
+
+
+def test_every_source_that_the_code_cites_is_listed():
+    page = (ROOT / "docs" / "sources.md").read_text()
+    listed = set(re.findall(r"^\| (\d\.\d+) \|", page, re.MULTILINE))
+    files = [*ROOT.glob("coadapt/**/*.py"), *ROOT.glob("docs/*.md")]
+    lists = r"settings ((?:\d\.\d+)(?:(?:, | and )\d\.\d+)*)"
+    cited = {
+        number
+        for file in files
+        for group in re.findall(lists, file.read_text())
+        for number in re.findall(r"\d\.\d+", group)
+    }
+    assert cited and cited - listed == set()
