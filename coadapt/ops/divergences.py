@@ -1,4 +1,6 @@
-"""Divergences between diagonal Gaussians, dimension by dimension, in nats."""
+"""Divergences: between diagonal Gaussians, categoricals (in nats), and samples."""
+
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -28,3 +30,38 @@ def kl(
     Source: textbook. Args: [..., A]. Returns: [..., A].
     """
     return kl_of_std(std_p, std_q) + jnp.square((mean_p - mean_q) / std_q) / 2
+
+
+def kl_categorical(logits_p: jax.Array, logits_q: jax.Array) -> jax.Array:
+    """KL( p || q ) of distributions over the last axis, p and q softmaxes of logits.
+
+    Source: textbook. Args: [..., D], finite. Returns: [...], nats.
+    """
+    log_p = jax.nn.log_softmax(logits_p)
+    log_q = jax.nn.log_softmax(logits_q)
+    return jnp.sum(jnp.exp(log_p) * (log_p - log_q), axis=-1)
+
+
+def mmd(
+    x: jax.Array,
+    y: jax.Array,
+    *,
+    sigma: jax.typing.ArrayLike,
+    kernel: Literal["laplacian", "gaussian"],
+) -> jax.Array:
+    """Maximum mean discrepancy between samples, the root of a V-statistic.
+
+        sqrt( mean k(x, x') - 2 mean k(x, y) + mean k(y, y') + 1e-6 ),
+        k(x, y) = exp( -|x - y|_1 / (2 sigma) )   or   exp( -|x - y|_2^2 / (2 sigma) )
+    1e-6 keeps the gradient finite, at x = y too, where the value is 0.001.
+    Source: Kumar et al. 2019 (BEAR) and its code; settings 3.10.
+    Args: x [M, B, A], y [P, B, A], samples at B states; sigma scalar > 0. Returns: [B].
+    """
+    size = jnp.abs if kernel == "laplacian" else jnp.square
+
+    def mean(a: jax.Array, b: jax.Array) -> jax.Array:
+        distance = jnp.sum(size(a[:, None] - b[None]), axis=-1)  # [M, P, B]
+        return jnp.mean(jnp.exp(-distance / (2 * sigma)), axis=(0, 1))
+
+    squared = mean(x, x) - 2 * mean(x, y) + mean(y, y)
+    return jnp.sqrt(jnp.maximum(squared, 0.0) + 1e-6)  # below 0 by rounding only

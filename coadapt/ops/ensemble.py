@@ -19,3 +19,12 @@ def minimum(values: jax.Array) -> jax.Array:
         return jnp.where((a <= b) | jnp.isnan(a), a, b)
 
     return functools.reduce(lesser, values)
+
+
+def mix(values: jax.Array, weight: jax.typing.ArrayLike) -> jax.Array:
+    """weight * minimum + (1 - weight) * maximum of K estimates, elementwise.
+
+    Source: Kumar et al. 2019, Wu et al. 2019 (settings 3.10). [K, ...] -> [...].
+    """
+    share = jnp.asarray(weight, values.dtype)
+    return share * minimum(values) - (1 - share) * minimum(-values)

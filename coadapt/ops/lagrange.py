@@ -67,3 +67,40 @@ def entropy_loss(
     Returns: scalar.
     """
     return -jnp.exp(log_temperature) * jnp.mean(log_prob + target)
+
+
+def adapt(
+    coefficient: jax.Array,
+    divergence: jax.Array,
+    target: jax.typing.ArrayLike,
+    *,
+    factor: jax.typing.ArrayLike,
+    tolerance: jax.typing.ArrayLike,
+) -> jax.Array:
+    """The penalty's coefficient, a factor up or down where the divergence is off.
+
+    coefficient / factor where divergence < target / tolerance, coefficient * factor
+    where divergence > target * tolerance, else as it was.
+    Source: Schulman et al. 2017, Sec. 4 (factor 2, tolerance 1.5); settings 3.7.
+    Args: coefficient > 0 and divergence [...]; target > 0, nats; factor and tolerance
+    >= 1. Returns: [...].
+    """
+    lower = divergence < target / tolerance
+    higher = divergence > target * tolerance
+    changed = jnp.where(higher, coefficient * factor, coefficient)
+    return jnp.where(lower, coefficient / factor, changed)
+
+
+def exponential_temperature(
+    cost: jax.Array, temperature: jax.typing.ArrayLike
+) -> jax.Array:
+    """One EM step on the temperature of exponential weights, at least 1e-8.
+
+        u = exp(-c / eta),  eta' = sum(u c) / sum(u)
+    Source: Peters and Schaal 2007 (RWR), whose beta is 1 / eta; settings 3.2.
+    Args: cost [..., n] >= 0; temperature > 0, scalar or [...]. Returns: [...], in units
+    of the cost.
+    """
+    temperature = jnp.broadcast_to(temperature, cost.shape[:-1])
+    weight = jax.nn.softmax(-cost / temperature[..., None], axis=-1)
+    return jnp.maximum(jnp.sum(weight * cost, axis=-1), VALUE_FLOOR)

@@ -52,3 +52,60 @@ def lambda_return(
         step, final, (reward, discount, next_value, last), reverse=True
     )
     return returns
+
+
+def n_step_return(
+    reward: jax.Array,
+    discount: jax.Array,
+    next_value: jax.Array,
+    last: jax.Array,
+    n: int,
+) -> jax.Array:
+    """The sum of up to n rewards, then the value of the state reached.
+
+        G^1_t = r_t + gamma_t V(s_{t+1}),  G^k_t = r_t + gamma_t G^{k-1}_{t+1},
+    but G^k_t = G^1_t where an episode ends. n = 1 is TD(0); n >= L is Monte Carlo with
+    a bootstrap at time limits.
+    Source: Sutton and Barto 2018, Sec. 7.1; settings 3.5 (V-MPO).
+    Args: arrays [L, ...], next_value of the true successor; n >= 1, static.
+    Returns: [L, ...]. The last row bootstraps, whether or not `last` is set there.
+    """
+    chex.assert_equal_shape([reward, discount, next_value, last])
+
+    def extend(_: jax.Array, shorter: jax.Array) -> jax.Array:
+        following = jnp.concatenate([shorter[1:], next_value[-1:]])
+        return reward + discount * jnp.where(last, next_value, following)
+
+    return jax.lax.fori_loop(1, n, extend, reward + discount * next_value)
+
+
+def retrace_return(
+    reward: jax.Array,
+    discount: jax.Array,
+    next_value: jax.Array,
+    value: jax.Array,
+    log_ratio: jax.Array,
+    last: jax.Array,
+    lam: jax.typing.ArrayLike,
+) -> jax.Array:
+    """Retrace(lambda): off-policy returns with truncated importance weights.
+
+        G_t = r_t + gamma_t [ V(s_{t+1}) + c_{t+1} (G_{t+1} - Q(s_{t+1}, a_{t+1})) ],
+        c_t = lambda min(1, pi(a_t|s_t) / mu(a_t|s_t)),
+    with c_{t+1} = 0 where an episode ends.
+    Source: Munos et al. 2016, Eq. 3 and 4; Furuta et al. 2021, Table 1 (MPO).
+    Args: arrays [L, ...]; next_value E_pi Q(s_{t+1}, .) of the true successor; value
+    Q(s_t, a_t); log_ratio log pi - log mu of a_t, nats; lam scalar in [0, 1].
+    Returns: [L, ...]. The last row bootstraps, whether or not `last` is set there.
+    """
+    chex.assert_equal_shape([reward, discount, next_value, value, log_ratio, last])
+    trace = jnp.exp(jnp.minimum(log_ratio, 0.0)) * jnp.asarray(lam, value.dtype)
+
+    def step(correction: jax.Array, row: tuple[jax.Array, ...]):
+        r, g, v, q, c, ends = row
+        total = r + g * jnp.where(ends, v, v + correction)
+        return c * (total - q), total
+
+    rows = (reward, discount, next_value, value, trace, last)
+    _, returns = jax.lax.scan(step, jnp.zeros_like(reward[0]), rows, reverse=True)
+    return returns

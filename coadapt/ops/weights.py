@@ -3,6 +3,8 @@
 Weights w are [M, B], for the M-step  -mean_b sum_m w[m, b] log pi(a[m, b] | s[b]).
 """
 
+import math
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -51,3 +53,54 @@ def effective_fraction(weights: jax.Array) -> jax.Array:
     """
     weights = weights / jnp.max(weights)  # float32 has no squares beyond 1e19
     return jnp.square(jnp.sum(weights)) / (weights.size * jnp.sum(jnp.square(weights)))
+
+
+def top(score: jax.Array, fraction: float) -> tuple[jax.Array, jax.Array]:
+    """The best scores of the whole batch, max(1, round(fraction M B)) of them.
+
+    Source: Song et al. 2020 (V-MPO), the top half of advantages; settings 3.5.
+    Args: score [M, B]; fraction in (0, 1], static; 1 keeps all.
+    Returns: (scores [n], best first; their places in the flattened score [n], int32).
+    """
+    chex.assert_rank(score, 2)
+    kept = max(1, round(fraction * score.size))
+    best, index = jax.lax.top_k(score.reshape(-1), kept)
+    return best, index
+
+
+def scatter(weights: jax.Array, index: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Weights back in the places that `top` took them from, 0 elsewhere.
+
+    Source: Song et al. 2020 (V-MPO): what is not kept has no weight; settings 3.5.
+    Args: weights and index [n]; shape (M, B). Returns: [M, B].
+    """
+    flat = jnp.zeros(math.prod(shape), weights.dtype)
+    return flat.at[index].set(weights).reshape(shape)
+
+
+def of_episodes(
+    score: jax.Array,
+    *,
+    temperature: jax.typing.ArrayLike,
+    reward: jax.Array | None = None,
+    where: jax.Array | None = None,
+) -> jax.Array:
+    """Weights of whole episodes, averaging 1; or with the reward, averaging 0.
+
+        w = softmax(score / tau),   K w   or   R + tau K w - mean(R + tau K w)
+    The score is R for the base pi_p, and R - tau sum_t log pi(a_t|s_t) for a uniform
+    base, where the reward comes in too. Source: Nachum et al. 2017 (UREX), Eq. 9;
+    settings 3.4.
+    Args: score [K]; temperature tau > 0; reward R [K]; where [K] bool, the episodes
+    that count, K being their number; others may be anything. Returns: [K], 0 where
+    not counted; the loss is its negative mean with log-probabilities of episodes.
+    """
+    chex.assert_rank(score, 1)
+    counts = jnp.ones(score.shape, bool) if where is None else where
+    number = jnp.maximum(jnp.sum(counts), 1).astype(score.dtype)
+    logits = jnp.where(counts, score / temperature, -jnp.inf)
+    weights = jnp.where(counts, number * jax.nn.softmax(logits), 0.0)
+    if reward is None:
+        return weights
+    bracket = jnp.where(counts, reward + temperature * weights, 0.0)
+    return jnp.where(counts, bracket - jnp.sum(bracket) / number, 0.0)

@@ -1,4 +1,4 @@
-"""KLs of Gaussians against an integral, and the decoupled parts' identity (C7)."""
+"""Divergences against integrals and loops; C7, C8 and the MMD of C33."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coadapt.ops.divergences import kl, kl_of_mean, kl_of_std
+from coadapt.ops.divergences import kl, kl_categorical, kl_of_mean, kl_of_std, mmd
 
 EXACT = 1e-12  # float64, a handful of operations on numbers of size 1
 
@@ -97,3 +97,118 @@ def test_each_dimension_by_itself(x64):
     for i, j in np.ndindex(5, 3):
         expected = integral(p[i, j], s[i, j], q[i, j], t[i, j])
         assert got[i, j] == pytest.approx(expected, rel=1e-9)  # as above
+
+
+def softmax(logits):
+    total = sum(np.exp(x) for x in logits)
+    return [np.exp(x) / total for x in logits]
+
+
+@examples
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.1, 3.0]))
+def test_kl_of_categoricals_is_the_sum(seed, scale):
+    p, q = np.random.default_rng(seed).normal(size=(2, 3, 5)) * scale
+    with jax.enable_x64(True):
+        got = np.asarray(kl_categorical(*arrays(p, q)))
+        moved = kl_categorical(*arrays(p + 7, q - 3))  # logits have no zero
+    for i in range(3):
+        pairs = zip(softmax(p[i]), softmax(q[i]), strict=True)
+        expected = sum(a * np.log(a / b) for a, b in pairs)
+        assert got[i] == pytest.approx(expected, abs=EXACT)
+    np.testing.assert_allclose(moved, got, rtol=0, atol=1e-11)  # 7 costs a digit
+
+
+def test_kl_of_categoricals_is_0_and_flat_at_itself(x64):
+    logits = jnp.asarray([0.3, -1.0, 2.0])
+    value, slope = jax.value_and_grad(kl_categorical, argnums=1)(logits, logits)
+    assert abs(float(value)) < EXACT
+    np.testing.assert_allclose(slope, np.zeros(3), rtol=0, atol=EXACT)
+
+
+def test_kl_of_categoricals_with_logits_that_have_no_exponential():
+    """float32: almost sure of one, almost sure of another."""
+    got = kl_categorical(*arrays([500.0, 0.0], [0.0, 500.0]))
+    assert got == pytest.approx(500, rel=1e-6)
+
+
+def loop_mmd(x, y, sigma, kernel):
+    """The definition at one state: x [M, A], y [P, A]."""
+
+    def k(a, b):
+        order = 1 if kernel == "laplacian" else 2
+        return np.exp(-np.sum(np.abs(a - b) ** order) / (2 * sigma))
+
+    def mean(p, q):
+        return sum(k(a, b) for a in p for b in q) / (len(p) * len(q))
+
+    return np.sqrt(mean(x, x) - 2 * mean(x, y) + mean(y, y) + 1e-6)
+
+
+KERNELS = pytest.mark.parametrize("kernel", ["laplacian", "gaussian"])
+
+
+@KERNELS
+@pytest.mark.parametrize("sigma", [0.5, 20.0])
+def test_mmd_is_the_loop_and_symmetric(x64, kernel, sigma):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(4, 3, 2)), rng.normal(size=(5, 3, 2)) + 0.5
+    got = mmd(*arrays(x, y), sigma=sigma, kernel=kernel)
+    assert got.shape == (3,)
+    for b in range(3):
+        expected = loop_mmd(x[:, b], y[:, b], sigma, kernel)
+        # the root of 1e-6 or more divides the radicand's rounding by 2e-3 at most
+        assert got[b] == pytest.approx(expected, abs=1e-11)
+    swapped = mmd(*arrays(y, x), sigma=sigma, kernel=kernel)
+    np.testing.assert_allclose(swapped, got, rtol=0, atol=1e-11)
+
+
+def column(*values):
+    return jnp.asarray(values)[:, None, None]
+
+
+def test_c33_mmd(x64):
+    x, y = column(0.0, 1.0), column(2.0)
+    got = mmd(x, y, sigma=1.0, kernel="laplacian")
+    assert got[0] == pytest.approx(0.910415, abs=5e-7)  # as printed
+
+
+@KERNELS
+def test_c33_mmd_of_a_sample_with_itself_is_the_offset(x64, kernel):
+    x = jnp.asarray(np.random.default_rng(1).normal(size=(4, 3, 2)))
+    for same in (x, x[::-1]):
+        got = mmd(x, same, sigma=1.0, kernel=kernel)
+        np.testing.assert_allclose(
+            got, np.full(3, 1e-3), rtol=0, atol=1e-11
+        )  # as above
+
+
+@KERNELS
+def test_mmd_has_a_finite_gradient_at_equal_and_at_far_samples(kernel):
+    """float32, where the radicand of equal samples may round to below 0."""
+    slope = jax.grad(lambda x, y: jnp.sum(mmd(x, y, sigma=1.0, kernel=kernel)))
+    x = jnp.asarray(np.random.default_rng(2).normal(size=(10, 64, 3)), jnp.float32)
+    for y in (x, x[::-1], x * jnp.float32(1 + 1e-6), x + 1e4, jnp.zeros_like(x)):
+        value = mmd(x, y, sigma=1.0, kernel=kernel)
+        assert jnp.all(jnp.isfinite(value))
+        assert jnp.all(value >= 0.99e-3)  # the offset, in float32
+        assert jnp.all(jnp.isfinite(slope(x, y)))
+
+
+@KERNELS
+def test_mmd_descends_to_the_samples_it_is_compared_with(x64, kernel):
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(2, 4, 1, 2))
+
+    def loss(x):
+        return jnp.sum(mmd(x, jnp.asarray(y), sigma=1.0, kernel=kernel))
+
+    slope = np.asarray(jax.grad(loss)(jnp.asarray(x)))
+    for i in np.ndindex(x.shape):
+        moved, back = x.copy(), x.copy()
+        moved[i] += 1e-5
+        back[i] -= 1e-5
+        difference = loop_mmd(moved[:, 0], y[:, 0], 1.0, kernel) - loop_mmd(
+            back[:, 0], y[:, 0], 1.0, kernel
+        )
+        # central difference: step^2 of error and 1e-16 / step of rounding
+        assert slope[i] == pytest.approx(difference / 2e-5, abs=1e-8)

@@ -1,4 +1,4 @@
-"""Dual functions against loops, finite differences and C1, C2, C4-C6, C9, C13, C14."""
+"""Duals against loops, finite differences and C1, C2, C4-C6, C9, C13, C14, C27."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,10 @@ from coadapt.ops.bounds import excess_norm
 from coadapt.ops.divergences import kl_of_mean
 from coadapt.ops.lagrange import (
     RAW_FLOOR,
+    VALUE_FLOOR,
+    adapt,
     entropy_loss,
+    exponential_temperature,
     multiplier,
     multiplier_loss,
     project,
@@ -301,3 +304,110 @@ def test_c14_kl_to_uniform_is_log_volume_minus_entropy(x64):
     kl = size * np.sum(np.exp(log_p) * (log_p - np.log(1 / 2))) * step
     expected = -size * float(gaussian_entropy(std)) + size * np.log(2)
     assert kl == pytest.approx(expected, abs=3e-5)  # P(|a| > 5 std) times log p there
+
+
+@pytest.mark.parametrize(
+    ("divergence", "expected"),
+    [
+        pytest.param(0.0, 1.5, id="none"),
+        pytest.param(0.0066, 1.5, id="below"),
+        pytest.param(0.0067, 3.0, id="just inside"),
+        pytest.param(0.01, 3.0, id="at the target"),
+        pytest.param(0.0149, 3.0, id="still inside"),
+        pytest.param(0.0151, 6.0, id="above"),
+        pytest.param(np.inf, 6.0, id="infinite"),
+        pytest.param(np.nan, 3.0, id="NaN"),
+    ],
+)
+def test_c27_adaptive_coefficient(divergence, expected):
+    """beta halves, stays, doubles on the three sides of d / 1.5 and 1.5 d."""
+    got = adapt(
+        jnp.asarray(3.0), jnp.asarray(divergence), 0.01, factor=2, tolerance=1.5
+    )
+    assert got == expected  # powers of 2: exact
+
+
+def test_c27_the_edges_keep_and_every_number_may_be_traced(x64):
+    divergence = jnp.asarray([0.25, 0.5, 1.0, 2.0, 4.0])
+    coefficient = jnp.arange(1.0, 6.0)
+
+    def of(factor, target, tolerance):
+        return adapt(
+            coefficient, divergence, target, factor=factor, tolerance=tolerance
+        )
+
+    got = jax.jit(of)(jnp.asarray(3.0), jnp.asarray(1.0), jnp.asarray(2.0))
+    np.testing.assert_allclose(got, (1 / 3, 2, 3, 4, 15), rtol=EXACT)
+
+
+def test_c27_penalised_optimum_of_a_linear_advantage(x64):
+    """Shift s^2 g / beta, KL s^2 g^2 / (2 beta^2), which `adapt` drives to a target."""
+    variance, slope, beta = 0.25, 2.0, 1.0
+
+    def loss(shift):
+        kl = kl_of_mean(jnp.zeros(()), jnp.sqrt(jnp.asarray(variance)), shift)
+        return beta * kl - slope * shift
+
+    best = variance * slope / beta
+    assert best == 0.5
+    assert jax.grad(loss)(jnp.asarray(best)) == pytest.approx(0, abs=EXACT)
+    assert best**2 / (2 * variance) == pytest.approx(0.5, abs=EXACT)
+
+    beta, target = jnp.asarray(beta), 0.01
+    for _ in range(20):
+        divergence = variance * slope**2 / (2 * beta**2)
+        beta = adapt(beta, divergence, target, factor=2, tolerance=1.5)
+    # KL goes with beta^-2: a doubling may step over the band, and then never settles
+    assert target / 4 <= variance * slope**2 / (2 * beta**2) <= target * 4
+
+
+def exponential_costs(mean, least=0.0, size=200_000):
+    """Quantiles of least + Exp(mean): averages over them are integrals to 1e-4."""
+    share = (np.arange(size) + 0.5) / size
+    return jnp.asarray(least - mean * np.log1p(-share))
+
+
+@pytest.mark.parametrize("eta", [0.1, 1.0, 20.0])
+def test_temperature_of_exponential_weights_is_the_weighted_mean(x64, eta):
+    cost = np.random.default_rng(4).exponential(size=(2, 7))
+    got = exponential_temperature(jnp.asarray(cost), eta)
+    for row, new in zip(cost, got, strict=True):
+        u = [np.exp(-c / eta) for c in row]
+        expected = sum(a * c for a, c in zip(u, row, strict=True)) / sum(u)
+        assert new == pytest.approx(expected, rel=EXACT)
+    each = exponential_temperature(jnp.asarray(cost), jnp.asarray([eta, 2 * eta]))
+    assert each[0] == got[0]
+    assert each[1] > got[1]  # a higher temperature sees more of the high costs
+
+
+def test_exponential_costs_add_their_rate_to_that_of_the_weights(x64):
+    """exp(-c / eta) times the density exp(-c / m) / m has mean 1 / (1 / eta + 1 / m).
+
+    So costs that reach down to 0 have no fixed point above 0: beta grows by 1 / m in
+    each step, as if these costs had been drawn once more.
+    """
+    cost, eta = exponential_costs(2.0), 1.0
+    for k in range(1, 6):
+        eta = float(exponential_temperature(cost, eta))
+        assert 1 / eta == pytest.approx(1 + k / 2, rel=1e-4)  # the quantiles
+
+
+@pytest.mark.parametrize("start", [0.1, 50.0])
+def test_fixed_point_for_exponential_costs_from_a_least_one_on(x64, start):
+    """eta = c0 + 1 / (1 / eta + 1 / m): eta^2 - c0 eta - c0 m = 0."""
+    least, mean, eta = 0.5, 2.0, start
+    cost = exponential_costs(mean, least)
+    for _ in range(60):  # contracts by (m / (eta + m))^2 = 0.4 in each
+        eta = float(exponential_temperature(cost, eta))
+    expected = (least + np.sqrt(least**2 + 4 * least * mean)) / 2
+    assert eta == pytest.approx(expected, rel=1e-4)  # the quantiles
+    again = float(exponential_temperature(cost, eta))
+    assert again == pytest.approx(eta, rel=EXACT)
+
+
+def test_temperature_of_equal_costs_is_the_cost_and_of_none_the_floor():
+    """In float32: neither a cost of 1e30 nor a temperature of 1e-8 overflows."""
+    cost = jnp.asarray([[3.0] * 4, [0.0] * 4, [1e30] * 4, [0.0, 1.0, 2.0, 3.0]])
+    got = exponential_temperature(cost, VALUE_FLOOR)
+    expected = (3, VALUE_FLOOR, 1e30, VALUE_FLOOR)
+    np.testing.assert_allclose(got, expected, rtol=1e-6)  # float32

@@ -1,4 +1,7 @@
-"""Returns against plain loops, the settings' numbers (C16, C20) and identities."""
+"""Returns against plain loops, the settings' numbers (C16, C20) and identities.
+
+The loops are the definitions: for each t a sum forward in time, to the episode's end.
+"""
 
 import itertools
 
@@ -9,7 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coadapt.ops.returns import lambda_return, td_target
+from coadapt.ops.returns import (
+    lambda_return,
+    n_step_return,
+    retrace_return,
+    td_target,
+)
 
 EXACT = 1e-12  # float64, sums of a dozen terms of size 10
 PRINTED = 5e-7  # half a unit of the last decimal that the settings print
@@ -211,3 +219,178 @@ def test_td_target_refuses_shapes_that_would_broadcast(which):
     arrays[which] = jnp.ones((4, 1))
     with pytest.raises(AssertionError, match="shape"):
         td_target(*arrays)
+
+
+def end_of(last, t):
+    """The last step of the episode that t is in, or of the array."""
+    return next(k for k in range(t, len(last)) if last[k] or k == len(last) - 1)
+
+
+def forward_n_step(reward, discount, next_value, last, n):
+    longest = [end_of(last, t) - t + 1 for t in range(len(reward))]
+    return np.array(
+        [
+            n_step(reward, discount, next_value, t, min(n, m))
+            for t, m in enumerate(longest)
+        ]
+    )
+
+
+def forward_advantage(reward, discount, next_value, value, last, lam):
+    """GAE: sum_k (prod of k gamma lambda) delta_{t+k}."""
+    total = np.zeros(len(reward))
+    for t in range(len(reward)):
+        factor = 1.0
+        for k in range(t, end_of(last, t) + 1):
+            error = reward[k] + discount[k] * next_value[k] - value[k]
+            total[t] += factor * error
+            factor *= lam * discount[k]
+    return total
+
+
+def forward_retrace(reward, discount, next_value, value, log_ratio, last, lam):
+    """Munos et al. 2016, Eq. 3: Q_t plus TD errors times gammas and traces so far."""
+    total = np.array(value)
+    for t in range(len(reward)):
+        gammas = traces = 1.0
+        for k in range(t, end_of(last, t) + 1):
+            if k > t:
+                gammas *= discount[k - 1]
+                traces *= lam * min(1.0, np.exp(log_ratio[k]))
+            error = reward[k] + discount[k] * next_value[k] - value[k]
+            total[t] += gammas * traces * error
+    return total
+
+
+def consistent(next_value, last, rng):
+    """Values along the sequence: V(s_{t+1}) is the next value, within an episode."""
+    value = rng.normal(size=len(next_value)) * 3
+    value[1:] = np.where(last[:-1], value[1:], next_value[:-1])
+    return value
+
+
+def arrays_of(*columns):
+    return [jnp.asarray(x) for x in columns]
+
+
+n_step_jit = jax.jit(n_step_return, static_argnums=4)
+retrace_jit = jax.jit(retrace_return)
+examples = settings(max_examples=40, deadline=None, derandomize=True)
+
+
+@examples
+@given(sequences())
+def test_td_0_is_the_definition_and_lambda_0_and_n_1(case):
+    reward, discount, next_value, _, _ = case
+    rows = zip(reward, discount, next_value, strict=True)
+    expected = [r + g * v for r, g, v in rows]
+    with jax.enable_x64(True):
+        target = np.asarray(td_target(*arrays_of(*case[:3])))
+        ones = np.asarray(n_step_jit(*arrays_of(*case[:4]), 1))
+    np.testing.assert_allclose(target, expected, rtol=0, atol=EXACT)
+    np.testing.assert_array_equal(ones, target)
+    with jax.enable_x64(True):
+        zeros = ours(*case[:4], 0.0)
+    np.testing.assert_allclose(zeros, target, rtol=0, atol=EXACT)
+
+
+@examples
+@given(sequences(), st.sampled_from([1, 2, 5, 12]))
+def test_n_step_is_the_definition(case, n):
+    with jax.enable_x64(True):
+        got = n_step_jit(*arrays_of(*case[:4]), n)
+    np.testing.assert_allclose(got, forward_n_step(*case[:4], n), rtol=0, atol=EXACT)
+
+
+@examples
+@given(sequences(), st.sampled_from([12, 40]))
+def test_n_of_the_sequence_or_more_is_lambda_1(case, n):
+    with jax.enable_x64(True):
+        got = n_step_jit(*arrays_of(*case[:4]), n)
+        monte_carlo = ours(*case[:4], 1.0)
+    np.testing.assert_allclose(got, monte_carlo, rtol=0, atol=EXACT)
+
+
+@examples
+@given(sequences(), st.integers(0, 2**32 - 1))
+def test_generalised_advantage_is_the_definition(case, seed):
+    reward, discount, next_value, last, lam = case
+    value = consistent(next_value, last, np.random.default_rng(seed))
+    expected = forward_advantage(reward, discount, next_value, value, last, lam)
+    with jax.enable_x64(True):
+        got = ours(*case) - value
+    np.testing.assert_allclose(got, expected, rtol=0, atol=EXACT)
+
+
+@examples
+@given(sequences(), st.integers(0, 2**32 - 1))
+def test_retrace_is_the_definition(case, seed):
+    reward, discount, next_value, last, lam = case
+    value, log_ratio = np.random.default_rng(seed).normal(size=(2, len(reward))) * 2
+    columns = (reward, discount, next_value, value, log_ratio, last)
+    with jax.enable_x64(True):
+        got = retrace_jit(*arrays_of(*columns), lam)
+    np.testing.assert_allclose(got, forward_retrace(*columns, lam), rtol=0, atol=EXACT)
+
+
+@examples
+@given(sequences(), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 50.0]))
+def test_retrace_on_policy_with_v_for_q_is_the_lambda_return(case, seed, log_ratio):
+    """Lambda 1: all rewards to the end, then the bootstrap. A ratio above 1 is 1."""
+    reward, discount, next_value, last, lam = case
+    value = consistent(next_value, last, np.random.default_rng(seed))
+    ratios = np.full(len(reward), log_ratio)
+    with jax.enable_x64(True):
+        columns = arrays_of(reward, discount, next_value, value, ratios, last)
+        got = retrace_jit(*columns, lam)
+        full = retrace_jit(*columns, 1.0)
+    expected = forward(*case)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=EXACT)
+    to_end = forward_n_step(reward, discount, next_value, last, len(reward))
+    np.testing.assert_allclose(full, to_end, rtol=0, atol=EXACT)
+
+
+@pytest.mark.parametrize(
+    ("log_ratio", "lam"), [(-np.inf, 1.0), (0.3, 0.0)], ids=["ratio 0", "lambda 0"]
+)
+def test_retrace_without_a_trace_is_one_step(x64, log_ratio, lam):
+    reward, discount, next_value, last = episode(TIMEOUT)
+    columns = (reward, discount, next_value, np.array(VALUE), np.full(3, log_ratio))
+    got = retrace_return(*arrays_of(*columns, last), lam)
+    expected = reward + discount * next_value
+    np.testing.assert_allclose(got, expected, rtol=0, atol=EXACT)
+
+
+@pytest.mark.parametrize("estimate", ["n-step", "retrace"])
+def test_other_returns_have_independent_columns_and_stay_in_float32(x64, estimate):
+    rng = np.random.default_rng(1)
+    shape = (9, 2, 3)
+    reward, next_value, value, log_ratio = rng.normal(size=(4, *shape))
+    last = rng.random(shape) < 0.3
+    discount = GAMMA * ~(last & (rng.random(shape) < 0.5))
+    if estimate == "n-step":
+        columns, argument = (reward, discount, next_value, last), 3
+        function, reference = n_step_return, forward_n_step
+    else:
+        columns, argument = (reward, discount, next_value, value, log_ratio, last), LAM
+        function, reference = retrace_return, forward_retrace
+    got = function(*arrays_of(*columns), argument)
+    for i, j in itertools.product(range(2), range(3)):
+        alone = reference(*(x[:, i, j] for x in columns), argument)
+        np.testing.assert_allclose(got[:, i, j], alone, rtol=0, atol=EXACT)
+    single = [x if x.dtype == bool else x.astype(np.float32) for x in columns]
+    coarse = function(*arrays_of(*single), argument)
+    assert coarse.dtype == jnp.float32
+    # float32: 9 steps, each of a few roundings of numbers of size 10
+    np.testing.assert_allclose(coarse, got, rtol=0, atol=5e-5)
+
+
+@pytest.mark.parametrize("which", range(6))
+def test_other_returns_refuse_shapes_that_would_broadcast(which):
+    arrays = [jnp.ones((4,))] * 6
+    arrays[which] = jnp.ones((4, 1))
+    with pytest.raises(AssertionError, match="shape"):
+        retrace_return(*arrays, LAM)
+    if which < 4:
+        with pytest.raises(AssertionError, match="shape"):
+            n_step_return(*arrays[:4], 2)

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from coadapt.ops.bounds import excess_norm
 from coadapt.ops.lagrange import temperature_dual
-from coadapt.ops.weights import boltzmann, effective_fraction, exponential, standardize
+from coadapt.ops.weights import (
+    boltzmann,
+    effective_fraction,
+    exponential,
+    of_episodes,
+    scatter,
+    standardize,
+    top,
+)
 
 EXACT = 1e-12  # float64, sums of a few hundred terms of size 1
 PRINTED = 5e-7  # half a unit of the last decimal that the settings print
@@ -262,3 +270,168 @@ def test_effective_fraction_does_not_depend_on_the_scale(weight, expected, scale
     """In float32: weights of AWR without a clip span all of its range."""
     got = effective_fraction(jnp.asarray(weight) * jnp.float32(scale))
     assert got == pytest.approx(expected, rel=1e-6)  # float32
+
+
+REWARD, PROB = np.array([1.0, 2.0, 3.0]), np.array([0.2, 0.3, 0.5])
+
+
+def urex(reward, log_prob, tau=1.0, bracket=False):
+    """The uniform base: the score is R - tau l."""
+    score = jnp.asarray(reward - tau * log_prob)
+    rewards = jnp.asarray(reward) if bracket else None
+    return np.asarray(of_episodes(score, temperature=tau, reward=rewards))
+
+
+def test_c30_weights_for_the_uniform_base(x64):
+    weight = urex(REWARD, np.log(PROB)) / 3
+    np.testing.assert_allclose(weight, (0.173376, 0.314190, 0.512434), atol=PRINTED)
+    assert weight.sum() == pytest.approx(1, abs=EXACT)
+
+
+@pytest.mark.parametrize("tau", [0.1, 1.0, 3.0])
+def test_c30_the_policy_that_is_sought_has_equal_weights(x64, tau):
+    log_prob = REWARD / tau - np.log(np.sum(np.exp(REWARD / tau)))
+    weight = urex(REWARD, log_prob, tau)
+    np.testing.assert_allclose(weight, np.ones(3), rtol=1e-11)  # of exponents of 30
+
+
+@pytest.mark.parametrize("tau", [0.1, 1.0, 3.0])
+def test_c30_base_of_the_prior_is_the_softmax_of_the_reward(x64, tau):
+    weight = of_episodes(jnp.asarray(REWARD), temperature=tau)
+    total = sum(np.exp(r / tau) for r in REWARD)
+    expected = [3 * np.exp(r / tau) / total for r in REWARD]
+    np.testing.assert_allclose(weight, expected, rtol=EXACT)
+
+
+@examples
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.1, 1.0, 5.0]))
+def test_c30_bracket_is_the_loop_and_sums_to_0(seed, tau):
+    rng = np.random.default_rng(seed)
+    reward, log_prob = rng.normal(size=6), -rng.exponential(size=6)
+    raw = [np.exp(r / tau - l) for r, l in zip(reward, log_prob, strict=True)]
+    bracket = [r + tau * 6 * u / sum(raw) for r, u in zip(reward, raw, strict=True)]
+    baseline = sum(bracket) / 6
+    with jax.enable_x64(True):
+        got = urex(reward, log_prob, tau, bracket=True)
+    expected = [b - baseline for b in bracket]
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-11)  # of 30 = tau K
+    assert got.sum() == pytest.approx(0, abs=1e-11)
+
+
+def test_c30_a_constant_in_the_reward_changes_nothing(x64):
+    for reward in (REWARD, REWARD + 7):
+        got = urex(reward, np.log(PROB), bracket=True)
+        weight = np.array([0.173376, 0.314190, 0.512434])
+        expected = REWARD + 3 * weight - np.mean(REWARD + 3 * weight)
+        np.testing.assert_allclose(got, expected, atol=4 * PRINTED)  # times 3, summed
+
+
+@pytest.mark.parametrize("base", ["prior", "uniform"])
+def test_c30_episodes_that_do_not_count_may_be_anything(x64, base):
+    where = jnp.asarray([False, True, True, False, True])
+    for junk in (np.nan, np.inf, -np.inf, 1e9):
+        padded = jnp.full(5, junk).at[jnp.asarray([1, 2, 4])].set(REWARD)
+        full, alone = (x if base == "uniform" else None for x in (padded, REWARD))
+        got = jax.jit(of_episodes)(padded, temperature=0.7, reward=full, where=where)
+        few = of_episodes(jnp.asarray(REWARD), temperature=0.7, reward=alone)
+        np.testing.assert_allclose(got[where], few, rtol=0, atol=EXACT)
+        np.testing.assert_array_equal(got[~where], (0, 0))
+
+
+def test_c30_no_episode_that_counts_has_no_weight():
+    none = jnp.zeros(3, bool)
+    for reward in (None, jnp.ones(3)):
+        got = of_episodes(jnp.ones(3), temperature=0.1, reward=reward, where=none)
+        np.testing.assert_array_equal(got, np.zeros(3))
+
+
+def test_of_episodes_refuses_a_second_axis():
+    with pytest.raises(AssertionError, match="rank"):
+        of_episodes(jnp.ones((3, 1)), temperature=1.0)
+
+
+ADVANTAGE = np.array([[-1.0, 0.0, 1.0, 2.0]])
+
+
+def top_half(score, eta):
+    """V-MPO's weights [M, B] and their KL from uniform on what is kept."""
+    kept, index = top(score, 0.5)
+    psi = boltzmann(kept[:, None], eta, per_batch=False)[:, 0]
+    kl = jnp.sum(psi * jnp.log(len(kept) * psi))
+    return scatter(psi, index, score.shape), kl
+
+
+def test_c31_numbers(x64):
+    score, eta = jnp.asarray(ADVANTAGE), jnp.asarray(1.0)
+    weight, kl = top_half(score, eta)
+    np.testing.assert_allclose(weight, [[0, 0, 0.268941, 0.731059]], atol=PRINTED)
+    assert kl == pytest.approx(0.110944, abs=PRINTED)
+    kept, _ = top(score, 0.5)
+    dual = jax.value_and_grad(temperature_dual, argnums=1)
+    value, slope = dual(kept[:, None], eta, 0.01)
+    assert value == pytest.approx(1.630115, abs=PRINTED)
+    assert slope == pytest.approx(0.01 - float(kl), abs=EXACT)
+
+
+def test_c31_the_bottom_half_has_no_gradient(x64):
+    rng = np.random.default_rng(5)
+    score, log_prob = (jnp.asarray(x) for x in rng.normal(size=(2, 3, 4)))
+
+    def loss(log_prob, score):
+        weight, _ = top_half(score, jnp.asarray(0.8))
+        return -jnp.sum(weight * log_prob)
+
+    slopes = jax.grad(loss, argnums=(0, 1))(log_prob, score)
+    bottom = np.asarray(score) < np.median(score)
+    assert bottom.sum() == 6
+    for slope in slopes:
+        np.testing.assert_array_equal(slope[bottom], np.zeros(6))
+        assert np.all(np.asarray(slope)[~bottom] != 0)
+
+
+@pytest.mark.parametrize("constant", [-50.0, 3.0])
+def test_c31_a_constant_in_the_advantage_changes_nothing(x64, constant):
+    score = np.random.default_rng(6).normal(size=(3, 4))
+    expected, kl = top_half(jnp.asarray(score), jnp.asarray(0.5))
+    got, same = top_half(jnp.asarray(score + constant), jnp.asarray(0.5))
+    # the constant costs digits of the score: 1e-16 * 50 / 0.5 in the exponent
+    np.testing.assert_allclose(got, expected, rtol=1e-12)
+    assert same == pytest.approx(float(kl), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("shape", "fraction", "count"),
+    [
+        pytest.param((3, 4), 0.5, 6, id="half"),
+        pytest.param((3, 4), 1.0, 12, id="all"),
+        pytest.param((1, 7), 0.5, 4, id="half of an odd number, to even"),
+        pytest.param((5, 1), 1e-9, 1, id="never none"),
+        pytest.param((2, 5), 0.31, 3, id="rounded"),
+    ],
+)
+def test_top_keeps_the_best_of_the_whole_batch(shape, fraction, count):
+    score = np.random.default_rng(7).normal(size=shape).astype(np.float32)
+    kept, index = jax.jit(top, static_argnums=1)(jnp.asarray(score), fraction)
+    np.testing.assert_array_equal(kept, np.sort(score.ravel())[::-1][:count])
+    np.testing.assert_array_equal(score.ravel()[index], kept)
+    back = scatter(kept, index, shape)
+    threshold = np.sort(score.ravel())[-count]
+    np.testing.assert_array_equal(back, np.where(score >= threshold, score, 0))
+    if fraction == 1:
+        np.testing.assert_array_equal(back, score)
+
+
+def test_top_of_equal_scores_keeps_as_many():
+    kept, index = top(jnp.zeros((2, 3)), 0.5)
+    assert kept.shape == (3,)
+    assert len(set(np.asarray(index).tolist())) == 3
+
+
+def test_top_under_vmap_is_that_of_each():
+    score = jnp.asarray(np.random.default_rng(8).normal(size=(4, 2, 3)), jnp.float32)
+    kept, index = jax.vmap(lambda s: top(s, 0.5))(score)
+    back = jax.vmap(lambda k, i: scatter(k, i, (2, 3)))(kept, index)
+    for i in range(4):
+        alone = top(score[i], 0.5)
+        np.testing.assert_array_equal(kept[i], alone[0])
+        np.testing.assert_array_equal(back[i], scatter(*alone, (2, 3)))
