@@ -1,8 +1,9 @@
 """What an environment is, and the one place of time limits and resets on the device.
 
 Host tasks step `count` environments with numpy; device tasks are pure functions of ONE
-environment, which the runner maps and scans. Both speak agent units: a box action is in
-[-1, 1]^A and is mapped affinely, WITHOUT clipping, onto the task's own box. Both reset
+environment, which the runner maps and scans. Both speak agent units, always a float32
+vector [A]: a box action is in [-1, 1]^A and is mapped affinely, WITHOUT clipping, onto
+the task's own box; a discrete action is one-hot, and its argmax is taken. Both reset
 within the step that ends an episode: see `TimeStep`.
 """
 
@@ -38,7 +39,7 @@ class HostEnv(Protocol):
         ...
 
     def step(self, action: np.ndarray) -> TimeStep:
-        """Steps all: action [count, A] float32, agent units; or [count] int, discrete.
+        """Steps all: action [count, A] float32, agent units; one-hot if discrete.
 
         Returns: arrays [count, ...], float32 and bool, that no later step writes to.
         """
@@ -66,12 +67,15 @@ class DeviceEnv(Protocol):
         ...
 
     def step(self, state: EnvState, action: jax.Array) -> tuple[EnvState, TimeStep]:
-        """Steps once: action [A], agent units; or a scalar int if discrete."""
+        """Steps once: action [A] float32, agent units; one-hot if discrete."""
         ...
 
 
 class Dynamics(Protocol):
-    """The bare task: no time limit, no reset, actions in its own units."""
+    """The bare task: no time limit, no reset, actions in its own units.
+
+    Those are a vector [A] of a box task, and a scalar int32 of a discrete one.
+    """
 
     def start(self, key: jax.Array) -> Physics:
         """Draws the first state of an episode."""
@@ -130,7 +134,7 @@ class Autoreset:
 
     def _own_units(self, action: jax.Array) -> jax.Array:
         if self.spec.num_actions:
-            return action
+            return jnp.argmax(action).astype(jnp.int32)
         centre, half = centre_and_half(self.spec)
         return (
             jnp.asarray(centre, jnp.float32) + jnp.asarray(half, jnp.float32) * action

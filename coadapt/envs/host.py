@@ -71,10 +71,11 @@ class GymEnv:
         return obs
 
     def step(self, action: np.ndarray) -> TimeStep:
-        """Steps all: action [count, A] in agent units, or [count] int if discrete.
+        """Steps all: action [count, A] in agent units; if discrete, argmax is taken.
 
-        An action that is not finite is replaced by zeros: an agent that broke must not
-        take its neighbours down. Returns: arrays [count, ...], new at each step.
+        An action that is not finite is replaced by zeros, which is the first of a
+        discrete task's: an agent that broke must not take its neighbours down.
+        Returns: arrays [count, ...], new at each step.
         """
         own = self._own_units(np.asarray(action))
         if self._pool is None:
@@ -93,18 +94,18 @@ class GymEnv:
     def _own_units(self, action: np.ndarray) -> np.ndarray:
         """Agent units -> the arrays that the environments take, [count, ...]."""
         spec = self.spec
-        shape = (self.count,) if spec.num_actions else (self.count, spec.action_size)
+        shape = (self.count, spec.action_size)
         if action.shape != shape:
             raise ValueError(
                 f"{spec.task} takes actions of shape {shape}, got {action.shape}"
             )
-        if spec.num_actions:
-            return action + self._first_action
-        # float64 from here on: MuJoCo computes in it, float32 would round its costs.
         finite = np.isfinite(action).all(axis=1, keepdims=True)
-        action = np.where(finite, action, 0).astype(np.float64)
+        action = np.where(finite, action, 0)
+        if spec.num_actions:
+            return self._first_action + action.argmax(axis=1)
+        # float64 from here on: MuJoCo computes in it, float32 would round its costs.
         centre, half = centre_and_half(spec)
-        own = centre + half * action
+        own = centre + half * action.astype(np.float64)
         return own.reshape(self._own_shape)
 
     def _step_chunk(self, chunk: np.ndarray, action: np.ndarray) -> TimeStep:
@@ -201,6 +202,7 @@ def _read_spec(name: str, env: "gymnasium.Env") -> EnvSpec:
         raise ValueError(
             f"task {task!r} must have a time limit, so that evaluations end, got none"
         )
+    num_actions = int(space.n) if isinstance(space, Discrete) else 0
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
     if isinstance(space, Box) and np.issubdtype(space.dtype, np.floating):
@@ -211,7 +213,7 @@ def _read_spec(name: str, env: "gymnasium.Env") -> EnvSpec:
             )
         low = tuple(map(float, space.low.ravel()))
         high = tuple(map(float, space.high.ravel()))
-    elif not isinstance(space, Discrete):
+    elif not num_actions:
         raise ValueError(
             f"task {task!r} must have a Box of floats or Discrete for actions, "
             f"got {space}"
@@ -219,8 +221,8 @@ def _read_spec(name: str, env: "gymnasium.Env") -> EnvSpec:
     return EnvSpec(
         task=task,
         obs_size=int(np.prod(env.observation_space.shape)),
-        action_size=len(low) or 1,
-        num_actions=int(space.n) if isinstance(space, Discrete) else 0,
+        action_size=num_actions or len(low),
+        num_actions=num_actions,
         action_low=low,
         action_high=high,
         max_steps=limit,

@@ -1,4 +1,4 @@
-"""Three tasks on the device whose values are known in closed form.
+"""Small tasks on the device whose values are known in closed form.
 
 They answer "does this algorithm learn?" in seconds, with a number to compare with:
 `optimum` and `baseline` are expected returns of an episode, undiscounted.
@@ -27,16 +27,18 @@ class Toy(Dynamics, Protocol):
     @property
     def max_steps(self) -> int: ...
 
+    @property
+    def num_actions(self) -> int: ...  # 0 if the action is a box, of one dimension
+
     def optimum(self) -> float: ...
 
     def baseline(self) -> float: ...
 
 
 @dataclasses.dataclass(frozen=True)
-class Bandit:
-    """One state, one step, one action a: reward -(a - best)^2. Terminates at once."""
+class OneStep:
+    """What tasks of one state and one step share: there is nothing to see."""
 
-    best: float = 0.5
     obs_size: int = 1
     max_steps: int = 1
 
@@ -45,6 +47,14 @@ class Bandit:
 
     def observe(self, physics: jax.Array) -> jax.Array:
         return physics
+
+
+@dataclasses.dataclass(frozen=True)
+class Bandit(OneStep):
+    """One state, one step, one action a: reward -(a - best)^2. Terminates at once."""
+
+    best: float = 0.5
+    num_actions: int = 0
 
     def advance(
         self, physics: jax.Array, action: jax.Array, key: jax.Array
@@ -56,6 +66,28 @@ class Bandit:
 
     def baseline(self) -> float:
         return -(UNIFORM_VARIANCE + self.best**2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Arms(OneStep):
+    """One state, one step, an action for each of `rewards`. Terminates at once."""
+
+    rewards: tuple[float, ...] = (1.0, 2.0, 3.0)
+
+    @property
+    def num_actions(self) -> int:
+        return len(self.rewards)
+
+    def advance(
+        self, physics: jax.Array, action: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        return physics, jnp.array(self.rewards, jnp.float32)[action], jnp.array(True)
+
+    def optimum(self) -> float:
+        return max(self.rewards)
+
+    def baseline(self) -> float:
+        return sum(self.rewards) / len(self.rewards)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +107,7 @@ class LQR:
     action_cost: float = 4.0
     obs_size: int = 2
     max_steps: int = 30
+    num_actions: int = 0
 
     @property
     def matrices(self) -> tuple[np.ndarray, np.ndarray]:
@@ -155,6 +188,7 @@ class Chain:
 
     obs_size: int = 7
     max_steps: int = 50
+    num_actions: int = 0
 
     def start(self, key: jax.Array) -> jax.Array:
         return jax.random.randint(key, (), 1, self.obs_size - 1, jnp.int32)
@@ -165,12 +199,15 @@ class Chain:
     def advance(
         self, physics: jax.Array, action: jax.Array, key: jax.Array
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        right = (1 + jnp.clip(action[0], -1.0, 1.0)) / 2
+        right = self.probability_right(action)
         # Uniform in [0, 1): probability 0 never goes right, probability 1 always does.
         move = jnp.where(jax.random.uniform(key, (), jnp.float32) < right, 1, -1)
         physics = physics + move.astype(jnp.int32)
         won = physics == self.obs_size - 1
         return physics, won.astype(jnp.float32), won | (physics == 0)
+
+    def probability_right(self, action: jax.Array) -> jax.Array:
+        return (1 + jnp.clip(action[0], -1.0, 1.0)) / 2
 
     def matrix(self, probability_right: float) -> np.ndarray:
         """[S, S] probabilities of the moves; zero from the ends: nothing follows."""
@@ -202,7 +239,23 @@ class Chain:
         return float(value[1:-1].mean())
 
 
-TOYS: dict[str, Callable[[], Toy]] = {"bandit": Bandit, "lqr": LQR, "chain": Chain}
+@dataclasses.dataclass(frozen=True)
+class Corridor(Chain):
+    """The chain with two actions, which never miss: 0 goes left, 1 goes right."""
+
+    num_actions: int = 2
+
+    def probability_right(self, action: jax.Array) -> jax.Array:
+        return action.astype(jnp.float32)
+
+
+TOYS: dict[str, Callable[[], Toy]] = {
+    "bandit": Bandit,
+    "lqr": LQR,
+    "chain": Chain,
+    "arms": Arms,
+    "corridor": Corridor,
+}
 
 
 def toy(name: str) -> Autoreset:
@@ -212,12 +265,14 @@ def toy(name: str) -> Autoreset:
 
 def toy_spec(name: str) -> EnvSpec:
     dynamics = _dynamics(name)
+    discrete = dynamics.num_actions > 0
     return EnvSpec(
         task=f"toy/{name}",
         obs_size=dynamics.obs_size,
-        action_size=1,
-        action_low=(-1.0,),
-        action_high=(1.0,),
+        action_size=dynamics.num_actions or 1,
+        num_actions=dynamics.num_actions,
+        action_low=() if discrete else (-1.0,),
+        action_high=() if discrete else (1.0,),
         max_steps=dynamics.max_steps,
         provider=f"coadapt, jax {jax.__version__}",
     )
@@ -234,8 +289,8 @@ def optimum(task: str) -> float:
 
 
 def baseline(task: str) -> float:
-    """The expected return of an episode of 'toy/<name>' with actions uniform in
-    [-1, 1]."""
+    """The expected return of an episode of 'toy/<name>' with uniformly random
+    actions."""
     return _dynamics(task.removeprefix("toy/")).baseline()
 
 

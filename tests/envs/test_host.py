@@ -81,6 +81,10 @@ def drive(env, seeds, actions):
     return first, base.TimeStep(*(np.stack(x) for x in zip(*steps, strict=True)))
 
 
+def one_hot(index, size):
+    return np.eye(size, dtype=np.float32)[index]
+
+
 def random_actions(steps, count, size, scale=1.0, seed=0):
     rng = np.random.default_rng(seed)
     return rng.uniform(-scale, scale, (steps, count, size)).astype(np.float32)
@@ -130,17 +134,23 @@ def test_making_mujoco_tasks_says_nothing_and_writes_no_log(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_discrete_actions():
-    spec = envs.spec("gym/CartPole-v1")
-    assert (spec.num_actions, spec.action_size, spec.action_low) == (2, 1, ())
-    actions = np.random.default_rng(0).integers(0, 2, (60, 1)).astype(np.int32)
-    first, got = drive(GymEnv("CartPole-v1", 1), [3], actions)
-    expected_first, expected = play("CartPole-v1", 3, actions[:, 0], int)
-    np.testing.assert_array_equal(first[0], expected_first)
-    for mine, theirs in zip(got, expected, strict=True):
-        np.testing.assert_array_equal(mine[:, 0], theirs)
-    assert got.last.sum() >= 2
-    np.testing.assert_array_equal(got.discount, 1 - got.last)
+@pytest.mark.parametrize(
+    "name, size, steps, terminates",
+    [("CartPole-v1", 2, 60, True), ("Acrobot-v1", 3, 505, False)],
+)
+def test_one_hot_actions_equal_a_plain_loop_of_ints(name, size, steps, terminates):
+    spec = envs.spec(f"gym/{name}")
+    assert (spec.num_actions, spec.action_size) == (size, size)
+    assert spec.action_low == spec.action_high == ()
+    actions = np.random.default_rng(0).integers(0, size, (steps, 2))
+    first, got = drive(GymEnv(name, 2), [3, 4], one_hot(actions, size))
+    for i, seed in enumerate([3, 4]):
+        expected_first, expected = play(name, seed, actions[:, i], int)
+        np.testing.assert_array_equal(first[i], expected_first)
+        for mine, theirs in zip(got, expected, strict=True):
+            np.testing.assert_array_equal(mine[:, i], theirs)
+    assert got.last.any(axis=0).all()
+    assert (got.discount[got.last] == (0 if terminates else 1)).all()
 
 
 def test_time_limit_is_not_a_termination():
@@ -198,21 +208,39 @@ def test_the_map_to_the_box_is_affine_and_does_not_clip(scripted):
     assert np.isposinf(step.reward).all()  # 1e60 in float32, without a warning
 
 
-def test_discrete_actions_count_from_the_first(scripted):
+@pytest.mark.parametrize(
+    "row, own",
+    [
+        ([0, 0, 1], 7),
+        ([1, 0, 0], 5),
+        ([-0.1, 0.5, 0.2], 6),
+        ([-3, -2, -1], 7),
+        ([0, 1, np.nan], 5),
+        ([0, 1, np.inf], 5),
+        ([0, 1, -np.inf], 5),
+    ],
+    ids=str,
+)
+def test_discrete_actions_are_the_argmax_and_count_from_the_first(scripted, row, own):
     env = GymEnv(scripted(action_space=gymnasium.spaces.Discrete(3, start=5)), 1)
     env.reset([0])
-    assert env.step(np.array([2], np.int32)).obs[0, 0] == 7
+    assert env.step(np.array([row], np.float32)).obs[0, 0] == own
     env.close()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf], ids=str)
-def test_a_broken_agent_is_fed_zeros_and_harms_no_other(bad):
-    actions = random_actions(10, 2, 6)
-    zeros = actions.copy()
-    zeros[4:, 0] = 0
+@pytest.mark.parametrize(
+    "name, fed",
+    [("HalfCheetah-v5", np.zeros(6)), ("Acrobot-v1", one_hot(0, 3))],
+    ids=["box", "discrete"],
+)
+def test_a_broken_agent_harms_no_other(name, fed, bad):
+    actions = random_actions(10, 2, len(fed))
+    harmless = actions.copy()
+    harmless[4:, 0] = fed
     actions[4:, 0, 2] = bad
-    _, broken = drive(GymEnv("HalfCheetah-v5", 2), [0, 1], actions)
-    _, expected = drive(GymEnv("HalfCheetah-v5", 2), [0, 1], zeros)
+    _, broken = drive(GymEnv(name, 2), [0, 1], actions)
+    _, expected = drive(GymEnv(name, 2), [0, 1], harmless)
     for mine, theirs in zip(broken, expected, strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
@@ -273,6 +301,10 @@ def test_wrong_shapes_are_refused():
     env.reset([0, 1])
     with pytest.raises(ValueError, match=r"shape \(2, 1\), got \(2,\)"):
         env.step(np.zeros(2, np.float32))
+    env.close()
+    env = GymEnv("CartPole-v1", 3)
+    with pytest.raises(ValueError, match=r"shape \(3, 2\), got \(3,\)"):
+        env.step(np.zeros(3, np.int32))  # not one-hot
     env.close()
 
 

@@ -10,15 +10,19 @@ import pytest
 from coadapt import envs
 from coadapt.envs import base, toy
 
+TASKS = ["toy/bandit", "toy/lqr", "toy/chain", "toy/arms", "toy/corridor"]
 
-def uniform(obs, t, key):
-    return jax.random.uniform(key, (1,), jnp.float32, -1.0, 1.0)
+
+def uniform(size):
+    """In the box; of a discrete task the argmax of such rows is uniform as well."""
+    return lambda obs, t, key: jax.random.uniform(key, (size,), jnp.float32, -1.0, 1.0)
 
 
 @functools.cache  # as compiling takes longer than running, tests share what they can
-def rollout(task, policy=uniform, steps=121, count=4096):
+def rollout(task, policy=None, steps=121, count=4096):
     """TimeStep [steps, count, ...], first obs [count, O]; policy(obs, t, key): [A]."""
     env = envs.make(task, count)
+    policy = policy or uniform(env.spec.action_size)
 
     def body(carry, t):
         state, obs, key = carry
@@ -43,11 +47,11 @@ def first_returns(step, discount=1.0):
     return (step.reward * weights).sum(0)
 
 
-def constant(action):
-    return lambda obs, t, key: jnp.full(1, action, jnp.float32)
+def constant(*action):
+    return lambda obs, t, key: jnp.array(action, jnp.float32)
 
 
-@pytest.mark.parametrize("task", ["toy/bandit", "toy/lqr", "toy/chain"])
+@pytest.mark.parametrize("task", TASKS)
 def test_spec_and_shapes(task):
     spec, env = envs.spec(task), envs.make(task, 3)
     assert env.spec == spec and not isinstance(env, base.HostEnv)
@@ -60,6 +64,17 @@ def test_spec_and_shapes(task):
     assert all(array.dtype.itemsize in (1, 4) for array in step)
 
 
+@pytest.mark.parametrize(
+    "task, num_actions", [("toy/chain", 0), ("toy/arms", 3), ("toy/corridor", 2)]
+)
+def test_specs_of_boxes_and_of_discrete_actions(task, num_actions):
+    spec = envs.spec(task)
+    assert spec.num_actions == num_actions
+    assert spec.action_size == (num_actions or 1)
+    assert spec.action_low == (() if num_actions else (-1.0,))
+    assert spec.action_high == (() if num_actions else (1.0,))
+
+
 def test_time_limit_is_not_a_termination():
     limit = envs.spec("toy/lqr").max_steps
     step, _ = rollout("toy/lqr")
@@ -69,13 +84,15 @@ def test_time_limit_is_not_a_termination():
     assert (step.discount == 1).all()
 
 
-def test_termination_wins_over_the_time_limit():
-    step, _ = rollout("toy/bandit")  # ends where its limit is reached
+@pytest.mark.parametrize("task", ["toy/bandit", "toy/arms"])
+def test_termination_wins_over_the_time_limit(task):
+    step, _ = rollout(task)  # ends where its limit is reached
     assert step.last.all() and (step.discount == 0).all()
 
 
-def test_chain_terminates_at_its_ends_and_next_obs_is_the_true_successor():
-    step, _ = rollout("toy/chain")
+@pytest.mark.parametrize("task", ["toy/chain", "toy/corridor"])
+def test_chain_terminates_at_its_ends_and_next_obs_is_the_true_successor(task):
+    step, _ = rollout(task)
     place = step.next_obs.argmax(-1)
     at_end = (place == 0) | (place == 6)
     assert np.array_equal(step.discount == 0, at_end)
@@ -85,9 +102,14 @@ def test_chain_terminates_at_its_ends_and_next_obs_is_the_true_successor():
     assert np.array_equal(step.obs[~step.last], step.next_obs[~step.last])
 
 
-def test_chain_is_cut_by_its_time_limit():
-    alternate = lambda obs, t, key: jnp.where(t % 2 == 0, 1.0, -1.0)[None]  # noqa: E731
-    step, first = rollout("toy/chain", alternate, 50, 32)
+@pytest.mark.parametrize(
+    "task, left, right",
+    [("toy/chain", [-1.0], [1.0]), ("toy/corridor", [1.0, 0.0], [0.0, 1.0])],
+    ids=["chain", "corridor"],
+)
+def test_chain_is_cut_by_its_time_limit(task, left, right):
+    moves = jnp.array([right, left])
+    step, first = rollout(task, lambda obs, t, key: moves[t % 2], 50, 32)
     inner = first[:, 5] == 0  # those one step from the right end terminate at once
     assert inner.any() and not inner.all()
     assert not step.last[:49, inner].any() and step.last[49, inner].all()
@@ -124,6 +146,33 @@ def test_actions_are_mapped_to_the_box_without_clipping():
     reward = jax.jit(lambda a: env.step(env.reset(jax.random.key(0))[0], a)[1].reward)
     for action, own in [(-1.0, -1.0), (0.0, 2.0), (1.0, 5.0), (2.0, 8.0)]:
         assert reward(jnp.full(1, action, jnp.float32)) == -(own**2)
+
+
+@pytest.mark.parametrize(
+    "row, reward",
+    [
+        ((1, 0, 0), 1),
+        ((0, 1, 0), 2),
+        ((0, 0, 1), 3),
+        ((0.3, 0.4, -5), 2),
+        ((-3, -2, -1), 3),
+    ],
+    ids=str,
+)
+def test_an_arm_is_the_argmax_and_pays_its_reward(row, reward):
+    step, _ = rollout("toy/arms", constant(*row), 2, 3)
+    assert (step.reward == reward).all() and (step.discount == 0).all()
+
+
+@pytest.mark.parametrize(
+    "row, move",
+    [((1, 0), -1), ((0, 1), 1), ((-0.3, -2), -1), ((3, 7), 1)],
+    ids=str,
+)
+def test_corridor_moves_where_the_argmax_says(row, move):
+    step, first = rollout("toy/corridor", constant(*row), 12, 64)
+    before = np.concatenate([first[None], step.obs[:-1]]).argmax(-1)
+    assert (step.next_obs.argmax(-1) == before + move).all()
 
 
 def linear(gains):
@@ -207,20 +256,33 @@ def test_lqr_gain_solves_the_discounted_riccati_equation():
 
 @pytest.mark.parametrize(
     "task, best",
-    [("toy/bandit", 0.5), ("toy/chain", 1.0)],
-    ids=["bandit", "chain"],
+    [
+        ("toy/bandit", [0.5]),
+        ("toy/chain", [1.0]),
+        ("toy/arms", [0, 0, 1]),
+        ("toy/corridor", [0, 1]),
+    ],
+    ids=["bandit", "chain", "arms", "corridor"],
 )
 def test_optimal_action_reaches_the_optimum_exactly(task, best):
-    step, _ = rollout(task, constant(best), envs.spec(task).max_steps, 64)
+    step, _ = rollout(task, constant(*best), envs.spec(task).max_steps, 64)
     assert (first_returns(step) == toy.optimum(task)).all()
 
 
-@pytest.mark.parametrize("task", ["toy/bandit", "toy/lqr", "toy/chain"])
+@pytest.mark.parametrize("task", TASKS)
 def test_baseline_is_the_return_of_uniform_actions(task):
     # Over 4096 episodes: within 4 standard errors.
     returns = first_returns(rollout(task)[0])
     error = returns.std() / np.sqrt(len(returns))
     assert returns.mean() == pytest.approx(toy.baseline(task), abs=4 * error)
+
+
+def test_returns_of_the_discrete_toys():
+    assert (toy.optimum("toy/arms"), toy.baseline("toy/arms")) == (3.0, 2.0)
+    assert toy.optimum("toy/corridor") == 1.0
+    # The fair walk from the middle on average, less what the time limit cuts off.
+    assert 0.48 < toy.baseline("toy/corridor") < 0.5
+    assert toy.baseline("toy/corridor") == toy.baseline("toy/chain")
 
 
 @pytest.mark.parametrize("right", [0.4, 0.7])
@@ -244,7 +306,11 @@ def test_chain_values_of_the_fair_walk():
 @pytest.mark.parametrize(
     "task, sentence",
     [
-        ("toy/lqg", "must have an id of bandit, lqr, chain; did you mean 'toy/lqr'?"),
+        (
+            "toy/lqg",
+            "must have an id of bandit, lqr, chain, arms, corridor; "
+            "did you mean 'toy/lqr'?",
+        ),
         (
             "lqr",
             "must be 'family/id' with a family of gym, toy; did you mean 'toy/lqr'?",
