@@ -6,7 +6,6 @@ program; all else is part of the program. `jax.tree.structure(config)` is the ke
 
 from typing import Annotated, Literal
 
-from coadapt import schema
 from coadapt.factors import (
     g,
     g_estimate,
@@ -18,7 +17,15 @@ from coadapt.factors import (
 )
 from coadapt.networks import Networks
 from coadapt.optim import Optim
-from coadapt.schema import ConfigError, Fraction, Positive, Range, Scalar, Size, config
+from coadapt.schema import (
+    Count,
+    Fraction,
+    Positive,
+    Range,
+    Scalar,
+    Size,
+    config,
+)
 
 
 @config
@@ -101,18 +108,77 @@ class Trajectories:
     drop_last: bool = True  # leave the last step of each episode out; settings 2.14
 
 
-Data = Replay | Trajectories
+@config
+class Rollout:
+    """The newest steps only, all by the policy that then learns from them."""
+
+    batch: Size = 64
+    steps: Size = 2048  # env steps from one iteration to the next
+    # of the policy's steps; none: as `batch`. With as many as `steps`, each step of the
+    # policy is on all of the data; where some steps wait for their episode's end, some
+    # of the others count twice
+    policy_batch: Size | None = None
+    relabel: bool = False  # as Trajectories
+
+    @property
+    def start(self) -> int:
+        return self.steps
+
+    @property
+    def capacity(self) -> int:
+        return self.steps
+
+
+@config
+class Offline:
+    """Uniform minibatches from a data set that is there; a step is an update."""
+
+    dataset: str = ""  # of Minari's, on this machine
+    batch: Size = 256
+
+    @property
+    def start(self) -> int:
+        return 0
+
+    @property
+    def steps(self) -> int:
+        return 1
+
+
+Data = Replay | Trajectories | Rollout | Offline
 
 
 @config
 class Schedule:
     """What one update is made of."""
 
-    critic_steps: Size = 1
+    critic_steps: Annotated[int, Range(ge=0)] = 1
     policy_steps: Size = 1
+    # the first updates in which the policy is pulled to its prior alone; settings 3.10
+    warm_start: Annotated[Count, Range(ge=0)] = 0
     # the policy's step uses the critic as it was before this update's critic step
     # (AWAC), rather than as it is after (SAC)
     simultaneous: bool = False
+
+
+@config
+class Mode:
+    """The likeliest action."""
+
+
+@config
+class Sampled:
+    """An action as the policy draws it."""
+
+
+@config
+class BestOf:
+    """Of some that the policy draws, the one that the first critic values most."""
+
+    samples: Size = 10  # settings 3.10
+
+
+Greedy = Mode | Sampled | BestOf
 
 
 @config
@@ -132,232 +198,4 @@ class Config:
     target: Target = Target()
     data: Data = Replay()
     schedule: Schedule = Schedule()
-
-
-def _require(holds: bool, field: str, came: object, reason: str) -> None:
-    if not holds:
-        raise ConfigError(f"{field} is {came}: {reason}.")
-
-
-def check(config: Config) -> None:
-    """Refuse a config that is ill-typed or has no meaning, before anything starts.
-
-    Raises: ConfigError, one sentence: the field, what came, what is allowed and why.
-    """
-    schema.validate(config)
-    _check_pi_q(config)
-    _check_e_step(config)
-    _check_g(config)
-    _check_scores(config)
-    _check_data(config)
-    _check_bounds(config)
-    _check_targets(config)
-
-
-def _name(value: object) -> str:
-    return type(value).__name__
-
-
-def _check_pi_q(config: Config) -> None:
-    if isinstance(config.pi_q, pi_q.Parametric):
-        needs = (
-            ("pi_q_update", pi_q_update.Gradient, "a parametric pi_q is found by SG"),
-            ("pi_p", pi_p.Uniform, "KL control holds its prior fixed"),
-            ("pi_p_update", pi_p_update.Fixed, "KL control holds its prior fixed"),
-            ("data", Replay, "the gradient through Q reads single transitions"),
-        )
-    else:
-        needs = (
-            ("pi_q_update", pi_q_update.Analytic, "a non-parametric pi_q is a formula"),
-            ("pi_p", (pi_p.Policy, pi_p.Mixture), "the E-step weighs actions of pi_p"),
-            ("pi_p_update", pi_p_update.Gradient, "the M-step fits pi_p to pi_q by SG"),
-        )
-    for field, allowed, reason in needs:
-        value = getattr(config, field)
-        kinds = allowed if isinstance(allowed, tuple) else (allowed,)
-        names = " or ".join(kind.__name__ for kind in kinds)
-        why = f"{reason}, so with pi_q={_name(config.pi_q)} it must be {names}"
-        _require(isinstance(value, kinds), field, _name(value), why)
-
-
-def _check_g(config: Config) -> None:
-    by_lambda = isinstance(config.g_estimate, g_estimate.TDLambda)
-    on_state = isinstance(config.g, g.Advantage)
-    estimate = _name(config.g_estimate)
-    _require(
-        by_lambda == on_state,
-        "g_estimate",
-        estimate,
-        "TDLambda fits the state value of g=Advantage, TD0 and Retrace an action "
-        f"value, and g is {_name(config.g)}",
-    )
-    _require(
-        by_lambda == isinstance(config.data, Trajectories),
-        "data",
-        _name(config.data),
-        "TDLambda sums along whole episodes and needs data=Trajectories, TD0 and "
-        f"Retrace bootstrap from a copy and need data=Replay; g_estimate is {estimate}",
-    )
-    soft = isinstance(config.g, g.SoftQ)
-    _require(
-        not soft or isinstance(config.pi_q, pi_q.Parametric),
-        "g",
-        "SoftQ",
-        "the entropy of Q_soft is a parametric pi_q's, so it needs pi_q=Parametric",
-    )
-
-
-def _check_scores(config: Config) -> None:
-    """Whose values score which actions."""
-    on_state = isinstance(config.g, g.Advantage)
-    expected = isinstance(config.g_estimate, g_estimate.Retrace)
-    at_next = isinstance(config.pi_p, pi_p.Policy) and config.pi_p.states == "next"
-    _require(
-        not expected or isinstance(config.pi_p, pi_p.Policy),
-        "g_estimate",
-        "Retrace",
-        "its expectation runs over the M actions of pi_p=Policy; use TD0",
-    )
-    _require(
-        not at_next or expected,
-        "pi_p.states",
-        "'next'",
-        "the actions at next states are those of g_estimate=Retrace; use 'current'",
-    )
-    minimum = getattr(config.g_estimate, "minimum", "sample")
-    _require(
-        minimum == "sample" or g_estimate.critics(config.g_estimate) > 1,
-        "g_estimate.minimum",
-        f"{minimum!r}",
-        "there is a minimum to take with g_estimate.critics=2 only",
-    )
-    scored = getattr(config.g, "critic", "online")
-    baseline = getattr(config.g, "baseline", 0)
-    _require(
-        not isinstance(config.pi_q, pi_q.Parametric) or scored == "online",
-        "g.critic",
-        f"{scored!r}",
-        "a parametric pi_q climbs the critic itself, so it must be 'online'",
-    )
-    _require(
-        not baseline or not (isinstance(config.pi_q, pi_q.Parametric) or at_next),
-        "g.baseline",
-        baseline,
-        "it changes no gradient of a parametric pi_q, and no weights at "
-        "pi_p.states='next', so it must be 0",
-    )
-    _require(
-        not (isinstance(config.pi_p, pi_p.Policy) and on_state),
-        "pi_p",
-        "Policy",
-        "a state value cannot score fresh actions; use g=Q, or pi_p=Mixture",
-    )
-
-
-def _check_e_step(config: Config) -> None:
-    """Nothing that the E-step would ignore, or that would ignore it."""
-    prior, update = config.pi_p, config.pi_q_update
-    several = isinstance(prior, pi_p.Policy) and prior.samples > 1
-    temperature = update.temperature
-    _require(
-        several or not isinstance(temperature, pi_q_update.KLTemperature),
-        "pi_q_update.temperature",
-        "KLTemperature",
-        "with one action a state the KL is 0 and the temperature only falls, so it "
-        "needs pi_p=Policy with samples of 2 or more; use ConstantTemperature",
-    )
-    constant = isinstance(temperature, pi_q_update.ConstantTemperature)
-    _require(
-        not (isinstance(update, pi_q_update.Analytic) and constant)
-        or temperature.value > 0,
-        "pi_q_update.temperature.value",
-        getattr(temperature, "value", None),
-        "the weights exp(G / temperature) need one above 0",
-    )
-    by_state = getattr(config.pi_q, "normalize", "none") == "state"
-    _require(
-        several or not by_state,
-        "pi_q.normalize",
-        "'state'",
-        "with one action a state its weight is 1 whatever its G; use 'batch' or "
-        "'none', or pi_p=Policy with samples of 2 or more",
-    )
-    _require(
-        several or not isinstance(config.bounds, BoundWeights),
-        "bounds",
-        "BoundWeights",
-        "its weights compare the actions of a state, and need pi_p=Policy with "
-        "samples of 2 or more",
-    )
-
-
-def _check_data(config: Config) -> None:
-    data = config.data
-    _require(
-        data.capacity >= data.batch,
-        "data.capacity",
-        data.capacity,
-        f"it must be at least data.batch, which is {data.batch}",
-    )
-    _require(
-        not (config.schedule.simultaneous and isinstance(data, Trajectories)),
-        "schedule.simultaneous",
-        True,
-        "with data=Trajectories the policy's steps follow all of the critic's",
-    )
-    scale = config.pi_theta.scale
-    _require(
-        not isinstance(scale, pi_theta.StateLogStd) or scale.low < scale.high,
-        "pi_theta.scale.low",
-        getattr(scale, "low", None),
-        "it must be below pi_theta.scale.high",
-    )
-
-
-def _check_bounds(config: Config) -> None:
-    free = isinstance(config.pi_theta, pi_theta.Gaussian)
-    bounds = config.bounds
-    _require(
-        free or bounds is None,
-        "bounds",
-        _name(bounds),
-        "actions of a TanhGaussian never leave the box, so it must be none",
-    )
-    _require(
-        not isinstance(bounds, BoundLoss)
-        or getattr(config.pi_theta, "mean", "free") == "free",
-        "bounds",
-        "BoundLoss",
-        "a mean under a tanh never leaves the box; use pi_theta.mean='free', or none",
-    )
-    _require(
-        not isinstance(bounds, BoundCost) or isinstance(config.pi_q, pi_q.Parametric),
-        "bounds",
-        "BoundCost",
-        "its gradient runs through the actions of pi_q=Parametric; use BoundLoss",
-    )
-
-
-def _check_targets(config: Config) -> None:
-    trust = getattr(config.pi_p_update, "trust_region", None)
-    _require(
-        trust is None or config.target.policy is not None,
-        "target.policy",
-        None,
-        "a trust region is measured from the target policy; use Hard or Soft",
-    )
-    _require(
-        isinstance(config.data, Replay) == (config.target.critic is not None),
-        "target.critic",
-        _name(config.target.critic),
-        "one-step targets bootstrap from a target critic (Soft or Hard), "
-        "lambda-returns from the critic itself (none)",
-    )
-    scored = getattr(config.g, "critic", "online")
-    shared = isinstance(config.pi_p, pi_p.Policy) and config.pi_p.states == "next"
-    _require(
-        not shared or scored == "target",
-        "g.critic",
-        f"{scored!r}",
-        "at pi_p.states='next' the actions were scored by the target critic",
-    )
+    greedy: Greedy = Mode()  # how the agent acts when it is measured

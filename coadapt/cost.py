@@ -1,11 +1,13 @@
 """What an update costs, counted from the shapes of its matrix products."""
 
 from coadapt import networks
-from coadapt.config import Config, Replay
-from coadapt.factors import g_estimate, pi_p, pi_q
-from coadapt.factors.g import Q, is_action_value
+from coadapt.config import Config, Offline, Replay
+from coadapt.factors import g_estimate, pi_p, pi_q, pi_q_update
+from coadapt.factors.g import Q, SoftQ, is_action_value
 from coadapt.networks import Network
 from coadapt.types import EnvSpec
+
+Shape = tuple[Network, int, int]  # a network, its inputs, its outputs
 
 
 def _forward(net: Network, inputs: int, outputs: int) -> int:
@@ -18,39 +20,74 @@ def _train(net: Network, inputs: int, outputs: int) -> int:
     return 3 * _forward(net, inputs, outputs) - first
 
 
-def _nets(config: Config, spec: EnvSpec) -> tuple[tuple, tuple, int]:
-    heads = spec.action_size + config.pi_theta.scale.outputs(spec.action_size)
+def _nets(config: Config, spec: EnvSpec) -> tuple[Shape, Shape, int]:
+    heads = config.pi_theta.outputs(spec.action_size)
     policy = (config.networks.policy, spec.obs_size, heads)
     inputs = spec.obs_size + (spec.action_size if is_action_value(config.g) else 0)
     critic = (config.networks.critic, inputs, 1)
-    return policy, critic, g_estimate.critics(config.g_estimate)
+    return policy, critic, g_estimate.critics(config.g_estimate, config.g)
 
 
 def critic_step(config: Config, spec: EnvSpec) -> int:
     """Multiply-adds of one critic step for one row of the minibatch, targets included.
 
-    The relabelling of whole episodes (`data=Trajectories`) is not a part of a step.
+    What is done once an iteration for sequences (labels, duals) is not a part of it.
     """
     policy, critic, number = _nets(config, spec)
-    total = number * _train(*critic)
-    if isinstance(config.data, Replay):
-        expected = isinstance(config.g_estimate, g_estimate.Retrace)
-        fresh = isinstance(config.pi_p, pi_p.Policy)
-        samples = config.pi_p.samples if expected and fresh else 1  # type: ignore[union-attr]
-        total += _forward(*policy) + samples * number * _forward(*critic)
+    total, estimate = number * _train(*critic), config.g_estimate
+    if isinstance(estimate, g_estimate.Retrace):
+        assert isinstance(config.pi_p, pi_p.Policy)  # legality.check holds it
+        total += _forward(*policy) + config.pi_p.samples * number * _forward(*critic)
+    if isinstance(estimate, g_estimate.TD0):
+        total += _forward(*policy) + estimate.samples * number * _forward(*critic)
+        if isinstance(config.g, SoftQ):
+            total += _prior(config, policy, spec)
     return total
+
+
+def _prior(config: Config, policy: Shape, spec: EnvSpec) -> int:
+    """A row of the behaviour policy's model, as a divergence from it reads it."""
+    if not isinstance(config.pi_p, pi_p.Behavior):
+        return 0
+    if isinstance(config.pi_p.model, pi_p.Clone):
+        return _forward(*policy)
+    return _samples(config) * _forward(*_vae(config.pi_p.model, spec)[1])
+
+
+def _samples(config: Config) -> int:
+    return getattr(getattr(config.pi_q_update, "divergence", None), "samples", 1)
+
+
+def _vae(model: pi_p.VAE, spec: EnvSpec) -> tuple[Shape, Shape]:
+    net, latent = Network(sizes=model.sizes), model.latent * spec.action_size
+    encoder = (net, spec.obs_size + spec.action_size, 2 * latent)
+    return encoder, (net, spec.obs_size + latent, spec.action_size)
+
+
+def _fit_prior(config: Config, policy: Shape, spec: EnvSpec) -> int:
+    """A row of the model's own step, where it goes on with the others."""
+    if not isinstance(config.pi_p, pi_p.Behavior) or not config.pi_p.follow:
+        return 0
+    if isinstance(config.pi_p.model, pi_p.Clone):
+        return _train(*policy)
+    return sum(_train(*net) for net in _vae(config.pi_p.model, spec))
 
 
 def policy_step(config: Config, spec: EnvSpec) -> int:
     """Multiply-adds of one policy step for one row of the minibatch."""
     policy, critic, number = _nets(config, spec)
     total = _train(*policy)
-    if isinstance(config.pi_q, pi_q.Parametric):  # through the critic to the actions
-        return total + 2 * number * _forward(*critic)
+    if isinstance(config.pi_q_update, pi_q_update.NaturalGradient):
+        # a product with the Fisher matrix is a gradient and its derivative
+        return total * (1 + 2 * config.pi_q_update.iterations)
+    gradient = getattr(config.pi_q, "gradient", None)
+    if isinstance(gradient, pi_q.Pathwise):  # through the critic to the actions
+        climbed = 1 if gradient.critic == "first" else number
+        return total + 2 * climbed * _forward(*critic) + _prior(config, policy, spec)
     prior = config.pi_p
     if isinstance(prior, pi_p.Policy) and prior.states == "next":
         return total  # drawn and scored with the critic's target
-    if not isinstance(config.data, Replay):
+    if not isinstance(config.data, Replay | Offline):
         return total  # scored by the labels
     scored = prior.samples if isinstance(prior, pi_p.Policy) else 1
     if isinstance(prior, pi_p.Policy) and config.target.policy is not None:
@@ -65,7 +102,9 @@ def update_flops(config: Config, spec: EnvSpec) -> int:
 
     An update is `schedule.critic_steps` and `schedule.policy_steps` minibatches.
     """
-    schedule = config.schedule
-    rows = schedule.critic_steps * critic_step(config, spec)
-    rows += schedule.policy_steps * policy_step(config, spec)
-    return 2 * config.data.batch * rows
+    schedule, batch = config.schedule, config.data.batch
+    rows = batch * schedule.critic_steps * critic_step(config, spec)
+    own = getattr(config.data, "policy_batch", None) or batch
+    rows += own * schedule.policy_steps * policy_step(config, spec)
+    policy, _, _ = _nets(config, spec)
+    return 2 * (rows + batch * _fit_prior(config, policy, spec))

@@ -7,13 +7,20 @@ from typing import Annotated, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from coadapt.schema import NonNegative, Positive, Range, Size, config
 from coadapt.types import Tree
 
 LayerNorm = Literal["none", "first_tanh", "first", "before", "after"]
 Distribution = Literal[
-    "xavier_uniform", "fan_out_uniform", "fan_in_normal", "fan_in_truncated", "uniform"
+    "xavier_uniform",
+    "fan_out_uniform",
+    "fan_in_normal",
+    "fan_in_uniform",
+    "fan_in_truncated",
+    "uniform",
+    "orthogonal",
 ]
 
 Mode = Literal["fan_in", "fan_out", "fan_avg"]
@@ -30,8 +37,9 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 class Init:
     """How a layer starts: a distribution, and what multiplies its weights.
 
-    The scale of xavier_uniform is a gain (std = scale * sqrt(2 / (in + out))), of
-    uniform the half-width, of fan_... a variance scale: std = sqrt(scale / fan).
+    The scale of xavier_uniform and orthogonal is a gain (of the former, std = scale *
+    sqrt(2 / (in + out))), of uniform the half-width, of fan_... a variance scale: std =
+    sqrt(scale / fan).
     """
 
     weights: Distribution = "xavier_uniform"
@@ -44,11 +52,14 @@ class Init:
             "xavier_uniform": ("fan_avg", "uniform"),
             "fan_out_uniform": ("fan_out", "uniform"),
             "fan_in_normal": ("fan_in", "normal"),
+            "fan_in_uniform": ("fan_in", "uniform"),
             "fan_in_truncated": ("fan_in", "truncated_normal"),
         }
         scale = jnp.asarray(self.scale, jnp.float32)
         if self.weights == "uniform":
             return scale * jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
+        if self.weights == "orthogonal":
+            return scale * nn.initializers.orthogonal()(key, tuple(shape))
         unit = nn.initializers.variance_scaling(1.0, *modes[self.weights])(key, shape)
         gain = scale if self.weights == "xavier_uniform" else jnp.sqrt(scale)
         return gain * unit
@@ -61,9 +72,48 @@ class Init:
 
 
 @config
-class Network:
-    """A multi-layer perceptron up to and including its output layer."""
+class Quadratic:
+    """The inputs, and the products of each two of them."""
 
+    def size(self, inputs: int) -> int:
+        return inputs + inputs * (inputs + 1) // 2
+
+    def apply(self, x: jax.Array) -> jax.Array:
+        """[..., in] -> [..., size(in)]."""
+        row, column = np.triu_indices(x.shape[-1])
+        return jnp.concatenate([x, x[..., row] * x[..., column]], axis=-1)
+
+
+@config
+class Fourier:
+    """sqrt(2 / number) cos(W x + b), W ~ N(0, 1 / width^2), b uniform: random features.
+
+    Source: Rahimi and Recht 2007. W and b are the same for all agents, not learned.
+    """
+
+    number: Size = 100
+    width: Positive = 1.0  # of the Gaussian kernel that they stand for, in inputs
+
+    def size(self, inputs: int) -> int:
+        return self.number
+
+    def apply(self, x: jax.Array) -> jax.Array:
+        """[..., in] -> [..., number]."""
+        directions, phases = jax.random.split(jax.random.key(0))
+        w = jax.random.normal(directions, (x.shape[-1], self.number)) / self.width
+        b = jax.random.uniform(phases, (self.number,), maxval=2 * jnp.pi)
+        angle = x @ w + b.reshape((1,) * (x.ndim - 1) + b.shape)
+        return jnp.cos(angle) * (2 / self.number) ** 0.5
+
+
+@config
+class Network:
+    """A multi-layer perceptron up to and including its output layer.
+
+    With sizes=() it is linear in its inputs, or in the `features` of them.
+    """
+
+    features: Quadratic | Fourier | None = None  # what the first layer reads
     sizes: tuple[Size, ...] = (256, 256)
     activation: Literal["relu", "elu", "tanh"] = "relu"
     # none; after the first layer, whose activation becomes tanh (the authors, Acme);
@@ -94,7 +144,10 @@ class Networks:
 
 
 class MLP(nn.Module):
-    """The flax module of a `Network`: [..., in] -> [..., outputs]."""
+    """The flax module of a `Network`: [..., in] -> [..., outputs].
+
+    With readout=False, up to what the output layer reads.
+    """
 
     spec: Network
     outputs: int
@@ -109,8 +162,9 @@ class MLP(nn.Module):
         )(x)
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, readout: bool = True) -> jax.Array:
         spec = self.spec
+        x = x if spec.features is None else spec.features.apply(x)
         for i, size in enumerate(spec.sizes):
             activation, norm = _layer(spec, i)
             x = self._dense(x, size, spec.hidden, f"hidden_{i}")
@@ -123,7 +177,7 @@ class MLP(nn.Module):
             x = activation(x)
             if norm == "after":
                 x = normalise(x)
-        return self._dense(x, self.outputs, spec.output, "output")
+        return self._dense(x, self.outputs, spec.output, "output") if readout else x
 
 
 def _layer(spec: Network, index: int):
@@ -147,7 +201,30 @@ def apply(spec: Network, params: Tree, x: jax.Array) -> jax.Array:
     return MLP(spec, outputs).apply({"params": params}, x)  # type: ignore[return-value]
 
 
+def last_features(spec: Network, params: Tree, x: jax.Array) -> jax.Array:
+    """What the output layer reads, and a 1 for its bias: [..., in] -> [..., F + 1]."""
+    module = MLP(spec, 0)
+    found = module.apply({"params": params}, x, readout=False)
+    one = jnp.ones((*x.shape[:-1], 1))
+    return jnp.concatenate([found, one], axis=-1)  # type: ignore[list-item]
+
+
+def readout(params: Tree, features: jax.Array) -> jax.Array:
+    """The output layer on `last_features`: [..., F + 1] -> [..., outputs]."""
+    kernel, bias = params["output"]["kernel"], params["output"]["bias"]
+    return features @ jnp.concatenate([kernel, bias[None]])
+
+
+def width(spec: Network, inputs: int) -> int:
+    """F + 1, the size of `last_features`."""
+    return (spec.sizes[-1] if spec.sizes else _first(spec, inputs)) + 1
+
+
+def _first(spec: Network, inputs: int) -> int:
+    return inputs if spec.features is None else spec.features.size(inputs)
+
+
 def count_multiplies(spec: Network, inputs: int, outputs: int) -> int:
     """Multiply-adds of one row through the network's matrix products."""
-    widths = (inputs, *spec.sizes, outputs)
+    widths = (_first(spec, inputs), *spec.sizes, outputs)
     return sum(a * b for a, b in pairwise(widths))

@@ -43,12 +43,13 @@ Optimizer = Adam | SGD
 
 @config
 class Optim:
-    """The three optimisers; clipping and decay belong to the algorithm, not to them."""
+    """The optimisers; clipping and decay belong to the algorithm, not to them."""
 
     policy: Optimizer = Adam()
     critic: Optimizer = Adam()  # one for each critic
     dual: Optimizer = Adam()  # one for each multiplier
-    clip: Clip | None = None  # each of the three, each critic and each multiplier apart
+    prior: Optimizer = Adam()  # of a behaviour policy's model
+    clip: Clip | None = None  # each of them, each critic and each multiplier apart
     # added to the gradients of policy and critics (coupled L2, not AdamW); settings 1.5
     weight_decay: NonNegative = 0.0
 

@@ -9,54 +9,23 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from coadapt import agent as agents
-from coadapt import devices, envs, schema
-from coadapt.config import Config, Replay, Trajectories
-from coadapt.data import episodes, replay
+from coadapt import devices, envs, learn, schema
+from coadapt.config import Config, Offline, Replay, Rollout, Trajectories
+from coadapt.data import episodes, offline, replay
 from coadapt.data.replay import Store
 from coadapt.envs.base import DeviceEnv, EnvState, HostEnv
+from coadapt.factors import g_estimate, pi_theta
+from coadapt.learn import Clock, Learner, Seen
 from coadapt.ops import moments
-from coadapt.ops.moments import Moments
 from coadapt.streams import Purpose, host_seeds, stream
-from coadapt.types import AgentState, EnvSpec, Metrics, TimeStep
-
-Counter = jax.Array | np.int32
-
-
-class Seen(NamedTuple):
-    """What an env step changes. Apart from the agent, which only learning changes: a
-    program that passes all of an agent's arrays through is slow to start."""
-
-    store: Store
-    moments: Moments | None  # of observations, as in AgentState
-
-
-class Learner(NamedTuple):
-    """One agent with what it has seen; stacked [N, ...] in a program."""
-
-    agent: AgentState
-    store: Store
-
-    @property
-    def seen(self) -> Seen:
-        return Seen(self.store, self.agent.moments)
-
-    def having(self, seen: Seen) -> "Learner":
-        """The learner after an env step."""
-        return Learner(self.agent._replace(moments=seen.moments), seen.store)
-
-
-class Clock(NamedTuple):
-    """Counters that all agents of a program share."""
-
-    steps: Counter  # env steps taken by each agent
-    updates: Counter  # updates made by each agent
+from coadapt.types import Action, AgentState, EnvSpec, Metrics, TimeStep
 
 
 class Report(NamedTuple):
@@ -77,34 +46,46 @@ class Result(NamedTuple):
 # ---------------------------------------------------------------- one agent
 
 
-def store_capacity(config: Config, spec: EnvSpec, steps: int) -> int:
-    """Transitions to hold on the device: never more than a run can make."""
+def store_size(config: Config, spec: EnvSpec, steps: int) -> replay.Size:
+    """What to hold on the device for each agent: never more than a run can make."""
     data = config.data
+    if isinstance(data, Offline):
+        return replay.Size(0, 0)  # all agents read one store
+    if isinstance(data, Rollout):  # and the step before; an episode may have one step
+        return replay.size(data.steps + 1, shortest=1)
+    most = data.capacity
     if isinstance(data, Trajectories):
-        return min(
-            episodes.capacity_of_store(data.capacity, spec.max_steps), max(steps, 1)
-        )
-    return min(data.capacity, max(steps, 1))
+        most = episodes.capacity_of_store(most, spec.max_steps)
+    kept = g_estimate.keeps_log_prob(config.g_estimate)
+    return replay.size(min(most, max(steps, 1)), log_prob=kept)
 
 
 def _start(
-    config: Config, seed: jax.Array, obs: jax.Array, spec: EnvSpec, capacity: int
+    config: Config, seed: jax.Array, obs: jax.Array, spec: EnvSpec, size: replay.Size
 ) -> Learner:
-    state = agents.init(config, spec, stream(seed, Purpose.INIT, 0))
-    return Learner(state, replay.init(spec, capacity, obs))
+    return Learner(_start_agent(config, seed, spec), replay.init(spec, size, obs))
 
 
-def _act(config: Config, learner: Learner, seed: jax.Array, steps: jax.Array):
+def _start_agent(config: Config, seed: jax.Array, spec: EnvSpec) -> AgentState:
+    return agents.init(config, spec, stream(seed, Purpose.INIT, 0))
+
+
+def _act(config: Config, learner: Learner, seed: jax.Array, steps: jax.Array) -> Action:
     """The action of env step `steps`: the policy's, or uniform while warming up."""
     key = stream(seed, Purpose.ACT, steps)
     obs = replay.current(learner.store)
-    size = learner.store.action.shape[1]
+    size, kept = learner.store.action.shape[1], learner.store.log_prob is not None
 
-    def uniform() -> jax.Array:
-        return jax.random.uniform(key, (size,), minval=-1.0, maxval=1.0)
+    def uniform() -> Action:
+        action, log_prob = pi_theta.uniform(config.pi_theta, key, size)
+        return Action(action, log_prob if kept else None)
 
-    def sample() -> jax.Array:
-        return agents.act(config, learner.agent, obs[None], key)[0]
+    def sample() -> Action:
+        action = agents.act(config, learner.agent, obs[None], key)
+        if not kept:
+            return Action(action[0], None)
+        log_prob = agents.log_prob(config, learner.agent, obs[None], action)
+        return Action(action[0], log_prob[0])
 
     if isinstance(config.data, Replay) and config.data.warmup:
         return jax.lax.cond(steps < config.data.warmup, uniform, sample)
@@ -112,7 +93,7 @@ def _act(config: Config, learner: Learner, seed: jax.Array, steps: jax.Array):
 
 
 def _add(
-    config: Config, seen: Seen, action: jax.Array, step: TimeStep, steps: jax.Array
+    config: Config, seen: Seen, chosen: Action, step: TimeStep, steps: jax.Array
 ) -> Seen:
     """Store env step `steps`; a replay learner also counts its observation."""
     known, norm = seen.moments, config.networks.input_norm
@@ -121,96 +102,15 @@ def _add(
         obs = replay.current(seen.store)[None]
         counts = jnp.asarray(steps < norm.until)[None]
         known = moments.merge(known, obs, counts)
-    return Seen(replay.add(seen.store, action, step), known)
+    return Seen(replay.add(seen.store, chosen, step), known)
 
 
-def _learn(
-    config: Config, state: AgentState, store: Store, seed: jax.Array, clock: Clock
-) -> tuple[AgentState, Metrics]:
-    """One update: critic steps, policy steps, targets."""
-    key, learner = stream(seed, Purpose.LEARN, clock.updates), Learner(state, store)
-    if isinstance(config.data, Trajectories):
-        return _learn_episodes(config, config.data, learner, key, clock)
-    return _learn_replay(config, config.data, learner, key, clock)
-
-
-def _learn_replay(
-    config: Config, data: Replay, learner: Learner, key: jax.Array, clock: Clock
-) -> tuple[AgentState, Metrics]:
-    """Every step on a fresh minibatch; the policy's first on the critic's last."""
-    (state, store), schedule = learner, config.schedule
-    keys = jax.random.split(key, schedule.critic_steps + schedule.policy_steps)
-    metrics: Metrics = {}
-
-    def draw(state: AgentState, key: jax.Array):
-        choose, annotate, improve = jax.random.split(key, 3)
-        transition = replay.sample(store, choose, data.batch)
-        return agents.annotate(config, state, transition, annotate), improve
-
-    batch, improve = draw(state, keys[0])
-    before = state.params.critic
-    for i in range(schedule.critic_steps):
-        if i:
-            batch, improve = draw(state, keys[i])
-            before = state.params.critic
-        state, found = agents.evaluate(config, state, batch)
-        metrics |= found
-    critic = before if schedule.simultaneous else state.params.critic
-    for i in range(schedule.policy_steps):
-        if i:
-            batch, improve = draw(state, keys[schedule.critic_steps + i])
-        state, found = agents.improve(config, state, batch, improve, critic)
-        metrics |= found
-    return agents.track(config, state, clock.updates + 1), metrics
-
-
-def _learn_episodes(
-    config: Config, data: Trajectories, learner: Learner, key: jax.Array, clock: Clock
-) -> tuple[AgentState, Metrics]:
-    """Two phases, the critic's and the policy's, on shuffled passes over all steps."""
-    state, store = learner
-    kept = episodes.view(store, data.capacity)
-    positions, n = episodes.entries(kept.seen & ~(kept.last & data.drop_last))
-    labels = agents.label(config, state, store.obs, kept)
-    norm = config.networks.input_norm
-    if norm is not None:  # values were of the old moments, training is of the new
-        assert state.moments is not None
-        seen = kept.seen & (clock.steps <= norm.until)
-        known = moments.merge(state.moments, store.obs[kept.row], seen)
-        state = state._replace(moments=known)
-    critic_key, policy_key = jax.random.split(key)
-
-    def minibatch(key: jax.Array, labels: agents.Labels, step: jax.Array):
-        chosen = episodes.minibatch(key, positions, n, step, data.batch)
-        transition = replay.gather(store, kept.index[chosen])
-        return agents.Batch(
-            transition, labels.target[chosen], None, labels.score[chosen]
-        )
-
-    def critic_step(state: AgentState, step: jax.Array):
-        return agents.evaluate(config, state, minibatch(critic_key, labels, step))
-
-    state, critic_metrics = jax.lax.scan(
-        critic_step, state, jnp.arange(config.schedule.critic_steps)
-    )
-    if data.relabel:
-        labels = agents.label(config, state, store.obs, kept)
-
-    def policy_step(state: AgentState, step: jax.Array):
-        batch = minibatch(policy_key, labels, step)
-        own = jax.random.fold_in(policy_key, step)
-        return agents.improve(config, state, batch, own, state.params.critic)
-
-    state, policy_metrics = jax.lax.scan(
-        policy_step, state, jnp.arange(config.schedule.policy_steps)
-    )
-    metrics = jax.tree.map(lambda x: x[-1], critic_metrics | policy_metrics)
-    return agents.track(config, state, clock.updates + 1), metrics
-
-
-def _greedy(config: Config, state: AgentState, obs: jax.Array) -> jax.Array:
-    """obs [E, O] -> the online policy's greedy actions [E, A]."""
-    return agents.act(config, state, obs, jax.random.key(0), greedy=True)
+def _greedy(
+    config: Config, state: AgentState, obs: jax.Array, seed: jax.Array, when: jax.Array
+) -> jax.Array:
+    """obs [E, O] -> greedy actions [E, A] at step when[1] of evaluation when[0]."""
+    key = jax.random.fold_in(stream(seed, Purpose.MEASURE, when[0]), when[1])
+    return agents.act(config, state, obs, key, greedy=True)
 
 
 def _finite(state: AgentState) -> jax.Array:
@@ -232,22 +132,38 @@ _ONCE = {
 }
 
 
-@partial(jax.jit, static_argnames=("spec", "capacity"), compiler_options=_ONCE)
+@partial(jax.jit, static_argnames=("spec", "size"), compiler_options=_ONCE)
 @devices.spread_out()
-def start(configs: Config, seeds: jax.Array, obs: jax.Array, *, spec, capacity):
+def start(configs: Config, seeds: jax.Array, obs: jax.Array, *, spec, size):
     """New learners. seeds [N], first observations [N, O]."""
-    begin = partial(_start, spec=spec, capacity=capacity)
+    begin = partial(_start, spec=spec, size=size)
     return _over_agents(begin)(configs, seeds, obs)
+
+
+@partial(jax.jit, static_argnames="spec", compiler_options=_ONCE)
+@devices.spread_out(shared=(2,))
+def start_offline(configs: Config, seeds: jax.Array, obs: jax.Array, *, spec):
+    """New agents, [N], that know the moments of a data set's observations [R, O]."""
+
+    def begin(config: Config, seed: jax.Array) -> AgentState:
+        state = _start_agent(config, seed, spec)
+        if state.moments is None:
+            return state
+        known = moments.merge(state.moments, obs, jnp.ones(obs.shape[0], bool))
+        return state._replace(moments=known)
+
+    return _over_agents(begin)(configs, seeds)
 
 
 _act_all = _over_agents(_act, in_axes=(0, 0, 0, _SHARED))
 _add_all = _over_agents(_add, in_axes=(0, 0, 0, 0, _SHARED))
-_learn_all = _over_agents(_learn, in_axes=(0, 0, 0, 0, _SHARED))
+_learn_all = _over_agents(learn.update, in_axes=(0, 0, 0, 0, _SHARED))
 
 act = jax.jit(devices.spread_out(shared=(3,))(_act_all))
 add = jax.jit(devices.spread_out(shared=(4,))(_add_all), donate_argnums=1)
-learn = jax.jit(devices.spread_out(shared=(4,))(_learn_all), donate_argnums=1)
-greedy = jax.jit(devices.spread_out()(_over_agents(_greedy)))
+update = jax.jit(devices.spread_out(shared=(4,))(_learn_all), donate_argnums=1)
+_greedy_all = _over_agents(_greedy, in_axes=(0, 0, 0, 0, _SHARED))
+greedy = jax.jit(devices.spread_out(shared=(4,))(_greedy_all))
 finite = jax.jit(devices.spread_out()(_over_agents(_finite)))
 
 
@@ -274,13 +190,15 @@ def due(config: Config, steps: int) -> bool:
 class HostLoop:
     """Environments on the host: a Python loop that keeps the device busy."""
 
-    def __init__(self, env: HostEnv, configs: Config, seeds: np.ndarray, capacity: int):
+    def __init__(
+        self, env: HostEnv, configs: Config, seeds: np.ndarray, size: replay.Size
+    ):
         self.env = env
         self.configs, self.seeds = devices.spread(len(seeds), (configs, seeds))
         first = [host_seeds(int(s), Purpose.RESET, 0, 1)[0] for s in seeds]
         obs = env.reset(first)
         self.learner: Learner = start(
-            self.configs, self.seeds, obs, spec=env.spec, capacity=capacity
+            self.configs, self.seeds, obs, spec=env.spec, size=size
         )
         # chosen, not yet taken
         self.action = act(self.configs, self.learner, self.seeds, np.int32(0))
@@ -295,7 +213,7 @@ class HostLoop:
             clock = Clock(np.int32(t + 1), np.int32(updates))
             if learns and overlap:  # not waited for: the environments step meanwhile
                 self.learn(clock)
-            step = self.env.step(np.asarray(action))
+            step = self.env.step(np.asarray(action.action))
             if learns and not overlap:
                 seen = add(configs, self.learner.seen, action, step, np.int32(t))
                 self.learner = self.learner.having(seen)
@@ -309,10 +227,10 @@ class HostLoop:
     def learn(self, clock: Clock) -> None:
         """One update; returns before it is finished."""
         state, store = self.learner
-        state, self.metrics = learn(self.configs, state, store, self.seeds, clock)
+        state, self.metrics = update(self.configs, state, store, self.seeds, clock)
         self.learner = Learner(state, store)
 
-    def add_and_act(self, action: jax.Array, step: TimeStep, steps: np.int32) -> None:
+    def add_and_act(self, action: Action, step: TimeStep, steps: np.int32) -> None:
         """Store env step `steps`; choose the next action. Returns before both."""
         state = self.learner.agent._replace(moments=None)
         seen, self.action = add_and_act(
@@ -348,7 +266,7 @@ def _iterate_device(
     def collect(steps: jax.Array, carry):
         learners, states = carry
         actions = _act_all(configs, learners, seeds, steps)
-        states, step = jax.vmap(env.step)(states, actions)
+        states, step = jax.vmap(env.step)(states, actions.action)
         seen = _add_all(configs, learners.seen, actions, step, steps)
         return learners.having(seen), states
 
@@ -382,13 +300,13 @@ class DeviceLoop:
     """Environments on the device: whole chunks are one call."""
 
     def __init__(
-        self, env: DeviceEnv, configs: Config, seeds: np.ndarray, capacity: int
+        self, env: DeviceEnv, configs: Config, seeds: np.ndarray, size: replay.Size
     ):
         self.env = env
         self.configs, self.seeds = devices.spread(len(seeds), (configs, seeds))
         self.states, obs = _reset_device(self.seeds, env=env)
         self.learner: Learner = start(
-            self.configs, self.seeds, obs, spec=env.spec, capacity=capacity
+            self.configs, self.seeds, obs, spec=env.spec, size=size
         )
         self.metrics: Metrics = {}
 
@@ -423,6 +341,60 @@ class DeviceLoop:
         pass
 
 
+_learn_offline = _over_agents(learn.update, in_axes=(0, 0, _SHARED, 0, _SHARED))
+
+
+@partial(jax.jit, donate_argnums=1)
+@devices.spread_out(shared=(2, 4, 5))
+def _iterate_offline(
+    configs: Config,
+    states: AgentState,
+    store: Store,
+    seeds: jax.Array,
+    clock: Clock,
+    updates: jax.Array,
+):
+    """So many updates of all agents on the one data set."""
+    shapes = jax.eval_shape(_learn_offline, configs, states, store, seeds, clock)[1]
+    metrics = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+    def body(i: jax.Array, carry):
+        now = Clock(clock.steps + i + 1, clock.updates + i)
+        return _learn_offline(configs, carry[0], store, seeds, now)
+
+    return jax.lax.fori_loop(0, updates, body, (states, metrics))
+
+
+class OfflineLoop:
+    """A data set, which all agents read: a step is an update, and nothing acts."""
+
+    def __init__(self, dataset: str, spec: EnvSpec, configs: Config, seeds: np.ndarray):
+        transitions = offline.read(dataset, spec)
+        self.store = offline.store(transitions)
+        self.behavior = np.full(len(seeds), offline.describe(transitions).mean)
+        self.configs, self.seeds = devices.spread(len(seeds), (configs, seeds))
+        state = start_offline(self.configs, self.seeds, self.store.obs, spec=spec)
+        self.learner = Learner(state, self.store)
+        self.metrics: dict[str, Any] = {}
+
+    def advance(self, begin: int, end: int, updates: int) -> int:
+        """Updates begin + 1 to end; returns the number of updates made so far."""
+        state, self.metrics = _iterate_offline(
+            self.configs,
+            self.learner.agent,
+            self.store,
+            self.seeds,
+            Clock(np.int32(begin), np.int32(updates)),
+            np.int32(end - begin),
+        )
+        self.learner = Learner(state, self.store)
+        self.metrics["behavior_return"] = self.behavior
+        return updates + end - begin
+
+    def close(self) -> None:
+        pass
+
+
 # ---------------------------------------------------------------- measure
 
 
@@ -435,8 +407,11 @@ def _measure_host(
     obs = env.reset([word for words in starts for word in words])
     total = np.zeros(env.count)
     running = np.ones(env.count, bool)
+    t = 0
     while running.any():
-        actions = greedy(configs, state, obs.reshape(number, each, -1))
+        when = np.array([index, t], np.int32)
+        actions = greedy(configs, state, obs.reshape(number, each, -1), seeds, when)
+        t += 1
         step = env.step(np.asarray(actions).reshape(env.count, -1))
         total += np.where(running, step.reward, 0.0)
         running &= ~np.asarray(step.last)
@@ -459,14 +434,15 @@ def _measure_device(
         keys = jax.random.split(stream(seed, Purpose.MEASURE, index), each)
         states, obs = jax.vmap(env.reset)(keys)
 
-        def body(carry, _):
+        def body(carry, t):
             states, obs, total, running = carry
-            states, step = jax.vmap(env.step)(states, _greedy(config, state, obs))
+            action = _greedy(config, state, obs, seed, jnp.stack([index, t]))
+            states, step = jax.vmap(env.step)(states, action)
             total += jnp.where(running, step.reward, 0.0)
             return (states, step.obs, total, running & ~step.last), None
 
         carry = (states, obs, jnp.zeros(each), jnp.ones(each, bool))
-        carry, _ = jax.lax.scan(body, carry, length=env.spec.max_steps)
+        carry, _ = jax.lax.scan(body, carry, jnp.arange(env.spec.max_steps))
         return carry[2]
 
     return _over_agents(one_agent)(configs, state, seeds)
@@ -477,21 +453,45 @@ def _measure_device(
 
 def admissible(config: Config, spec: EnvSpec, steps: int) -> None:
     """Refuse a config that has no meaning on this task. Raises: ConfigError."""
-    data = config.data
-    if spec.num_actions:
+    data, pi = config.data, config.pi_theta
+    native = isinstance(pi, pi_theta.Softmax) and pi.bins is None
+    if spec.num_actions and not native:
+        came = f"is {type(pi).__name__}"
+        if isinstance(pi, pi_theta.Softmax):
+            came = f"has {pi.bins} bins"
         raise schema.ConfigError(
-            f"task is {spec.task!r}: its actions are discrete, and "
-            f"pi_theta={type(config.pi_theta).__name__} makes continuous ones."
+            f"pi_theta {came}: the actions of {spec.task} are discrete, so it must be "
+            "a Softmax with bins of none."
         )
-    if isinstance(data, Trajectories):
-        finished = data.start - spec.max_steps
-        if steps >= data.start and finished < data.batch:
-            raise schema.ConfigError(
-                f"data.start is {data.start}: on {spec.task} (episodes of up to "
-                f"{spec.max_steps} steps) it must be at least "
-                f"{data.batch + spec.max_steps}, so that a minibatch of finished steps "
-                "is there."
-            )
+    if native and not spec.num_actions:
+        raise schema.ConfigError(
+            f"pi_theta.bins is None: the actions of {spec.task} are continuous, so it "
+            "must be the number of values that each dimension may take, such as 11."
+        )
+    if isinstance(data, Offline):
+        offline.read(data.dataset, spec)
+        return
+    unfinished = learn.unfinished(config, spec.max_steps)
+    if steps >= data.start and unfinished and data.start < data.batch + unfinished:
+        field = "data.steps" if isinstance(data, Rollout) else "data.start"
+        raise schema.ConfigError(
+            f"{field} is {data.start}: on {spec.task} (episodes of up to "
+            f"{spec.max_steps} steps) it must be at least "
+            f"{data.batch + unfinished}, so that a minibatch of finished steps "
+            "is there."
+        )
+
+
+def _loop(
+    stacked: Config, task: str, spec: EnvSpec, seeds: np.ndarray, steps: int
+) -> "HostLoop | DeviceLoop | OfflineLoop":
+    """What moves the data: environments here, on the device, or none."""
+    if isinstance(stacked.data, Offline):
+        return OfflineLoop(stacked.data.dataset, spec, stacked, seeds)
+    env, size = envs.make(task, len(seeds)), store_size(stacked, spec, steps)
+    if isinstance(env, HostEnv):
+        return HostLoop(env, stacked, seeds, size)
+    return DeviceLoop(env, stacked, seeds, size)
 
 
 def train(
@@ -507,21 +507,17 @@ def train(
     """Train agents of one structure in one program: agent i is configs[i], seeds[i].
 
     Evaluations are greedy episodes of the online policies, every `eval_every` env steps
-    and at the end, in environments of their own: they touch nothing that learns.
+    and at the end, in environments of their own: they touch nothing that learns. With
+    data=Offline, steps are updates.
     Raises: ValueError if the configs differ in structure, or on an unknown task.
     """
     began = time.monotonic()
-    stacked = schema.stack(configs)
-    number, seed_array = len(configs), np.asarray(seeds, np.uint32)
-    env = envs.make(task, number)
+    stacked, spec = schema.stack(configs), envs.spec(task)
+    seed_array = np.asarray(seeds, np.uint32)
     for config in configs:
-        admissible(config, env.spec, steps)
-    capacity = store_capacity(stacked, env.spec, steps)
-    kind = HostLoop if isinstance(env, HostEnv) else DeviceLoop
-    loop = kind(env, stacked, seed_array, capacity)  # type: ignore[arg-type]
-    measured = (
-        envs.make(task, number * eval_episodes) if isinstance(env, HostEnv) else env
-    )
+        admissible(config, spec, steps)
+    loop = _loop(stacked, task, spec, seed_array, steps)
+    measured = envs.make(task, len(configs) * eval_episodes)
     done = updates = 0
     try:
         for index, end in enumerate(_stops(steps, eval_every)):

@@ -13,6 +13,7 @@ from coadapt import cost, devices, envs, runner, schema
 from coadapt.config import Config, Trajectories
 from coadapt.data import replay
 from coadapt.envs.base import HostEnv
+from coadapt.learn import Clock
 from coadapt.types import EnvSpec
 
 SPEC = EnvSpec(  # the shapes of HalfCheetah
@@ -62,7 +63,7 @@ def _frozen_replay(capacity: int, key: jax.Array) -> replay.Store:
     last = (count + 1) % SPEC.max_steps == 0
     ends = jnp.cumsum(last) - last.astype(jnp.int32)
     return replay.Store(
-        obs=jax.random.normal(keys[0], (replay.rows(capacity), SPEC.obs_size)),
+        obs=jax.random.normal(keys[0], (replay.size(capacity).rows, SPEC.obs_size)),
         action=jax.random.uniform(keys[1], (capacity, SPEC.action_size), minval=-1.0),
         reward=jax.random.normal(keys[2], (capacity,)),
         discount=jnp.ones(capacity),
@@ -83,7 +84,7 @@ class _Race:
         )
         learner = runner.start(
             configs, self.seeds, np.zeros((agents, SPEC.obs_size), np.float32),
-            spec=SPEC, capacity=STEPS,
+            spec=SPEC, size=replay.size(STEPS),
         )  # fmt: skip
         keys = jax.random.split(jax.random.key(0), agents)
         stores = jax.vmap(lambda k: _frozen_replay(STEPS, k))(keys)
@@ -91,14 +92,14 @@ class _Race:
         self.configs, self.learner = configs, learner._replace(store=stores)
         self.agents, self.config, self.number = agents, config, 0
         begin = time.perf_counter()
-        self.program = runner.learn.lower(
+        self.program = runner.update.lower(
             configs, *self.learner, self.seeds, self._clock()
         ).compile()
         self.compile = time.perf_counter() - begin
         self.times: list[float] = []
 
-    def _clock(self) -> runner.Clock:
-        return runner.Clock(np.int32(STEPS), np.int32(self.number))
+    def _clock(self) -> Clock:
+        return Clock(np.int32(STEPS), np.int32(self.number))
 
     def _update(self) -> jax.Array:
         self.number += 1
@@ -176,7 +177,7 @@ def measure_overhead(
                 f"task is {task!r}: it must be a task of the host."
             )
         stacked, seeds = schema.stack([config] * number), np.arange(number)
-        loop = runner.HostLoop(env, stacked, seeds, 100_000)
+        loop = runner.HostLoop(env, stacked, seeds, replay.size(100_000))
         updates = loop.advance(0, begin, 0)
         repeats = max(40 // number, 4)
         times: list[tuple[float, float]] = []
@@ -198,7 +199,7 @@ def _advance(loop: runner.HostLoop, begin: int, end: int, updates: int):
 
 def _learn(loop: runner.HostLoop, repeats: int):
     for i in range(repeats):
-        loop.learn(runner.Clock(np.int32(1), np.int32(i)))
+        loop.learn(Clock(np.int32(1), np.int32(i)))
     return loop.learner.agent
 
 

@@ -17,9 +17,9 @@ import psutil
 
 from coadapt import agent as agents
 from coadapt import algorithms, envs, runner, schema
-from coadapt.config import BoundCost, BoundLoss, BoundWeights, Config, check
-from coadapt.data import replay
+from coadapt.config import BoundCost, BoundLoss, BoundWeights, Config
 from coadapt.factors import pi_p, pi_q, pi_theta
+from coadapt.legality import check
 from coadapt.schema import ConfigError
 from coadapt.store import Cell, Entry, Header, Store
 from coadapt.types import EnvSpec
@@ -90,22 +90,19 @@ def change(config: Config, changes: Mapping[str, object]) -> Config:
     1.7). Raises: ConfigError.
     """
     changed = schema.override(config, changes)
-    before, after = (_squashes(each) for each in (config, changed))
     named = any(str(path).split(".")[0] == "bounds" for path in changes)
-    if before != after and not named:
-        bounds = None if after else _penalty(changed)
-        changed = dataclasses.replace(changed, bounds=bounds)
+    free = isinstance(changed.pi_theta, pi_theta.Gaussian)
+    if not named and not free:
+        changed = dataclasses.replace(changed, bounds=None)
+    if not named and free and isinstance(config.pi_theta, pi_theta.TanhGaussian):
+        changed = dataclasses.replace(changed, bounds=_penalty(changed))
     check(changed)
     return changed
 
 
-def _squashes(config: Config) -> bool:
-    return isinstance(config.pi_theta, pi_theta.TanhGaussian)
-
-
 def _penalty(config: Config) -> BoundCost | BoundLoss | BoundWeights:
     """The penalty that fits how the policy is found."""
-    if isinstance(config.pi_q, pi_q.Parametric):
+    if isinstance(getattr(config.pi_q, "gradient", None), pi_q.Pathwise):
         return BoundCost()
     return BoundWeights() if isinstance(config.pi_p, pi_p.Policy) else BoundLoss()
 
@@ -334,10 +331,10 @@ def plan_of(programs: Sequence[Group], steps: int) -> Plan:
 def cost_of(group: Group, steps: int) -> Cost:
     """The cost of each agent of a group: they have equal shapes."""
     config, spec = group.agents[0].variant.config, envs.spec(group.task)
-    capacity = runner.store_capacity(config, spec, steps)
+    size = runner.store_size(config, spec, steps)
     each = config.schedule.critic_steps + config.schedule.policy_steps
     return Cost(
-        replay_bytes=replay.nbytes(spec, capacity),
+        replay_bytes=size.nbytes(spec),
         parameter_bytes=_parameter_bytes(config, spec),
         gradient_steps=updates(config, steps) * each,
     )
@@ -433,9 +430,11 @@ def run(
     workdir: str | os.PathLike[str],
     progress: Callable[[Progress], None] = lambda _: None,
     memory: int | None = None,
+    keep: Callable[[Group, runner.Result], None] = lambda *_: None,
 ) -> int:
     """Run the cells that the store at `workdir` lacks; returns how many that were.
 
+    `keep` is called with what each program leaves, once its cells are finished.
     A cell that is finished with fewer steps than are asked for now is run again from
     its start, and its rows are replaced. Raises: ConfigError, before anything compiles.
     """
@@ -448,7 +447,7 @@ def run(
     with Store(Path(workdir), about) as store:
         for i, group in enumerate(todo, 1):
             tell = partial(_tell, progress, i, len(todo), group)
-            _run_group(sweep, group, store, tell)
+            _run_group(sweep, group, store, tell, partial(keep, group))
     return sum(len(group.agents) for group in todo)
 
 
@@ -467,6 +466,7 @@ def _run_group(
     group: Group,
     store: Store,
     progress: Callable[[runner.Report | None], None],
+    keep: Callable[[runner.Result], None],
 ) -> None:
     store.begin(group.cells)
     progress(None)
@@ -478,7 +478,7 @@ def _run_group(
         seconds = found.seconds
         progress(found)
 
-    runner.train(
+    result = runner.train(
         [agent.variant.config for agent in group.agents],
         [agent.seed for agent in group.agents],
         group.task,
@@ -488,3 +488,4 @@ def _run_group(
         report=report,
     )
     store.finish(group.cells, sweep.steps, seconds)
+    keep(result)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from coadapt import algorithms
 from coadapt.config import Config
 from coadapt.factors import g_estimate, pi_p, pi_p_update, pi_q
+from coadapt.factors.g import LogReward
 from coadapt.networks import Init, Network
 from coadapt.optim import SGD, Optimizer
 from coadapt.schema import ConfigError, nearest
@@ -25,19 +26,31 @@ def table1(configs: Mapping[str, Config] | None = None) -> list[Row]:
     return [_row1(name, config) for name, config in configs.items()]
 
 
+_NAMES = {"power": "PoWER", "vmpo": "V-MPO"}  # as the paper writes them
+
+
 def _row1(name: str, config: Config) -> Row:
-    by_weights = isinstance(config.pi_q, pi_q.NonParametric)
+    by_weights = not isinstance(config.pi_q, pi_q.Parametric)
     return {
-        "method": name.upper(),
+        "method": _NAMES.get(name, name.upper()),
         "control": "EM" if by_weights else "KL",
         "pi_q": config.pi_q.symbol,
         "pi_p": config.pi_p.symbol,
         "pi_q update": config.pi_q_update.symbol,
         "pi_p update": _pi_p_update(config),
-        "G": config.g.symbol + ("^{pi_p}" if by_weights else "^{pi_q}"),
+        "G": config.g.symbol + _whose(config),
         "G estimate": _g_estimate(config),
         "pi_theta": config.pi_theta.symbol,
     }
+
+
+def _whose(config: Config) -> str:
+    """Whose value G is: the prior's, unless the posterior's own critic is climbed."""
+    if isinstance(config.g, LogReward):
+        return ""
+    own = isinstance(config.pi_q, pi_q.Parametric)
+    last = isinstance(config.pi_p, pi_p.Posterior)
+    return "^{pi_q}" if own and not last else "^{pi_p}"
 
 
 def _pi_p_update(config: Config) -> str:
@@ -56,7 +69,7 @@ def _g_estimate(config: Config) -> str:
     The paper does not print it for AWAC, whose twins weigh stored actions only.
     """
     symbol = config.g_estimate.symbol
-    twins = g_estimate.critics(config.g_estimate) == 2
+    twins = g_estimate.critics(config.g_estimate, config.g) == 2
     climbs = isinstance(config.pi_q, pi_q.Parametric)
     return f"{symbol} + TD3" if twins and climbs else symbol
 
@@ -75,7 +88,7 @@ def _row4(name: str, config: Config) -> Row:
     nets, optim = config.networks, config.optim
     policy, critic = nets.policy, nets.critic
     return {
-        "method": name.upper(),
+        "method": _NAMES.get(name, name.upper()),
         "sizes (policy)": _sizes(policy),
         "sizes (value)": _sizes(critic),
         "activation": _both(_activation(policy), _activation(critic)),
@@ -154,18 +167,28 @@ def _aligned(rows: Sequence[Row]) -> list[list[str]]:
     return [list(line) for line in zip(*padded, strict=True)]
 
 
+def _below(rows: Sequence[Row]) -> int:
+    """How many rows stand above the rule: those that collect their own data."""
+    by_others = pi_p.Behavior().symbol
+    return sum(row.get("pi_p") != by_others for row in rows)
+
+
+def _ruled(rows: Sequence[Row], lines: list[str], rule: str) -> str:
+    """The header, a rule, the rows; another rule before those that learn offline."""
+    above, below = lines[1 : 1 + _below(rows)], lines[1 + _below(rows) :]
+    return "\n".join([*lines[:1], rule, *above, *([rule] if below else []), *below])
+
+
 def _text(rows: Sequence[Row]) -> str:
     lines = ["  ".join(line).rstrip() for line in _aligned(rows)]
-    rule = "-" * max(map(len, lines), default=0)
-    return "\n".join([*lines[:1], rule, *lines[1:]])
+    return _ruled(rows, lines, "-" * max(map(len, lines), default=0))
 
 
 def _markdown(rows: Sequence[Row]) -> str:
-    lines = _aligned(rows)
-    rule = ["-" * len(cell) for cell in lines[0]] if lines else []
-    return "\n".join(
-        f"| {' | '.join(line)} |" for line in [*lines[:1], rule, *lines[1:]]
-    )
+    cells = _aligned(rows)
+    lines = [f"| {' | '.join(line)} |" for line in cells]
+    rule = " | ".join("-" * len(cell) for cell in cells[0]) if cells else ""
+    return _ruled(rows, lines, f"| {rule} |")
 
 
 def _csv(rows: Sequence[Row]) -> str:

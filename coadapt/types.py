@@ -23,13 +23,15 @@ Metrics = dict[str, jax.Array]  # name -> scalar; becomes one row of results a n
 class EnvSpec:
     """What an agent has to know of a task.
 
-    Agents act in [-1, 1]^A; the environment maps that box affinely, and without
-    clipping, onto [action_low, action_high].
+    An action is always a float32 vector [A]. Of a box task it is in [-1, 1]^A; the
+    environment maps that box affinely, and without clipping, onto
+    [action_low, action_high]. Of a discrete task it is one-hot; the environment takes
+    its argmax.
     """
 
     task: str  # 'gym/HalfCheetah-v5'
     obs_size: int  # O
-    action_size: int  # A; 1 for discrete actions
+    action_size: int  # A; num_actions if discrete
     num_actions: int = 0  # of a discrete task; 0 if the actions are a box
     action_low: tuple[float, ...] = ()  # [A], empty if discrete
     action_high: tuple[float, ...] = ()  # [A], empty if discrete
@@ -61,12 +63,20 @@ class Transition(NamedTuple):
     next_obs: jax.Array  # [..., O]
 
 
+class Action(NamedTuple):
+    """What an agent chose."""
+
+    action: jax.Array  # [..., A]
+    log_prob: jax.Array | None  # [...], None where the learner does not read it
+
+
 class Params(NamedTuple):
-    """What is learned, one tree for each of the three losses; or anything alike."""
+    """What is learned, one tree for each of the losses; or anything alike."""
 
     policy: Tree
-    critic: Tree  # leaves [K, ...]
+    critic: Tree  # leaves [K, ...]; None where there is no critic
     dual: dict[str, Any]  # raw multipliers by name, scalars or [A]
+    prior: Tree | None = None  # the model of a behaviour policy
 
 
 class Targets(NamedTuple):
@@ -100,6 +110,7 @@ class Batch(NamedTuple):
     transition: Transition  # leaves [B, ...]
     target: jax.Array  # [B], what the critic is fitted to
     next: Support | None  # the prior's actions at next_obs, where the target drew them
-    score: (
-        jax.Array | None
-    )  # [B], G of the stored action, where it comes with the target
+    # [B], G of the stored action, where it comes with the target
+    score: jax.Array | None
+    # the prior's distribution at obs, where it was kept with the data
+    prior: Tree | None = None

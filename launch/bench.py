@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from coadapt import algorithms, config, schema, speed
+from coadapt import algorithms, legality, schema, speed
 from coadapt.schema import ConfigError
 from launch import command
 from launch.command import Values, count, get, listed
@@ -64,7 +64,7 @@ def _run(values: Values) -> None:
         for name in listed(get(values, "algorithms"))
     }
     for preset in presets.values():
-        config.check(preset)
+        legality.check(preset)
     if get(values, "task"):
         _overhead(presets, get(values, "task"), agents, rounds)
         return

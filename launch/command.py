@@ -12,6 +12,7 @@ from absl import flags
 
 from coadapt import devices, store, sweep
 from coadapt.config import Config
+from coadapt.runner import Result
 from coadapt.schema import ConfigError, paths
 from coadapt.sweep import Sweep
 from launch import progress, results
@@ -157,8 +158,12 @@ def axes(values: Values, config: Config) -> dict[str, list[str]]:
     return found
 
 
-def run_sweep(values: Values, asked: Sweep) -> None:
-    """Print the plan, or run and report."""
+def run_sweep(
+    values: Values,
+    asked: Sweep,
+    keep: Callable[[sweep.Group, Result], None] = lambda *_: None,
+) -> None:
+    """Print the plan, or run and report; `keep` as `sweep.run` has it."""
     workdir = get(values, "workdir")
     plan = sweep.plan(asked)
     if get(values, "dry_run"):
@@ -172,7 +177,7 @@ def run_sweep(values: Values, asked: Sweep) -> None:
     keep_compiled(get(values, "compile_cache"))
     show = progress.quiet if get(values, "quiet") else progress.shown
     with show(asked.steps) as tell:
-        ran = sweep.run(asked, folder, tell)
+        ran = sweep.run(asked, folder, tell, keep=keep)
     if not ran and not get(values, "quiet"):
         print(f"all {plan.agents} cells were finished: nothing to run")
     results.report(folder)

@@ -6,27 +6,51 @@ Examples:
   python -m launch.train --algorithm=mpo --task=gym/Hopper-v5 --steps=1e6 \\
       --set=g_estimate.critics=2 --set=networks.policy.sizes=64,64 --workdir=runs/mpo
 
-Algorithms: mpo, awr, awac, sac. Tasks: gym/<id of Gymnasium>, toy/lqr, toy/bandit.
+  python -m launch.train --algorithm=sac --task=gym/HalfCheetah-v5 --steps=50000 \\
+      --workdir=runs/half --save_dataset=half-cheetah/sac-half-v0
+  python -m launch.train --algorithm=brac --task=gym/HalfCheetah-v5 --steps=100000 \\
+      --set=data.dataset=half-cheetah/sac-half-v0 --workdir=runs/brac
+
+Algorithms: mpo, awr, awac, sac, power, rwr, reps, urex, vmpo, trpo, ppo, ddpg, td3, and
+offline brac, bear. Tasks: gym/<id of Gymnasium>; toy/lqr, bandit, chain, arms and
+toy/corridor.
+Discrete tasks need --set=pi_theta=Softmax (reps and urex have it); with
+--set=pi_theta.bins=11 it acts on continuous ones.
 """
 
 import dataclasses
 import sys
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 
+import jax
 from absl import flags
 
-from coadapt import sweep
-from coadapt.sweep import Sweep
+from coadapt import envs, sweep
+from coadapt.config import Config, Offline
+from coadapt.data import offline
+from coadapt.runner import Result
+from coadapt.schema import ConfigError
+from coadapt.sweep import Group, Sweep
+from coadapt.version import __version__
 from launch import command
-from launch.command import Values, count, required
+from launch.command import Values, count, get, required
 
 
 def _define(values: Values) -> None:
     for name, about in (
-        ("algorithm", "the preset to train: mpo, awr, awac or sac"),
+        ("algorithm", "the preset to train: sac, mpo, ppo, ..."),
         ("task", "family/id: gym/HalfCheetah-v5, toy/lqr"),
     ):
         flags.DEFINE_string(name, None, about, flag_values=values)
+    flags.DEFINE_string(
+        "save_dataset",
+        None,
+        "write what the agents saw as a Minari data set of this name, such as "
+        "half-cheetah/sac-v0, for --set=data=Offline --set=data.dataset=...",
+        flag_values=values,
+    )
     command.define_sweep(values)
 
 
@@ -42,7 +66,38 @@ def _run(values: Values) -> None:
         eval_every=count(values, "eval_every", 20_000),
         eval_episodes=count(values, "eval_episodes", 10),
     )
-    command.run_sweep(values, asked)
+    name = get(values, "save_dataset")
+    if name is None:
+        command.run_sweep(values, asked)
+        return
+    _refuse(name, config)
+    saved: list[Path] = []
+    command.run_sweep(values, asked, partial(_save, name, saved))
+    if not saved and not get(values, "dry_run"):
+        raise ConfigError(
+            f"--save_dataset is {name!r}: nothing was run, so there is nothing to "
+            "save; use a new --workdir."
+        )
+
+
+def _refuse(name: str, config: Config) -> None:
+    """Before anything starts. Raises: ConfigError."""
+    offline.refuse_taken(name)
+    if isinstance(config.data, Offline):
+        raise ConfigError(
+            f"--save_dataset is {name!r}: with data=Offline nothing is collected."
+        )
+
+
+def _save(name: str, saved: list[Path], group: Group, result: Result) -> None:
+    """The replays of all agents of the program, one after the other."""
+    stores = jax.device_get(result.learner.store)
+    number = len(group.agents)
+    each = [jax.tree.map(lambda x, i=i: x[i], stores) for i in range(number)]
+    runs = [offline.from_store(store) for store in each]
+    who = f"{group.agents[0].variant.name} of coadapt {__version__}"
+    about = f"What {number} agents of {who} saw, the last of it being the newest."
+    saved.append(offline.write(name, envs.spec(group.task), runs, about=about))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -413,6 +413,7 @@ def episode(length, *, terminal):
         index=np.arange(length),
         row=np.arange(length),
         next_row=np.arange(length) + 1,
+        action=np.zeros((length, A), np.float32),
         reward=np.ones(length, np.float32),
         discount=np.where(last & terminal, 0.0, 1.0).astype(np.float32),
         last=last,
@@ -607,7 +608,7 @@ def test_a_sampled_action_never_goes_through_atanh():
     wide = params | {"net": params["net"] | {"output": output}}
     state = with_params(state, policy=wide)
     dist = agent.policy(config, state, wide, transitions().obs)
-    action, log_prob = config.pi_theta.sample(dist, jax.random.key(0), M)
+    action, log_prob = pi_theta.sample(config.pi_theta, dist, jax.random.key(0), M)
     assert jnp.all(jnp.abs(action) == 1.0) and jnp.all(jnp.isfinite(log_prob))
 
 

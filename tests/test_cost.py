@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from coadapt import algorithms, cost, runner, schema, speed
+from coadapt.data import replay
 from launch import bench
 
 
@@ -29,10 +30,10 @@ def test_compiled_update_does_little_more_than_the_count(name):
     configs, seeds = schema.stack([config]), jnp.zeros(1, jnp.uint32)
     obs = jnp.zeros((1, speed.SPEC.obs_size))
     shapes = runner.start.eval_shape(
-        configs, seeds, obs, spec=speed.SPEC, capacity=1000
+        configs, seeds, obs, spec=speed.SPEC, size=replay.size(1000)
     )
     clock = runner.Clock(np.int32(1000), np.int32(1))
-    program = runner.learn.lower(configs, *shapes, seeds, clock).compile()
+    program = runner.update.lower(configs, *shapes, seeds, clock).compile()
     done = program.cost_analysis()["flops"]
     counted = cost.update_flops(config, speed.SPEC)
     # Adam and the targets touch every parameter once an update, whatever the batch:

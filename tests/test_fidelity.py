@@ -539,6 +539,7 @@ EPISODES = Episodes(
     index=np.arange(8),
     row=np.array([0, 1, 2, 4, 5, 6, 7, 9]),
     next_row=np.array([1, 2, 3, 5, 6, 7, 8, 10]),
+    action=np.zeros((8, 1)),
     reward=np.array([1.0, -2.0, 0.5, 0.3, 2.0, -1.0, 0.7, 9.0]),
     discount=np.array([1, 1, 0, 1, 1, 1, 1, 1.0]),
     last=np.array([0, 0, 1, 0, 0, 0, 1, 0], bool),

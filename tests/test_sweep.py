@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from coadapt import algorithms, schema, store, sweep
-from coadapt.config import BoundCost, BoundLoss, BoundWeights, check
+from coadapt.config import BoundCost, BoundLoss, BoundWeights
+from coadapt.legality import check
 from coadapt.schema import ConfigError
 from coadapt.store import Cell
 from coadapt.sweep import Sweep, Variant
@@ -181,7 +182,7 @@ def test_every_group_is_traced_once(tmp_path, traced):
     sweep_of = asked(variants={host: variants}, steps=30)
     assert len(sweep.groups(host, variants, [0, 1])) == sweep.plan(sweep_of).programs
     sweep.run(sweep_of, tmp_path)
-    assert traced["_learn"] == sweep.plan(sweep_of).programs == 2
+    assert traced["update"] == sweep.plan(sweep_of).programs == 2
     traced.clear()
     sweep.run(dataclasses.replace(sweep_of, seeds=(2, 3)), tmp_path)
     assert set(traced) == {"<lambda>"}  # the plan's shapes, of which nothing is made

@@ -16,9 +16,30 @@ def _paper() -> dict[str, dict[str, str]]:
         return {row["method"]: row for row in csv.DictReader(file)}
 
 
-@pytest.mark.parametrize("row", taxonomy.table1(), ids=lambda row: row["method"])
+ONLINE = [row for row in taxonomy.table1() if row["pi_p"] != "pi_b"]
+
+
+@pytest.mark.parametrize("row", ONLINE, ids=lambda row: row["method"])
 def test_table_1_is_the_papers(row):
     assert row == _paper()[row["method"]]
+
+
+def test_every_row_of_the_paper_is_there_in_its_order():
+    assert [row["method"] for row in ONLINE] == list(_paper())
+
+
+def test_what_learns_offline_stands_below_a_rule():
+    """Appendix C: BRAC and BEAR are KL control from a fixed behaviour policy."""
+    rows = taxonomy.table1()
+    below = [row for row in rows if row["method"] in ("BRAC", "BEAR")]
+    assert rows[-2:] == below
+    for row in below:
+        assert (row["control"], row["pi_p"], row["pi_p update"]) == (
+            "KL", "pi_b", "(Fixed)",
+        )  # fmt: skip
+    lines = taxonomy.render(rows, "text").splitlines()
+    assert set(lines[-3]) == {"-"} and lines[-2].startswith("BRAC")
+    assert taxonomy.render(ONLINE, "text").count("\n-") == 1
 
 
 def test_columns_are_in_the_papers_order():
@@ -48,7 +69,7 @@ def test_formats():
     rows = taxonomy.table1()
     text = taxonomy.render(rows, "text").splitlines()
     assert text[0].startswith("method") and set(text[1]) == {"-"}
-    assert len(text) == len(rows) + 2
+    assert len(text) == len(rows) + 3
     markdown = taxonomy.render(rows, "markdown").splitlines()
     assert len({len(line) for line in markdown}) == 1
     assert markdown[1].startswith("| -")

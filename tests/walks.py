@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from coadapt.data import replay
-from coadapt.types import EnvSpec, TimeStep
+from coadapt.types import Action, EnvSpec, TimeStep
 
 SPEC = EnvSpec(task="x", obs_size=1, action_size=1, max_steps=9, provider="")
 
@@ -31,7 +31,7 @@ def fill(
 
     Rewards count the steps. With `take`, only so many of the steps are put in.
     """
-    store = replay.init(SPEC, capacity, jnp.zeros(1))
+    store = replay.init(SPEC, replay.size(capacity), jnp.zeros(1))
     add = jax.jit(replay.add, donate_argnums=0)
     obs, kept = 0.0, []
     for i, (true_next, number, last, discount) in enumerate(
@@ -44,7 +44,7 @@ def fill(
             last=np.bool_(last),
             next_obs=np.float32([true_next]),
         )
-        store = add(store, np.float32([-i]), step)
+        store = add(store, Action(np.float32([-i]), None), step)
         kept.append((obs, -float(i), float(i), discount, last, true_next))
         obs = number
     return store, kept

@@ -13,6 +13,19 @@ from coadapt.algorithms.mpo import mpo as mpo
 from coadapt.algorithms.awr import awr as awr
 from coadapt.algorithms.awac import awac as awac
 from coadapt.algorithms.sac import sac as sac
+from coadapt.algorithms.power import power as power
+from coadapt.algorithms.rwr import rwr as rwr
+from coadapt.algorithms.reps import reps as reps
+from coadapt.algorithms.urex import urex as urex
+from coadapt.algorithms.vmpo import vmpo as vmpo
+from coadapt.algorithms.trpo import trpo as trpo
+from coadapt.algorithms.ppo import ppo as ppo
+from coadapt.algorithms.ddpg import ddpg as ddpg
+from coadapt.algorithms.td3 import td3 as td3
+
+# below its rule: offline
+from coadapt.algorithms.brac import brac as brac
+from coadapt.algorithms.bear import bear as bear
 
 Tasks = Mapping[str, Mapping[str, object]]  # 'gym/Ant' -> changes of the preset there
 

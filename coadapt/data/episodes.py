@@ -15,10 +15,11 @@ class Episodes(NamedTuple):
     index: jax.Array  # [C] int32, number of the transition since the start
     row: jax.Array  # [C] int32, row of its obs in the store
     next_row: jax.Array  # [C] int32, row of its true successor
+    action: jax.Array  # [C, A]
     reward: jax.Array  # [C]
     discount: jax.Array  # [C]
     last: jax.Array  # [C] bool
-    seen: jax.Array  # [C] bool, finished and not evicted
+    seen: jax.Array  # [C] bool, the steps that count
 
 
 def capacity_of_store(capacity: int, max_steps: int) -> int:
@@ -28,13 +29,54 @@ def capacity_of_store(capacity: int, max_steps: int) -> int:
 
 def view(store: Store, capacity: int) -> Episodes:
     """Finished episodes, the newest that fit into `capacity` steps, none in part."""
-    size, room = store.reward.shape[0], store.obs.shape[0]
+    size = store.reward.shape[0]
     oldest = jnp.maximum(store.tail, store.count - size)
-    index = oldest + jnp.arange(size, dtype=jnp.int32)
+    return _finished(_in_order(store, oldest, size), oldest, capacity)
+
+
+def newest(store: Store, steps: int, *, finished: bool, whole: bool) -> Episodes:
+    """The newest `steps` steps, which the store holds, and the one before them.
+
+    `finished`: leave out the steps of an episode that still runs. `whole`: and those of
+    one that began before. Else all count; the one before never does.
+    """
+    oldest = store.count - steps - 1
+    found = _in_order(store, oldest, steps + 1)
+    # the step before bounds an episode if it ended one, or if nothing was before
+    found = found._replace(last=found.last.at[0].set(found.last[0] | (oldest < 0)))
+    seen = (jnp.arange(steps + 1) > 0) & (found.index >= 0)
+    if whole:
+        seen &= _finished(found, oldest, steps + 1).seen
+    elif finished:
+        seen &= _finished(found, jnp.zeros_like(oldest), steps + 1).seen
+    return found._replace(seen=seen)
+
+
+def _in_order(store: Store, oldest: jax.Array, number: int) -> Episodes:
+    """Steps from the transition numbered `oldest` on; `seen` marks those that exist."""
+    size, room = store.reward.shape[0], store.obs.shape[0]
+    index = oldest + jnp.arange(number, dtype=jnp.int32)
     slot = index % size
-    there = index < store.count
-    last = store.last[slot] & there
-    position = jnp.arange(size, dtype=jnp.int32)
+    there = (index >= 0) & (index < store.count)
+    row = store.row[slot]
+    return Episodes(
+        index=index,
+        row=row % room,
+        next_row=(row + 1) % room,
+        action=store.action[slot],
+        reward=store.reward[slot],
+        discount=store.discount[slot],
+        last=store.last[slot] & there,
+        seen=there,
+    )
+
+
+def _finished(steps: Episodes, oldest: jax.Array, capacity: int) -> Episodes:
+    """Only the steps of whole episodes, the newest that fit into `capacity`.
+
+    Args: oldest: 0 says that the first step is an episode's first.
+    """
+    last, position = steps.last, jnp.arange(steps.last.shape[0], dtype=jnp.int32)
     end = jnp.max(jnp.where(last, position, -1))  # of the newest finished episode
     # the step after the last end at or before the step in front: where an episode began
     began = jnp.where(jnp.roll(last, 1).at[0].set(False), position, 0)
@@ -42,16 +84,7 @@ def view(store: Store, capacity: int) -> Episodes:
     # what precedes the first end may have lost its beginning, unless it is the first
     whole = (start > 0) | (oldest == 0)
     seen = (position <= end) & whole & (end - start < capacity)
-    row = store.row[slot]
-    return Episodes(
-        index=index,
-        row=row % room,
-        next_row=(row + 1) % room,
-        reward=store.reward[slot],
-        discount=store.discount[slot],
-        last=last,
-        seen=seen,
-    )
+    return steps._replace(seen=seen)
 
 
 def entries(mask: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -163,8 +164,7 @@ def store(transitions: Transition) -> replay.Store:
 
 def from_store(store: replay.Store) -> Transition:
     """All that the store of ONE agent holds, oldest first: numpy arrays [C, ...]."""
-    arrays: Iterable[Any] = map(np.asarray, store)
-    held: Any = replay.Store(*arrays)
+    held: Any = jax.tree.map(np.asarray, store)
     index: Any = np.arange(held.tail, held.count, dtype=np.int32)
     return replay.gather(held, index)
 

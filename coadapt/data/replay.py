@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from coadapt.ops.shuffle import shuffle
-from coadapt.types import EnvSpec, TimeStep, Transition
+from coadapt.types import Action, EnvSpec, TimeStep, Transition
 
 
 class Store(NamedTuple):
@@ -28,26 +28,36 @@ class Store(NamedTuple):
     head: jax.Array  # int32 scalar, the row of the observation to act on, likewise
     count: jax.Array  # int32 scalar, transitions ever added
     tail: jax.Array  # int32 scalar, the oldest transition whose rows are whole
+    log_prob: jax.Array | None = None  # [C], where it is kept
 
 
-def rows(capacity: int) -> int:
-    """R: room for C transitions, the newest observation, and the finals of episodes.
+class Size(NamedTuple):
+    """How much a store holds."""
 
-    Episodes of 50 steps and more fit; of shorter ones, a few per cent fewer are kept.
+    capacity: int  # C, transitions
+    rows: int  # R, observations
+    log_prob: bool = False  # whether those of actions are kept
+
+    def nbytes(self, spec: EnvSpec) -> int:
+        """Bytes of one agent's store."""
+        each = spec.action_size + 3 + self.log_prob
+        words = self.rows * spec.obs_size + self.capacity * each
+        return 4 * words + self.capacity + 12
+
+
+def size(capacity: int, *, shortest: int = 50, log_prob: bool = False) -> Size:
+    """Room for C transitions, the newest observation, and the finals of episodes.
+
+    Episodes of `shortest` steps and more fit; of shorter ones, fewer are kept.
     """
-    return capacity + capacity // 50 + 3
+    return Size(capacity, capacity + capacity // shortest + 3, log_prob)
 
 
-def nbytes(spec: EnvSpec, capacity: int) -> int:
-    """Bytes of one agent's store."""
-    words = rows(capacity) * spec.obs_size + capacity * (spec.action_size + 3)
-    return 4 * words + capacity + 12
-
-
-def init(spec: EnvSpec, capacity: int, obs: jax.Array) -> Store:
+def init(spec: EnvSpec, size: Size, obs: jax.Array) -> Store:
     """An empty store, whose first transition starts at obs [O]."""
+    capacity = size.capacity
     return Store(
-        obs=jnp.zeros((rows(capacity), spec.obs_size)).at[0].set(obs),
+        obs=jnp.zeros((size.rows, spec.obs_size)).at[0].set(obs),
         action=jnp.zeros((capacity, spec.action_size)),
         reward=jnp.zeros(capacity),
         discount=jnp.zeros(capacity),
@@ -56,10 +66,11 @@ def init(spec: EnvSpec, capacity: int, obs: jax.Array) -> Store:
         head=jnp.zeros((), jnp.int32),
         count=jnp.zeros((), jnp.int32),
         tail=jnp.zeros((), jnp.int32),
+        log_prob=jnp.zeros(capacity) if size.log_prob else None,
     )
 
 
-def add(store: Store, action: jax.Array, step: TimeStep) -> Store:
+def add(store: Store, chosen: Action, step: TimeStep) -> Store:
     """Append the transition that starts at the current observation.
 
     Both successors are always written, the true one and the first of a new episode:
@@ -78,9 +89,12 @@ def add(store: Store, action: jax.Array, step: TimeStep) -> Store:
     for _ in range(2):  # a step takes at most two rows, so it spoils at most two
         spoilt = (head - row[tail % capacity] >= room) & (tail < count - 1)
         tail = tail + spoilt.astype(jnp.int32)
+    log_prob = store.log_prob
+    if log_prob is not None:
+        log_prob = log_prob.at[slot].set(chosen.log_prob)
     return Store(
         obs=obs,
-        action=store.action.at[slot].set(action),
+        action=store.action.at[slot].set(chosen.action),
         reward=store.reward.at[slot].set(step.reward),
         discount=store.discount.at[slot].set(step.discount),
         last=store.last.at[slot].set(step.last),
@@ -88,11 +102,12 @@ def add(store: Store, action: jax.Array, step: TimeStep) -> Store:
         head=head,
         count=count,
         tail=tail,
+        log_prob=log_prob,
     )
 
 
 def gather(store: Store, index: jax.Array) -> Transition:
-    """Transitions by number, counted since the start: [B] -> leaves [B, ...]."""
+    """Transitions by number, counted since the start: [...] -> leaves [..., ...]."""
     slot = index % store.reward.shape[0]
     row = store.row[slot]
     room = store.obs.shape[0]
@@ -108,9 +123,27 @@ def gather(store: Store, index: jax.Array) -> Transition:
 
 def sample(store: Store, key: jax.Array, size: int) -> Transition:
     """`size` transitions, uniform, none twice (unless there are fewer)."""
-    held = jnp.maximum(store.count - store.tail, 1)
+    return gather(store, _starts(store, key, size, 1))
+
+
+def sample_sequences(
+    store: Store, key: jax.Array, size: int, steps: int
+) -> tuple[Transition, jax.Array]:
+    """`size` runs of steps that were made one after the other, and their log mu(a|s).
+
+    Their first steps are drawn as by `sample`; a run may go over the end of an episode.
+    Returns: leaves [L, B, ...], and [L, B], of a store that keeps it.
+    """
+    assert store.log_prob is not None
+    later = jnp.arange(steps, dtype=jnp.int32)[:, None]
+    index = _starts(store, key, size, steps)[None] + later
+    return gather(store, index), store.log_prob[index % store.reward.shape[0]]
+
+
+def _starts(store: Store, key: jax.Array, size: int, steps: int) -> jax.Array:
+    held = jnp.maximum(store.count - store.tail - (steps - 1), 1)
     index = jnp.arange(size, dtype=jnp.int32) % held
-    return gather(store, store.tail + shuffle(key, index, held))
+    return store.tail + shuffle(key, index, held)
 
 
 def current(store: Store) -> jax.Array:

@@ -19,7 +19,11 @@ class Q:
 
 @config
 class SoftQ:
-    """The action value whose return counts the policy's entropy, eta H, as reward."""
+    """The action value whose return counts -eta KL(pi_q || pi_p) as reward.
+
+    With a uniform prior that is the policy's entropy, eta H; with a behaviour policy,
+    BRAC's value penalty.
+    """
 
     @property
     def symbol(self) -> str:
@@ -35,9 +39,39 @@ class Advantage:
         return "A"
 
 
-G = Q | SoftQ | Advantage
+@config
+class LogQ:
+    """eta log Q, so that the weight exp(G / eta) is Q itself, and eta cancels.
+
+    Q has to be positive: `shift` takes the least reward (or return) of the data off.
+    Source: settings 3.1.
+    """
+
+    shift: Literal["reward", "return"] = "reward"
+
+    @property
+    def symbol(self) -> str:
+        return "eta log Q"
+
+
+@config
+class LogReward:
+    """eta log u(r), u increasing: the weight exp(G / eta) is u, of what was received.
+
+    u = exp(r / eta), r the reward of the step or the return that followed it.
+    Source: settings 3.2.
+    """
+
+    of: Literal["return", "reward"] = "return"
+
+    @property
+    def symbol(self) -> str:
+        return "eta log r"
+
+
+G = Q | SoftQ | Advantage | LogQ | LogReward
 
 
 def is_action_value(g: G) -> bool:
-    """Whether the critic reads (s, a), rather than s alone."""
+    """Whether a critic of it reads (s, a), rather than s alone."""
     return not isinstance(g, Advantage)

@@ -1,11 +1,16 @@
-"""Column G estimate: how is G fitted?"""
+"""Column G estimate: how is G fitted?
+
+TD0 and Retrace bootstrap from a slow copy of the critic, after the steps that a replay
+gave; all others sum along whole sequences.
+"""
 
 from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
 
-from coadapt.schema import Fraction, Range, Scalar, Toggle, config
+from coadapt.factors.g import Advantage, G
+from coadapt.schema import Fraction, Positive, Range, Scalar, Size, Toggle, config
 
 Discount = Annotated[Scalar, Range(ge=0, lt=1)]
 # critics trained side by side; two and their minimum are clipped double Q
@@ -13,11 +18,27 @@ Critics = Annotated[int, Range(ge=1, le=2)]
 
 
 @config
+class Smoothing:
+    """Clipped Gaussian noise on the policy's action at the next state.
+
+    Source: Fujimoto et al. 2018 (settings 3.9).
+    """
+
+    std: Positive = 0.2
+    limit: Positive = 0.5
+
+
+@config
 class TD0:
-    """One step of reward, then the value of one action of the policy."""
+    """One step of reward, then the value of the policy's own actions."""
 
     discount: Discount = 0.99
     critics: Critics = 2
+    # of the critics: mix * minimum + (1 - mix) * maximum; settings 3.10
+    mix: Fraction = 1.0
+    samples: Size = 1  # actions at the next state, and which of their values counts
+    over: Literal["mean", "max"] = "mean"  # settings 3.10
+    smoothing: Smoothing | None = None
 
     @property
     def symbol(self) -> str:
@@ -26,16 +47,19 @@ class TD0:
 
 @config
 class Retrace:
-    """One step of reward, then the mean value of the prior's M actions.
+    """Rewards of some steps, then the mean value of the prior's M actions.
 
-    The authors' reading of Retrace: a single step, where no trace is left to cut, and
-    an expectation in place of a sample (settings 1.3, 2.4).
+    Of a single step in the authors' reading, where no trace is left to cut (settings
+    1.3, 2.4). Of more, each later step counts by lam * min(1, pi / mu), mu being the
+    policy that acted: Munos et al. 2016.
     """
 
     discount: Discount = 0.99
     critics: Critics = 1
     # of two critics: the minimum at each action, or the critic of the lower mean
     minimum: Literal["sample", "mean"] = "sample"  # settings 1.7, MPO (D)
+    steps: Size = 1  # of a sequence
+    lam: Fraction = 1.0  # with more than one step
 
     @property
     def symbol(self) -> str:
@@ -60,9 +84,91 @@ class TDLambda:
         return jnp.where(jnp.asarray(self.scaled), horizon, 1.0)
 
 
-GEstimate = TD0 | Retrace | TDLambda
+@config
+class GAE:
+    """Generalised advantages: the lambda-return's difference from V, which fits it."""
+
+    discount: Discount = 0.99
+    lam: Fraction = 0.95  # settings 3.7
+
+    @property
+    def symbol(self) -> str:
+        return "GAE"
 
 
-def critics(estimate: GEstimate) -> int:
+@config
+class NStep:
+    """Rewards of `steps` steps (fewer where an episode ends), then V."""
+
+    discount: Discount = 0.99
+    steps: Size = 32  # settings 3.5
+
+    @property
+    def symbol(self) -> str:
+        return "n-step TD"
+
+
+@config
+class MonteCarlo:
+    """All rewards that follow, TD(1).
+
+    With g=Advantage a critic V is fitted to them, bootstraps where a time limit or the
+    end of the data cuts a return short, and is the baseline. Else there is no critic,
+    only finished episodes count, and a return ends with its episode.
+    """
+
+    discount: Discount = 0.99
+
+    @property
+    def symbol(self) -> str:
+        return "TD(1)"
+
+
+@config
+class DualValue:
+    """V minimises the dual of REPS with the temperature, on all data, to convergence.
+
+    Source: Peters et al. 2010 (settings 3.3); L-BFGS.
+    """
+
+    discount: Discount = 0.99
+    iterations: Size = 100  # at most
+    tolerance: float = 1e-4  # of the gradient's norm
+    ridge: Positive = 1e-3  # of the critic's parameters, half their squared norm
+
+    @property
+    def symbol(self) -> str:
+        return "TD(0)"
+
+
+@config
+class NoEstimate:
+    """Nothing is fitted: what was received is taken as it is."""
+
+    discount: Discount = 0.99  # of the return that g=LogReward may read
+
+    @property
+    def symbol(self) -> str:
+        return "-"
+
+
+OneStep = TD0 | Retrace
+Sequence = TDLambda | GAE | NStep | MonteCarlo | DualValue | NoEstimate
+GEstimate = OneStep | Sequence
+
+
+def keeps_log_prob(estimate: GEstimate) -> bool:
+    """Whether it has to know how likely the stored actions were."""
+    return isinstance(estimate, Retrace) and estimate.steps > 1
+
+
+def is_one_step(estimate: GEstimate) -> bool:
+    """Whether it reads a replay, and bootstraps from a slow copy."""
+    return isinstance(estimate, TD0 | Retrace)
+
+
+def critics(estimate: GEstimate, g: G) -> int:
     """K, the number of critics."""
-    return 1 if isinstance(estimate, TDLambda) else estimate.critics
+    if isinstance(estimate, TD0 | Retrace):
+        return estimate.critics
+    return 1 if isinstance(g, Advantage) else 0

@@ -1,8 +1,8 @@
 """Column pi_p: the prior. Where do candidate actions come from?"""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from coadapt.schema import Size, config
+from coadapt.schema import Positive, Range, Size, config
 
 
 @config
@@ -17,6 +17,27 @@ class Policy:
     @property
     def symbol(self) -> str:
         return "pi_theta"
+
+
+@config
+class OnPolicy:
+    """The policy that collected the data: one stored action a state."""
+
+    @property
+    def symbol(self) -> str:
+        return "pi_theta"
+
+
+@config
+class Posterior:
+    """pi_q of the iteration before, which collected the data: a stored action a state.
+
+    In iteration n + 1 the prior is what iteration n found.
+    """
+
+    @property
+    def symbol(self) -> str:
+        return "pi_q"
 
 
 @config
@@ -37,4 +58,42 @@ class Uniform:
         return "Fixed"
 
 
-PiP = Policy | Mixture | Uniform
+@config
+class Ignored:
+    """Any fixed prior at all: a temperature of 0 leaves it out."""
+
+    @property
+    def symbol(self) -> str:
+        return "Fixed"
+
+
+@config
+class Clone:
+    """A policy of pi_theta's own kind, fitted by maximum likelihood: BRAC's."""
+
+
+@config
+class VAE:
+    """A conditional variational auto-encoder: actions, but no density. BEAR's."""
+
+    sizes: tuple[Size, ...] = (750, 750)  # settings 3.10
+    latent: Size = 2  # dimensions of the latent for each of the action's; settings 3.10
+    kl_weight: Positive = 0.5  # settings 3.10
+    limit: Positive = 0.5  # of the latents that actions are drawn from
+
+
+@config
+class Behavior:
+    """The policy that made the data, pi_b, as a model fitted to them shows it."""
+
+    model: Clone | VAE = Clone()
+    # updates that fit the model and nothing else, before all others start
+    steps: Annotated[int, Range(ge=0)] = 0
+    follow: bool = True  # whether the model is fitted on with every update after
+
+    @property
+    def symbol(self) -> str:
+        return "pi_b"
+
+
+PiP = Policy | OnPolicy | Posterior | Mixture | Uniform | Ignored | Behavior

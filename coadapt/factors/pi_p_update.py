@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from coadapt.ops import lagrange
-from coadapt.schema import Positive, Scalar, config
+from coadapt.schema import NonNegative, Positive, Scalar, config
 
 
 @config
@@ -27,6 +27,31 @@ class DecoupledKL:
         ones = jnp.ones(action_size)
         return {"mean": ones * self.init_mean, "std": ones * self.init_std}
 
+    def epsilon(self) -> dict[str, jax.typing.ArrayLike]:
+        return {"mean": self.epsilon_mean, "std": self.epsilon_std}
+
+    def value_of(self, raw: jax.Array) -> jax.Array:
+        return lagrange.multiplier(raw, clamp=self.floor == "clamp")
+
+
+@config
+class JointKL:
+    """KL(old || new) of the whole distribution held at epsilon: of any pi_theta.
+
+    Source: V-MPO with discrete actions (Song et al. 2020), as DecoupledKL without the
+    parts.
+    """
+
+    epsilon_joint: Positive = 1e-2  # nats
+    init_joint: Scalar = 1.0  # of the raw variable
+    floor: Literal["project", "clamp"] = "project"  # settings 2.11
+
+    def start(self, action_size: int) -> dict[str, jax.Array]:
+        return {"joint": jnp.asarray(self.init_joint, jnp.float32)}
+
+    def epsilon(self) -> dict[str, jax.typing.ArrayLike]:
+        return {"joint": self.epsilon_joint}
+
     def value_of(self, raw: jax.Array) -> jax.Array:
         return lagrange.multiplier(raw, clamp=self.floor == "clamp")
 
@@ -35,11 +60,37 @@ class DecoupledKL:
 class Gradient:
     """Weighted maximum likelihood by stochastic gradient: the M-step."""
 
-    trust_region: DecoupledKL | None = None
+    trust_region: DecoupledKL | JointKL | None = None
 
     @property
     def symbol(self) -> str:
         return "SG" if self.trust_region is None else "SG + TR"
+
+
+@config
+class ClosedForm:
+    """Weighted maximum likelihood in closed form, of the policy's last layer.
+
+    A ridge regression of the actions on the features below that layer, then the std of
+    what is left. Source: settings 3.1.
+    """
+
+    ridge: NonNegative = 1e-3  # settings 3.1
+    min_std: Positive = 1e-3**0.5  # Sigma is at least 1e-3; settings 3.1
+
+    @property
+    def symbol(self) -> str:
+        return "Analytic"
+
+
+@config
+class Copy:
+    """The prior becomes the posterior, which is the policy, or is projected on it by
+    stochastic gradient."""
+
+    @property
+    def symbol(self) -> str:
+        return "pi_q"
 
 
 @config
@@ -51,4 +102,4 @@ class Fixed:
         return "(Fixed)"
 
 
-PiPUpdate = Gradient | Fixed
+PiPUpdate = Gradient | ClosedForm | Copy | Fixed

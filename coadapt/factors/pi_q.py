@@ -1,12 +1,12 @@
 """Column pi_q: what object is the posterior?"""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
 
 from coadapt.ops import weights
-from coadapt.schema import Positive, Toggle, config
+from coadapt.schema import Positive, Range, Toggle, config
 
 
 @config
@@ -24,6 +24,9 @@ class NonParametric:
     normalize: Literal["state", "batch", "none"] = "state"
     standardize: Toggle = False  # G in standard deviations over the data
     clip: Clip | None = None
+    # the share of the batch with the best G that is kept: V-MPO's top half; the rest
+    # has weight 0
+    keep: Annotated[float, Range(gt=0, le=1)] = 1.0
 
     @property
     def symbol(self) -> str:
@@ -31,21 +34,83 @@ class NonParametric:
 
     def weights(self, score: jax.Array, temperature: jax.Array) -> jax.Array:
         """Weights of the M-step. score [M, B], eta scalar -> [M, B]."""
-        if self.normalize == "none":
-            weight = weights.exponential(score, temperature)
+        if self.keep < 1:
+            best, place = weights.top(score, self.keep)
+            # one Z: the kept are B / n of the states, as far as an average goes
+            share = score.shape[1] / best.size if self.normalize == "batch" else 1.0
+            weight = share * self._normalized(best[None], temperature)[0]
+            weight = weights.scatter(weight, place, score.shape)
         else:
-            per_batch = self.normalize == "batch"
-            weight = weights.boltzmann(score, temperature, per_batch=per_batch)
+            weight = self._normalized(score, temperature)
         return weight if self.clip is None else jnp.minimum(weight, self.clip.limit)
+
+    def _normalized(self, score: jax.Array, temperature: jax.Array) -> jax.Array:
+        if self.normalize == "none":
+            return weights.exponential(score, temperature)
+        per_batch = self.normalize == "batch"
+        return weights.boltzmann(score, temperature, per_batch=per_batch)
+
+    def compared(self, score: jax.Array) -> jax.Array:
+        """The scores [M, B] as sets [M', B'] within which weights are normalised."""
+        if self.keep < 1:
+            score, _ = weights.top(score, self.keep)
+        return score.reshape(-1, 1) if self.normalize == "batch" else score
+
+
+@config
+class Episodic:
+    """Weights on whole episodes of the prior: pi_q(tau) = pi_p(tau) exp(R / eta) / Z.
+
+    Z is over the episodes of the batch. With pi_p=Uniform an episode's weight is
+    divided by its own probability under the policy that drew it.
+    Source: settings 3.4.
+    """
+
+    standardize: Toggle = False  # R in standard deviations over the episodes
+    # climb E[R] too, by the likelihood ratio, beside the fit to pi_q
+    expected_return: Toggle = False
+
+    @property
+    def symbol(self) -> str:
+        return "Non-parametric"
+
+    def weights(self, score: jax.Array, temperature: jax.Array) -> jax.Array:
+        """The score of a step is its episode's weight already. [M, B] -> [M, B]."""
+        return score
+
+
+@config
+class Pathwise:
+    """The gradient of G(s, a) runs through the critic to the policy's own sample."""
+
+    # of two critics: the mix that the target takes, their minimum, or the first
+    critic: Literal["minimum", "first", "mix"] = "minimum"
+
+
+@config
+class LikelihoodRatio:
+    """The gradient of E_{pi_p}[ pi_theta / pi_p G ], on stored actions of the prior."""
+
+    standardize: Toggle = True  # G in standard deviations over the data; settings 3.6
 
 
 @config
 class Parametric:
-    """The policy itself, moved along the gradient through its own samples (4.1.2)."""
+    """The policy itself, moved along a gradient of the objective (4.1.2)."""
+
+    gradient: Pathwise | LikelihoodRatio = Pathwise()
 
     @property
     def symbol(self) -> str:
         return "pi_theta"
 
 
-PiQ = NonParametric | Parametric
+PiQ = NonParametric | Episodic | Parametric
+
+
+def standardizes(posterior: PiQ) -> jax.typing.ArrayLike:
+    """Whether the scores of steps are put into standard deviations."""
+    if isinstance(posterior, NonParametric):
+        return posterior.standardize
+    gradient = getattr(posterior, "gradient", None)
+    return gradient.standardize if isinstance(gradient, LikelihoodRatio) else False

@@ -1,12 +1,12 @@
 """Column pi_q update: how is the E-step solved, and how is its temperature found?"""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
 
-from coadapt.ops import lagrange
-from coadapt.schema import NonNegative, Positive, Scalar, config
+from coadapt.ops import divergences, lagrange
+from coadapt.schema import NonNegative, Positive, Range, Scalar, Size, config
 
 
 @config
@@ -32,6 +32,36 @@ class KLTemperature:
 
 
 @config
+class DualTemperature:
+    """eta minimises the dual together with g_estimate=DualValue, on all the data."""
+
+    epsilon: Positive = 0.5  # nats; settings 3.3
+    init: Positive = 1.0  # eta itself, where the first search starts
+
+    def start(self) -> jax.Array:
+        return jnp.log(jnp.asarray(self.init, jnp.float32))
+
+    def value_of(self, raw: jax.Array) -> jax.Array:
+        return jnp.exp(raw)
+
+
+@config
+class ExponentialTemperature:
+    """eta is the mean cost under the weights, cost = max r - r: RWR's own rule.
+
+    Source: settings 3.2, the maximum likelihood of an exponential distribution.
+    """
+
+    init: Positive = 1.0  # eta itself
+
+    def start(self) -> jax.Array:
+        return jnp.asarray(self.init, jnp.float32)
+
+    def value_of(self, raw: jax.Array) -> jax.Array:
+        return raw
+
+
+@config
 class EntropyTemperature:
     """eta keeps the policy's entropy at a target (Haarnoja et al. 2018b)."""
 
@@ -46,10 +76,103 @@ class EntropyTemperature:
 
 
 @config
+class DivergenceTemperature:
+    """eta keeps the divergence from the prior at a limit, by ascent on log eta."""
+
+    limit: Positive = 0.05  # settings 3.10
+    init: Positive = 1.0  # eta itself
+    low: Scalar = -5.0  # of log eta; settings 3.10
+    high: Scalar = 10.0  # settings 3.10
+
+    def start(self) -> jax.Array:
+        return jnp.log(jnp.asarray(self.init, jnp.float32))
+
+    def value_of(self, raw: jax.Array) -> jax.Array:
+        return jnp.exp(raw)
+
+
+@config
+class KL:
+    """KL(pi_q || pi_p), as the mean of log pi_q - log pi_p over samples of pi_q."""
+
+    samples: Size = 1
+
+
+@config
+class MMD:
+    """The maximum mean discrepancy between actions of pi_q and of pi_p, untanhed.
+
+    Source: Kumar et al. 2019 (settings 3.10).
+    """
+
+    samples: Size = 10  # of each; settings 3.10
+    kernel: Literal["laplacian", "gaussian"] = "laplacian"  # settings 3.10
+    sigma: Positive = 20.0  # settings 3.10
+
+
+@config
+class DualKL:
+    """KL(pi_q || pi_p) as the best lower bound that a critic-sized network f finds.
+
+    Source: Wu et al. 2019 (settings 3.10).
+    """
+
+    samples: Size = 4  # of each; settings 3.10
+
+    def between(self, own: jax.Array, others: jax.Array) -> jax.Array:
+        return divergences.dual_kl(own, others)
+
+    def penalty(self, slope: jax.Array) -> jax.Array:
+        return jnp.zeros_like(slope)
+
+
+@config
+class Wasserstein:
+    """The Wasserstein distance, as a network f finds it whose slope is held near 1.
+
+    Source: Wu et al. 2019; Gulrajani et al. 2017 for the penalty (settings 3.10).
+    """
+
+    samples: Size = 4  # of each; settings 3.10
+    slope: Positive = 10.0  # the penalty's weight; settings 3.10 names none
+
+    def between(self, own: jax.Array, others: jax.Array) -> jax.Array:
+        return divergences.dual_wasserstein(own, others)
+
+    def penalty(self, slope: jax.Array) -> jax.Array:
+        return self.slope * jnp.square(slope - 1.0)
+
+
+Dual = DualKL | Wasserstein
+
+
+@config
+class KLPenalty:
+    """eta KL(pi_p || pi_theta); eta doubles or halves to keep the KL near a target.
+
+    Source: Schulman et al. 2017 (settings 3.7), where eta is called beta.
+    """
+
+    target: Positive = 0.01  # nats
+    init: Positive = 1.0  # eta at the start
+    factor: Annotated[Scalar, Range(ge=1)] = 2.0  # 1 leaves eta as it is
+    tolerance: Annotated[Scalar, Range(ge=1)] = 1.5
+
+
+@config
+class ClippedRatio:
+    """min(r A, clip(r, 1 - epsilon, 1 + epsilon) A), r = pi_theta / pi_p."""
+
+    epsilon: Annotated[Scalar, Range(gt=0, lt=1)] = 0.2  # Schulman et al. 2017
+
+
+@config
 class Analytic:
     """pi_q has a closed form: weights on the prior's samples."""
 
-    temperature: ConstantTemperature | KLTemperature = ConstantTemperature()
+    temperature: (
+        ConstantTemperature | KLTemperature | DualTemperature | ExponentialTemperature
+    ) = ConstantTemperature()
 
     @property
     def symbol(self) -> str:
@@ -59,14 +182,55 @@ class Analytic:
 
 @config
 class Gradient:
-    """Stochastic gradient on E[G] - eta KL(pi_q || pi_p)."""
+    """Stochastic gradient on E[G] - eta D(pi_q, pi_p)."""
 
-    temperature: ConstantTemperature | EntropyTemperature = EntropyTemperature()
+    temperature: ConstantTemperature | EntropyTemperature | DivergenceTemperature = (
+        EntropyTemperature()
+    )
+    divergence: KL | MMD | DualKL | Wasserstein = KL()
 
     @property
     def symbol(self) -> str:
         return "SG"
 
 
-PiQUpdate = Analytic | Gradient
-Temperature = ConstantTemperature | KLTemperature | EntropyTemperature
+@config
+class Proximal:
+    """Stochastic gradient on E[G] that is kept near the prior."""
+
+    trust_region: KLPenalty | ClippedRatio = KLPenalty()
+
+    @property
+    def symbol(self) -> str:
+        return "SG + TR"
+
+
+@config
+class NaturalGradient:
+    """One step to the border of KL(pi_p || pi_theta) <= radius, halved until it is in.
+
+    Source: Schulman et al. 2015a (settings 3.6).
+    """
+
+    radius: Positive = 0.01  # nats; settings 3.6
+    iterations: Size = 20  # of conjugate gradients; settings 3.6
+    damping: NonNegative = 0.1  # settings 3.6
+    halvings: Size = 10  # settings 3.6
+
+    @property
+    def symbol(self) -> str:
+        return "TR"
+
+
+PiQUpdate = Analytic | Gradient | Proximal | NaturalGradient
+
+
+def temperature_of(update: PiQUpdate):
+    """The rule that finds eta; None where there is no temperature."""
+    return getattr(update, "temperature", None)
+
+
+def learned(update: PiQUpdate) -> bool:
+    """Whether the temperature is a variable of the agent's."""
+    rule = temperature_of(update)
+    return rule is not None and not isinstance(rule, ConstantTemperature)

@@ -1,13 +1,13 @@
 """Column pi_theta: what distribution do the network's outputs make?"""
 
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import distrax
 import jax
 import jax.numpy as jnp
 
-from coadapt.ops import squash
-from coadapt.schema import Positive, Scalar, config
+from coadapt.ops import divergences, squash
+from coadapt.schema import Positive, Range, Scalar, config
 from coadapt.types import Tree
 
 
@@ -25,9 +25,28 @@ def _normal_log_prob(dist: Normal, value: jax.Array) -> jax.Array:
     return jnp.asarray(distrax.MultivariateNormalDiag(mean, std).log_prob(value))
 
 
+def _normal_kl(p: Normal, q: Normal) -> jax.Array:
+    """[B, A] parameters -> [B], nats."""
+    return jnp.sum(divergences.kl(p.mean, p.std, q.mean, q.std), axis=-1)
+
+
 def _normal_sample(dist: Normal, key: jax.Array, samples: int) -> jax.Array:
     noise = jax.random.normal(key, (samples, *dist.mean.shape))
     return dist.mean[None] + dist.std[None] * noise
+
+
+class Residual(NamedTuple):
+    """What a fitted mean leaves of B actions, for the closed form of a scale."""
+
+    error: jax.Array  # [B, A]
+    std: jax.Array  # [B, A], of the policy that drew the actions
+    weight: jax.Array  # [B]
+    min_std: jax.Array | float
+
+    def variance(self) -> jax.Array:
+        """The weighted variance of each dimension, at least the minimum. [A]."""
+        total = jnp.sum(self.weight[:, None] * jnp.square(self.error), axis=0)
+        return jnp.maximum(total / jnp.sum(self.weight), self.min_std**2)
 
 
 @config
@@ -42,10 +61,12 @@ class StateLogStd:
     def outputs(self, action_size: int) -> int:
         return action_size
 
-    def init(self, action_size: int) -> None:
+    def init(self, action_size: int, features: int) -> None:
         return None
 
-    def std(self, own: Tree, head: jax.Array) -> jax.Array:
+    def std(
+        self, own: Tree, head: jax.Array, features: jax.Array | None = None
+    ) -> jax.Array:
         return jnp.exp(jnp.clip(head, self.low, self.high))
 
 
@@ -61,10 +82,12 @@ class StateSoftplusStd:
     def outputs(self, action_size: int) -> int:
         return action_size
 
-    def init(self, action_size: int) -> None:
+    def init(self, action_size: int, features: int) -> None:
         return None
 
-    def std(self, own: Tree, head: jax.Array) -> jax.Array:
+    def std(
+        self, own: Tree, head: jax.Array, features: jax.Array | None = None
+    ) -> jax.Array:
         unit = jax.nn.softplus(head) / 0.6931  # the authors' rounded log 2
         return unit * self.init_std + self.floor
 
@@ -80,11 +103,40 @@ class LearnedStd:
     def outputs(self, action_size: int) -> int:
         return 0
 
-    def init(self, action_size: int) -> jax.Array:
+    def init(self, action_size: int, features: int) -> jax.Array:
         return jnp.full(action_size, self.raw, jnp.float32)
 
-    def std(self, own: Tree, head: jax.Array) -> jax.Array:
+    def std(
+        self, own: Tree, head: jax.Array, features: jax.Array | None = None
+    ) -> jax.Array:
         return jnp.sqrt(jax.nn.softplus(own))
+
+    def fit(self, own: Tree, features: jax.Array, residual: Residual) -> jax.Array:
+        variance = residual.variance()
+        return variance + jnp.log(-jnp.expm1(-variance))  # the inverse of softplus
+
+
+@config
+class LearnedLogStd:
+    """One std for all states, whose logarithm is a parameter: TRPO's and PPO's."""
+
+    raw: Scalar = 0.0  # log std at the start; settings 3.6
+
+    symbol = "Sigma_theta"
+
+    def outputs(self, action_size: int) -> int:
+        return 0
+
+    def init(self, action_size: int, features: int) -> jax.Array:
+        return jnp.full(action_size, self.raw, jnp.float32)
+
+    def std(
+        self, own: Tree, head: jax.Array, features: jax.Array | None = None
+    ) -> jax.Array:
+        return jnp.exp(own)
+
+    def fit(self, own: Tree, features: jax.Array, residual: Residual) -> jax.Array:
+        return jnp.log(residual.variance()) / 2
 
 
 @config
@@ -98,22 +150,72 @@ class ConstantStd:
     def outputs(self, action_size: int) -> int:
         return 0
 
-    def init(self, action_size: int) -> None:
+    def init(self, action_size: int, features: int) -> None:
         return None
 
-    def std(self, own: Tree, head: jax.Array) -> jax.Array:
+    def std(
+        self, own: Tree, head: jax.Array, features: jax.Array | None = None
+    ) -> jax.Array:
         return jnp.asarray(self.value, jnp.float32)
 
+    def fit(self, own: Tree, features: jax.Array, residual: Residual) -> None:
+        return None
 
-Scale = StateLogStd | StateSoftplusStd | LearnedStd | ConstantStd
+
+@config
+class FeatureStd:
+    """Noise on the weights of the last layer: var(s) = sum_f phi_f(s)^2 v_f, PoWER's.
+
+    Source: Kober and Peters 2008, state-dependent exploration (settings 3.1), with a
+    diagonal covariance.
+    """
+
+    init_std: Positive = 0.5  # of the noise on each weight
+
+    symbol = "Sigma_theta(s)"
+
+    def outputs(self, action_size: int) -> int:
+        return 0
+
+    def init(self, action_size: int, features: int) -> jax.Array:
+        log_variance = 2 * jnp.log(jnp.asarray(self.init_std, jnp.float32))
+        return jnp.broadcast_to(log_variance, (features, action_size))
+
+    def std(
+        self, own: Tree, head: jax.Array, features: jax.Array | None = None
+    ) -> jax.Array:
+        assert features is not None  # whoever reads a policy's head has them
+        return jnp.sqrt(jnp.square(features) @ jnp.exp(own))
+
+    def fit(self, own: Tree, features: jax.Array, residual: Residual) -> jax.Array:
+        """A step of expectation maximisation on the noise that was not observed."""
+        prior = jnp.exp(own)[None]  # [1, F, A]
+        gain = prior * features[:, :, None] / jnp.square(residual.std)[:, None]
+        mean = gain * residual.error[:, None]  # [B, F, A], of the noise, given the rest
+        left = prior * (1.0 - gain * features[:, :, None])
+        moment = jnp.sum(residual.weight[:, None, None] * (mean**2 + left), axis=0)
+        variance = moment / jnp.sum(residual.weight)
+        return jnp.log(jnp.maximum(variance, residual.min_std**2))
 
 
-def _parameters(scale: Scale, params: Tree, head: jax.Array, bound: bool) -> Normal:
+Scale = (
+    StateLogStd
+    | StateSoftplusStd
+    | LearnedStd
+    | LearnedLogStd
+    | ConstantStd
+    | FeatureStd
+)
+
+
+def _parameters(
+    scale: Scale, params: Tree, head: jax.Array, features: jax.Array | None, bound: bool
+) -> Normal:
     """Mean and std from the network's outputs [B, A + scale's own]."""
     action_size = head.shape[-1] // (2 if scale.outputs(1) else 1)
     mean, rest = head[..., :action_size], head[..., action_size:]
     mean = jnp.tanh(mean) if bound else mean
-    std = scale.std(params["scale"], rest)
+    std = scale.std(params["scale"], rest, features)
     return Normal(mean, jnp.broadcast_to(std, mean.shape))
 
 
@@ -130,18 +232,36 @@ class Gaussian:
     def symbol(self) -> str:
         return f"N(mu_theta(s), {self.scale.symbol})"
 
-    def distribution(self, params: Tree, head: jax.Array) -> Normal:
+    def outputs(self, action_size: int) -> int:
+        return action_size + self.scale.outputs(action_size)
+
+    def init(self, action_size: int, features: int) -> Tree:
+        return self.scale.init(action_size, features)
+
+    def distribution(
+        self, params: Tree, head: jax.Array, features: jax.Array | None = None
+    ) -> Normal:
         """Head [B, ...] of the policy network -> parameters [B, A]."""
-        return _parameters(self.scale, params, head, self.mean == "tanh")
+        return _parameters(self.scale, params, head, features, self.mean == "tanh")
 
     def log_prob(self, dist: Normal, action: jax.Array) -> jax.Array:
         """[..., B, A] -> [..., B], nats."""
         return _normal_log_prob(dist, action)
 
-    def sample(self, dist: Normal, key: jax.Array, samples: int):
-        """Actions [M, B, A] and their log-probabilities [M, B]."""
-        action = _normal_sample(dist, key, samples)
-        return action, _normal_log_prob(dist, action)
+    def draw(self, dist: Normal, key: jax.Array, samples: int) -> jax.Array:
+        """Samples [M, B, A] of what `bound` makes actions of."""
+        return _normal_sample(dist, key, samples)
+
+    def bound(self, raw: jax.Array) -> jax.Array:
+        return raw
+
+    def log_prob_of(self, dist: Normal, raw: jax.Array) -> jax.Array:
+        """The log-probability of bound(raw). [..., B, A] -> [..., B]."""
+        return _normal_log_prob(dist, raw)
+
+    def kl(self, p: Normal, q: Normal) -> jax.Array:
+        """KL(p || q) at each state, [B], nats."""
+        return _normal_kl(p, q)
 
     def mode(self, dist: Normal) -> jax.Array:
         """The greedy action [B, A]."""
@@ -161,26 +281,194 @@ class TanhGaussian:
     def symbol(self) -> str:
         return f"Tanh(N(mu_theta(s), {self.scale.symbol}))"
 
-    def distribution(self, params: Tree, head: jax.Array) -> Normal:
+    def outputs(self, action_size: int) -> int:
+        return action_size + self.scale.outputs(action_size)
+
+    def init(self, action_size: int, features: int) -> Tree:
+        return self.scale.init(action_size, features)
+
+    def distribution(
+        self, params: Tree, head: jax.Array, features: jax.Array | None = None
+    ) -> Normal:
         """Head [B, ...] of the policy network -> parameters [B, A] before the tanh."""
-        return _parameters(self.scale, params, head, bound=False)
+        return _parameters(self.scale, params, head, features, bound=False)
 
     def log_prob(self, dist: Normal, action: jax.Array) -> jax.Array:
         """[..., B, A] -> [..., B], nats; density on [-1, 1]^A."""
-        return self._log_prob(dist, squash.inverse(action, safe=self.inverse == "safe"))
+        raw = squash.inverse(action, safe=self.inverse == "safe")
+        return self.log_prob_of(dist, raw)
 
-    def sample(self, dist: Normal, key: jax.Array, samples: int):
-        """Actions [M, B, A], their log-probabilities [M, B]; never inverts a tanh."""
-        pre_tanh = _normal_sample(dist, key, samples)
-        return jnp.tanh(pre_tanh), self._log_prob(dist, pre_tanh)
+    def draw(self, dist: Normal, key: jax.Array, samples: int) -> jax.Array:
+        """Samples [M, B, A] of what `bound` makes actions of."""
+        return _normal_sample(dist, key, samples)
+
+    def bound(self, raw: jax.Array) -> jax.Array:
+        return jnp.tanh(raw)
+
+    def log_prob_of(self, dist: Normal, raw: jax.Array) -> jax.Array:
+        """The log-probability of bound(raw), without inverting a tanh."""
+        change = jnp.sum(squash.log_det(raw), axis=-1)
+        return _normal_log_prob(dist, raw) - change
+
+    def kl(self, p: Normal, q: Normal) -> jax.Array:
+        """KL(p || q) at each state, [B], nats: the tanh does not change it."""
+        return _normal_kl(p, q)
 
     def mode(self, dist: Normal) -> jax.Array:
         """The greedy action [B, A]: tanh of the mean."""
         return jnp.tanh(dist.mean)
 
-    def _log_prob(self, dist: Normal, pre_tanh: jax.Array) -> jax.Array:
-        change = jnp.sum(squash.log_det(pre_tanh), axis=-1)
-        return _normal_log_prob(dist, pre_tanh) - change
+
+class Point(NamedTuple):
+    """A single action at each of B states."""
+
+    action: jax.Array  # [B, A]
 
 
-PiTheta = Gaussian | TanhGaussian
+@config
+class Deterministic:
+    """tanh(mu(s)), which is given Gaussian noise to act. It has no density."""
+
+    noise: Positive = 0.1  # std in agent units; the sum is clipped; settings 3.8
+
+    @property
+    def symbol(self) -> str:
+        return "mu_theta(s)"
+
+    def outputs(self, action_size: int) -> int:
+        return action_size
+
+    def init(self, action_size: int, features: int) -> None:
+        return None
+
+    def distribution(
+        self, params: Tree, head: jax.Array, features: jax.Array | None = None
+    ) -> Point:
+        """Head [B, A] of the policy network -> the action."""
+        return Point(jnp.tanh(head))
+
+    def draw(self, dist: Point, key: jax.Array, samples: int) -> jax.Array:
+        """The one action, [M, B, A]."""
+        return jnp.broadcast_to(dist.action[None], (samples, *dist.action.shape))
+
+    def bound(self, raw: jax.Array) -> jax.Array:
+        return raw
+
+    def mode(self, dist: Point) -> jax.Array:
+        """The greedy action [B, A]."""
+        return dist.action
+
+
+class Categorical(NamedTuple):
+    """Independent choices at each of B states: one of a discrete task, else A."""
+
+    logits: jax.Array  # [B, choices, options]
+
+
+@config
+class Softmax:
+    """A discrete choice: of a discrete task, or of a bin in each action dimension."""
+
+    # None on a discrete task, whose actions are one-hot; else the number of values from
+    # -1 to 1 that each dimension may take
+    bins: Annotated[int, Range(ge=2)] | None = None
+
+    @property
+    def symbol(self) -> str:
+        return "Softmax"
+
+    def outputs(self, action_size: int) -> int:
+        return action_size * (self.bins or 1)
+
+    def init(self, action_size: int, features: int) -> None:
+        return None
+
+    def distribution(
+        self, params: Tree, head: jax.Array, features: jax.Array | None = None
+    ) -> Categorical:
+        """Head [B, ...] of the policy network -> logits."""
+        return Categorical(
+            head.reshape(*head.shape[:-1], -1, self.bins or head.shape[-1])
+        )
+
+    def log_prob(self, dist: Categorical, action: jax.Array) -> jax.Array:
+        """[..., B, A] -> [..., B], nats; of a bin, its probability, not a density."""
+        log_probs = jax.nn.log_softmax(dist.logits)
+        chosen = self._one_hot(action)
+        log_probs = jnp.broadcast_to(log_probs, chosen.shape)
+        return jnp.sum(chosen * log_probs, axis=(-2, -1))
+
+    def draw(self, dist: Categorical, key: jax.Array, samples: int) -> jax.Array:
+        """Actions [M, B, A]."""
+        shape = (samples, *dist.logits.shape[:-1])
+        index = jax.random.categorical(key, dist.logits, shape=shape)
+        return self._action(index, dist.logits.shape[-1])
+
+    def bound(self, raw: jax.Array) -> jax.Array:
+        return raw
+
+    def log_prob_of(self, dist: Categorical, raw: jax.Array) -> jax.Array:
+        """As log_prob: nothing is bounded."""
+        return self.log_prob(dist, raw)
+
+    def kl(self, p: Categorical, q: Categorical) -> jax.Array:
+        """KL(p || q) at each state, [B], nats."""
+        return jnp.sum(divergences.kl_categorical(p.logits, q.logits), axis=-1)
+
+    def mode(self, dist: Categorical) -> jax.Array:
+        """The likeliest action [B, A]."""
+        return self._action(jnp.argmax(dist.logits, axis=-1), dist.logits.shape[-1])
+
+    def _one_hot(self, action: jax.Array) -> jax.Array:
+        """[..., A] -> [..., choices, options]."""
+        if self.bins is None:
+            return action[..., None, :]
+        index = jnp.round((action + 1.0) * ((self.bins - 1) / 2)).astype(jnp.int32)
+        return jax.nn.one_hot(index, self.bins, dtype=action.dtype)
+
+    def _action(self, index: jax.Array, options: int) -> jax.Array:
+        """[..., choices] -> [..., A]."""
+        if self.bins is None:
+            return jax.nn.one_hot(index[..., 0], options, dtype=jnp.float32)
+        return index.astype(jnp.float32) * (2 / (self.bins - 1)) - 1.0
+
+
+Likelihood = Gaussian | TanhGaussian | Softmax
+PiTheta = Gaussian | TanhGaussian | Deterministic | Softmax
+
+
+def likelihood(pi: PiTheta) -> Likelihood:
+    """The same, known to have log-probabilities: legality.check holds it."""
+    assert not isinstance(pi, Deterministic)
+    return pi
+
+
+def sample(
+    pi: PiTheta, dist: Tree, key: jax.Array, samples: int
+) -> tuple[jax.Array, jax.Array]:
+    """Actions [M, B, A], log-probabilities [M, B]: 0 where there is no density."""
+    raw = pi.draw(dist, key, samples)
+    if isinstance(pi, Deterministic):
+        return raw, jnp.zeros(raw.shape[:-1])
+    return pi.bound(raw), pi.log_prob_of(dist, raw)
+
+
+def explore(pi: PiTheta, dist: Tree, key: jax.Array) -> jax.Array:
+    """The action to act with while learning, [B, A]."""
+    action = pi.bound(pi.draw(dist, key, 1))[0]
+    if isinstance(pi, Deterministic):
+        noise = pi.noise * jax.random.normal(key, action.shape)
+        return jnp.clip(action + noise, -1.0, 1.0)
+    return action
+
+
+def uniform(
+    pi: PiTheta, key: jax.Array, action_size: int
+) -> tuple[jax.Array, jax.Array]:
+    """A uniformly random action, [A], and its log-probability."""
+    if isinstance(pi, Softmax):
+        dist = pi.distribution({}, jnp.zeros((1, pi.outputs(action_size))))
+        action = pi.draw(dist, key, 1)[0]
+        return action[0], pi.log_prob(dist, action)[0]
+    action = jax.random.uniform(key, (action_size,), minval=-1.0, maxval=1.0)
+    return action, jnp.asarray(-action_size * jnp.log(2.0))

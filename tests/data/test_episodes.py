@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from walks import fill
+from walks import SPEC, fill
 
-from coadapt.data import episodes
+from coadapt.data import episodes, replay
+from coadapt.types import Action, TimeStep
 
 
 def visible(lengths: list[int], capacity: int) -> list[float]:
@@ -61,3 +62,99 @@ def test_each_pass_takes_every_entry_once(n, size):
     for taken in passes:
         assert sorted(taken.tolist()) == [2 * i for i in range(n)]
     assert passes[0].tolist() != passes[1].tolist()
+
+
+# ---------------------------------------------------------------- the newest steps
+
+
+def wander(rng: np.random.Generator, count: int, most: int) -> list[dict]:
+    """Steps of episodes of 1 to `most` steps that terminate or meet a time limit."""
+    steps: list[dict] = []
+    number, episode = 0.0, 0
+    while len(steps) < count:
+        length, terminates = rng.integers(1, most + 1), rng.random() < 0.5
+        for i in range(length):
+            last = i == length - 1
+            steps.append(
+                {
+                    "episode": episode,
+                    "begins": i == 0,
+                    "obs": number,
+                    "next_obs": number + 1,
+                    "last": last,
+                    "discount": float(not (last and terminates)),
+                }
+            )
+            number += 2 if last else 1
+        episode += 1
+    return steps[:count]
+
+
+def kept_of(steps: list[dict], window: int, finished: bool, whole: bool) -> list[int]:
+    """Numbers of the steps that count: the rule of `newest`, read plainly."""
+    first = max(len(steps) - window, 0)
+    kept = []
+    for number in range(first, len(steps)):
+        own = [
+            i for i, s in enumerate(steps) if s["episode"] == steps[number]["episode"]
+        ]
+        ended = steps[own[-1]]["last"]
+        if (finished or whole) and not ended:
+            continue
+        if whole and own[0] < first:
+            continue
+        kept.append(number)
+    return kept
+
+
+@jax.jit
+def put(store: replay.Store, columns: dict) -> replay.Store:
+    """All steps, one after the other. Columns [T]."""
+
+    def step(store, each):
+        number, after = each["number"], each["after"]
+        action = Action(-number[None], None)
+        made = TimeStep(
+            obs=after[None],
+            reward=number,
+            discount=each["discount"],
+            last=each["last"],
+            next_obs=each["next_obs"][None],
+        )
+        return replay.add(store, action, made), None
+
+    return jax.lax.scan(step, store, columns)[0]
+
+
+# one window, for the shapes; runs that are shorter, as long, longer, and wrap twice
+@pytest.mark.parametrize("most", [1, 4, 12], ids=["one step", "short", "long"])
+@pytest.mark.parametrize("count", [5, 11, 12, 13, 20, 37])
+@pytest.mark.parametrize("seed", range(3))
+def test_newest_is_the_plain_rule(seed, count, most):
+    """Windows that begin within an episode, at its start, and before the first step."""
+    window, rng = 12, np.random.default_rng(1000 * seed + count)
+    steps = wander(rng, count, most)
+    begin = replay.init(SPEC, replay.size(window + 1, shortest=1), jnp.zeros(1))
+    following = [s["obs"] for s in steps[1:]] + [steps[-1]["next_obs"]]
+    columns = {"number": np.arange(count), "after": following}
+    columns |= {k: [s[k] for s in steps] for k in ("discount", "next_obs")}
+    columns = {k: np.asarray(v, np.float32) for k, v in columns.items()}
+    store = put(begin, columns | {"last": np.array([s["last"] for s in steps])})
+    for finished, whole in ((False, False), (True, False), (False, True), (True, True)):
+        found = episodes.newest(store, window, finished=finished, whole=whole)
+        assert found.seen.shape == (window + 1,)
+        seen = np.asarray(found.seen)
+        expected = kept_of(steps, window, finished, whole)
+        assert np.asarray(found.index)[seen].tolist() == expected
+        assert np.asarray(found.reward)[seen].tolist() == expected
+        assert (-np.asarray(found.action)[seen, 0]).tolist() == expected
+        for key in ("last", "discount"):
+            held = np.asarray(getattr(found, key))[seen].tolist()
+            assert held == [steps[i][key] for i in expected]
+        rows = np.asarray(store.obs)[:, 0]
+        for key, where in (("obs", found.row), ("next_obs", found.next_row)):
+            held = rows[np.asarray(where)[seen]].tolist()
+            assert held == [steps[i][key] for i in expected]
+        assert not seen[0]  # the one before; it bounds the episode that follows it:
+        bound = count <= window or steps[count - window - 1]["last"]
+        assert bool(found.last[0]) == bound

@@ -33,7 +33,7 @@ def test_holds_the_newest_transitions_with_their_true_successors(lengths, termin
     assert held == kept[-len(held) :]
     # 50 transitions fit, less those whose rows went to the ends of short episodes
     ends = sum(step[4] for step in kept[-50:])
-    spare = replay.rows(50) - 50
+    spare = replay.size(50).rows - 50
     assert len(held) >= min(len(kept), 50) - max(ends - spare + 2, 0)
     if max(lengths) > 50:
         assert len(held) == 50
@@ -46,9 +46,9 @@ def test_current_is_what_to_act_on():
 
 def test_each_observation_is_stored_once():
     capacity = 10_000
-    store = replay.init(SPEC, capacity, jnp.zeros(1))
+    store = replay.init(SPEC, replay.size(capacity), jnp.zeros(1))
     held = sum(x.nbytes for x in jax.tree.leaves(store))
-    assert held == replay.nbytes(SPEC, capacity)
+    assert held == replay.size(capacity).nbytes(SPEC)
     # obs, action, reward, discount, row of 4 bytes, a flag of 1; 2% of rows for finals
     assert held <= capacity * (5 * 4 + 1 + 0.02 * 4) + 64
 

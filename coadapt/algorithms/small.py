@@ -1,0 +1,20 @@
+"""The small networks of on-policy algorithms (settings 3.6, 3.7)."""
+
+from coadapt.networks import Init, InputNorm, Network
+
+FOREVER = 2**31 - 1  # the moments of observations are never frozen; settings 3.6
+
+
+def network(output: float) -> Network:
+    """64-64, tanh, orthogonal with this gain of the output layer."""
+    return Network(
+        sizes=(64, 64),  # settings 3.6
+        activation="tanh",  # settings 3.6
+        hidden=Init(weights="orthogonal", scale=1.0, bias="zeros"),
+        output=Init(weights="orthogonal", scale=output, bias="zeros"),
+    )
+
+
+def input_norm() -> InputNorm:
+    """Clipped to +-5, counted all along."""
+    return InputNorm(limit=5.0, until=FOREVER)  # settings 3.6

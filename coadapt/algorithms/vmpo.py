@@ -1,0 +1,78 @@
+"""V-MPO: on-policy maximum a posteriori policy optimisation (Song et al. 2020)."""
+
+from coadapt.algorithms import small
+from coadapt.config import Config, Rollout, Schedule, Target
+from coadapt.factors import (
+    g,
+    g_estimate,
+    pi_p,
+    pi_p_update,
+    pi_q,
+    pi_q_update,
+    pi_theta,
+)
+from coadapt.networks import Networks
+from coadapt.optim import Adam, Optim
+
+ONE = 0.5413  # softplus of it is 1
+
+
+def networks() -> Networks:
+    """PPO's, as the original's are for pixels; settings 3.7."""
+    return Networks(
+        policy=small.network(0.01),  # settings 3.7
+        critic=small.network(1.0),  # settings 3.7
+        input_norm=small.input_norm(),
+    )
+
+
+def vmpo() -> Config:
+    """V-MPO (settings 3.5). An iteration is T_target steps on one batch of unrolls."""
+    return Config(
+        pi_q=pi_q.NonParametric(
+            normalize="batch",  # settings 3.5
+            keep=0.5,  # settings 3.5
+        ),
+        pi_p=pi_p.OnPolicy(),
+        pi_q_update=pi_q_update.Analytic(
+            temperature=pi_q_update.KLTemperature(
+                epsilon=0.01,  # settings 3.5
+                init=ONE,  # settings 3.5
+            )
+        ),
+        pi_p_update=pi_p_update.Gradient(
+            trust_region=pi_p_update.DecoupledKL(
+                epsilon_mean=7e-3,  # the middle of [.005, .01]; settings 3.5
+                epsilon_std=1.6e-5,  # the middle of [5e-6, 5e-5]; settings 3.5
+                init_mean=ONE,  # settings 3.5
+                init_std=ONE,  # settings 3.5
+            )
+        ),
+        g=g.Advantage(),
+        g_estimate=g_estimate.NStep(
+            discount=0.99,  # settings 3.5
+            steps=32,  # settings 3.5, an unroll
+        ),
+        pi_theta=pi_theta.Gaussian(
+            mean="free",  # settings 3.5
+            scale=pi_theta.StateSoftplusStd(init_std=0.5),  # MPO's; settings 1.3
+        ),
+        networks=networks(),
+        optim=Optim(
+            policy=Adam(rate=1e-4),  # settings 3.5
+            critic=Adam(rate=1e-4),  # settings 3.5
+            dual=Adam(rate=1e-4),  # settings 3.5
+        ),
+        target=Target(policy=None, critic=None),
+        data=Rollout(
+            batch=256,  # settings 3.5 names none
+            steps=2048,  # PPO's; settings 3.7
+        ),
+        schedule=Schedule(
+            critic_steps=100,  # settings 3.5, T_target
+            policy_steps=100,  # settings 3.5, T_target
+        ),
+    )
+
+
+TASKS: dict[str, dict[str, object]] = {}  # none; settings 3.5

@@ -1,0 +1,253 @@
+"""One update of one agent: which data each of its steps reads, and in what order."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coadapt import agent as agents
+from coadapt.config import Config, Offline, Rollout, Trajectories
+from coadapt.data import episodes, replay
+from coadapt.data.episodes import Episodes
+from coadapt.data.replay import Store
+from coadapt.factors import g_estimate, pi_p, pi_q
+from coadapt.factors.g import LogReward
+from coadapt.ops import moments
+from coadapt.ops.moments import Moments
+from coadapt.streams import Purpose, stream
+from coadapt.types import AgentState, Batch, Metrics, Tree
+
+Counter = jax.Array | np.int32
+
+
+class Seen(NamedTuple):
+    """What an env step changes. Apart from the agent, which only learning changes: a
+    program that passes all of an agent's arrays through is slow to start."""
+
+    store: Store
+    moments: Moments | None  # of observations, as in AgentState
+
+
+class Learner(NamedTuple):
+    """One agent with what it has seen; stacked [N, ...] in a program."""
+
+    agent: AgentState
+    store: Store
+
+    @property
+    def seen(self) -> Seen:
+        return Seen(self.store, self.agent.moments)
+
+    def having(self, seen: Seen) -> "Learner":
+        """The learner after an env step."""
+        return Learner(self.agent._replace(moments=seen.moments), seen.store)
+
+
+class Clock(NamedTuple):
+    """Counters that all agents of a program share."""
+
+    steps: Counter  # env steps taken by each agent
+    updates: Counter  # updates made by each agent
+
+
+def update(
+    config: Config, state: AgentState, store: Store, seed: jax.Array, clock: Clock
+) -> tuple[AgentState, Metrics]:
+    """One update: critic steps, policy steps, targets."""
+    key, learner = stream(seed, Purpose.LEARN, clock.updates), Learner(state, store)
+    if isinstance(config.data, Trajectories | Rollout):
+        return _learn_sequences(config, learner, key, clock)
+    if not isinstance(config.pi_p, pi_p.Behavior):
+        return _learn_steps(config, learner, key, clock)
+    return _learn_from_others(config, config.pi_p, learner, key, clock)
+
+
+def _learn_from_others(
+    config: Config, prior: pi_p.Behavior, learner: Learner, key: jax.Array, clock: Clock
+) -> tuple[AgentState, Metrics]:
+    """The model of the behaviour policy first, then all else, beside it or without."""
+    assert isinstance(config.data, Offline)  # legality.check holds it
+    batch, own = config.data.batch, jax.random.fold_in(key, 1)
+    choose, noise = jax.random.split(own)
+
+    def fit(state: AgentState) -> tuple[AgentState, Metrics]:
+        transition = replay.sample(learner.store, choose, batch)
+        return agents.fit_prior(config, state, transition, noise)
+
+    def everything(state: AgentState) -> tuple[AgentState, Metrics]:
+        metrics: Metrics = {"prior_loss": jnp.array(jnp.nan)}
+        if prior.follow:
+            state, metrics = fit(state)
+        now = Learner(state, learner.store)
+        state, found = _learn_steps(config, now, key, clock)
+        return state, metrics | found
+
+    if not prior.steps:
+        return everything(learner.agent)
+    metrics = jax.eval_shape(everything, learner.agent)[1]
+    unknown = jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), metrics)
+
+    def model_alone(state: AgentState) -> tuple[AgentState, Metrics]:
+        state, found = fit(state)
+        return state, unknown | found
+
+    first = clock.updates < prior.steps
+    return jax.lax.cond(first, model_alone, everything, learner.agent)
+
+
+def _warm(config: Config, clock: Clock) -> jax.Array | None:
+    """Whether the policy is pulled to its prior alone, in this update."""
+    if not isinstance(config.pi_p, pi_p.Behavior):
+        return None
+    first = config.pi_p.steps + jnp.asarray(config.schedule.warm_start)
+    return jnp.less(clock.updates, first)
+
+
+def _annotated(
+    config: Config, state: AgentState, store: Store, choose: jax.Array, key: jax.Array
+) -> Batch:
+    """A minibatch of transitions, or of the sequences that the estimate asks for."""
+    size, estimate = config.data.batch, config.g_estimate
+    if not g_estimate.keeps_log_prob(estimate):
+        transition = replay.sample(store, choose, size)
+        return agents.annotate(config, state, transition, key)
+    assert isinstance(estimate, g_estimate.Retrace)
+    sequence, mu = replay.sample_sequences(store, choose, size, estimate.steps)
+    return agents.annotate_sequences(config, state, sequence, mu, key)
+
+
+def _learn_steps(
+    config: Config, learner: Learner, key: jax.Array, clock: Clock
+) -> tuple[AgentState, Metrics]:
+    """Every step on a fresh minibatch; the policy's first on the critic's last."""
+    (state, store), schedule = learner, config.schedule
+    keys = jax.random.split(key, schedule.critic_steps + schedule.policy_steps)
+    metrics: Metrics = {}
+
+    def draw(state: AgentState, key: jax.Array):
+        choose, annotate, improve = jax.random.split(key, 3)
+        return _annotated(config, state, store, choose, annotate), improve
+
+    batch, improve = draw(state, keys[0])
+    before = state.params.critic
+    for i in range(schedule.critic_steps):
+        if i:
+            batch, improve = draw(state, keys[i])
+            before = state.params.critic
+        state, found = agents.evaluate(config, state, batch)
+        metrics |= found
+    critic = before if schedule.simultaneous else state.params.critic
+    warm = _warm(config, clock)
+    for i in range(schedule.policy_steps):
+        if i:
+            batch, improve = draw(state, keys[schedule.critic_steps + i])
+        state, found = agents.improve(config, state, batch, improve, critic, warm)
+        metrics |= found
+    return agents.track(config, state, clock.updates + 1), metrics
+
+
+def _sequences(config: Config, store: Store) -> Episodes:
+    """The stored steps in order of time, and which of them count."""
+    data = config.data
+    if isinstance(data, Trajectories):
+        return episodes.view(store, data.capacity)
+    return episodes.newest(
+        store, data.steps, finished=_needs_ends(config), whole=_needs_starts(config)
+    )
+
+
+def _needs_ends(config: Config) -> bool:
+    """Whether a return counts only if its episode came to an end: no critic has V."""
+    received = isinstance(config.g, LogReward) and config.g.of == "reward"
+    return not g_estimate.critics(config.g_estimate, config.g) and not received
+
+
+def _needs_starts(config: Config) -> bool:
+    return isinstance(config.pi_q, pi_q.Episodic)
+
+
+def unfinished(config: Config, max_steps: int) -> int:
+    """How many of the newest steps, at most, wait for the ends of their episodes."""
+    if isinstance(config.data, Trajectories):
+        return max_steps
+    if not isinstance(config.data, Rollout):
+        return 0
+    return max_steps * (int(_needs_ends(config)) + int(_needs_starts(config)))
+
+
+class _Pool(NamedTuple):
+    """What the minibatches of an iteration are drawn from."""
+
+    store: Store
+    kept: Episodes
+    positions: jax.Array  # [C], of the steps to learn from: the first n
+    n: jax.Array
+    labels: agents.Labels
+    prior: Tree  # the prior's distributions [C, ...], or None
+
+    def batch(self, key: jax.Array, step: jax.Array, size: int) -> Batch:
+        """Minibatch number `step` of the shuffled passes."""
+        chosen = episodes.minibatch(key, self.positions, self.n, step, size)
+        transition = replay.gather(self.store, self.kept.index[chosen])
+        prior = jax.tree.map(lambda x: x[chosen], self.prior)
+        target, score = self.labels.target[chosen], self.labels.score[chosen]
+        return Batch(transition, target, None, score, prior)
+
+
+def _learn_sequences(
+    config: Config, learner: Learner, key: jax.Array, clock: Clock
+) -> tuple[AgentState, Metrics]:
+    """Two phases, the critic's and the policy's, on shuffled passes over all steps."""
+    (state, store), data = learner, config.data
+    kept = _sequences(config, store)
+    positions, n = episodes.entries(
+        kept.seen & ~(kept.last & getattr(data, "drop_last", False))
+    )
+    state, metrics = agents.solve(config, state, store.obs, kept)
+    labels = agents.label(config, state, store.obs, kept)
+    state = _look(config, state, store.obs[kept.row], kept.seen, clock)
+    pool = _Pool(store, kept, positions, jnp.maximum(n, 1), labels, None)
+    critic_key, policy_key = jax.random.split(key)
+
+    def critic_step(state: AgentState, step: jax.Array):
+        batch = pool.batch(critic_key, step, data.batch)
+        return agents.evaluate(config, state, batch)
+
+    state, found = _repeat(critic_step, state, config.schedule.critic_steps)
+    metrics |= found
+    if data.relabel:  # type: ignore[union-attr]
+        pool = pool._replace(labels=agents.label(config, state, store.obs, kept))
+    pool = pool._replace(prior=agents.priors(config, state, store.obs, kept))
+    size = getattr(data, "policy_batch", None) or data.batch
+
+    def policy_step(state: AgentState, step: jax.Array):
+        batch = pool.batch(policy_key, step, size)
+        own = jax.random.fold_in(policy_key, step)
+        return agents.improve(config, state, batch, own, state.params.critic)
+
+    state, found = _repeat(policy_step, state, config.schedule.policy_steps)
+    metrics |= found
+    rows, score = store.obs[kept.row], pool.labels.score
+    state, found = agents.settle(config, state, rows, score, pool.prior, kept.seen)
+    return agents.track(config, state, clock.updates + 1), metrics | found
+
+
+def _look(
+    config: Config, state: AgentState, obs: jax.Array, seen: jax.Array, clock: Clock
+) -> AgentState:
+    """Count observations [C, O], after values were of the old moments."""
+    norm = config.networks.input_norm
+    if norm is None:
+        return state
+    assert state.moments is not None
+    known = moments.merge(state.moments, obs, seen & (clock.steps <= norm.until))
+    return state._replace(moments=known)
+
+
+def _repeat(step, state: AgentState, times: int) -> tuple[AgentState, Metrics]:
+    """Steps number 0 to times - 1, and the metrics of the last."""
+    if not times:
+        return state, {}
+    state, metrics = jax.lax.scan(step, state, jnp.arange(times))
+    return state, jax.tree.map(lambda x: x[-1], metrics)

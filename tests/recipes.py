@@ -1,0 +1,96 @@
+"""Every preset at the size of a test, and a data set for those that learn offline."""
+
+import jax
+import numpy as np
+
+from coadapt import algorithms, envs, schema
+from coadapt.data import offline
+from coadapt.envs import toy
+from coadapt.types import Transition
+
+MLP = {"networks.policy.sizes": (16, 16), "networks.critic.sizes": (16, 16)}
+REPLAY = MLP | {
+    "data.capacity": 70,  # below every run's length, so that one program serves all
+    "data.start": 64,
+    "data.warmup": 64,
+    "data.batch": 32,
+}
+ROLLOUT = {"data.batch": 20, "data.steps": 60}  # two episodes of toy/lqr
+ALL = ROLLOUT | {"data.policy_batch": 60}
+SHORT: dict[str, dict[str, object]] = {
+    "mpo": REPLAY
+    | {
+        "data.steps": 1,
+        "data.warmup": 0,
+        "target.policy.period": 20,
+        "target.critic.period": 20,
+    },
+    "awr": MLP
+    | {
+        "data.capacity": 70,
+        "data.start": 90,
+        "data.steps": 30,
+        "data.batch": 32,
+        "schedule.critic_steps": 4,
+        "schedule.policy_steps": 20,
+    },
+    "awac": REPLAY,
+    "sac": REPLAY,
+    "power": ALL,
+    "rwr": MLP | ROLLOUT | {"schedule.policy_steps": 20},
+    "reps": ROLLOUT
+    | {
+        "networks.policy.sizes": (16, 16),
+        "networks.critic.features.number": 8,
+        "pi_theta.bins": 5,
+        "schedule.policy_steps": 20,
+    },
+    "urex": MLP | ALL | {"pi_theta.bins": 5, "data.steps": 90, "data.policy_batch": 90},
+    "vmpo": MLP | ROLLOUT | {"schedule.critic_steps": 4, "schedule.policy_steps": 20},
+    "trpo": MLP | ALL | {"schedule.critic_steps": 4},
+    "ppo": MLP | ROLLOUT | {"schedule.critic_steps": 4, "schedule.policy_steps": 20},
+    "ddpg": REPLAY,
+    "td3": REPLAY,
+    "brac": MLP | {"data.batch": 32, "pi_p.steps": 20, "schedule.warm_start": 40},
+    "bear": MLP
+    | {"data.batch": 32, "pi_p.model.sizes": (16, 16), "schedule.warm_start": 40},
+}
+OFFLINE = ("brac", "bear")
+
+
+def small(name: str, **changes: object):
+    """A preset of SHORT, with more changes: `__` stands for a dot."""
+    changes = {key.replace("__", "."): value for key, value in changes.items()}
+    return schema.override(algorithms.preset(name), SHORT[name] | changes)
+
+
+def behaviour(share: float, noise: float) -> tuple[np.ndarray, float]:
+    """The gains [2] of a policy of toy/lqr between none and the best, and its return.
+
+    It acts -gains x + N(0, noise^2). The return is exact where no action is clipped.
+    """
+    gains = share * toy.lqr_gain()
+    steps = toy.LQR().max_steps
+    return gains, toy.LQR().linear_return(np.tile(gains, (steps, 1)), noise**2)
+
+
+def write_dataset(name: str, share: float, noise: float, episodes: int) -> None:
+    """A data set of toy/lqr in Minari's folder, by `behaviour`."""
+    env, rng = envs.make("toy/lqr", 1), np.random.default_rng(0)
+    gains, _ = behaviour(share, noise)
+    length = env.spec.max_steps
+    draws = rng.normal(0.0, noise, (episodes * length, 1)).astype(np.float32)
+    state, obs = env.reset(jax.random.key(0))
+
+    def step(carry, draw):
+        state, obs = carry
+        action = jax.numpy.clip(draw - obs @ gains.astype(np.float32), -0.99, 0.99)
+        state, found = env.step(state, action)
+        row = Transition(
+            obs, action, found.reward, found.discount, found.last, found.next_obs
+        )
+        return (state, found.obs), row
+
+    _, run = jax.jit(lambda: jax.lax.scan(step, (state, obs), draws))()
+    about = "A linear policy with noise, by a test."
+    offline.write(name, env.spec, [jax.tree.map(np.asarray, run)], about=about)

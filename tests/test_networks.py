@@ -1,0 +1,125 @@
+"""Features and readouts of networks; the plain loops are in test_agent.py."""
+
+from itertools import combinations_with_replacement
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from coadapt import networks
+from coadapt.networks import Fourier, Init, Network, Quadratic
+
+O, A, B = 3, 2, 8
+ROUNDING = 1e-5  # float32, some tens of terms of size 1
+
+
+def rows(*shape, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+
+
+def test_quadratic_features_are_the_inputs_and_their_products():
+    x = rows(2, B, O)
+    found = Quadratic().apply(x)
+    assert found.shape == (2, B, Quadratic().size(O)) == (2, B, 9)
+    pairs = combinations_with_replacement(range(O), 2)
+    products = [x[..., i] * x[..., j] for i, j in pairs]
+    expected = np.concatenate([x, np.stack(products, -1)], -1)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("width", [0.5, 2.0])
+def test_products_of_fourier_features_are_the_gaussian_kernel(width):
+    features, number = Fourier(number=20_000, width=width), 20_000
+    x = rows(B, O)
+    found = features.apply(x)
+    assert found.shape == (B, number) and features.size(O) == number
+    distance = np.square(x[:, None] - x[None]).sum(-1)
+    expected = np.exp(-distance / (2 * width**2))
+    # the mean of `number` terms 2 cos cos of std at most sqrt(3 / 2); 5 of its stds
+    bound = 5 * np.sqrt(1.5 / number)
+    np.testing.assert_allclose(found @ found.T, expected, atol=bound)
+    assert np.max(np.abs(found)) <= np.sqrt(2 / number) * (1 + 1e-6)
+
+
+def test_fourier_features_take_any_leading_axes_and_are_the_same_for_all():
+    features, x = Fourier(number=10), rows(2, B, O)
+    found = features.apply(x)
+    assert found.shape == (2, B, 10)
+    np.testing.assert_allclose(found[1], features.apply(x[1]), atol=ROUNDING)
+    each = jax.vmap(jax.vmap(features.apply))(x)
+    np.testing.assert_allclose(found, each, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("features, size", [(Quadratic(), 9), (Fourier(number=6), 6)])
+@pytest.mark.parametrize("sizes", [(), (5,)])
+def test_the_first_layer_reads_the_features(features, size, sizes):
+    spec = Network(features=features, sizes=sizes)
+    params = networks.init(spec, jax.random.key(0), O, A)
+    first = params["hidden_0" if sizes else "output"]["kernel"]
+    assert first.shape[0] == size
+    plain = Network(sizes=sizes)
+    x = rows(B, O)
+    expected = networks.apply(plain, params, features.apply(x))
+    np.testing.assert_array_equal(networks.apply(spec, params, x), expected)
+    kernels = sum(x.size for x in jax.tree.leaves(params) if x.ndim == 2)
+    assert networks.count_multiplies(spec, O, A) == kernels
+
+
+SPECS = [
+    Network(sizes=()),
+    Network(sizes=(5, 4)),
+    Network(sizes=(5,), layer_norm="after", activation="tanh"),
+    Network(features=Quadratic(), sizes=()),
+]
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_reading_out_the_last_features_is_the_network(spec):
+    params = networks.init(spec, jax.random.key(0), O, A)
+    x = rows(2, B, O)
+    last = networks.last_features(spec, params, x)
+    assert last.shape == (2, B, networks.width(spec, O))
+    np.testing.assert_array_equal(last[..., -1], 1.0)
+    found = networks.readout(params, last)
+    np.testing.assert_allclose(found, networks.apply(spec, params, x), atol=ROUNDING)
+
+
+def test_without_hidden_layers_a_network_is_linear():
+    spec = Network(sizes=())
+    params = networks.init(spec, jax.random.key(0), O, A)
+    x = rows(B, O)
+    kernel, bias = (np.asarray(params["output"][k]) for k in ("kernel", "bias"))
+    assert params.keys() == {"output"}
+    found = networks.apply(spec, params, x)
+    np.testing.assert_allclose(found, np.asarray(x) @ kernel + bias, atol=ROUNDING)
+
+
+# ---------------------------------------------------------------- initialisation
+
+
+@pytest.mark.parametrize("shape", [(40, 30), (30, 40), (30, 30)])
+@pytest.mark.parametrize("scale", [1.0, 0.01])
+def test_an_orthogonal_kernel_has_one_singular_value(shape, scale):
+    init = Init(weights="orthogonal", scale=scale)
+    kernel = np.asarray(init.kernel(jax.random.key(0), shape), np.float64)
+    singular = np.linalg.svd(kernel, compute_uv=False)
+    np.testing.assert_allclose(singular, scale, rtol=ROUNDING)  # float32 QR
+    other = init.kernel(jax.random.key(1), shape)
+    assert np.all(kernel != np.asarray(other))
+
+
+def test_a_third_of_fan_in_uniform_is_torchs_default():
+    """U(+-1/sqrt(in)): a variance of 1 / (3 in)."""
+    kernel = np.asarray(
+        Init(weights="fan_in_uniform", scale=1 / 3).kernel(
+            jax.random.key(0), (400, 300)
+        ),
+        np.float64,
+    )
+    limit = 400**-0.5
+    assert 0.995 * limit < np.abs(kernel).max() <= limit * (1 + 1e-6)  # float32
+    # 120 000 draws: the std of a sample's std is 0.2% of it; 5 of these
+    assert kernel.std() == pytest.approx(limit / 3**0.5, rel=0.01)
+    quarters = np.histogram(kernel, bins=4, range=(-limit, limit))[0] / kernel.size
+    np.testing.assert_allclose(quarters, 0.25, atol=5 * 0.433 / 120_000**0.5)
