@@ -245,6 +245,13 @@ def _check_data(config: Config) -> None:
         _must(config, "data", (Replay, Trajectories, Offline), given, reason)
     if isinstance(prior, pi_p.Behavior):
         _must(config, "data", Offline, given, "others made the data")
+    _require(
+        not isinstance(config.data, Offline) or not g_estimate.keeps_log_prob(estimate),
+        "g_estimate.steps",
+        getattr(estimate, "steps", 1),
+        "a data set does not say how likely its actions were, so with data=Offline it "
+        "must be 1",
+    )
 
 
 def _critics(config: Config) -> int:
@@ -448,10 +455,14 @@ def _check_prior(config: Config) -> None:
         given = "pi_q_update.temperature=DivergenceTemperature"
         reason = "the divergence is from a model of the data's policy"
         _must(config, "pi_p", pi_p.Behavior, given, reason)
-    if isinstance(config.pi_q_update.divergence, pi_q_update.MMD):
-        given = "pi_q_update.divergence=MMD"
+    kind = config.pi_q_update.divergence
+    if not isinstance(kind, pi_q_update.KL):
+        given = f"pi_q_update.divergence={_name(kind)}"
         reason = "it compares samples with those of a model"
         _must(config, "pi_p", pi_p.Behavior, given, reason)
+
+
+_DUAL = (pi_q_update.DualKL, pi_q_update.Wasserstein)
 
 
 def _check_behavior(config: Config) -> None:
@@ -467,8 +478,16 @@ def _check_behavior(config: Config) -> None:
         return
     if isinstance(prior.model, pi_p.VAE):
         reason = "a VAE has samples but no density"
-        kind, given = pi_q_update.MMD, "pi_p.model=VAE"
-        _must(config, "pi_q_update.divergence", kind, given, reason)
+        kinds, given = (pi_q_update.MMD, *_DUAL), "pi_p.model=VAE"
+        _must(config, "pi_q_update.divergence", kinds, given, reason)
+    divergence = getattr(config.pi_q_update, "divergence", None)
+    _require(
+        prior.follow or not isinstance(divergence, _DUAL),
+        "pi_p.follow",
+        False,
+        f"the network of {_name(divergence)} follows the policy, and is fitted with "
+        "the model, so it must be true",
+    )
     _require(
         prior.follow or prior.steps > 0,
         "pi_p.follow",

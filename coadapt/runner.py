@@ -471,6 +471,11 @@ def admissible(config: Config, spec: EnvSpec, steps: int) -> None:
     if isinstance(data, Offline):
         offline.read(data.dataset, spec)
         return
+    if isinstance(data, Trajectories) and data.drop_last and spec.max_steps == 1:
+        raise schema.ConfigError(
+            f"data.drop_last is True: the episodes of {spec.task} have one step each, "
+            "and none would be left, so it must be false."
+        )
     unfinished = learn.unfinished(config, spec.max_steps)
     if steps >= data.start and unfinished and data.start < data.batch + unfinished:
         field = "data.steps" if isinstance(data, Rollout) else "data.start"

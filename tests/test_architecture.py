@@ -25,6 +25,7 @@ LAYERS = [
     ["coadapt.data"],
     ["coadapt.learn"],
     ["coadapt.runner", "coadapt.taxonomy"],
+    ["coadapt.hybrids"],
     ["coadapt.store", "coadapt.stats", "coadapt.plot", "coadapt.speed"],
     ["coadapt.sweep"],
     ["coadapt.api"],

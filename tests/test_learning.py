@@ -1,25 +1,50 @@
-"""Each algorithm, small, reaches the known optimum of the linear-quadratic task."""
+"""Each row of Table 1, small, reaches an optimum that is known in closed form."""
+
+from typing import NamedTuple
 
 import numpy as np
 import pytest
+from recipes import behaviour, write_dataset
 
 from coadapt import algorithms, runner, schema
 from coadapt.envs import toy
 
-TASK = "toy/lqr"
-SMALL = {
-    "networks.policy.sizes": (32, 32),
-    "networks.critic.sizes": (32, 32),
-    "data.batch": 128,
-    "g_estimate.discount": 0.97,  # episodes have 30 steps
-    "optim.policy.rate": 3e-4,
-    "optim.critic.rate": 1e-3,
-}
-EARLY = {"data.start": 300, "data.warmup": 300}
-RECIPES = {  # env steps, changes of the preset
-    "mpo": (
+DATASET = "learning/lqr-v0"
+NETS = {"networks.policy.sizes": (32, 32), "networks.critic.sizes": (32, 32)}
+NEAR = NETS | {"g_estimate.discount": 0.97}  # episodes have 30 steps
+RATES = {"optim.policy.rate": 3e-4, "optim.critic.rate": 1e-3}
+FAST = {"optim.policy.rate": 1e-3, "optim.critic.rate": 3e-3}
+EARLY = NEAR | RATES | {"data.batch": 128, "data.start": 300, "data.warmup": 300}
+SIXTY = {"data.steps": 600, "schedule.critic_steps": 60}
+BINS = {"pi_theta.bins": 11}
+
+
+class Recipe(NamedTuple):
+    """What the median of three seeds comes near, how near, and by which changes."""
+
+    steps: int  # env steps; updates, offline
+    gap: float  # from the optimum
+    changes: dict[str, object]
+
+
+# toy/lqr: the optimum is -4.3, a uniformly random policy's return -131, that of no
+# action -38.5. A gap of 2 is 1.6% of the way from random. Of it 0.3 is the luck of 200
+# start states; the rest is what constant learning rates leave at this length. Of each
+# row the median is 1 or more inside of its gap (measured, in the comments): one seed in
+# three of AWAC, MPO, UREX and RWR is still at -9 here, and one of DDPG, whose tanh can
+# saturate, at -26.
+NEARLY = 2.0
+# What these cannot take away: fixed or slowly falling noise that returns, not values,
+# are to tell from skill (RWR, UREX, PoWER: no critic, so no baseline), and the 11 values
+# of an action, whose rounding alone costs 0.5 (REPS, UREX). 5 is 4% of the way.
+ROUGHLY = 5.0
+LQR = {
+    "mpo": Recipe(
         24_000,
-        {
+        NEARLY,
+        NEAR
+        | RATES
+        | {
             "data.start": 300,
             "data.steps": 2,
             "target.policy.period": 25,
@@ -31,37 +56,306 @@ RECIPES = {  # env steps, changes of the preset
             "pi_p_update.trust_region.epsilon_std": 1e-4,
         },
     ),
-    "awr": (
+    "awr": Recipe(
         16_000,
-        {
+        NEARLY,
+        NEAR
+        | FAST
+        | {
+            "data.batch": 128,
             "data.start": 600,
             "data.steps": 600,
             "data.capacity": 6000,
             "schedule.critic_steps": 100,
             "schedule.policy_steps": 300,
-            "optim.policy.rate": 1e-3,
-            "optim.critic.rate": 3e-3,
         },
     ),
-    "awac": (10_000, EARLY),
-    "sac": (10_000, EARLY | {"optim.dual.rate": 1e-3}),
+    "awac": Recipe(10_000, NEARLY, EARLY),
+    "sac": Recipe(10_000, NEARLY, EARLY | {"optim.dual.rate": 1e-3}),
+    "power": Recipe(  # -6.2; linear networks, and 2 s for all of it
+        200_000,
+        ROUGHLY,
+        {
+            "data.steps": 3000,
+            "data.policy_batch": 3000,
+            "g.shift": "return",
+            "g_estimate.discount": 0.9,
+        },
+    ),
+    "rwr": Recipe(  # -7.2
+        60_000,
+        ROUGHLY,
+        NETS
+        | {
+            "data.steps": 2000,
+            "data.batch": 256,
+            "schedule.policy_steps": 100,
+            "optim.policy": "Adam",
+            "optim.policy.rate": 1e-3,
+            "pi_theta.scale.value": 0.3,
+            "g_estimate.discount": 0.9,
+        },
+    ),
+    "reps": Recipe(  # -6.3
+        40_000,
+        ROUGHLY,
+        BINS
+        | {
+            "networks.policy.sizes": (32, 32),
+            "networks.critic.features": "Quadratic",
+            "data.steps": 1000,
+            "data.batch": 100,
+            "g_estimate.discount": 0.97,
+        },
+    ),
+    "urex": Recipe(  # -6.7
+        60_000,
+        ROUGHLY,
+        NETS
+        | BINS
+        | {
+            "data.steps": 1000,
+            "data.policy_batch": 1000,
+            "schedule.policy_steps": 10,
+            "pi_q.standardize": True,
+            "pi_q_update.temperature.value": 0.5,
+            "optim.policy.rate": 3e-3,
+        },
+    ),
+    "vmpo": Recipe(  # -4.6
+        22_500, NEARLY, NEAR | FAST | {"data.steps": 600, "optim.dual.rate": 1e-2}
+    ),
+    "trpo": Recipe(  # -4.6; without its noise, which is what a greedy action is there
+        20_000,
+        NEARLY,
+        NEAR
+        | SIXTY
+        | {"data.policy_batch": 600, "optim.critic.rate": 3e-3, "greedy": "Mode"},
+    ),
+    "ppo": Recipe(  # -4.8
+        20_000, NEARLY, NEAR | FAST | SIXTY | {"schedule.policy_steps": 60}
+    ),
+    "ddpg": Recipe(12_000, 2 * NEARLY, EARLY),  # -5.5
+    "td3": Recipe(12_000, 2 * NEARLY, EARLY),  # -6.2
 }
-# The optimum is -4.3, a uniformly random policy's return -131, that of no action -38.5:
-# a gap of 2 is 1.6% of the way from random. Of it 0.3 is the luck of 200 start states;
-# the rest is what constant learning rates leave at this length. The median of three
-# seeds, for one in three of AWAC's and MPO's is still at -9 here.
-GAP = 2.0
+# toy/corridor (optimum 1, random 0.5): two actions, and always the same one is best. A
+# greedy policy is at 1 or, where one state is still wrong, at 0.8 or less.
+WHOLE = 0.01
+CHOOSE = NETS | {"pi_theta": "Softmax", "g_estimate.discount": 0.97}
+THREE = {"data.steps": 300, "schedule.critic_steps": 40, "optim.critic.rate": 3e-3}
+JOINT = {"pi_p_update.trust_region": "JointKL"}
+CORRIDOR = {
+    "ppo": Recipe(
+        3000,
+        WHOLE,
+        CHOOSE | THREE | {"schedule.policy_steps": 40, "optim.policy.rate": 3e-3},
+    ),
+    "trpo": Recipe(
+        6000, WHOLE, CHOOSE | THREE | {"data.policy_batch": 300, "greedy": "Mode"}
+    ),
+    "vmpo": Recipe(
+        3000,
+        WHOLE,
+        CHOOSE
+        | THREE
+        | JOINT
+        | {
+            "schedule.policy_steps": 40,
+            "optim.policy.rate": 3e-3,
+            "optim.dual.rate": 1e-2,
+        },
+    ),
+    "mpo": Recipe(
+        6000,
+        WHOLE,
+        CHOOSE
+        | JOINT
+        | {
+            "bounds": "none",
+            "data.start": 300,
+            "data.steps": 4,
+            "data.batch": 64,
+            "pi_p.samples": 4,
+            "target.policy.period": 25,
+            "target.critic.period": 25,
+            "optim.policy.rate": 1e-3,
+            "optim.critic.rate": 1e-3,
+        },
+    ),
+    "awr": Recipe(
+        6000,
+        WHOLE,
+        CHOOSE
+        | {
+            "bounds": "none",
+            # else the step that pays is never seen: only the wrong way is, beside it
+            "data.drop_last": False,
+            "data.start": 300,
+            "data.steps": 300,
+            "data.capacity": 3000,
+            "data.batch": 64,
+            "schedule.critic_steps": 50,
+            "schedule.policy_steps": 100,
+            "optim.policy.rate": 1e-2,
+        },
+    ),
+    "awac": Recipe(
+        3000,
+        WHOLE,
+        CHOOSE
+        | {
+            "data.start": 300,
+            "data.warmup": 300,
+            "data.batch": 64,
+            "pi_q_update.temperature.value": 0.1,
+            "optim.policy.rate": 1e-3,
+            "optim.critic.rate": 1e-3,
+        },
+    ),
+    "urex": Recipe(
+        4000,
+        WHOLE,
+        NETS
+        | {
+            "data.steps": 400,
+            "data.policy_batch": 400,
+            "schedule.policy_steps": 10,
+            "optim.policy.rate": 3e-3,
+        },
+    ),
+}
+# toy/arms: three of them, which pay 1, 2 and 3: C23, that exact REPS and EM end at the
+# best one, and nothing is between 2 and 3 for a greedy action.
+ARMS = {
+    "reps": Recipe(
+        2500,
+        WHOLE,
+        {
+            "networks.policy.sizes": (32, 32),
+            "networks.critic.features.number": 16,
+            "data.steps": 500,
+            "data.batch": 100,
+            "schedule.policy_steps": 50,
+        },
+    ),
+}
+UREX_ARMS = {
+    "data.steps": 500,
+    "data.policy_batch": 500,
+    "schedule.policy_steps": 10,
+    "optim.policy.rate": 1e-2,
+}
+ARMS["urex"] = Recipe(2500, WHOLE, NETS | UREX_ARMS)
+PROBES = {"toy/lqr": LQR, "toy/corridor": CORRIDOR, "toy/arms": ARMS}
 
 
-@pytest.mark.parametrize("name", list(RECIPES))
-def test_reaches_the_known_optimum(name):
-    steps, changes = RECIPES[name]
-    config = schema.override(algorithms.preset(name), SMALL | changes)
-    returns = []
+def returns(name: str, task: str, recipe: Recipe) -> np.ndarray:
+    """Of three seeds, the mean return of 200 greedy episodes at the end."""
+    config = schema.override(algorithms.preset(name), recipe.changes)
+    told: list[np.ndarray] = []
     runner.train(
-        [config] * 3, [0, 1, 2], TASK, steps=steps, eval_every=steps,
-        eval_episodes=200, report=lambda r: returns.append(r.metrics["return"]),
+        [config] * 3, [0, 1, 2], task, steps=recipe.steps, eval_every=recipe.steps,
+        eval_episodes=200, report=lambda r: told.append(r.metrics["return"]),
     )  # fmt: skip
-    optimum = toy.optimum(TASK)
-    assert np.median(returns[-1]) > optimum - GAP
-    assert np.max(returns[-1]) < optimum + 1.0  # nothing beats it but luck of starts
+    return told[-1]
+
+
+def test_every_row_has_a_probe():
+    assert set(LQR) | {"brac", "bear"} == set(algorithms.PRESETS)
+
+
+@pytest.mark.parametrize(
+    ("task", "name"), [(task, name) for task, rows in PROBES.items() for name in rows]
+)
+def test_reaches_the_known_optimum(task, name):
+    recipe, optimum = PROBES[task][name], toy.optimum(task)
+    found = returns(name, task, recipe)
+    assert np.median(found) > optimum - recipe.gap
+    assert np.max(found) < optimum + 1.0  # nothing beats it but luck of starts
+
+
+def test_power_finds_the_best_action_of_a_bandit():
+    """Optimum 0, random -0.58: what the step-based weight r - min r leaves is a std of
+    0.03, the least that its closed form allows, and a mean as near as that."""
+    changes = {"data.steps": 1000, "data.policy_batch": 1000}
+    found = returns("power", "toy/bandit", Recipe(20_000, 0.0, changes))
+    assert np.min(found) > -0.01
+
+
+# ---------------------------------------------------------------- others' settings
+
+VARIANTS = {  # -5.7: the clip holds the ratio, not the KL, and the std stays larger
+    "ppo, clipped": (
+        "ppo",
+        "toy/lqr",
+        LQR["ppo"]._replace(
+            gap=2 * NEARLY,
+            changes=LQR["ppo"].changes | {"pi_q_update.trust_region": "ClippedRatio"},
+        ),
+    ),
+    "trpo, as PFRL": (  # -4.8
+        "trpo",
+        "toy/lqr",
+        LQR["trpo"]._replace(
+            changes=LQR["trpo"].changes | {"g_estimate": "GAE", "g_estimate.lam": 0.97}
+        ),
+    ),
+    # -10 to -20: at a std of 0.3 and with returns that differ by their starts, the mean
+    # cost is small where a batch has one bad outlier; it beats no action (-38.5)
+    "rwr, its own temperature": (
+        "rwr",
+        "toy/lqr",
+        LQR["rwr"]._replace(
+            steps=30_000,
+            gap=25.0,
+            changes=LQR["rwr"].changes
+            | {"pi_q_update.temperature": "ExponentialTemperature"},
+        ),
+    ),
+    "urex, the original": (
+        "urex",
+        "toy/arms",
+        Recipe(
+            2500,
+            WHOLE,
+            NETS | UREX_ARMS | {"pi_p": "Uniform", "pi_q.expected_return": True},
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("variant", list(VARIANTS))
+def test_another_point_of_a_row_learns_too(variant):
+    name, task, recipe = VARIANTS[variant]
+    assert np.median(returns(name, task, recipe)) > toy.optimum(task) - recipe.gap
+
+
+# ---------------------------------------------------------------- offline
+
+OFFLINE = {
+    "brac": {"pi_p.steps": 500},
+    "bear": {"pi_p.model.sizes": (32, 32)},
+}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MINARI_DATASETS_PATH", str(tmp_path_factory.mktemp("minari")))
+        write_dataset(DATASET, share=0.3, noise=0.3, episodes=100)
+        yield DATASET
+
+
+@pytest.mark.parametrize("name", list(OFFLINE))
+def test_offline_ends_above_the_policy_that_made_the_data(name, dataset):
+    """3000 steps by 0.3 of the best gains and noise of std 0.3, whose return is -22.4;
+    -7.8 without the noise. Measured after 3000 updates: BRAC -4.5, BEAR -4.9."""
+    _, made = behaviour(0.3, 0.3)
+    _, mean = behaviour(0.3, 0.0)
+    assert made == pytest.approx(-22.4, abs=0.05)
+    assert mean == pytest.approx(-7.8, abs=0.05)
+    changes = NEAR | {"data.dataset": dataset, "schedule.warm_start": 200}
+    found = returns(name, "toy/lqr", Recipe(3000, 0.0, changes | OFFLINE[name]))
+    # above what a perfect clone without the noise has, by more than the luck of starts
+    assert np.median(found) > mean + 1.0
+    assert np.max(found) < toy.optimum("toy/lqr") + 1.0
