@@ -105,7 +105,9 @@ class Trajectories:
     steps: Size = 3000  # env steps from one iteration to the next
     start: Annotated[int, Range(ge=0)] = 3000  # env steps before the first iteration
     relabel: bool = True  # estimate G anew between the critic's and the policy's phase
-    drop_last: bool = True  # leave the last step of each episode out; settings 2.14
+    # leave the last step of each episode out (settings 2.14): not for tasks that pay at
+    # their end
+    drop_last: bool = True
 
 
 @config

@@ -56,6 +56,30 @@ SHORT: dict[str, dict[str, object]] = {
     | {"data.batch": 32, "pi_p.model.sizes": (16, 16), "schedule.warm_start": 40},
 }
 OFFLINE = ("brac", "bear")
+KNOBS = {  # the number that each row is known for
+    "mpo": "pi_q_update.temperature.epsilon",
+    "awr": "pi_q_update.temperature.value",
+    "awac": "pi_q_update.temperature.value",
+    "sac": "pi_q_update.temperature.target",
+    "power": "pi_p_update.ridge",
+    "rwr": "pi_q_update.temperature.value",
+    "reps": "pi_q_update.temperature.epsilon",
+    "urex": "pi_q_update.temperature.value",
+    "vmpo": "pi_q_update.temperature.epsilon",
+    "trpo": "pi_q_update.radius",
+    "ppo": "pi_q_update.trust_region.target",
+    "ddpg": "pi_theta.noise",
+    "td3": "g_estimate.smoothing.std",
+    "brac": "pi_q_update.temperature.value",
+    "bear": "pi_q_update.temperature.limit",
+}
+RATES = ("optim.policy.rate", "optim.critic.rate")  # read where there is such a step
+
+
+def get(config, path: str) -> float:
+    for name in path.split("."):
+        config = getattr(config, name)
+    return config
 
 
 def small(name: str, **changes: object):

@@ -586,7 +586,8 @@ REFUSED = {
         "bear",
         {"pi_q_update.divergence": "KL"},
         "pi_q_update.divergence",
-        "a VAE has samples but no density, so with pi_p.model=VAE it must be MMD",
+        "a VAE has samples but no density, so with pi_p.model=VAE it must be MMD, "
+        "DualKL or Wasserstein",
     ),
     "clone-without-density": (
         "brac",
@@ -654,6 +655,24 @@ REFUSED = {
         {"bounds": "BoundCost"},
         "bounds",
         "actions of Deterministic never leave the box",
+    ),
+    "dual-left-behind": (
+        "brac",
+        {"pi_q_update.divergence": "DualKL"},
+        "pi_p.follow",
+        "the network of DualKL follows the policy",
+    ),
+    "dual-without-model": (
+        "sac",
+        {"pi_q_update.divergence": "Wasserstein"},
+        "pi_p",
+        "so with pi_q_update.divergence=Wasserstein it must be Behavior",
+    ),
+    "sequences-of-others": (
+        "mpo",
+        {"g_estimate.steps": 5, "data": "Offline"},
+        "g_estimate.steps",
+        "a data set does not say how likely its actions were",
     ),
 }
 
@@ -794,6 +813,12 @@ ACCEPTED = {
         {"pi_q_update.temperature.value": 0.0, "schedule.warm_start": 0},
     ),
     "brac-samples": ("brac", {"pi_q_update.divergence": "MMD"}),
+    "brac-dual": (
+        "brac",
+        {"pi_p.follow": True, "pi_q_update.divergence": "Wasserstein"},
+    ),
+    "bear-dual": ("bear", {"pi_q_update.divergence": "DualKL"}),
+    "mpo-sequences": ("mpo", {"g_estimate.steps": 5}),
     "bear-deterministic": ("bear", {"pi_theta": "Deterministic", "greedy": "Mode"}),
     "bear-clone": (
         "bear",

@@ -671,7 +671,9 @@ def test_rwr_finds_its_temperature_as_the_mean_cost_under_the_weights():
 
 def test_reps_solves_its_dual_and_matches_features():
     """C29: sum p log(n p) = epsilon; features are where they came from, but for the
-    starts, which come from outside, and the ridge."""
+    starts, which come from outside, and the ridge. A termination leads to a state that
+    is never left, which counts gamma / (1 - gamma) times, and whose own inflow and
+    outflow balance too."""
     gamma, ridge, epsilon = 0.9, 1e-2, 0.3
     config = preset(
         "reps", LINEAR,
@@ -683,12 +685,22 @@ def test_reps_solves_its_dual_and_matches_features():
     after, metrics = solve(config, state, steps.rows, steps.episodes)
     assert metrics["dual_gradient"] < 1e-3  # float32 sums; the tolerance is 1e-4
     value, following = (x[1:] for x in values_of(after, steps))
-    flow = gamma * steps.discount[1:]
+    goes_on = steps.discount[1:]
+    flow, terminal = gamma * goes_on, float(after.params.dual["terminal"])
     delta = steps.reward[1:] + flow * following - value
-    eta = np.exp(np.float64(after.params.dual["temperature"]))
-    p = softmax(delta / eta)
+    delta += gamma * (1 - goes_on) * terminal
+    eta = 1e-4 + np.exp(np.float64(after.params.dual["temperature"]))
+    ends = np.sum(goes_on == 0) * gamma / (1 - gamma)
+    assert ends > 0
+    base = np.r_[np.ones(len(delta)), ends]
+    base /= base.sum()
+    both = base * np.exp(np.r_[delta, (gamma - 1) * terminal] / eta)
+    both /= both.sum()
+    assert np.sum(both * np.log(both / base)) == pytest.approx(epsilon, abs=2e-3 / eta)
+    p, after_end = both[:-1], both[-1]
+    inflow = p @ (1 - goes_on)
+    assert gamma * inflow == pytest.approx((1 - gamma) * after_end, abs=1e-3)
     n = len(p)
-    assert np.sum(p * np.log(n * p)) == pytest.approx(epsilon, abs=2e-3 / eta)
     phi = np.column_stack([steps.obs, np.ones(len(steps.obs))])
     moved = flow[:, None] * phi[steps.row[1:] + 1] - phi[steps.row[1:]]
     first = phi[steps.row[sorted(set(steps.start))]]
@@ -699,7 +711,7 @@ def test_reps_solves_its_dual_and_matches_features():
     labels = label(config, after, steps.rows, steps.episodes)
     close(labels.score[1:], delta, 1e-4)
     weight = config.pi_q.weights(labels.score[None, 1:], f32(eta))
-    np.testing.assert_allclose(weight[0] / n, p, atol=ROUNDING)
+    np.testing.assert_allclose(weight[0] / n, p / p.sum(), atol=1e-4)
     assert np.mean(weight) == pytest.approx(1.0, abs=ROUNDING)
 
 
@@ -713,16 +725,18 @@ def test_reps_with_a_given_temperature_solves_for_the_value_alone():
     config = preset("reps", LINEAR, changes)
     state, steps = begin(config), Steps((6, 7, 5), THREE[1])
     after, _ = solve(config, state, steps.rows, steps.episodes)
-    seen = steps.episodes
+    seen, end = steps.episodes, float(after.params.dual["terminal"])
 
     def dual(output):
         value = (steps.obs @ output["kernel"] + output["bias"])[:, 0]
         row = steps.row[1:]
-        delta = steps.reward[1:] + 0.99 * steps.discount[1:] * value[row + 1]
-        delta = (delta - value[row]) / 0.8
+        follows = steps.discount[1:] * value[row + 1] + (1 - steps.discount[1:]) * end
+        delta = (steps.reward[1:] + 0.99 * follows - value[row]) / 0.8
+        count = 99.0 * np.sum(steps.discount[1:] == 0)
+        delta = np.append(delta, -0.01 * end / 0.8 + np.log(count))
         first = value[steps.row[sorted(set(steps.start))]].mean()
         squares = sum(np.sum(x**2) for x in output.values())
-        log_mean = logsumexp(delta) - np.log(len(row))
+        log_mean = logsumexp(delta) - np.log(len(row) + count)
         return 0.8 * log_mean + 0.01 * first + 1e-2 * squares / 2
 
     assert seen.seen.sum() == 18
@@ -730,7 +744,7 @@ def test_reps_with_a_given_temperature_solves_for_the_value_alone():
     np.testing.assert_allclose(
         np.r_[flat["kernel"].ravel(), flat["bias"]], 0, atol=1e-3
     )
-    assert after.params.dual == {}
+    assert set(after.params.dual) == {"terminal"}
 
 
 # ---------------------------------------------------------------- C30: UREX

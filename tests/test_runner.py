@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from recipes import OFFLINE, small, write_dataset
+from recipes import KNOBS, OFFLINE, RATES, get, small, write_dataset
 
 from coadapt import algorithms, runner, schema
 from coadapt.data import replay
@@ -12,24 +12,6 @@ from coadapt.envs import toy
 
 TASK = "toy/lqr"
 DATASET = "runner/lqr-v0"
-KNOBS = {  # the number that each row is known for
-    "mpo": "pi_q_update.temperature.epsilon",
-    "awr": "pi_q_update.temperature.value",
-    "awac": "pi_q_update.temperature.value",
-    "sac": "pi_q_update.temperature.target",
-    "power": "pi_p_update.ridge",
-    "rwr": "pi_q_update.temperature.value",
-    "reps": "pi_q_update.temperature.epsilon",
-    "urex": "pi_q_update.temperature.value",
-    "vmpo": "pi_q_update.temperature.epsilon",
-    "trpo": "pi_q_update.radius",
-    "ppo": "pi_q_update.trust_region.target",
-    "ddpg": "pi_theta.noise",
-    "td3": "g_estimate.smoothing.std",
-    "brac": "pi_q_update.temperature.value",
-    "bear": "pi_q_update.temperature.limit",
-}
-RATES = ("optim.policy.rate", "optim.critic.rate")  # read where there is such a step
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +20,6 @@ def dataset(tmp_path_factory):
         patch.setenv("MINARI_DATASETS_PATH", str(tmp_path_factory.mktemp("minari")))
         write_dataset(DATASET, share=0.3, noise=0.3, episodes=20)
         yield
-
-
-def get(config, path: str) -> float:
-    for name in path.split("."):
-        config = getattr(config, name)
-    return config
 
 
 def variants(name: str, number: int, **changes: object) -> list:
@@ -148,7 +124,9 @@ def test_one_critic_starts_as_the_first_of_two():
 @pytest.mark.parametrize(
     ("name", "steps", "expected"),
     [("sac", 20_000, 10_001), ("awac", 20_000, 10_001), ("mpo", 20_000, 2376),
-     ("awr", 20_000, 6), ("sac", 9_999, 0), ("mpo", 1_000, 1), ("mpo", 999, 0)],
+     ("awr", 20_000, 6), ("sac", 9_999, 0), ("mpo", 1_000, 1), ("mpo", 999, 0),
+     ("ddpg", 20_000, 10_001), ("td3", 20_000, 5001), ("ppo", 20_000, 9),
+     ("trpo", 20_000, 4), ("brac", 20_000, 20_000)],
 )  # fmt: skip
 def test_number_of_updates(name, steps, expected):
     """C34, from the rule that the loop follows."""
@@ -156,10 +134,10 @@ def test_number_of_updates(name, steps, expected):
     assert sum(runner.due(config, t) for t in range(1, steps + 1)) == expected
 
 
-@pytest.mark.parametrize("name", ["sac", "mpo", "awr"])
+@pytest.mark.parametrize("name", ["sac", "mpo", "awr", "ppo"])
 @pytest.mark.parametrize("steps", [104, 105, 200])
 def test_device_and_host_make_the_updates_of_the_rule(name, steps):
-    config = small(name, data__steps=30 if name == "awr" else 7)
+    config = small(name, data__steps=30 if name in ("awr", "ppo") else 7)
     expected = sum(runner.due(config, t) for t in range(1, steps + 1))
     for task in (TASK, "gym/Pendulum-v1"):
         if name == "awr" and task != TASK:

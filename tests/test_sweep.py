@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+from recipes import KNOBS, RATES, get
 
 from coadapt import algorithms, schema, store, sweep
 from coadapt.config import BoundCost, BoundLoss, BoundWeights
@@ -165,6 +166,18 @@ def test_groups_are_by_structure_and_in_order():
     done = [Cell(TASK, "single", 3), Cell(TASK, "single", 4), Cell(TASK, "sac", 3)]
     (left,) = sweep.groups(TASK, variants, [3, 4], done)
     assert left.cells[0] == Cell(TASK, "sac", 4) and len(left.agents) == 3
+
+
+@pytest.mark.parametrize("name", list(algorithms.PRESETS))
+def test_rates_and_the_knob_of_a_row_share_a_program(name):
+    config = algorithms.preset(name)
+    made = [Variant("as it is", name, config)]
+    for path in (*RATES, KNOBS[name]):
+        changed = sweep.change(config, {path: 1.5 * get(config, path)})
+        made.append(Variant(path, name, changed))
+    task = "toy/arms" if name in ("reps", "urex") else TASK
+    (group,) = sweep.groups(task, made, [0, 1])
+    assert len(group.agents) == 8
 
 
 def test_every_group_is_traced_once(tmp_path, traced):

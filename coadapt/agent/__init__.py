@@ -122,6 +122,8 @@ def _init_duals(config: Config, action_size: int) -> dict[str, jax.Array]:
     rule = pi_q_update.temperature_of(config.pi_q_update)
     if rule is not None and pi_q_update.learned(config.pi_q_update):
         duals["temperature"] = rule.start()
+    if isinstance(config.g_estimate, g_estimate.DualValue):
+        duals["terminal"] = jnp.zeros(())  # the value after a termination
     if isinstance(config.bounds, BoundWeights):
         duals["bound"] = jnp.asarray(config.bounds.init, jnp.float32)
     penalty = getattr(config.pi_q_update, "trust_region", None)

@@ -158,7 +158,10 @@ def solve(
     """Minimise the dual of REPS over V, and over eta where it is found with V.
 
         eta epsilon + eta log mean exp(delta / eta) + (1 - gamma) mean V(s_0),
-    delta = r + gamma V(s') - V(s), s_0 the starts of episodes, and a ridge.
+    delta = r + gamma V(s') - V(s), s_0 the starts of episodes, and a ridge. A step that
+    terminates leads to a state of value V_T that is never left: it counts as gamma /
+    (1 - gamma) steps from there to there, without which the best steps of a task that
+    pays at its end would have no weight at all.
     Source: Peters et al. 2010 (settings 3.3). Nothing is done for other estimates.
     """
     estimate, rule = config.g_estimate, pi_q_update.temperature_of(config.pi_q_update)
@@ -167,36 +170,57 @@ def solve(
     joint = isinstance(rule, pi_q_update.DualTemperature)
     epsilon = rule.epsilon if isinstance(rule, pi_q_update.DualTemperature) else 0.0
     fixed = models.temperature(config, state.params.dual)
+    counts, gamma = _counts(estimate, episodes), jnp.asarray(estimate.discount)
     ended: Any = episodes.last | ~episodes.seen
     begins = jnp.roll(ended, 1).at[0].set(True)
     starts = begins & episodes.seen  # the first step of the data stands for a start
 
-    def dual(found: tuple[Tree, jax.Array]) -> jax.Array:
-        critic, raw = found
-        eta = jnp.exp(raw) if joint else fixed
+    def dual(found: tuple[Tree, jax.Array, jax.Array]) -> jax.Array:
+        critic, raw, terminal = found
+        eta = rule.value_of(raw) if joint else fixed  # type: ignore[union-attr]
         value = models.state_values(config, state, critic, obs)[0]
-        follows = estimate.discount * episodes.discount * value[episodes.next_row]
-        delta = episodes.reward + follows - value[episodes.row]
-        # a step that does not count has weight 0, and a finite delta: no NaN of 0 * inf
-        delta = jnp.where(episodes.seen, delta, -1e9)
-        share = jnp.mean(episodes.seen.astype(jnp.float32))
-        total = lagrange.temperature_dual(delta[:, None], eta, epsilon) - eta * jnp.log(
-            share
-        )
+        delta = _surprise(estimate, episodes, value, terminal) - value[episodes.row]
+        delta = jnp.append(delta, (gamma - 1) * terminal)
+        # what does not count has weight 0, and a finite delta: no NaN of 0 * inf
+        delta = jnp.where(counts > 0, delta, -1e9)
+        delta += eta * jnp.log(jnp.where(counts > 0, counts, 1.0))
+        total = lagrange.temperature_dual(delta[:, None], eta, epsilon)
         start = jnp.mean(value[episodes.row], where=starts)
         squares = sum(jnp.sum(jnp.square(x)) for x in jax.tree.leaves(critic))
-        return total + (1 - estimate.discount) * start + estimate.ridge * squares / 2
+        return total + (1 - gamma) * start + estimate.ridge * squares / 2
 
-    raw = state.params.dual["temperature"] if joint else jnp.zeros(())
-    (critic, raw), norm, _ = minimize.minimize(
+    old = state.params.dual
+    raw = old["temperature"] if joint else jnp.zeros(())
+    (critic, raw, terminal), norm, _ = minimize.minimize(
         dual,
-        (state.params.critic, raw),
+        (state.params.critic, raw, old["terminal"]),
         iterations=estimate.iterations,
         tolerance=estimate.tolerance,
     )
-    duals = state.params.dual | ({"temperature": raw} if joint else {})
+    duals = old | {"terminal": terminal} | ({"temperature": raw} if joint else {})
     params = state.params._replace(critic=critic, dual=duals)
     return state._replace(params=params), {"dual_gradient": norm}
+
+
+def _counts(estimate: g_estimate.DualValue, episodes: Tree) -> jax.Array:
+    """How often each of C steps counts, and what follows terminations, averaging 1."""
+    terminal = episodes.seen & (episodes.discount == 0.0)
+    ends = jnp.sum(terminal.astype(jnp.float32))
+    after = estimate.discount / (1 - estimate.discount) * ends
+    counts = jnp.append(episodes.seen.astype(jnp.float32), after)
+    return counts / jnp.mean(counts)
+
+
+def _surprise(
+    estimate: g_estimate.DualValue,
+    episodes: Tree,
+    value: jax.Array,
+    terminal: jax.Array,
+) -> jax.Array:
+    """r + gamma V(s'), V_T after a termination. value [R] -> [C]."""
+    goes_on = episodes.discount
+    following = goes_on * value[episodes.next_row] + (1 - goes_on) * terminal
+    return episodes.reward + estimate.discount * following
 
 
 def label(config: Config, state: AgentState, obs: jax.Array, episodes: Tree) -> Labels:
@@ -208,11 +232,16 @@ def label(config: Config, state: AgentState, obs: jax.Array, episodes: Tree) -> 
     if isinstance(config.g, g.LogQ) and config.g.shift == "reward":
         reward = reward - jnp.min(reward, where=episodes.seen, initial=jnp.inf)
     value = next_value = jnp.zeros_like(reward)
+    values = jnp.zeros(obs.shape[0])
     if g_estimate.critics(config.g_estimate, config.g):
         values = models.state_values(config, state, state.params.critic, obs)[0]  # [R]
         value, next_value = values[episodes.row], values[episodes.next_row]
-    discount = config.g_estimate.discount * episodes.discount
-    target = _returns(config.g_estimate, reward, discount, next_value, episodes.last)
+    estimate, discount = config.g_estimate, config.g_estimate.discount
+    if isinstance(estimate, g_estimate.DualValue):
+        target = _surprise(estimate, episodes, values, state.params.dual["terminal"])
+    else:
+        discount = discount * episodes.discount
+        target = _returns(estimate, reward, discount, next_value, episodes.last)
     if isinstance(config.pi_q, pi_q.Episodic):
         score = _weigh_episodes(config, state, obs, episodes, target)
     else:
@@ -228,8 +257,6 @@ def _returns(
     next_value: jax.Array,
     last: jax.Array,
 ) -> jax.Array:
-    if isinstance(estimate, g_estimate.DualValue):
-        return returns.td_target(reward, discount, next_value)
     if isinstance(estimate, g_estimate.NStep):
         return returns.n_step_return(reward, discount, next_value, last, estimate.steps)
     lam = getattr(estimate, "lam", 1.0)

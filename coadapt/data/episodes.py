@@ -46,7 +46,7 @@ def newest(store: Store, steps: int, *, finished: bool, whole: bool) -> Episodes
     found = found._replace(last=found.last.at[0].set(found.last[0] | (oldest < 0)))
     seen = (jnp.arange(steps + 1) > 0) & (found.index >= 0)
     if whole:
-        seen &= _finished(found, oldest, steps + 1).seen
+        seen &= _finished(found, jnp.ones_like(oldest), steps + 1).seen
     elif finished:
         seen &= _finished(found, jnp.zeros_like(oldest), steps + 1).seen
     return found._replace(seen=seen)

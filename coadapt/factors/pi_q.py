@@ -62,7 +62,8 @@ class Episodic:
     """Weights on whole episodes of the prior: pi_q(tau) = pi_p(tau) exp(R / eta) / Z.
 
     Z is over the episodes of the batch. With pi_p=Uniform an episode's weight is
-    divided by its own probability under the policy that drew it.
+    divided by its own probability under the policy that drew it; as in the original,
+    all episodes are then alike before their returns are known, long ones and short.
     Source: settings 3.4.
     """
 

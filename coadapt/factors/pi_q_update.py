@@ -33,16 +33,21 @@ class KLTemperature:
 
 @config
 class DualTemperature:
-    """eta minimises the dual together with g_estimate=DualValue, on all the data."""
+    """eta minimises the dual together with g_estimate=DualValue, on all the data.
+
+    It falls without end where the best steps are more than e^-epsilon of the data, so
+    there is a floor.
+    """
 
     epsilon: Positive = 0.5  # nats; settings 3.3
     init: Positive = 1.0  # eta itself, where the first search starts
+    floor: Positive = 1e-4  # in units of G
 
     def start(self) -> jax.Array:
         return jnp.log(jnp.asarray(self.init, jnp.float32))
 
     def value_of(self, raw: jax.Array) -> jax.Array:
-        return jnp.exp(raw)
+        return self.floor + jnp.exp(raw)
 
 
 @config

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coadapt.ops import divergences
 from coadapt.ops.divergences import kl, kl_categorical, kl_of_mean, kl_of_std, mmd
 
 EXACT = 1e-12  # float64, a handful of operations on numbers of size 1
@@ -212,3 +213,34 @@ def test_mmd_descends_to_the_samples_it_is_compared_with(x64, kernel):
         )
         # central difference: step^2 of error and 1e-16 / step of rounding
         assert slope[i] == pytest.approx(difference / 2e-5, abs=1e-8)
+
+
+# ---------------------------------------------------------------- found by a network
+
+
+def test_the_dual_of_the_kl_is_tight_at_its_best_f(x64):
+    """f = 1 + log p/q gives KL(p || q), any other f less: p, q on three points."""
+    p, q = np.array([0.2, 0.5, 0.3]), np.array([0.4, 0.4, 0.2])
+    times = 10  # samples in exact proportion: the means are the expectations
+    own = np.repeat(np.arange(3), (times * p).round().astype(int))
+    others = np.repeat(np.arange(3), (times * q).round().astype(int))
+    best = 1 + np.log(p / q)
+    exact = np.sum(p * np.log(p / q))
+    found = divergences.dual_kl(jnp.asarray(best[own]), jnp.asarray(best[others]))
+    assert float(found) == pytest.approx(exact, rel=1e-12)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        f = best + rng.normal(size=3)
+        less = divergences.dual_kl(jnp.asarray(f[own]), jnp.asarray(f[others]))
+        assert float(less) < exact
+
+
+def test_the_dual_of_wasserstein_is_the_distance_of_a_shift(x64):
+    """p is q moved by 0.7: f(x) = x, of slope 1, gives 0.7, and f = -x its negative."""
+    x = np.random.default_rng(0).normal(size=(50, 4))
+    own, others = jnp.asarray(x + 0.7), jnp.asarray(x)
+    found = divergences.dual_wasserstein(own, others)
+    np.testing.assert_allclose(found, 0.7, rtol=1e-12)
+    np.testing.assert_allclose(
+        divergences.dual_wasserstein(-own, -others), -0.7, rtol=1e-12
+    )

@@ -1,0 +1,132 @@
+"""What an update reads, and in what order: `learn` alone, without a loop around it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from recipes import OFFLINE, SHORT, behaviour, small
+
+from coadapt import agent as agents
+from coadapt import algorithms, envs, learn
+from coadapt.config import Rollout
+from coadapt.data import replay
+from coadapt.learn import Clock
+from coadapt.types import Action, TimeStep
+
+SPEC = envs.spec("toy/lqr")
+NEWEST = [name for name in SHORT if isinstance(algorithms.preset(name).data, Rollout)]
+
+
+@jax.jit
+def fill(store: replay.Store, key: jax.Array, steps: jax.Array) -> replay.Store:
+    """So many steps of episodes of 30, by random actions, the states all different."""
+
+    def step(t, store):
+        obs, action = jax.random.normal(jax.random.fold_in(key, t), (2, 2))
+        last = t % 30 == 29
+        made = TimeStep(
+            obs=jnp.where(last, -obs, obs),
+            reward=-jnp.sum(jnp.square(obs)),
+            discount=jnp.float32(1.0),
+            last=last,
+            next_obs=obs,
+        )
+        return replay.add(store, Action(jnp.tanh(action[:1]), None), made)
+
+    return jax.lax.fori_loop(0, steps, step, store)
+
+
+def same(one: object, two: object) -> bool:
+    leaves = zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True)
+    return all((np.asarray(a) == np.asarray(b)).all() for a, b in leaves)
+
+
+@pytest.mark.parametrize("name", NEWEST)
+def test_the_step_before_the_newest_changes_nothing(name):
+    """It bounds an episode, and is held for that: no number of it is read."""
+    # one step of the policy's or a few: the first is where a wrong label would show
+    few = {} if name in ("power", "urex", "trpo") else {"schedule__policy_steps": 2}
+    if name == "urex":  # so that not one episode takes all of the weight
+        few = {"pi_q_update__temperature__value": 100.0}
+    config, size = small(name, **few), SHORT[name]["data.steps"]
+    state = agents.init(config, SPEC, jax.random.key(1))
+    empty = replay.init(SPEC, replay.size(size + 1, shortest=1), jnp.zeros(2))
+    store = fill(empty, jax.random.key(2), jnp.int32(2 * size))
+    slot = int(store.count - size - 1) % (size + 1)
+    assert bool(store.last[slot])  # episodes of 30 fill the window
+    other = store._replace(
+        reward=store.reward.at[slot].set(-1e6),
+        action=store.action.at[slot].set(0.9),
+        discount=store.discount.at[slot].set(0.0),
+    )
+    update = jax.jit(learn.update)
+    seed, clock = jnp.uint32(3), Clock(np.int32(2 * size), np.int32(1))
+    one, _ = update(config, state, store, seed, clock)
+    two, _ = update(config, state, other, seed, clock)
+    assert same(one, two)
+    assert not same(one.params.policy, state.params.policy)
+    # and that would show: one of the newest does change it
+    slot = int(store.count - 2) % (size + 1)
+    other = store._replace(reward=store.reward.at[slot].add(-50.0))
+    assert not same(one, update(config, state, other, seed, clock)[0])
+
+
+@pytest.mark.parametrize("name", list(OFFLINE))
+def test_the_model_of_others_is_fitted_first(name):
+    """pi_p.steps updates of the model and of nothing else; then, as `follow` says."""
+    config = small(name, pi_p__steps=2, pi_p__follow=name == "bear")
+    state = agents.init(config, SPEC, jax.random.key(1))
+    empty = replay.init(SPEC, replay.size(90), jnp.zeros(2))
+    store = fill(empty, jax.random.key(2), jnp.int32(90))
+    update = jax.jit(learn.update)
+    for number in range(4):
+        clock = Clock(np.int32(number + 1), np.int32(number))
+        new, metrics = update(config, state, store, jnp.uint32(3), clock)
+        alone, follows = number < 2, name == "bear"
+        for part in ("policy", "critic"):
+            moved = not same(getattr(new.params, part), getattr(state.params, part))
+            assert moved != alone
+        assert same(new.target, state.target) == alone
+        assert same(new.params.prior, state.params.prior) != (alone or follows)
+        assert np.isnan(metrics["critic_loss"]) == alone
+        assert np.isnan(metrics["prior_loss"]) == (not alone and not follows)
+        state = new
+
+
+def test_while_warm_the_critic_does_not_move_the_policy():
+    """warm_start counts from the model's last lone update; then G pulls too."""
+    config = small("brac", pi_p__steps=1, schedule__warm_start=1)
+    state = agents.init(config, SPEC, jax.random.key(1))
+    biased = jax.tree.map(lambda x: x + 0.1, state.params.critic)
+    other = state._replace(params=state.params._replace(critic=biased))
+    empty = replay.init(SPEC, replay.size(90), jnp.zeros(2))
+    store = fill(empty, jax.random.key(2), jnp.int32(90))
+    update = jax.jit(learn.update)
+    for number, pulled in ((1, False), (2, True)):
+        clock = Clock(np.int32(number + 1), np.int32(number))
+        one, _ = update(config, state, store, jnp.uint32(3), clock)
+        two, _ = update(config, other, store, jnp.uint32(3), clock)
+        assert same(one.params.policy, two.params.policy) != pulled
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "episodes"),
+    [
+        ("ppo", {}, 0),  # V stands for what is cut
+        ("reps", {}, 0),
+        ("rwr", {}, 1),  # a return ends with its episode
+        ("rwr", {"g__of": "reward"}, 0),
+        ("power", {}, 1),
+        ("urex", {}, 2),  # the one that runs, and the one that began before
+        ("awr", {}, 1),
+        ("sac", {}, 0),
+        ("bear", {}, 0),
+    ],
+)
+def test_how_many_steps_may_wait_for_an_end(name, changes, episodes):
+    assert learn.unfinished(small(name, **changes), 30) == 30 * episodes
+
+
+def test_the_behaviour_of_the_data_set_is_worse_than_the_best():
+    returns = [behaviour(share, 0.3)[1] for share in (0.0, 0.3, 1.0)]
+    assert returns == sorted(returns)
