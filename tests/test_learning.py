@@ -36,11 +36,11 @@ class Recipe(NamedTuple):
 NEARLY = 2.0
 # 4% of the way. RWR, UREX and PoWER learn from returns, with no critic for a baseline;
 # REPS and UREX take one of 11 actions, whose rounding alone costs 0.5; DDPG and TD3
-# swing about the optimum (of six seeds, -4.4 to -8.0 here; trained twice as long, half
+# swing about the optimum (of six seeds, -4.4 to -8.5 here; trained twice as long, half
 # of DDPG's stand at -9 to -12).
 ROUGHLY = 5.0
 LQR = {
-    "mpo": Recipe(  # -4.5
+    "mpo": Recipe(  # -5.0
         12_000,
         NEARLY,
         NEAR
@@ -74,7 +74,7 @@ LQR = {
     ),
     "awac": Recipe(6000, NEARLY, EARLY),  # -5.4
     "sac": Recipe(6000, NEARLY, EARLY | {"optim.dual.rate": 1e-3}),  # -5.6
-    "power": Recipe(  # -6.2; linear networks, and 2 s for all of it
+    "power": Recipe(  # -6.6; linear networks, and 2 s for all of it
         200_000,
         ROUGHLY,
         {
@@ -84,7 +84,7 @@ LQR = {
             "g_estimate.discount": 0.9,
         },
     ),
-    "rwr": Recipe(  # -7.2
+    "rwr": Recipe(  # -7.5
         60_000,
         ROUGHLY,
         NETS
@@ -98,7 +98,7 @@ LQR = {
             "g_estimate.discount": 0.9,
         },
     ),
-    "reps": Recipe(  # -6.3
+    "reps": Recipe(  # -6.7
         40_000,
         ROUGHLY,
         BINS
@@ -110,7 +110,7 @@ LQR = {
             "g_estimate.discount": 0.97,
         },
     ),
-    "urex": Recipe(  # -6.7
+    "urex": Recipe(  # -6.8
         60_000,
         ROUGHLY,
         NETS
@@ -124,21 +124,21 @@ LQR = {
             "optim.policy.rate": 3e-3,
         },
     ),
-    "vmpo": Recipe(  # -4.6
+    "vmpo": Recipe(  # -5.1
         22_500, NEARLY, NEAR | FAST | {"data.steps": 600, "optim.dual.rate": 1e-2}
     ),
-    "trpo": Recipe(  # -4.6; without its noise, which is what a greedy action is there
+    "trpo": Recipe(  # -5.0; without its noise, which is what a greedy action is there
         20_000,
         NEARLY,
         NEAR
         | SIXTY
         | {"data.policy_batch": 600, "optim.critic.rate": 3e-3, "greedy": "Mode"},
     ),
-    "ppo": Recipe(  # -4.8
+    "ppo": Recipe(  # -5.2
         20_000, NEARLY, NEAR | FAST | SIXTY | {"schedule.policy_steps": 60}
     ),
-    "ddpg": Recipe(4000, ROUGHLY, NOISY | {"optim.policy.rate": 1e-4}),  # -6.0
-    "td3": Recipe(5000, ROUGHLY, NOISY),  # -6.5
+    "ddpg": Recipe(4000, ROUGHLY, NOISY | {"optim.policy.rate": 1e-4}),  # -6.2
+    "td3": Recipe(5000, ROUGHLY, NOISY),  # -7.0
 }
 # toy/corridor (optimum 1, random 0.5): two actions, and always the same one is best. A
 # greedy policy is at 1 or, where one state is still wrong, at 0.8 or less.
