@@ -5,9 +5,11 @@ each device, without a message between them. On a CPU a device is a core: the pr
 of one agent's layers are too small to gain much from being shared between cores.
 """
 
+import gc
 import os
 from collections.abc import Callable, Sequence
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
@@ -17,6 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 T = TypeVar("T")
 
 _AXIS = "agents"
+_MAPS, _MANY_MAPS = Path("/proc/self/maps"), 20_000
 # what a user sets who wants another number of devices
 _FLAG, _VARIABLE = "xla_force_host_platform_device_count", "JAX_NUM_CPU_DEVICES"
 
@@ -31,6 +34,17 @@ def use_cores() -> None:
         jax.config.update("jax_num_cpu_devices", cores)
     except RuntimeError:  # something was computed before: one device it is
         return
+
+
+def make_room() -> None:
+    """Drop compiled programs where they hold much of what a process may have.
+
+    On a CPU each takes some dozens of memory maps, of which Linux allows 65,530, and a
+    process that asks for more is killed: hundreds of programs come to that.
+    """
+    if _MAPS.exists() and len(_MAPS.read_text().splitlines()) > _MANY_MAPS:
+        jax.clear_caches()
+        gc.collect()
 
 
 def mesh(agents: int) -> Mesh:

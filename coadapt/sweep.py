@@ -16,7 +16,7 @@ import jax
 import psutil
 
 from coadapt import agent as agents
-from coadapt import algorithms, envs, runner, schema
+from coadapt import algorithms, devices, envs, runner, schema
 from coadapt.config import BoundCost, BoundLoss, BoundWeights, Config
 from coadapt.factors import pi_p, pi_q, pi_theta
 from coadapt.legality import check
@@ -448,6 +448,7 @@ def run(
         for i, group in enumerate(todo, 1):
             tell = partial(_tell, progress, i, len(todo), group)
             _run_group(sweep, group, store, tell, partial(keep, group))
+            devices.make_room()
     return sum(len(group.agents) for group in todo)
 
 

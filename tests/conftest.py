@@ -19,6 +19,8 @@ os.environ["XLA_FLAGS"] = " ".join(
 import jax
 import pytest
 
+from coadapt import devices
+
 # compiled programs are kept between runs: most of the suite's time is compilation
 CACHE = Path(
     os.environ.get("COADAPT_CACHE", Path.home() / ".cache" / "coadapt" / "xla")
@@ -28,6 +30,13 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 jax.config.update("jax_num_cpu_devices", 2)  # as on two cores, wherever tests run
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_programs():
+    """The suite compiles hundreds of programs, in one process or two."""
+    yield
+    devices.make_room()
 
 
 @pytest.fixture

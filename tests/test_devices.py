@@ -67,3 +67,16 @@ def test_use_cores_leaves_the_users_choice(setting, expected, monkeypatch):
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert out[0] == (out[1] if expected == "affinity" else expected)
+
+
+def test_room_is_made_only_where_programs_crowd_a_process(monkeypatch, tmp_path):
+    maps, cleared = tmp_path / "maps", []
+    monkeypatch.setattr(devices, "_MAPS", maps)
+    monkeypatch.setattr(jax, "clear_caches", lambda: cleared.append(True))
+    devices.make_room()  # not Linux
+    maps.write_text("one map\n" * 20_000)
+    devices.make_room()
+    assert not cleared
+    maps.write_text("one map\n" * 20_001)
+    devices.make_room()
+    assert cleared == [True]

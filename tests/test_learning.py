@@ -225,6 +225,17 @@ CORRIDOR = {
             "optim.policy.rate": 3e-3,
         },
     ),
+    "reps": Recipe(
+        3000,
+        WHOLE,
+        {
+            "networks.policy.sizes": (32, 32),
+            "networks.critic.features.number": 32,
+            "data.steps": 300,
+            "data.batch": 64,
+            "schedule.policy_steps": 50,
+        },
+    ),
 }
 # toy/arms: three of them, which pay 1, 2 and 3: C23, that exact REPS and EM end at the
 # best one, and nothing is between 2 and 3 for a greedy action.

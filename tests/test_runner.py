@@ -61,11 +61,13 @@ SMOOTH = {
 }
 
 
-@pytest.fixture(params=list(algorithms.PRESETS))
-def name(request) -> str:
+@pytest.fixture(params=list(algorithms.PRESETS), scope="module")
+def name(request):
     if request.param in OFFLINE:
         request.getfixturevalue("dataset")
-    return request.param
+    yield request.param
+    # a process may map 65530 pieces of memory, of which a program takes hundreds
+    jax.clear_caches()
 
 
 def test_an_agent_is_the_same_alone_and_in_a_group(name):

@@ -1,5 +1,6 @@
 """G and the critic's targets: of single transitions, and along sequences."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -167,32 +168,10 @@ def solve(
     estimate, rule = config.g_estimate, pi_q_update.temperature_of(config.pi_q_update)
     if not isinstance(estimate, g_estimate.DualValue):
         return state, {}
-    joint = isinstance(rule, pi_q_update.DualTemperature)
-    epsilon = rule.epsilon if isinstance(rule, pi_q_update.DualTemperature) else 0.0
-    fixed = models.temperature(config, state.params.dual)
-    counts, gamma = _counts(estimate, episodes), jnp.asarray(estimate.discount)
-    ended: Any = episodes.last | ~episodes.seen
-    begins = jnp.roll(ended, 1).at[0].set(True)
-    starts = begins & episodes.seen  # the first step of the data stands for a start
-
-    def dual(found: tuple[Tree, jax.Array, jax.Array]) -> jax.Array:
-        critic, raw, terminal = found
-        eta = rule.value_of(raw) if joint else fixed  # type: ignore[union-attr]
-        value = models.state_values(config, state, critic, obs)[0]
-        delta = _surprise(estimate, episodes, value, terminal) - value[episodes.row]
-        delta = jnp.append(delta, (gamma - 1) * terminal)
-        # what does not count has weight 0, and a finite delta: no NaN of 0 * inf
-        delta = jnp.where(counts > 0, delta, -1e9)
-        delta += eta * jnp.log(jnp.where(counts > 0, counts, 1.0))
-        total = lagrange.temperature_dual(delta[:, None], eta, epsilon)
-        start = jnp.mean(value[episodes.row], where=starts)
-        squares = sum(jnp.sum(jnp.square(x)) for x in jax.tree.leaves(critic))
-        return total + (1 - gamma) * start + estimate.ridge * squares / 2
-
-    old = state.params.dual
+    joint, old = isinstance(rule, pi_q_update.DualTemperature), state.params.dual
     raw = old["temperature"] if joint else jnp.zeros(())
     (critic, raw, terminal), norm, _ = minimize.minimize(
-        dual,
+        partial(_dual, config, state, obs, episodes, estimate),
         (state.params.critic, raw, old["terminal"]),
         iterations=estimate.iterations,
         tolerance=estimate.tolerance,
@@ -200,6 +179,36 @@ def solve(
     duals = old | {"terminal": terminal} | ({"temperature": raw} if joint else {})
     params = state.params._replace(critic=critic, dual=duals)
     return state._replace(params=params), {"dual_gradient": norm}
+
+
+def _dual(
+    config: Config,
+    state: AgentState,
+    obs: jax.Array,
+    episodes: Tree,
+    estimate: g_estimate.DualValue,
+    found: tuple[Tree, jax.Array, jax.Array],
+) -> jax.Array:
+    """What `solve` minimises over the critic, the raw temperature and V_T."""
+    critic, raw, terminal = found
+    rule = pi_q_update.temperature_of(config.pi_q_update)
+    eta, epsilon = models.temperature(config, state.params.dual), 0.0
+    if isinstance(rule, pi_q_update.DualTemperature):
+        eta, epsilon = rule.value_of(raw), rule.epsilon
+    gamma, counts = jnp.asarray(estimate.discount), _counts(estimate, episodes)
+    value = models.state_values(config, state, critic, obs)[0]
+    delta = _surprise(estimate, episodes, value, terminal) - value[episodes.row]
+    delta = jnp.append(delta, (gamma - 1) * terminal)
+    # what does not count has weight 0, and a finite delta: no NaN of 0 * inf
+    delta = jnp.where(counts > 0, delta, -1e9)
+    delta += eta * jnp.log(jnp.where(counts > 0, counts, 1.0))
+    total = lagrange.temperature_dual(delta[:, None], eta, epsilon)
+    ended: Any = episodes.last | ~episodes.seen
+    begins = jnp.roll(ended, 1).at[0].set(True)
+    starts = begins & episodes.seen  # the first step of the data stands for a start
+    start = jnp.mean(value[episodes.row], where=starts)
+    squares = sum(jnp.sum(jnp.square(x)) for x in jax.tree.leaves(critic))
+    return total + (1 - gamma) * start + estimate.ridge * squares / 2
 
 
 def _counts(estimate: g_estimate.DualValue, episodes: Tree) -> jax.Array:
