@@ -1,0 +1,72 @@
+"""A run's replay becomes a data set, from which offline methods learn."""
+
+import pytest
+
+from coadapt import envs, store
+from coadapt.data import offline
+from launch import train
+
+NETS = ["--set=networks.policy.sizes=8,8", "--set=networks.critic.sizes=8,8"]
+SAC = ["--algorithm=sac", "--task=toy/lqr", "--steps=150", "--seeds=2", *NETS]
+SAC += ["--set=data.start=100", "--set=data.warmup=100", "--set=data.batch=8"]
+NAME = "lqr/sac-v0"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """With a data set of what two agents saw."""
+    with pytest.MonkeyPatch.context() as patch:
+        place = tmp_path_factory.mktemp("minari")
+        patch.setenv("MINARI_DATASETS_PATH", str(place))
+        flags = ["--quiet", f"--workdir={place / 'run'}", f"--save_dataset={NAME}"]
+        assert train.main([*SAC, *flags]) == 0
+        yield place
+
+
+def test_all_that_the_agents_saw_is_in_it(folder):
+    transitions = offline.read(NAME, envs.spec("toy/lqr"))
+    assert transitions.reward.shape == (300,)
+    assert transitions.last.sum() == 10  # episodes of 30 steps
+    assert abs(transitions.action).max() <= 1
+
+
+def test_an_offline_method_learns_from_it(folder, tmp_path):
+    flags = ["--algorithm=brac", "--task=toy/lqr", "--steps=30", "--eval_every=10"]
+    flags += [f"--set=data.dataset={NAME}", "--set=data.batch=8", "--set=pi_p.steps=10"]
+    assert train.main([*flags, *NETS, "--quiet", f"--workdir={tmp_path}"]) == 0
+    rows = store.read(tmp_path)
+    assert set(rows.env_steps) == {10, 20, 30}  # updates
+    made = rows[rows.metric == "behavior_return"].value.unique()
+    expected = offline.describe(offline.read(NAME, envs.spec("toy/lqr"))).mean
+    assert made == pytest.approx([expected])
+    losses = rows[rows.metric == "critic_loss"].value
+    assert losses.isna().tolist() == [True, False, False]  # the model alone, first
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ([*SAC, f"--save_dataset={NAME}"], "exists already"),
+        ([*SAC, "--save_dataset=lqr"], "'lqr-v0'"),
+        ([*SAC, "--set=data=Offline", f"--set=data.dataset={NAME}",
+          "--save_dataset=x-v0"], "data=Offline nothing is collected"),
+        (["--algorithm=brac", "--task=toy/lqr", "--steps=9",
+          "--set=data.dataset=lqr/sca-v0"], "did you mean 'lqr/sac-v0'"),
+        (["--algorithm=brac", "--task=toy/chain", "--steps=9",
+          f"--set=data.dataset={NAME}"], "size 2, but those of toy/chain have 7"),
+    ],
+    ids=["taken", "no version", "offline", "missing", "ill-shaped"],
+)  # fmt: skip
+def test_a_mistake_is_a_sentence_before_anything_starts(
+    folder, tmp_path, capsys, flags, words
+):
+    assert train.main([*flags, f"--workdir={tmp_path / 'run'}"]) == 2
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1 and "Traceback" not in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_was_not_run_cannot_be_saved(folder, capsys):
+    flags = [f"--workdir={folder / 'run'}", "--save_dataset=lqr/again-v0", "--quiet"]
+    assert train.main([*SAC, *flags]) == 2
+    assert "nothing was run" in capsys.readouterr().err
