@@ -59,7 +59,7 @@ class Init:
         if self.weights == "uniform":
             return scale * jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
         if self.weights == "orthogonal":
-            return scale * nn.initializers.orthogonal()(key, tuple(shape))
+            return scale * _orthogonal(key, shape)
         unit = nn.initializers.variance_scaling(1.0, *modes[self.weights])(key, shape)
         gain = scale if self.weights == "xavier_uniform" else jnp.sqrt(scale)
         return gain * unit
@@ -69,6 +69,26 @@ class Init:
         if self.bias == "zeros":
             return jnp.zeros(shape)
         return jax.random.uniform(key, shape, minval=-1.0, maxval=1.0) * fan_in**-0.5
+
+
+def _orthogonal(key: jax.Array, shape: Sequence[int]) -> jax.Array:
+    """A random matrix with orthonormal columns, or rows where it is wide.
+
+    Gram and Schmidt, each column twice. Not LAPACK's QR: several of them at once, of
+    several agents on each of two CPU devices, wait for each other for ever.
+    """
+    long, short = max(shape), min(shape)
+    normal = jax.random.normal(key, (long, short))
+
+    def step(i: jax.Array, found: jax.Array) -> jax.Array:
+        column = normal[:, i]
+        for _ in range(2):
+            column = column - found @ (found.T @ column)
+            column = column / jnp.linalg.norm(column)
+        return found.at[:, i].set(column)
+
+    found = jax.lax.fori_loop(0, short, step, jnp.zeros((long, short)))
+    return found if shape[0] >= shape[1] else found.T
 
 
 @config
