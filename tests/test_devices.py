@@ -80,3 +80,29 @@ def test_room_is_made_only_where_programs_crowd_a_process(monkeypatch, tmp_path)
     maps.write_text("one map\n" * 20_001)
     devices.make_room()
     assert cleared == [True]
+
+
+def test_several_agents_start_on_each_of_two_devices():
+    """LAPACK's QR, of several layers of several agents at once, waited for ever here.
+
+    At full size, in a process of its own: a hang is a failure after two minutes.
+    """
+    code = (
+        "import jax, numpy as np\n"
+        "from coadapt import algorithms, devices, envs, runner, schema\n"
+        "jax.config.update('jax_num_cpu_devices', 2)\n"
+        "spec, n = envs.spec('toy/lqr'), 4\n"
+        "configs = schema.stack([algorithms.preset('ppo')] * n)\n"
+        "configs, seeds = devices.spread(n, (configs, np.arange(n, dtype=np.uint32)))\n"
+        "obs = np.zeros((n, spec.obs_size), np.float32)\n"
+        "size = runner.store_size(configs, spec, 100)\n"
+        "for _ in range(3):\n"
+        "    found = runner.start(configs, seeds, obs, spec=spec, size=size)\n"
+        "    jax.block_until_ready(found)\n"
+        "print('started')\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    assert result.stdout == "started\n"

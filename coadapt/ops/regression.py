@@ -29,7 +29,9 @@ def weighted_ridge(
     gram = jnp.einsum("bfa,bg->afg", weighted, features, precision="highest")
     gram = gram + ridge * jnp.eye(features.shape[1], dtype=gram.dtype)[None]
     moment = jnp.einsum("bfa,ba->af", weighted, target, precision="highest")
-    solution = jnp.linalg.solve(gram, moment[:, :, None])[:, :, 0]
-    spectrum = jnp.linalg.eigvalsh(gram)  # [A, F], ascending
+    # one decomposition for both: two of LAPACK's at once can hang on two CPU devices
+    spectrum, basis = jnp.linalg.eigh(gram)  # [A, F] ascending, [A, F, F]
+    inside = jnp.einsum("afk,af->ak", basis, moment, precision="highest") / spectrum
+    solution = jnp.einsum("afk,ak->af", basis, inside, precision="highest")
     condition = spectrum[:, -1] / jnp.maximum(spectrum[:, 0], 0.0)
     return solution.T, jnp.max(condition)
