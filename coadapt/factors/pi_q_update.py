@@ -44,7 +44,8 @@ class DualTemperature:
     floor: Positive = 1e-4  # in units of G
 
     def start(self) -> jax.Array:
-        return jnp.log(jnp.asarray(self.init, jnp.float32))
+        above = jnp.asarray(self.init, jnp.float32) - self.floor
+        return jnp.log(jnp.maximum(above, self.floor))
 
     def value_of(self, raw: jax.Array) -> jax.Array:
         return self.floor + jnp.exp(raw)
