@@ -345,8 +345,11 @@ def test_another_point_of_a_row_learns_too(variant):
 
 # ---------------------------------------------------------------- offline
 
+FOLLOWED = {"pi_p.steps": 500, "pi_p.follow": True}
 OFFLINE = {
     "brac": (3000, {"pi_p.steps": 500}),
+    "brac, dual KL": (3000, FOLLOWED | {"pi_q_update.divergence": "DualKL"}),
+    "brac, Wasserstein": (3000, FOLLOWED | {"pi_q_update.divergence": "Wasserstein"}),
     "bear": (2000, {"pi_p.model.sizes": (32, 32)}),
 }
 
@@ -368,8 +371,8 @@ def test_offline_ends_above_the_policy_that_made_the_data(name, dataset):
     assert made == pytest.approx(-22.4, abs=0.05)
     assert mean == pytest.approx(-7.8, abs=0.05)
     changes = NEAR | {"data.dataset": dataset, "schedule.warm_start": 200}
-    steps, own = OFFLINE[name]
-    found = returns(name, "toy/lqr", Recipe(steps, 0.0, changes | own))
+    (steps, own), row = OFFLINE[name], name.split(",")[0]
+    found = returns(row, "toy/lqr", Recipe(steps, 0.0, changes | own))
     # above what a perfect clone without the noise has, by more than the luck of starts
     assert np.median(found) > mean + 1.0
     assert np.max(found) < toy.optimum("toy/lqr") + 1.0
