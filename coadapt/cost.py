@@ -51,11 +51,8 @@ def _prior(config: Config, policy: Shape, spec: EnvSpec) -> int:
         return 0
     if isinstance(config.pi_p.model, pi_p.Clone):
         return _forward(*policy)
-    return _samples(config) * _forward(*_vae(config.pi_p.model, spec)[1])
-
-
-def _samples(config: Config) -> int:
-    return getattr(getattr(config.pi_q_update, "divergence", None), "samples", 1)
+    samples = pi_q_update.divergence_samples(config.pi_q_update)
+    return samples * _forward(*_vae(config.pi_p.model, spec)[1])
 
 
 def _vae(model: pi_p.VAE, spec: EnvSpec) -> tuple[Shape, Shape]:
@@ -80,7 +77,7 @@ def policy_step(config: Config, spec: EnvSpec) -> int:
     if isinstance(config.pi_q_update, pi_q_update.NaturalGradient):
         # a product with the Fisher matrix is a gradient and its derivative
         return total * (1 + 2 * config.pi_q_update.iterations)
-    gradient = getattr(config.pi_q, "gradient", None)
+    gradient = pi_q.gradient_of(config.pi_q)
     if isinstance(gradient, pi_q.Pathwise):  # through the critic to the actions
         climbed = 1 if gradient.critic == "first" else number
         return total + 2 * climbed * _forward(*critic) + _prior(config, policy, spec)

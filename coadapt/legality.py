@@ -5,6 +5,7 @@ its data: what kind of control it is, what is estimated from which data, what th
 policy's distribution can do, and what nothing would read.
 """
 
+import typing
 from typing import Any
 
 from coadapt import schema
@@ -258,6 +259,16 @@ def _critics(config: Config) -> int:
     return g_estimate.critics(config.g_estimate, config.g)
 
 
+def _pathwise(config: Config) -> bool:
+    """Whether the policy climbs a critic."""
+    return isinstance(pi_q.gradient_of(config.pi_q), pi_q.Pathwise)
+
+
+def _several(config: Config) -> bool:
+    """Whether the E-step compares actions of one state."""
+    return isinstance(config.pi_p, pi_p.Policy) and config.pi_p.samples > 1
+
+
 def _check_scores(config: Config) -> None:
     """Whose values score which actions."""
     prior, estimate = config.pi_p, config.g_estimate
@@ -345,7 +356,7 @@ def _check_scorer(config: Config) -> None:
 
 def _check_weights(config: Config) -> None:
     """What the weights of the E-step compare."""
-    several = isinstance(config.pi_p, pi_p.Policy) and config.pi_p.samples > 1
+    several = _several(config)
     normalize = getattr(config.pi_q, "normalize", "none")
     keep, rule = getattr(config.pi_q, "keep", 1.0), _temperature(config)
     bounded = isinstance(rule, pi_q_update.KLTemperature)
@@ -413,7 +424,7 @@ def _check_temperature(config: Config) -> None:
     if isinstance(config.g, g.LogQ) and free:
         kind, reason = pi_q_update.ConstantTemperature, "eta cancels in the weights"
         _must(config, "pi_q_update.temperature", kind, "g=LogQ", reason)
-    ratio = isinstance(getattr(config.pi_q, "gradient", None), pi_q.LikelihoodRatio)
+    ratio = isinstance(pi_q.gradient_of(config.pi_q), pi_q.LikelihoodRatio)
     if ratio and rule is not None:
         given = "pi_q.gradient=LikelihoodRatio"
         reason = "eta multiplies KL(pi_p || pi_theta), which Proximal adapts"
@@ -462,7 +473,7 @@ def _check_prior(config: Config) -> None:
         _must(config, "pi_p", pi_p.Behavior, given, reason)
 
 
-_DUAL = (pi_q_update.DualKL, pi_q_update.Wasserstein)
+_DUAL = typing.get_args(pi_q_update.Dual)
 
 
 def _check_behavior(config: Config) -> None:
@@ -506,9 +517,7 @@ def _check_behavior(config: Config) -> None:
 
 
 def _check_pi_theta(config: Config) -> None:
-    pi, pathwise = config.pi_theta, isinstance(
-        getattr(config.pi_q, "gradient", None), pi_q.Pathwise
-    )  # fmt: skip
+    pi, pathwise = config.pi_theta, _pathwise(config)
     if isinstance(pi, pi_theta.Softmax):
         _require(
             not pathwise,
@@ -619,16 +628,14 @@ def _check_bounds(config: Config) -> None:
         "BoundLoss",
         "a mean under a tanh never leaves the box; use pi_theta.mean='free', or none",
     )
-    pathwise = isinstance(getattr(config.pi_q, "gradient", None), pi_q.Pathwise)
     _require(
-        not isinstance(bounds, BoundCost) or pathwise,
+        not isinstance(bounds, BoundCost) or _pathwise(config),
         "bounds",
         "BoundCost",
         "its gradient runs through the actions of pi_q=Parametric; use BoundLoss",
     )
-    several = isinstance(config.pi_p, pi_p.Policy) and config.pi_p.samples > 1
     _require(
-        several or not isinstance(bounds, BoundWeights),
+        _several(config) or not isinstance(bounds, BoundWeights),
         "bounds",
         "BoundWeights",
         "its weights compare the actions of a state, and need pi_p=Policy with "

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import flax.linen as nn
 import jax
@@ -164,10 +164,7 @@ class Networks:
 
 
 class MLP(nn.Module):
-    """The flax module of a `Network`: [..., in] -> [..., outputs].
-
-    With readout=False, up to what the output layer reads.
-    """
+    """The flax module of a `Network`: [..., in] -> [..., outputs], and their inputs."""
 
     spec: Network
     outputs: int
@@ -182,7 +179,7 @@ class MLP(nn.Module):
         )(x)
 
     @nn.compact
-    def __call__(self, x: jax.Array, readout: bool = True) -> jax.Array:
+    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         spec = self.spec
         x = x if spec.features is None else spec.features.apply(x)
         for i, size in enumerate(spec.sizes):
@@ -197,7 +194,7 @@ class MLP(nn.Module):
             x = activation(x)
             if norm == "after":
                 x = normalise(x)
-        return self._dense(x, self.outputs, spec.output, "output") if readout else x
+        return self._dense(x, self.outputs, spec.output, "output"), x
 
 
 def _layer(spec: Network, index: int):
@@ -215,18 +212,26 @@ def init(spec: Network, key: jax.Array, inputs: int, outputs: int) -> Tree:
     return MLP(spec, outputs).init(key, jnp.zeros((1, inputs)))["params"]
 
 
-def apply(spec: Network, params: Tree, x: jax.Array) -> jax.Array:
-    """[..., in] -> [..., outputs]; the number of outputs is read off the parameters."""
+def read(spec: Network, params: Tree, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The outputs, and what the output layer reads, with a 1 for its bias.
+
+    [..., in] -> [..., outputs], [..., F + 1]; the number of outputs is read off the
+    parameters.
+    """
     outputs = params["output"]["bias"].shape[-1]
-    return MLP(spec, outputs).apply({"params": params}, x)  # type: ignore[return-value]
+    both: Any = MLP(spec, outputs).apply({"params": params}, x)
+    head, found = both
+    return head, jnp.concatenate([found, jnp.ones((*x.shape[:-1], 1))], axis=-1)
+
+
+def apply(spec: Network, params: Tree, x: jax.Array) -> jax.Array:
+    """[..., in] -> [..., outputs]."""
+    return read(spec, params, x)[0]
 
 
 def last_features(spec: Network, params: Tree, x: jax.Array) -> jax.Array:
-    """What the output layer reads, and a 1 for its bias: [..., in] -> [..., F + 1]."""
-    module = MLP(spec, 0)
-    found = module.apply({"params": params}, x, readout=False)
-    one = jnp.ones((*x.shape[:-1], 1))
-    return jnp.concatenate([found, one], axis=-1)  # type: ignore[list-item]
+    """[..., in] -> [..., F + 1]."""
+    return read(spec, params, x)[1]
 
 
 def readout(params: Tree, features: jax.Array) -> jax.Array:

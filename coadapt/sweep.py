@@ -102,7 +102,7 @@ def change(config: Config, changes: Mapping[str, object]) -> Config:
 
 def _penalty(config: Config) -> BoundCost | BoundLoss | BoundWeights:
     """The penalty that fits how the policy is found."""
-    if isinstance(getattr(config.pi_q, "gradient", None), pi_q.Pathwise):
+    if isinstance(pi_q.gradient_of(config.pi_q), pi_q.Pathwise):
         return BoundCost()
     return BoundWeights() if isinstance(config.pi_p, pi_p.Policy) else BoundLoss()
 

@@ -167,7 +167,7 @@ def _aligned(rows: Sequence[Row]) -> list[list[str]]:
     return [list(line) for line in zip(*padded, strict=True)]
 
 
-def _below(rows: Sequence[Row]) -> int:
+def _above(rows: Sequence[Row]) -> int:
     """How many rows stand above the rule: those that collect their own data."""
     by_others = pi_p.Behavior().symbol
     return sum(row.get("pi_p") != by_others for row in rows)
@@ -175,7 +175,8 @@ def _below(rows: Sequence[Row]) -> int:
 
 def _ruled(rows: Sequence[Row], lines: list[str], rule: str) -> str:
     """The header, a rule, the rows; another rule before those that learn offline."""
-    above, below = lines[1 : 1 + _below(rows)], lines[1 + _below(rows) :]
+    begin = 1 + _above(rows)
+    above, below = lines[1:begin], lines[begin:]
     return "\n".join([*lines[:1], rule, *above, *([rule] if below else []), *below])
 
 

@@ -43,14 +43,12 @@ def init(config: Config, spec: EnvSpec, policy: Tree, key: jax.Array) -> Tree | 
 def dual(config: Config) -> pi_q_update.Dual | None:
     """The divergence from the model, where a network finds it."""
     kind = getattr(config.pi_q_update, "divergence", None)
-    dual_kinds = pi_q_update.DualKL | pi_q_update.Wasserstein
-    return kind if isinstance(kind, dual_kinds) else None
+    return kind if isinstance(kind, pi_q_update.Dual) else None
 
 
 def _f(config: Config, params: Tree, seen: jax.Array, action: jax.Array) -> jax.Array:
     """seen [B, O], action [..., B, A] -> [..., B]."""
-    seen = jnp.broadcast_to(seen, (*action.shape[:-1], seen.shape[-1]))
-    rows = jnp.concatenate([seen, action], axis=-1)
+    rows = models.beside(seen, action)
     return networks.apply(config.networks.critic, params["dual"], rows)[..., 0]
 
 
@@ -95,9 +93,7 @@ def _dual_loss(
 
 def _decode(model: pi_p.VAE, params: Tree, seen: jax.Array, latent: jax.Array):
     """Actions before their tanh. seen [B, O], latent [..., B, Z] -> [..., B, A]."""
-    seen = jnp.broadcast_to(seen, (*latent.shape[:-1], seen.shape[-1]))
-    rows = jnp.concatenate([seen, latent], axis=-1)
-    return networks.apply(_net(model), params["decoder"], rows)
+    return networks.apply(_net(model), params["decoder"], models.beside(seen, latent))
 
 
 def loss(
@@ -118,8 +114,8 @@ def loss(
         dist = models.policy(config, state, params, obs)
         return -jnp.mean(likelihood(config.pi_theta).log_prob(dist, action))
     seen = models.inputs(config, state, obs)
-    joint = jnp.concatenate([seen, action], axis=-1)
-    head = networks.apply(_net(model), params["encoder"], joint)
+    rows = models.beside(seen, action)
+    head = networks.apply(_net(model), params["encoder"], rows)
     mean, log_std = jnp.split(head, 2, axis=-1)
     log_std = jnp.clip(log_std, -4.0, 15.0)  # settings 3.10, the authors' code
     latent = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)

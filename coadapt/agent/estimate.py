@@ -103,8 +103,10 @@ def _samples(config: Config) -> int:
     if isinstance(estimate, g_estimate.Retrace):
         return config.pi_p.samples if isinstance(config.pi_p, pi_p.Policy) else 1
     assert isinstance(estimate, g_estimate.TD0)  # legality.check holds it
-    soft = isinstance(config.g, g.SoftQ)
-    return max(estimate.samples, divergence_samples(config) if soft else 1)
+    if not isinstance(config.g, g.SoftQ):
+        return estimate.samples
+    samples = pi_q_update.divergence_samples(config.pi_q_update)
+    return max(estimate.samples, samples)
 
 
 def _smooth(config: Config, action: jax.Array, key: jax.Array) -> jax.Array:
@@ -114,12 +116,6 @@ def _smooth(config: Config, action: jax.Array, key: jax.Array) -> jax.Array:
     own = jax.random.fold_in(key, 2)  # the policy's draw has the key itself
     noise = rule.std * jax.random.normal(own, action.shape)
     return jnp.clip(action + jnp.clip(noise, -rule.limit, rule.limit), -1.0, 1.0)
-
-
-def divergence_samples(config: Config) -> int:
-    """Of the policy's actions, how many the divergence from the prior takes."""
-    kind = getattr(config.pi_q_update, "divergence", None)
-    return 1 if kind is None else kind.samples
 
 
 def divergence(
@@ -136,14 +132,14 @@ def divergence(
     """
     if isinstance(config.pi_p, pi_p.Ignored):
         return jnp.zeros(obs.shape[0])
-    kind, raw = config.pi_q_update.divergence, raw[: divergence_samples(config)]  # type: ignore[union-attr]
+    assert isinstance(config.pi_q_update, pi_q_update.Gradient)  # legality.check
+    kind, own = config.pi_q_update.divergence, jax.random.fold_in(key, 1)
+    raw = raw[: kind.samples]
     if isinstance(kind, pi_q_update.MMD):
-        others = behavior.draw(
-            config, state, obs, jax.random.fold_in(key, 1), raw.shape[0]
-        )
+        others = behavior.draw(config, state, obs, own, kind.samples)
         return divergences.mmd(raw, others, sigma=kind.sigma, kernel=kind.kernel)
-    if behavior.dual(config) is not None:
-        return behavior.found(config, state, obs, raw, jax.random.fold_in(key, 1))
+    if isinstance(kind, pi_q_update.Dual):
+        return behavior.found(config, state, obs, raw, own)
     log_ratio = likelihood(config.pi_theta).log_prob_of(dist, raw)
     if isinstance(config.pi_p, pi_p.Behavior):
         log_ratio = log_ratio - behavior.log_prob(config, state, obs, raw)
@@ -240,11 +236,10 @@ def label(config: Config, state: AgentState, obs: jax.Array, episodes: Tree) -> 
     reward = episodes.reward
     if isinstance(config.g, g.LogQ) and config.g.shift == "reward":
         reward = reward - jnp.min(reward, where=episodes.seen, initial=jnp.inf)
-    value = next_value = jnp.zeros_like(reward)
-    values = jnp.zeros(obs.shape[0])
+    values = jnp.zeros(obs.shape[0], reward.dtype)  # [R], where there is no critic
     if g_estimate.critics(config.g_estimate, config.g):
-        values = models.state_values(config, state, state.params.critic, obs)[0]  # [R]
-        value, next_value = values[episodes.row], values[episodes.next_row]
+        values = models.state_values(config, state, state.params.critic, obs)[0]
+    value, next_value = values[episodes.row], values[episodes.next_row]
     estimate, discount = config.g_estimate, config.g_estimate.discount
     if isinstance(estimate, g_estimate.DualValue):
         target = _surprise(estimate, episodes, values, state.params.dual["terminal"])
@@ -337,7 +332,7 @@ def priors(
     config: Config, state: AgentState, obs: jax.Array, episodes: Tree
 ) -> Tree | None:
     """The prior's distributions [C, ...] at stored steps, where learning reads them."""
-    gradient = getattr(config.pi_q, "gradient", None)
+    gradient = pi_q.gradient_of(config.pi_q)
     bounded = getattr(config.pi_p_update, "trust_region", None) is not None
     if not bounded and not isinstance(gradient, pi_q.LikelihoodRatio):
         return None

@@ -35,9 +35,10 @@ def improve(
     as `schedule.simultaneous` says. `warm` (scalar bool): leave G out, and pull the
     policy to its prior alone.
     """
-    if not isinstance(config.pi_q, pi_q.Parametric):
+    gradient = pi_q.gradient_of(config.pi_q)
+    if gradient is None:
         return _project(config, state, batch, key, critic)
-    if isinstance(config.pi_q.gradient, pi_q.LikelihoodRatio):
+    if isinstance(gradient, pi_q.LikelihoodRatio):
         if isinstance(config.pi_q_update, pi_q_update.NaturalGradient):
             return _natural_step(config, state, batch)
         return _ratio_step(config, state, batch)
@@ -93,7 +94,7 @@ def _climb(
     """The gradient of E[G] - eta D(pi_q, pi_p) through the policy's samples."""
     obs, pi = batch.transition.obs, config.pi_theta
     eta = models.temperature(config, state.params.dual)
-    samples = estimate.divergence_samples(config)
+    samples = pi_q_update.divergence_samples(config.pi_q_update)
 
     def loss(params: Tree) -> tuple[jax.Array, jax.Array]:
         dist = models.policy(config, state, params, obs)
@@ -119,7 +120,7 @@ def _climb(
 
 def _climbed(config: Config, values: jax.Array) -> jax.Array:
     """Whose value the policy climbs: [K, M, B] -> [M, B]."""
-    gradient = getattr(config.pi_q, "gradient", None)
+    gradient = pi_q.gradient_of(config.pi_q)
     assert isinstance(gradient, pi_q.Pathwise)  # legality.check holds it
     if gradient.critic == "first":
         return values[0]
@@ -183,7 +184,7 @@ def _ratio_step(
     config: Config, state: AgentState, batch: Batch
 ) -> tuple[AgentState, Metrics]:
     """The gradient of E_{pi_p}[pi_theta / pi_p G] - eta KL(pi_p || pi_theta)."""
-    eta = penalty(config, state)
+    eta = _penalty(config, state)
 
     def loss(params: Tree) -> tuple[jax.Array, jax.Array]:
         gain, kl, dist = _surrogate(config, state, batch, params)
@@ -194,7 +195,7 @@ def _ratio_step(
     return _step_policy(config, state, grads), {"temperature": eta, "kl": kl}
 
 
-def penalty(config: Config, state: AgentState) -> jax.Array:
+def _penalty(config: Config, state: AgentState) -> jax.Array:
     """What multiplies KL(pi_p || pi_theta)."""
     trust = getattr(config.pi_q_update, "trust_region", None)
     if isinstance(trust, pi_q_update.KLPenalty):

@@ -30,8 +30,7 @@ def features(
 def policy(config: Config, state: AgentState, params: Tree, obs: jax.Array) -> Tree:
     """The action distribution at obs [B, O]."""
     seen = inputs(config, state, obs)
-    head = networks.apply(config.networks.policy, params["net"], seen)
-    known = features(config, state, params, obs)  # dropped where no scale reads it
+    head, known = networks.read(config.networks.policy, params["net"], seen)
     return config.pi_theta.distribution(params, head, known)
 
 
@@ -39,9 +38,13 @@ def action_values(
     config: Config, state: AgentState, params: Tree, obs: jax.Array, action: jax.Array
 ) -> jax.Array:
     """Q of all critics: obs [B, O], action [..., B, A] -> [K, ..., B]."""
-    seen = inputs(config, state, obs)
-    seen = jnp.broadcast_to(seen, (*action.shape[:-1], seen.shape[-1]))
-    return _ensemble(config, params, jnp.concatenate([seen, action], axis=-1))
+    return _ensemble(config, params, beside(inputs(config, state, obs), action))
+
+
+def beside(seen: jax.Array, other: jax.Array) -> jax.Array:
+    """Rows of both: seen [B, O], other [..., B, X] -> [..., B, O + X]."""
+    seen = jnp.broadcast_to(seen, (*other.shape[:-1], seen.shape[-1]))
+    return jnp.concatenate([seen, other], axis=-1)
 
 
 def state_values(

@@ -96,9 +96,7 @@ def write(
     """
     from minari.storage.datasets_root_dir import get_dataset_path
 
-    refuse_taken(name)
-    root = get_dataset_path()
-    target = root / name
+    target, root = refuse_taken(name), get_dataset_path()
     runs = [_on_host(map(np.asarray, run)) for run in transitions]
     for run in runs:
         _check_run(name, spec, run)
@@ -117,8 +115,11 @@ def write(
     return target
 
 
-def refuse_taken(name: str) -> None:
-    """Raises: ConfigError, one sentence, if `write` would refuse the name."""
+def refuse_taken(name: str) -> Path:
+    """The folder that `write` would make.
+
+    Raises: ConfigError, one sentence, if `write` would refuse the name.
+    """
     from minari.storage.datasets_root_dir import get_dataset_path
 
     _check_name(name)
@@ -130,6 +131,7 @@ def refuse_taken(name: str) -> None:
             f"the data set {name!r} exists already, or another in place of its folder, "
             f"at {target}, and nothing is overwritten: raise the version"
         )
+    return target
 
 
 def store(transitions: Transition) -> replay.Store:

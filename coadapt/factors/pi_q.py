@@ -109,9 +109,14 @@ class Parametric:
 PiQ = NonParametric | Episodic | Parametric
 
 
+def gradient_of(posterior: PiQ) -> Pathwise | LikelihoodRatio | None:
+    """How a parametric posterior moves; None where it is a set of weights."""
+    return posterior.gradient if isinstance(posterior, Parametric) else None
+
+
 def standardizes(posterior: PiQ) -> jax.typing.ArrayLike:
     """Whether the scores of steps are put into standard deviations."""
     if isinstance(posterior, NonParametric):
         return posterior.standardize
-    gradient = getattr(posterior, "gradient", None)
+    gradient = gradient_of(posterior)
     return gradient.standardize if isinstance(gradient, LikelihoodRatio) else False

@@ -236,6 +236,11 @@ def temperature_of(update: PiQUpdate):
     return getattr(update, "temperature", None)
 
 
+def divergence_samples(update: PiQUpdate) -> int:
+    """Of the policy's actions at a state, how many a divergence takes."""
+    return update.divergence.samples if isinstance(update, Gradient) else 1
+
+
 def learned(update: PiQUpdate) -> bool:
     """Whether the temperature is a variable of the agent's."""
     rule = temperature_of(update)
