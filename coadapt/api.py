@@ -1,5 +1,6 @@
 """Training from Python, as one call."""
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,8 @@ def train(
     steps: int,
     eval_every: int = 20_000,
     eval_episodes: int = 10,
+    checkpoint_every: int = 20_000,
+    keep: int = 1,
     workdir: str | os.PathLike[str] | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> "pd.DataFrame":
@@ -30,6 +33,8 @@ def train(
         variants: what `grid` and its like make, names of presets, or configs by name.
         seeds: how many (0, 1, ...), or which.
         steps: env steps of each agent.
+        checkpoint_every: env steps between checkpoints, where running episodes end.
+        keep: how many checkpoints of a program stay; 0: of a finished one its agents.
         workdir: a run store, in which finished cells are not run again and whose other
             rows are returned too; None keeps nothing.
     Raises: ConfigError.
@@ -46,10 +51,12 @@ def train(
         steps=steps,
         eval_every=eval_every,
         eval_episodes=eval_episodes,
+        checkpoint_every=checkpoint_every,
     )
-    if workdir is not None:
-        sweep.run(asked, workdir, progress)
-        return store.read(workdir)
-    with tempfile.TemporaryDirectory(prefix="coadapt-") as folder:
-        sweep.run(asked, folder, progress)
+    with contextlib.ExitStack() as stack:
+        folder, rules = workdir, sweep.Checkpoints(keep=keep)
+        if folder is None:
+            made = tempfile.TemporaryDirectory(prefix="coadapt-")
+            folder, rules = stack.enter_context(made), None
+        sweep.run(asked, folder, progress, checkpoints=rules)
         return store.read(folder)

@@ -94,6 +94,25 @@ def policy_step(config: Config, spec: EnvSpec) -> int:
     return total + scored * number * _forward(*critic)
 
 
+def working_bytes(config: Config, spec: EnvSpec) -> int:
+    """What an update holds beside the agent: the layers of its largest minibatch.
+
+    Forward and backward, of the policy at its states and of every critic at the actions
+    that are compared there.
+    """
+    policy, critic, number = _nets(config, spec)
+    own = getattr(config.data, "policy_batch", None) or config.data.batch
+    rows = max(config.data.batch, own)
+    drawn = config.pi_p.samples if isinstance(config.pi_p, pi_p.Policy) else 1
+    samples = max(drawn, getattr(config.g_estimate, "samples", 1))
+    floats = _layers(*policy) + number * samples * _layers(*critic)
+    return 4 * 2 * rows * floats
+
+
+def _layers(net: Network, inputs: int, outputs: int) -> int:
+    return inputs + sum(net.sizes) + outputs
+
+
 def update_flops(config: Config, spec: EnvSpec) -> int:
     """Floating-point operations of one agent's update: two for each multiply-add.
 

@@ -54,9 +54,22 @@ def mesh(agents: int) -> Mesh:
     return Mesh(np.array(found[:number]), (_AXIS,))
 
 
+def place(agents: int) -> NamedSharding:
+    """Of the arrays [N, ...] of N agents."""
+    return NamedSharding(mesh(agents), PartitionSpec(_AXIS))
+
+
 def spread(agents: int, tree: T) -> T:
-    """Arrays [N, ...], placed where the programs of N agents want them."""
-    return jax.device_put(tree, NamedSharding(mesh(agents), PartitionSpec(_AXIS)))
+    """Arrays [N, ...], where the programs of N agents want them.
+
+    What comes from the host is copied: a program may write over what it was given.
+    """
+
+    def put(x: Any) -> jax.Array:
+        alias = None if isinstance(x, jax.Array) else False
+        return jax.device_put(x, place(agents), may_alias=alias)
+
+    return jax.tree.map(put, tree)
 
 
 def spread_out(

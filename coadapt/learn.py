@@ -16,9 +16,25 @@ from coadapt.factors.g import LogReward
 from coadapt.ops import moments
 from coadapt.ops.moments import Moments
 from coadapt.streams import Purpose, stream
-from coadapt.types import AgentState, Batch, Metrics, Tree
+from coadapt.types import Action, AgentState, Batch, Metrics, TimeStep, Tree
 
 Counter = jax.Array | np.int32
+
+
+class Health(NamedTuple):
+    """An agent's first number that was not finite; from then on it stands still."""
+
+    steps: jax.Array  # int32 scalar, env steps taken by then; -1 while all is finite
+    updates: jax.Array  # int32 scalar, updates made by then, the one that broke too
+    tensor: jax.Array  # int32 scalar, its place in `tensors`
+
+    @property
+    def alive(self) -> jax.Array:
+        return self.steps < 0
+
+
+def healthy() -> Health:
+    return Health(*(jnp.full((), number, jnp.int32) for number in (-1, -1, -1)))
 
 
 class Seen(NamedTuple):
@@ -27,6 +43,7 @@ class Seen(NamedTuple):
 
     store: Store
     moments: Moments | None  # of observations, as in AgentState
+    health: Health
 
 
 class Learner(NamedTuple):
@@ -34,14 +51,16 @@ class Learner(NamedTuple):
 
     agent: AgentState
     store: Store
+    health: Health
 
     @property
     def seen(self) -> Seen:
-        return Seen(self.store, self.agent.moments)
+        return Seen(self.store, self.agent.moments, self.health)
 
     def having(self, seen: Seen) -> "Learner":
         """The learner after an env step."""
-        return Learner(self.agent._replace(moments=seen.moments), seen.store)
+        state = self.agent._replace(moments=seen.moments)
+        return Learner(state, seen.store, seen.health)
 
 
 class Clock(NamedTuple):
@@ -51,11 +70,91 @@ class Clock(NamedTuple):
     updates: Counter  # updates made by each agent
 
 
+# ---------------------------------------------------------------- failure
+
+_STEP = ("action", "reward", "next_obs", "obs")  # of an env step
+
+
+def _learned(state: AgentState) -> list[tuple[str, jax.Array]]:
+    """What an update makes, by name, in the order in which it is made.
+
+    Optimisers are left out: what is not finite there makes a parameter so, or stands
+    still by itself.
+    """
+    params = state.params
+    parts = {
+        "moments": state.moments,
+        "prior": params.prior,
+        "critic": params.critic,
+        "policy": params.policy,
+        "dual": params.dual,
+    }
+    found, _ = jax.tree.flatten_with_path(parts)
+    order = {name: i for i, name in enumerate(parts)}  # trees sort their keys
+    found.sort(key=lambda leaf: order[leaf[0][0].key])
+    return [
+        (jax.tree_util.keystr(path, simple=True, separator="."), x) for path, x in found
+    ]
+
+
+def tensors(state: AgentState) -> list[str]:
+    """The names that `Health.tensor` counts: of an env step, then of an update."""
+    return [*_STEP, *(name for name, _ in _learned(state))]
+
+
+def _note(health: Health, bad: list[jax.Array], clock: Clock, first: int) -> Health:
+    """The health after looking at numbers of which some are `bad`."""
+    each = jnp.stack(bad)
+    fails = health.alive & jnp.any(each)
+    found = Health(clock.steps, clock.updates, first + jnp.argmax(each))  # type: ignore[arg-type]
+    return jax.tree.map(
+        lambda new, old: jnp.where(fails, jnp.asarray(new, jnp.int32), old),
+        found,
+        health,
+    )
+
+
+def _broken(x: jax.Array) -> jax.Array:
+    return ~jnp.all(jnp.isfinite(x))
+
+
+def look(health: Health, chosen: Action, step: TimeStep, clock: Clock) -> Health:
+    """The health after an env step."""
+    seen = (chosen.action, step.reward, step.next_obs, step.obs)
+    return _note(health, [_broken(x) for x in seen], clock, 0)  # type: ignore[arg-type]
+
+
 def update(
+    config: Config,
+    state: AgentState,
+    store: Store,
+    health: Health,
+    seed: jax.Array,
+    clock: Clock,
+) -> tuple[AgentState, Health, Metrics]:
+    """One update, unless something is not finite after it: then none, for ever."""
+    new, metrics = learn(config, state, store, seed, clock)
+    bad, after = [_broken(x) for _, x in _learned(new)], clock.updates + 1
+    health = _note(health, bad, clock._replace(updates=after), len(_STEP))
+    kept = jax.tree.map(lambda n, o: jnp.where(health.alive, n, o), new, state)
+    return kept, health, metrics
+
+
+# ---------------------------------------------------------------- learning
+
+
+class _Reads(NamedTuple):
+    """What an update reads."""
+
+    agent: AgentState
+    store: Store
+
+
+def learn(
     config: Config, state: AgentState, store: Store, seed: jax.Array, clock: Clock
 ) -> tuple[AgentState, Metrics]:
     """One update: critic steps, policy steps, targets."""
-    key, learner = stream(seed, Purpose.LEARN, clock.updates), Learner(state, store)
+    key, learner = stream(seed, Purpose.LEARN, clock.updates), _Reads(state, store)
     if isinstance(config.data, Trajectories | Rollout):
         return _learn_sequences(config, learner, key, clock)
     if not isinstance(config.pi_p, pi_p.Behavior):
@@ -64,7 +163,7 @@ def update(
 
 
 def _learn_from_others(
-    config: Config, prior: pi_p.Behavior, learner: Learner, key: jax.Array, clock: Clock
+    config: Config, prior: pi_p.Behavior, learner: _Reads, key: jax.Array, clock: Clock
 ) -> tuple[AgentState, Metrics]:
     """The model of the behaviour policy first, then all else, beside it or without."""
     assert isinstance(config.data, Offline)  # legality.check holds it
@@ -79,7 +178,7 @@ def _learn_from_others(
         metrics: Metrics = {"prior_loss": jnp.array(jnp.nan)}
         if prior.follow:
             state, metrics = fit(state)
-        now = Learner(state, learner.store)
+        now = _Reads(state, learner.store)
         state, found = _learn_steps(config, now, key, clock)
         return state, metrics | found
 
@@ -118,7 +217,7 @@ def _annotated(
 
 
 def _learn_steps(
-    config: Config, learner: Learner, key: jax.Array, clock: Clock
+    config: Config, learner: _Reads, key: jax.Array, clock: Clock
 ) -> tuple[AgentState, Metrics]:
     """Every step on a fresh minibatch; the policy's first on the critic's last."""
     (state, store), schedule = learner, config.schedule
@@ -196,7 +295,7 @@ class _Pool(NamedTuple):
 
 
 def _learn_sequences(
-    config: Config, learner: Learner, key: jax.Array, clock: Clock
+    config: Config, learner: _Reads, key: jax.Array, clock: Clock
 ) -> tuple[AgentState, Metrics]:
     """Two phases, the critic's and the policy's, on shuffled passes over all steps."""
     (state, store), data = learner, config.data

@@ -5,9 +5,8 @@ the only vmap over agents in the library. Counters are the same for all agents o
 program and stay outside of it, so that branches stay branches.
 """
 
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -22,10 +21,20 @@ from coadapt.data import episodes, offline, replay
 from coadapt.data.replay import Store
 from coadapt.envs.base import DeviceEnv, EnvState, HostEnv
 from coadapt.factors import g_estimate, pi_theta
-from coadapt.learn import Clock, Learner, Seen
+from coadapt.learn import Clock, Health, Learner, Seen
 from coadapt.ops import moments
 from coadapt.streams import Purpose, host_seeds, stream
 from coadapt.types import Action, AgentState, EnvSpec, Metrics, TimeStep
+
+
+class Failure(NamedTuple):
+    """Where an agent's numbers stopped being finite."""
+
+    agent: int  # its place in the program
+    steps: int  # env steps taken by then
+    updates: int  # updates made by then, the one that broke included
+    tensor: str  # of `learn.tensors`
+    cause: str  # what the simulator said, if it was that
 
 
 class Report(NamedTuple):
@@ -34,13 +43,24 @@ class Report(NamedTuple):
     steps: int  # env steps
     metrics: dict[str, np.ndarray]  # name -> [N]
     seconds: float  # since the program started, compilation included
+    failures: list[Failure]  # all of them so far
 
 
-class Result(NamedTuple):
-    """What is left when a program has ended."""
+class Snapshot(NamedTuple):
+    """A program between two env steps: all that it needs to go on, or to be read."""
 
-    learner: Learner  # leaves [N, ...]
-    clock: Clock
+    learner: Learner  # leaves [N, ...]; the store is None where a data set is read
+    clock: Clock  # whole numbers
+    metrics: dict[str, Any]  # of the newest update, [N] each
+    seconds: float  # that the program took until here
+
+
+class Interrupted(Exception):  # noqa: N818 (it is none)
+    """A program was asked to stop, and did, after a checkpoint at `steps`."""
+
+    def __init__(self, steps: int):
+        super().__init__(f"stopped after {steps} env steps")
+        self.steps = steps
 
 
 # ---------------------------------------------------------------- one agent
@@ -60,10 +80,20 @@ def store_size(config: Config, spec: EnvSpec, steps: int) -> replay.Size:
     return replay.size(min(most, max(steps, 1)), log_prob=kept)
 
 
+def shapes(config: Config, spec: EnvSpec, steps: int) -> Learner:
+    """Those of one agent's learner; a store is there if it is its own."""
+    if isinstance(config.data, Offline):
+        state = jax.eval_shape(lambda: _start_agent(config, jnp.uint32(0), spec))
+        return Learner(state, None, jax.eval_shape(learn.healthy))  # type: ignore[arg-type]
+    size, obs = store_size(config, spec, steps), jnp.zeros(spec.obs_size)
+    return jax.eval_shape(lambda: _start(config, jnp.uint32(0), obs, spec, size))
+
+
 def _start(
     config: Config, seed: jax.Array, obs: jax.Array, spec: EnvSpec, size: replay.Size
 ) -> Learner:
-    return Learner(_start_agent(config, seed, spec), replay.init(spec, size, obs))
+    store = replay.init(spec, size, obs)
+    return Learner(_start_agent(config, seed, spec), store, learn.healthy())
 
 
 def _start_agent(config: Config, seed: jax.Array, spec: EnvSpec) -> AgentState:
@@ -71,21 +101,27 @@ def _start_agent(config: Config, seed: jax.Array, spec: EnvSpec) -> AgentState:
 
 
 def _act(config: Config, learner: Learner, seed: jax.Array, steps: jax.Array) -> Action:
-    """The action of env step `steps`: the policy's, or uniform while warming up."""
+    """The action of env step `steps`: the policy's, or uniform while warming up.
+
+    NaN of an agent that has failed: no environment has to be stepped for it.
+    """
     key = stream(seed, Purpose.ACT, steps)
     obs = replay.current(learner.store)
     size, kept = learner.store.action.shape[1], learner.store.log_prob is not None
 
+    def chosen(action: jax.Array, log_prob: jax.Array | None) -> Action:
+        return Action(jnp.where(learner.health.alive, action, jnp.nan), log_prob)
+
     def uniform() -> Action:
         action, log_prob = pi_theta.uniform(config.pi_theta, key, size)
-        return Action(action, log_prob if kept else None)
+        return chosen(action, log_prob if kept else None)
 
     def sample() -> Action:
         action = agents.act(config, learner.agent, obs[None], key)
         if not kept:
-            return Action(action[0], None)
+            return chosen(action[0], None)
         log_prob = agents.log_prob(config, learner.agent, obs[None], action)
-        return Action(action[0], log_prob[0])
+        return chosen(action[0], log_prob[0])
 
     if isinstance(config.data, Replay) and config.data.warmup:
         return jax.lax.cond(steps < config.data.warmup, uniform, sample)
@@ -93,16 +129,21 @@ def _act(config: Config, learner: Learner, seed: jax.Array, steps: jax.Array) ->
 
 
 def _add(
-    config: Config, seen: Seen, chosen: Action, step: TimeStep, steps: jax.Array
+    config: Config, seen: Seen, chosen: Action, step: TimeStep, clock: Clock
 ) -> Seen:
-    """Store env step `steps`; a replay learner also counts its observation."""
+    """Store the env step after `clock`; a replay learner also counts its observation.
+
+    A step that is not finite is not stored, nor is any after it.
+    """
     known, norm = seen.moments, config.networks.input_norm
+    steps = clock.steps
+    health = learn.look(seen.health, chosen, step, clock._replace(steps=steps + 1))
     if norm is not None and isinstance(config.data, Replay):
         assert known is not None
         obs = replay.current(seen.store)[None]
-        counts = jnp.asarray(steps < norm.until)[None]
+        counts = jnp.asarray(health.alive & (steps < norm.until))[None]
         known = moments.merge(known, obs, counts)
-    return Seen(replay.add(seen.store, chosen, step), known)
+    return Seen(replay.add(seen.store, chosen, step, health.alive), known, health)
 
 
 def _greedy(
@@ -111,12 +152,6 @@ def _greedy(
     """obs [E, O] -> greedy actions [E, A] at step when[1] of evaluation when[0]."""
     key = jax.random.fold_in(stream(seed, Purpose.MEASURE, when[0]), when[1])
     return agents.act(config, state, obs, key, greedy=True)
-
-
-def _finite(state: AgentState) -> jax.Array:
-    """Whether everything that an agent learns is finite."""
-    leaves = jax.tree.leaves((state.params, state.target))
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in leaves]))
 
 
 # ---------------------------------------------------------------- all agents
@@ -145,41 +180,58 @@ def start(configs: Config, seeds: jax.Array, obs: jax.Array, *, spec, size):
 def start_offline(configs: Config, seeds: jax.Array, obs: jax.Array, *, spec):
     """New agents, [N], that know the moments of a data set's observations [R, O]."""
 
-    def begin(config: Config, seed: jax.Array) -> AgentState:
-        state = _start_agent(config, seed, spec)
-        if state.moments is None:
-            return state
-        known = moments.merge(state.moments, obs, jnp.ones(obs.shape[0], bool))
-        return state._replace(moments=known)
+    def begin(config: Config, seed: jax.Array) -> tuple[AgentState, Health]:
+        state, known = _start_agent(config, seed, spec), None
+        if state.moments is not None:
+            known = moments.merge(state.moments, obs, jnp.ones(obs.shape[0], bool))
+        return state._replace(moments=known), learn.healthy()
 
     return _over_agents(begin)(configs, seeds)
 
 
 _act_all = _over_agents(_act, in_axes=(0, 0, 0, _SHARED))
 _add_all = _over_agents(_add, in_axes=(0, 0, 0, 0, _SHARED))
-_learn_all = _over_agents(learn.update, in_axes=(0, 0, 0, 0, _SHARED))
+_learn_all = _over_agents(learn.update, in_axes=(0, 0, 0, 0, 0, _SHARED))
 
 act = jax.jit(devices.spread_out(shared=(3,))(_act_all))
 add = jax.jit(devices.spread_out(shared=(4,))(_add_all), donate_argnums=1)
-update = jax.jit(devices.spread_out(shared=(4,))(_learn_all), donate_argnums=1)
+update = jax.jit(devices.spread_out(shared=(5,))(_learn_all), donate_argnums=1)
+cut = jax.jit(devices.spread_out()(_over_agents(replay.cut)), donate_argnums=0)
 _greedy_all = _over_agents(_greedy, in_axes=(0, 0, 0, 0, _SHARED))
 greedy = jax.jit(devices.spread_out(shared=(4,))(_greedy_all))
-finite = jax.jit(devices.spread_out()(_over_agents(_finite)))
 
 
 @partial(jax.jit, donate_argnums=1)
 @devices.spread_out(shared=(6,))
-def add_and_act(configs, seen, states, actions, step, seeds, steps):
-    """Store env step `steps` and choose the action of the one after.
+def add_and_act(configs, seen, states, actions, step, seeds, clock):
+    """Store the env step after `clock` and choose the action of the next.
 
     Of `states` [N, ...] the moments are left out: they are in `seen`.
     """
-    seen = _add_all(configs, seen, actions, step, steps)
-    learners = Learner(states, seen.store).having(seen)
-    return seen, _act_all(configs, learners, seeds, steps + 1)
+    seen = _add_all(configs, seen, actions, step, clock)
+    learners = Learner(states, seen.store, seen.health).having(seen)
+    return seen, _act_all(configs, learners, seeds, clock.steps + 1)
 
 
 # ---------------------------------------------------------------- the loop
+
+
+class Program(NamedTuple):
+    """The agents of one program, and what they are trained on."""
+
+    configs: Config  # leaves [N]
+    seeds: np.ndarray  # [N]
+    task: str
+    spec: EnvSpec
+    checkpoint_every: int  # env steps
+
+    def spread(self) -> tuple[Config, np.ndarray]:
+        """Configs and seeds on the devices."""
+        return devices.spread(len(self.seeds), (self.configs, self.seeds))
+
+    def spread_snapshot(self, snapshot: Snapshot) -> Learner:
+        """The learner on the devices, as `start` leaves one there."""
+        return devices.spread(len(self.seeds), snapshot.learner)
 
 
 def due(config: Config, steps: int) -> bool:
@@ -190,19 +242,43 @@ def due(config: Config, steps: int) -> bool:
 class HostLoop:
     """Environments on the host: a Python loop that keeps the device busy."""
 
-    def __init__(
-        self, env: HostEnv, configs: Config, seeds: np.ndarray, size: replay.Size
-    ):
-        self.env = env
-        self.configs, self.seeds = devices.spread(len(seeds), (configs, seeds))
-        first = [host_seeds(int(s), Purpose.RESET, 0, 1)[0] for s in seeds]
-        obs = env.reset(first)
+    def __init__(self, about: Program, size: replay.Size, start_at: Snapshot | None):
+        self.about, self._causes = about, dict[int, str]()
+        self.configs, self.seeds = about.spread()
+        self.metrics: Metrics = {}
+        self.env = self._make()
+        if start_at is not None:
+            self.learner = about.spread_snapshot(start_at)
+            self._cut(int(start_at.clock.steps))
+            return
         self.learner: Learner = start(
-            self.configs, self.seeds, obs, spec=env.spec, size=size
+            self.configs, self.seeds, self._begin(0), spec=about.spec, size=size
         )
         # chosen, not yet taken
         self.action = act(self.configs, self.learner, self.seeds, np.int32(0))
-        self.metrics: Metrics = {}
+
+    def _make(self) -> HostEnv:
+        env = envs.make(self.about.task, len(self.about.seeds))
+        assert isinstance(env, HostEnv)
+        return env
+
+    def _begin(self, index: int) -> np.ndarray:
+        """The first observations of the episodes that checkpoint `index` begins."""
+        seeds = self.about.seeds
+        return self.env.reset(
+            [host_seeds(int(s), Purpose.RESET, index, 1)[0] for s in seeds]
+        )
+
+    def renew(self, steps: int) -> None:
+        """End the running episodes, and begin others in environments made anew."""
+        self.close()
+        self.env = self._make()
+        self._cut(steps)
+
+    def _cut(self, steps: int) -> None:
+        obs = self._begin(steps // self.about.checkpoint_every)
+        self.learner = self.learner._replace(store=cut(self.learner.store, obs))
+        self.action = act(self.configs, self.learner, self.seeds, np.int32(steps))
 
     def advance(self, begin: int, end: int, updates: int) -> int:
         """Env steps begin + 1 to end; returns the number of updates made so far."""
@@ -210,42 +286,60 @@ class HostLoop:
         overlap = isinstance(data, Replay) and data.overlap
         for t in range(begin, end):
             learns, action = due(configs, t + 1), self.action
-            clock = Clock(np.int32(t + 1), np.int32(updates))
+            before = Clock(np.int32(t), np.int32(updates))
+            clock = before._replace(steps=np.int32(t + 1))
             if learns and overlap:  # not waited for: the environments step meanwhile
                 self.learn(clock)
             step = self.env.step(np.asarray(action.action))
             if learns and not overlap:
-                seen = add(configs, self.learner.seen, action, step, np.int32(t))
+                seen = add(configs, self.learner.seen, action, step, before)
                 self.learner = self.learner.having(seen)
                 self.learn(clock)
                 self.action = act(configs, self.learner, self.seeds, np.int32(t + 1))
             else:
-                self.add_and_act(action, step, np.int32(t))
+                self.add_and_act(action, step, before)
             updates += learns
         return updates
 
     def learn(self, clock: Clock) -> None:
         """One update; returns before it is finished."""
-        state, store = self.learner
-        state, self.metrics = update(self.configs, state, store, self.seeds, clock)
-        self.learner = Learner(state, store)
+        state, store, health = self.learner
+        state, health, self.metrics = update(
+            self.configs, state, store, health, self.seeds, clock
+        )
+        self.learner = Learner(state, store, health)
 
-    def add_and_act(self, action: Action, step: TimeStep, steps: np.int32) -> None:
-        """Store env step `steps`; choose the next action. Returns before both."""
+    def add_and_act(self, action: Action, step: TimeStep, clock: Clock) -> None:
+        """Store the env step after `clock`; choose the next action.
+
+        Returns before both.
+        """
         state = self.learner.agent._replace(moments=None)
         seen, self.action = add_and_act(
-            self.configs, self.learner.seen, state, action, step, self.seeds, steps
+            self.configs, self.learner.seen, state, action, step, self.seeds, clock
         )
         self.learner = self.learner.having(seen)
 
+    @property
+    def causes(self) -> dict[int, str]:
+        """What simulators raised, the first of each agent."""
+        return {**self.env.causes, **self._causes}
+
     def close(self) -> None:
+        self._causes = self.causes
         self.env.close()
 
 
 @partial(jax.jit, static_argnames="env")
-@devices.spread_out()
-def _reset_device(seeds: jax.Array, *, env: DeviceEnv):
-    return jax.vmap(lambda s: env.reset(stream(s, Purpose.RESET, 0)))(seeds)
+@devices.spread_out(shared=(1,))
+def _reset_device(seeds: jax.Array, index: jax.Array, *, env: DeviceEnv):
+    return jax.vmap(lambda s: env.reset(stream(s, Purpose.RESET, index)))(seeds)
+
+
+def _no_metrics(learn_all: Callable, *args: Any) -> Metrics:
+    """Zeros in the shapes of what an update tells."""
+    shapes = jax.eval_shape(learn_all, *args)[-1]
+    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
 
 @partial(jax.jit, static_argnames=("env", "learns"), donate_argnums=(1, 2))
@@ -263,11 +357,12 @@ def _iterate_device(
 ):
     """Iterations of (env steps until an update is due, the update), on the device."""
 
-    def collect(steps: jax.Array, carry):
+    def collect(updates: jax.Array, steps: jax.Array, carry):
         learners, states = carry
         actions = _act_all(configs, learners, seeds, steps)
         states, step = jax.vmap(env.step)(states, actions.action)
-        seen = _add_all(configs, learners.seen, actions, step, steps)
+        clock = Clock(steps, updates)
+        seen = _add_all(configs, learners.seen, actions, step, clock)
         return learners.having(seen), states
 
     def iterate(_: jax.Array, carry):
@@ -275,22 +370,21 @@ def _iterate_device(
         period = configs.data.steps if learns else 1
         end = (clock.steps // period + 1) * period
         learners, states = jax.lax.fori_loop(
-            clock.steps, end, collect, (learners, states)
+            clock.steps, end, partial(collect, clock.updates), (learners, states)
         )
         clock = clock._replace(steps=end)
         if learns:
-            state, store = learners
-            state, metrics = _learn_all(configs, state, store, seeds, clock)
-            learners = Learner(state, store)
+            state, store, health = learners
+            state, health, metrics = _learn_all(
+                configs, state, store, health, seeds, clock
+            )
+            learners = Learner(state, store, health)
             clock = clock._replace(updates=clock.updates + 1)
         return learners, states, clock, metrics
 
     metrics: Metrics = {}
     if learns:
-        shapes = jax.eval_shape(
-            _learn_all, configs, learners.agent, learners.store, seeds, clock
-        )
-        metrics = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes[1])
+        metrics = _no_metrics(_learn_all, configs, *learners, seeds, clock)
     carry = (learners, states, clock, metrics)
     learners, states, _, metrics = jax.lax.fori_loop(0, iterations, iterate, carry)
     return learners, states, metrics
@@ -299,16 +393,34 @@ def _iterate_device(
 class DeviceLoop:
     """Environments on the device: whole chunks are one call."""
 
+    causes: Mapping[int, str] = {}  # a pure function raises nothing
+
     def __init__(
-        self, env: DeviceEnv, configs: Config, seeds: np.ndarray, size: replay.Size
+        self,
+        env: DeviceEnv,
+        about: Program,
+        size: replay.Size,
+        start_at: Snapshot | None,
     ):
-        self.env = env
-        self.configs, self.seeds = devices.spread(len(seeds), (configs, seeds))
-        self.states, obs = _reset_device(self.seeds, env=env)
-        self.learner: Learner = start(
-            self.configs, self.seeds, obs, spec=env.spec, size=size
-        )
+        self.env, self.about = env, about
+        self.configs, self.seeds = about.spread()
         self.metrics: Metrics = {}
+        if start_at is not None:
+            self.learner = about.spread_snapshot(start_at)
+            self.renew(int(start_at.clock.steps))
+            return
+        self.learner: Learner = start(
+            self.configs, self.seeds, self._begin(0), spec=about.spec, size=size
+        )
+
+    def _begin(self, index: int) -> jax.Array:
+        self.states, obs = _reset_device(self.seeds, np.int32(index), env=self.env)
+        return obs
+
+    def renew(self, steps: int) -> None:
+        """End the running episodes, and begin others."""
+        obs = self._begin(steps // self.about.checkpoint_every)
+        self.learner = self.learner._replace(store=cut(self.learner.store, obs))
 
     def advance(self, begin: int, end: int, updates: int) -> int:
         """Env steps begin + 1 to end; returns the number of updates made so far."""
@@ -341,55 +453,68 @@ class DeviceLoop:
         pass
 
 
-_learn_offline = _over_agents(learn.update, in_axes=(0, 0, _SHARED, 0, _SHARED))
+_learn_offline = _over_agents(learn.update, in_axes=(0, 0, _SHARED, 0, 0, _SHARED))
 
 
 @partial(jax.jit, donate_argnums=1)
-@devices.spread_out(shared=(2, 4, 5))
+@devices.spread_out(shared=(2, 5, 6))
 def _iterate_offline(
     configs: Config,
     states: AgentState,
     store: Store,
+    health: Health,
     seeds: jax.Array,
     clock: Clock,
     updates: jax.Array,
 ):
     """So many updates of all agents on the one data set."""
-    shapes = jax.eval_shape(_learn_offline, configs, states, store, seeds, clock)[1]
-    metrics = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
     def body(i: jax.Array, carry):
+        states, health, _ = carry
         now = Clock(clock.steps + i + 1, clock.updates + i)
-        return _learn_offline(configs, carry[0], store, seeds, now)
+        return _learn_offline(configs, states, store, health, seeds, now)
 
-    return jax.lax.fori_loop(0, updates, body, (states, metrics))
+    metrics = _no_metrics(_learn_offline, configs, states, store, health, seeds, clock)
+    return jax.lax.fori_loop(0, updates, body, (states, health, metrics))
 
 
 class OfflineLoop:
     """A data set, which all agents read: a step is an update, and nothing acts."""
 
-    def __init__(self, dataset: str, spec: EnvSpec, configs: Config, seeds: np.ndarray):
-        transitions = offline.read(dataset, spec)
+    causes: Mapping[int, str] = {}
+
+    def __init__(self, dataset: str, about: Program, start_at: Snapshot | None):
+        transitions = offline.read(dataset, about.spec)
         self.store = offline.store(transitions)
-        self.behavior = np.full(len(seeds), offline.describe(transitions).mean)
-        self.configs, self.seeds = devices.spread(len(seeds), (configs, seeds))
-        state = start_offline(self.configs, self.seeds, self.store.obs, spec=spec)
-        self.learner = Learner(state, self.store)
+        self.behavior = np.full(
+            len(about.seeds), offline.describe(transitions).mean, np.float32
+        )
+        self.configs, self.seeds = about.spread()
         self.metrics: dict[str, Any] = {}
+        if start_at is not None:
+            learner = about.spread_snapshot(start_at)
+            self.learner = learner._replace(store=self.store)
+            return
+        state, health = start_offline(
+            self.configs, self.seeds, self.store.obs, spec=about.spec
+        )
+        self.learner = Learner(state, self.store, health)
 
     def advance(self, begin: int, end: int, updates: int) -> int:
         """Updates begin + 1 to end; returns the number of updates made so far."""
-        state, self.metrics = _iterate_offline(
+        state, health, self.metrics = _iterate_offline(
             self.configs,
-            self.learner.agent,
-            self.store,
+            *self.learner,
             self.seeds,
             Clock(np.int32(begin), np.int32(updates)),
             np.int32(end - begin),
         )
-        self.learner = Learner(state, self.store)
+        self.learner = Learner(state, self.store, health)
         self.metrics["behavior_return"] = self.behavior
         return updates + end - begin
+
+    def renew(self, steps: int) -> None:
+        """Nothing runs that could end."""
 
     def close(self) -> None:
         pass
@@ -399,22 +524,31 @@ class OfflineLoop:
 
 
 def _measure_host(
-    env: HostEnv, configs: Config, state: AgentState, seeds: np.ndarray, index: int
+    env: HostEnv, loop: "Loop", seeds: np.ndarray, index: int, alive: np.ndarray
 ) -> np.ndarray:
-    """Undiscounted returns [N, E] of one greedy episode in each environment."""
+    """Undiscounted returns [N, E] of one greedy episode in each environment.
+
+    NaN where an action or a reward is, and of agents that have failed.
+    """
     number, each = len(seeds), env.count // len(seeds)
+    state, configs = loop.learner.agent, loop.configs
     starts = [host_seeds(int(s), Purpose.MEASURE, index, each) for s in seeds]
     obs = env.reset([word for words in starts for word in words])
-    total = np.zeros(env.count)
-    running = np.ones(env.count, bool)
+    running = np.repeat(alive, each)
+    total = np.where(running, 0.0, np.nan)
     t = 0
     while running.any():
         when = np.array([index, t], np.int32)
-        actions = greedy(configs, state, obs.reshape(number, each, -1), seeds, when)
+        seen = obs.reshape(number, each, -1)
+        actions = np.array(greedy(configs, state, seen, loop.seeds, when))
         t += 1
-        step = env.step(np.asarray(actions).reshape(env.count, -1))
-        total += np.where(running, step.reward, 0.0)
-        running &= ~np.asarray(step.last)
+        actions = actions.reshape(env.count, -1)
+        broken = ~np.isfinite(actions).all(axis=1)
+        actions[~running] = np.nan  # their environments rest
+        step = env.step(actions)
+        reward = np.where(broken, np.nan, step.reward)
+        total += np.where(running, reward, 0.0)
+        running &= ~np.asarray(step.last) & ~np.isnan(total)
         obs = step.obs
     return total.reshape(number, each)
 
@@ -487,16 +621,19 @@ def admissible(config: Config, spec: EnvSpec, steps: int) -> None:
         )
 
 
-def _loop(
-    stacked: Config, task: str, spec: EnvSpec, seeds: np.ndarray, steps: int
-) -> "HostLoop | DeviceLoop | OfflineLoop":
+Loop = HostLoop | DeviceLoop | OfflineLoop
+
+
+def _loop(about: Program, steps: int, start_at: Snapshot | None) -> Loop:
     """What moves the data: environments here, on the device, or none."""
-    if isinstance(stacked.data, Offline):
-        return OfflineLoop(stacked.data.dataset, spec, stacked, seeds)
-    env, size = envs.make(task, len(seeds)), store_size(stacked, spec, steps)
-    if isinstance(env, HostEnv):
-        return HostLoop(env, stacked, seeds, size)
-    return DeviceLoop(env, stacked, seeds, size)
+    data = about.configs.data
+    if isinstance(data, Offline):
+        return OfflineLoop(data.dataset, about, start_at)
+    size = store_size(about.configs, about.spec, steps)
+    if envs.on_host(about.task):
+        return HostLoop(about, size, start_at)
+    env: Any = envs.make(about.task, 1)
+    return DeviceLoop(env, about, size, start_at)
 
 
 def train(
@@ -507,53 +644,154 @@ def train(
     steps: int,
     eval_every: int = 20_000,
     eval_episodes: int = 10,
+    checkpoint_every: int = 20_000,
     report: Callable[[Report], None] = lambda _: None,
-) -> Result:
+    save: Callable[[Snapshot], None] = lambda _: None,
+    start_at: Snapshot | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Snapshot:
     """Train agents of one structure in one program: agent i is configs[i], seeds[i].
 
     Evaluations are greedy episodes of the online policies, every `eval_every` env steps
     and at the end, in environments of their own: they touch nothing that learns. With
     data=Offline, steps are updates.
-    Raises: ValueError if the configs differ in structure, or on an unknown task.
+
+    Every `checkpoint_every` env steps the running episodes end as time limits do, and
+    environments are made anew: there, and at the end, `save` is told all that the
+    program has, and one that starts at such a snapshot, whose arrays it takes over, is
+    to the bit the one that was not interrupted. There too, `stop` is asked. When no
+    agent is left whose numbers are finite, the program ends.
+    Raises: ValueError if the configs differ in structure, or on an unknown task;
+    Interrupted, after `save`, where `stop` says so.
     """
-    began = time.monotonic()
-    stacked, spec = schema.stack(configs), envs.spec(task)
-    seed_array = np.asarray(seeds, np.uint32)
+    spec = envs.spec(task)
     for config in configs:
         admissible(config, spec, steps)
-    loop = _loop(stacked, task, spec, seed_array, steps)
-    measured = envs.make(task, len(configs) * eval_episodes)
-    done = updates = 0
-    try:
-        for index, end in enumerate(_stops(steps, eval_every)):
-            updates = loop.advance(done, end, updates)
-            done = end
-            metrics = {k: np.asarray(v) for k, v in loop.metrics.items()}
-            metrics |= _measure(measured, loop, seed_array, index, eval_episodes)
-            report(Report(done, metrics, time.monotonic() - began))
-    finally:
-        loop.close()
-        if isinstance(measured, HostEnv):
-            measured.close()
-    return Result(loop.learner, Clock(np.int32(done), np.int32(updates)))
+    seed_array = np.asarray(seeds, np.uint32)
+    about = Program(schema.stack(configs), seed_array, task, spec, checkpoint_every)
+    return _Training(about, steps, eval_every, eval_episodes, start_at).run(
+        report, save, stop
+    )
 
 
-def _stops(steps: int, every: int) -> Iterator[int]:
-    for i in range(1, math.ceil(steps / every) + 1):
-        yield min(i * every, steps)
+class _Training:
+    """A program on its way, from a snapshot or from the start."""
+
+    def __init__(
+        self,
+        about: Program,
+        steps: int,
+        eval_every: int,
+        eval_episodes: int,
+        start_at: Snapshot | None,
+    ):
+        self.about, self.steps = about, steps
+        self.eval_every, self.eval_episodes = eval_every, eval_episodes
+        self.began = time.monotonic()
+        self.done = self.updates = 0
+        if start_at is not None:
+            self.done, self.updates = map(int, start_at.clock)
+            self.began -= start_at.seconds
+        self.loop = _loop(about, steps, start_at)
+        if start_at is not None:
+            self.loop.metrics = dict(start_at.metrics)
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
+
+    def run(
+        self,
+        report: Callable[[Report], None],
+        save: Callable[[Snapshot], None],
+        stop: Callable[[], bool],
+    ) -> Snapshot:
+        every, last = self.about.checkpoint_every, self.steps
+        alive = np.asarray(self.loop.learner.health.alive)
+        stops = _stops(self.done, last, self.eval_every, every)
+        try:
+            for end in stops if alive.any() else ():
+                self.updates = self.loop.advance(self.done, end, self.updates)
+                self.done = end
+                alive = np.asarray(self.loop.learner.health.alive)
+                ends = end == last or not alive.any()
+                if ends or end % self.eval_every == 0:
+                    report(self._report(alive))
+                if ends or end % every == 0:
+                    save(self.snapshot())
+                if ends:
+                    break
+                if end % every == 0:
+                    if stop():
+                        raise Interrupted(end)
+                    self.loop.renew(end)
+        finally:
+            self.loop.close()
+        return self.snapshot()
+
+    def snapshot(self) -> Snapshot:
+        clock = Clock(np.int32(self.done), np.int32(self.updates))
+        learner = self.loop.learner
+        if isinstance(self.loop, OfflineLoop):
+            learner = learner._replace(store=None)  # type: ignore[arg-type]
+        return Snapshot(learner, clock, dict(self.loop.metrics), self.seconds)
+
+    def _report(self, alive: np.ndarray) -> Report:
+        index = -(-self.done // self.eval_every) - 1
+        metrics = {k: np.asarray(v) for k, v in self.loop.metrics.items()}
+        metrics |= _measure(self.about, self.loop, index, self.eval_episodes, alive)
+        return Report(self.done, metrics, self.seconds, self._failures())
+
+    def _failures(self) -> list[Failure]:
+        health = jax.tree.map(np.asarray, self.loop.learner.health)
+        names = learn.tensors(self.loop.learner.agent)
+        return [
+            Failure(
+                int(i),
+                int(health.steps[i]),
+                int(health.updates[i]),
+                names[health.tensor[i]],
+                self.loop.causes.get(int(i), ""),
+            )
+            for i in np.flatnonzero(health.steps >= 0)
+        ]
 
 
-def _measure(env, loop, seeds: np.ndarray, index: int, each: int):
-    """Mean and std over episodes of each agent; NaN where an agent is not finite."""
-    configs, state = loop.configs, loop.learner.agent
+def _stops(begin: int, end: int, *periods: int) -> list[int]:
+    """The multiples of the periods after `begin`, and the end."""
+    found = {end} if end > begin else set()
+    for period in periods:
+        found.update(range((begin // period + 1) * period, end, period))
+    return sorted(found)
+
+
+def _measure(
+    about: Program, loop: Loop, index: int, each: int, alive: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Mean and std over episodes of each agent; NaN of an agent that has failed.
+
+    In environments made anew: what one did before cannot reach the numbers.
+    """
+    env = envs.make(about.task, len(about.seeds) * each)
     if isinstance(env, HostEnv):
-        returns = _measure_host(env, configs, state, seeds, index)
+        try:
+            returns = _measure_host(env, loop, about.seeds, index, alive)
+        finally:
+            env.close()
     else:
         returns = np.asarray(
-            _measure_device(configs, state, seeds, np.int32(index), env=env, each=each)
+            _measure_device(
+                loop.configs,
+                loop.learner.agent,
+                loop.seeds,
+                np.int32(index),
+                env=env,
+                each=each,
+            )
         )
-    alive = np.asarray(finite(state))
+    with np.errstate(invalid="ignore"):  # inf - inf
+        mean, std = returns.mean(axis=1), returns.std(axis=1)
     return {
-        "return": np.where(alive, returns.mean(axis=1), np.nan),
-        "return_std": np.where(alive, returns.std(axis=1), np.nan),
+        "return": np.where(alive, mean, np.nan),
+        "return_std": np.where(alive, std, np.nan),
     }

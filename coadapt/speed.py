@@ -12,7 +12,6 @@ import numpy as np
 from coadapt import cost, devices, envs, runner, schema
 from coadapt.config import Config, Trajectories
 from coadapt.data import replay
-from coadapt.envs.base import HostEnv
 from coadapt.learn import Clock
 from coadapt.types import EnvSpec
 
@@ -103,10 +102,10 @@ class _Race:
 
     def _update(self) -> jax.Array:
         self.number += 1
-        state, metrics = self.program(
+        state, health, metrics = self.program(
             self.configs, *self.learner, self.seeds, self._clock()
         )
-        self.learner = self.learner._replace(agent=state)
+        self.learner = self.learner._replace(agent=state, health=health)
         return metrics["value"]
 
     def round(self, seconds: float) -> None:
@@ -171,13 +170,13 @@ def measure_overhead(
     config = schema.override(config, {k: v for k, v in early.items() if k in known})
     period, begin = config.data.steps, 300 + config.data.steps
     for number in agents:
-        env = envs.make(task, number)
-        if not isinstance(env, HostEnv):
+        if not envs.on_host(task):
             raise schema.ConfigError(
                 f"task is {task!r}: it must be a task of the host."
             )
         stacked, seeds = schema.stack([config] * number), np.arange(number)
-        loop = runner.HostLoop(env, stacked, seeds, replay.size(100_000))
+        about = runner.Program(stacked, seeds, task, envs.spec(task), 1)
+        loop = runner.HostLoop(about, replay.size(100_000), None)
         updates = loop.advance(0, begin, 0)
         repeats = max(40 // number, 4)
         times: list[tuple[float, float]] = []

@@ -2,14 +2,18 @@
 
     manifest.json   the sweep: variants with their configs, seeds, evaluation, versions
     results.csv     experiment,algorithm,variant,task,seed,env_steps,metric,value
-    done.csv        task,variant,seed,steps,seconds of the finished cells
+    failures.csv    task,variant,seed,env_steps,updates,tensor,cause
+    done.csv        task,variant,seed,steps,seconds,checksum of the finished cells
+    checkpoints/    see checkpoint.py
+    owner.json      the process that writes; .lock is what it holds
 
-A cell's line in done.csv is written after all of its rows are on the disk, so rows of
-a cell that is not there are of a run that was cut short: they are dropped before the
-cell is run again. The metric 'return', the mean of the evaluation episodes, is the
-score.
+A cell's line in done.csv is written after all of its rows are on the disk, with their
+checksum. Rows of a cell that is not there are of a run that was cut short: those after
+its checkpoint are dropped before it goes on. The metric 'return', the mean of the
+evaluation episodes, is the score; it is NaN from the cell's failure on.
 """
 
+import contextlib
 import csv
 import dataclasses
 import datetime
@@ -18,10 +22,13 @@ import io
 import json
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+import socket
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import filelock
 import jax
 import numpy as np
 
@@ -31,12 +38,20 @@ from coadapt.version import __version__
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT = 1  # of the folder; another number is refused
+FORMAT = 2  # of the folder; another number is refused
 MANIFEST, RESULTS, DONE = "manifest.json", "results.csv", "done.csv"
+FAILURES, LOCK, OWNER = "failures.csv", ".lock", "owner.json"
 COLUMNS = (
     "experiment", "algorithm", "variant", "task", "seed", "env_steps", "metric", "value"
 )  # fmt: skip
-DONE_COLUMNS = ("task", "variant", "seed", "steps", "seconds")
+DONE_COLUMNS = ("task", "variant", "seed", "steps", "seconds", "checksum")
+FAILURE_COLUMNS = (
+    "task", "variant", "seed", "env_steps", "updates", "tensor", "cause"
+)  # fmt: skip
+
+
+class StoreError(Exception):
+    """What keeps a run store from being written or read, in one sentence."""
 
 
 class Cell(NamedTuple):
@@ -64,7 +79,17 @@ class Header:
     seeds: tuple[int, ...]
     eval_every: int  # env steps
     eval_episodes: int
+    checkpoint_every: int  # env steps; episodes are cut there
     variants: Mapping[str, Mapping[str, Entry]]  # task -> name -> entry
+
+    def cells(self) -> list[Cell]:
+        """All of them, task by task, variants x seeds."""
+        return [
+            Cell(task, name, seed)
+            for task, named in self.variants.items()
+            for name in named
+            for seed in self.seeds
+        ]
 
     def merged(self, other: "Header") -> "Header":
         """Both, the other's new seeds, tasks and variants after ours."""
@@ -88,13 +113,20 @@ def load(workdir: Path) -> Header | None:
 
     Raises: ConfigError if what is there is no run store, or is damaged.
     """
-    if not workdir.exists():
+    try:
+        there = workdir.exists()
+    except OSError as error:
+        raise ConfigError(
+            f"workdir {str(workdir)!r} can be no folder: {error.strerror}."
+        ) from None
+    if not there:
         return None
     if not workdir.is_dir():
         raise ConfigError(f"workdir {str(workdir)!r} is a file: it must be a folder.")
     if not (workdir / MANIFEST).exists():
         # a manifest is the first thing written, so nothing of ours comes without it
-        found = sorted(p.name for p in workdir.iterdir() if p.name != MANIFEST + ".tmp")
+        own = (MANIFEST + ".tmp", LOCK, OWNER, OWNER + ".tmp")
+        found = sorted(p.name for p in workdir.iterdir() if p.name not in own)
         if found:
             raise ConfigError(
                 f"workdir {str(workdir)!r} is not empty and no run store (it has "
@@ -118,6 +150,7 @@ def _header(workdir: Path) -> Header:
             seeds=tuple(data["seeds"]),
             eval_every=data["evaluation"]["every"],
             eval_episodes=data["evaluation"]["episodes"],
+            checkpoint_every=data["checkpoint_every"],
             variants={
                 task: {name: Entry(**entry) for name, entry in named.items()}
                 for task, named in data["variants"].items()
@@ -143,7 +176,7 @@ def refuse_other(workdir: Path, old: Header | None, new: Header) -> None:
     """Refuse a folder that holds another sweep. Raises: ConfigError."""
     if old is None:
         return
-    for name in ("experiment", "eval_every", "eval_episodes"):
+    for name in ("experiment", "eval_every", "eval_episodes", "checkpoint_every"):
         ours, theirs = getattr(new, name), getattr(old, name)
         if ours != theirs:
             raise ConfigError(
@@ -191,25 +224,67 @@ def _lines(path: Path, columns: Sequence[str]) -> list[str]:
     return rest[:-1]  # what follows the last line's end is nothing, or torn
 
 
-def _done(workdir: Path) -> dict[Cell, tuple[int, str]]:
-    """Finished cells: env steps, and the line that says so."""
+class _Done(NamedTuple):
+    """A finished cell."""
+
+    steps: int  # env steps
+    checksum: int  # of its rows
+    line: str  # that says so
+
+
+def _done(workdir: Path) -> dict[Cell, _Done]:
+    """Finished cells, checked against their rows. Raises: ConfigError."""
     found = {}
     for line in _lines(workdir / DONE, DONE_COLUMNS):
         try:
-            task, variant, seed, steps, _ = next(csv.reader([line]))
-            found[Cell(task, variant, int(seed))] = (int(steps), line)
+            task, variant, seed, steps, _, checksum = next(csv.reader([line]))
+            cell = Cell(task, variant, int(seed))
+            found[cell] = _Done(int(steps), int(checksum, 16), line)
         except (ValueError, StopIteration) as error:
             raise _damaged(workdir / DONE, f"line {line!r}: {error}") from None
     return found
 
 
-def _cell(path: Path, line: str) -> Cell:
-    """The cell of a line of results."""
-    try:
-        _, _, variant, task, seed, _, _, _ = next(csv.reader([line]))
-        return Cell(task, variant, int(seed))
-    except (ValueError, StopIteration) as error:
-        raise _damaged(path, f"line {line!r}: {error}") from None
+def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[Cell, int, str]]:
+    """The cell, the env steps and the line of each row."""
+    for line in _lines(path, columns):
+        try:
+            row = dict(zip(columns, next(csv.reader([line])), strict=True))
+            cell = Cell(row["task"], row["variant"], int(row["seed"]))
+            yield cell, int(row["env_steps"]), line
+        except (ValueError, StopIteration) as error:
+            raise _damaged(path, f"line {line!r}: {error}") from None
+
+
+def finished(workdir: Path, header: Header) -> dict[Cell, int]:
+    """The env steps of cells that are done, all of their rows being there.
+
+    Touches nothing. Raises: ConfigError if the folder holds another sweep, or none, or
+    if rows of a finished cell are missing or were changed.
+    """
+    old = load(workdir)
+    refuse_other(workdir, old, header)
+    return {} if old is None else {c: d.steps for c, d in _whole(workdir).items()}
+
+
+def _whole(workdir: Path) -> dict[Cell, _Done]:
+    """What is done, its rows having the checksums that they had."""
+    done, found = _done(workdir), dict[Cell, int]()
+    for cell, steps, line in _rows(workdir / RESULTS, COLUMNS):
+        if cell in done and steps <= done[cell].steps:
+            found[cell] = _add_line(found.get(cell, 0), line)
+    for cell, (_, checksum, _) in done.items():
+        if found.get(cell, 0) != checksum:
+            raise _damaged(
+                workdir / RESULTS,
+                f"rows of {cell.variant} on {cell.task}, seed {cell.seed}, which was "
+                "finished, are missing or changed",
+            )
+    return done
+
+
+def _add_line(checksum: int, line: str) -> int:
+    return zlib.crc32(f"{line}\n".encode(), checksum)
 
 
 def read(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
@@ -239,6 +314,18 @@ def read(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
         raise _damaged(path / RESULTS, str(error)) from None
 
 
+def failures(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
+    """Agents whose numbers stopped being finite. Columns: `FAILURE_COLUMNS`."""
+    import pandas as pd
+
+    path = Path(workdir) / FAILURES
+    lines = [line for _, _, line in _rows(path, FAILURE_COLUMNS)]
+    text = "\n".join([",".join(FAILURE_COLUMNS), *lines])
+    frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    whole = {name: np.int64 for name in ("seed", "env_steps", "updates")}
+    return frame.astype(whole)
+
+
 def wide(frame: "pd.DataFrame", metric: str = "return") -> "pd.DataFrame":
     """One metric with env_steps down and (task, variant, seed) across."""
     rows = frame[frame.metric == metric]
@@ -250,33 +337,97 @@ def wide(frame: "pd.DataFrame", metric: str = "return") -> "pd.DataFrame":
 # ---------------------------------------------------------------- writing
 
 
+@contextlib.contextmanager
+def owned(workdir: Path) -> Iterator[None]:
+    """Hold the folder, so that one process at a time writes to it.
+
+    A process that died holds nothing. Raises: ConfigError, which names the process that
+    has the folder; StoreError if there can be no folder.
+    """
+    with _writing(workdir):
+        workdir.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(workdir / LOCK, timeout=0)
+    with _writing(workdir):
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise ConfigError(
+                f"workdir {str(workdir)!r} is in use by {_owner(workdir)}: wait until "
+                "that has ended, or choose another."
+            ) from None
+    try:
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        here = {"process": os.getpid(), "host": socket.gethostname(), "since": now}
+        replace(workdir / OWNER, json.dumps(here) + "\n")
+        yield
+    finally:
+        (workdir / OWNER).unlink(missing_ok=True)
+        lock.release()
+
+
+def _owner(workdir: Path) -> str:
+    """'process 123 on host a, since 2026-...'."""
+    try:
+        data = json.loads((workdir / OWNER).read_text(encoding="utf-8"))
+        return f"process {data['process']} on {data['host']} since {data['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
+
+
 class Store:
     """A run store, open for writing: `begin`, then `append`, then `finish` cells."""
 
-    def __init__(self, workdir: Path, header: Header):
-        """Open or extend. Raises: ConfigError, with nothing touched."""
-        old = load(workdir)
-        refuse_other(workdir, old, header)
-        self._workdir = workdir
-        self._header = header
-        self._finished = _done(workdir) if old else {}
-        kept = self._finished_rows()  # what is damaged is found before the first write
-        _make_folder(workdir)
-        _write_manifest(workdir, old, header, session=True)
-        self._rewrite(kept)
-        self._results = _append_to(workdir / RESULTS, COLUMNS)
-        self._done = _append_to(workdir / DONE, DONE_COLUMNS)
+    def __init__(self, workdir: Path, header: Header, kept: Mapping[Cell, int] = {}):
+        """Open or extend a folder that is `owned`.
 
-    @staticmethod
-    def finished(workdir: Path, header: Header) -> set[Cell]:
-        """Cells that have all the steps that are asked for. Touches nothing.
-
-        Raises: ConfigError if the folder holds another sweep, or none.
+        `kept` has the env steps up to which rows of unfinished cells stay.
+        Raises: ConfigError, with nothing touched; StoreError.
         """
         old = load(workdir)
         refuse_other(workdir, old, header)
-        done = _done(workdir) if old else {}
-        return {cell for cell, (steps, _) in done.items() if steps >= header.steps}
+        self._workdir, self._header = workdir, header
+        self._kept = {cell: kept.get(cell, 0) for cell in header.cells()}
+        # what is damaged is found before the first write
+        self._finished = _whole(workdir) if old else {}
+        rows, failures = self._to_keep(RESULTS, COLUMNS), self._failures()
+        _write_manifest(workdir, old, header, session=True)
+        self._open(rows, failures)
+
+    def _to_keep(
+        self, name: str, columns: Sequence[str]
+    ) -> list[tuple[Cell, int, str]]:
+        """All but rows of this sweep's cells that are to be made again."""
+
+        def stays(cell: Cell, steps: int) -> bool:
+            done = self._finished.get(cell)
+            kept = self._kept.get(cell, steps)
+            return steps <= max(done.steps if done else 0, kept)
+
+        found = _rows(self._workdir / name, columns)
+        return [row for row in found if stays(*row[:2])]
+
+    def _failures(self) -> list[tuple[Cell, int, str]]:
+        return self._to_keep(FAILURES, FAILURE_COLUMNS)
+
+    def _open(
+        self, rows: list[tuple[Cell, int, str]], failures: list[tuple[Cell, int, str]]
+    ) -> None:
+        """done.csv first: killed in between, the rows left over are of no done cell."""
+        self._checksums = dict[Cell, int]()
+        for cell, _, line in rows:
+            self._checksums[cell] = _add_line(self._checksums.get(cell, 0), line)
+        self._failed = {cell for cell, _, _ in failures}
+        files = {
+            DONE: (DONE_COLUMNS, [done.line for done in self._finished.values()]),
+            FAILURES: (FAILURE_COLUMNS, [line for _, _, line in failures]),
+            RESULTS: (COLUMNS, [line for _, _, line in rows]),
+        }
+        self._files = {}
+        for name, (columns, lines) in files.items():
+            path = self._workdir / name
+            replace(path, _text(columns, lines))
+            with _writing(path):
+                self._files[name] = path.open("a", encoding="utf-8", newline="")
 
     @staticmethod
     def extend(workdir: Path, header: Header) -> None:
@@ -285,57 +436,67 @@ class Store:
         refuse_other(workdir, old, header)
         _write_manifest(workdir, old, header, session=False)
 
-    def begin(self, cells: Iterable[Cell]) -> None:
-        """Forget these cells, should there be rows of them: they start anew."""
-        again = [cell for cell in cells if cell in self._finished]
-        if not again:
-            return
-        for cell in again:
-            del self._finished[cell]
-        self.close()
-        self._rewrite(self._finished_rows())
-        self._results = _append_to(self._workdir / RESULTS, COLUMNS)
-        self._done = _append_to(self._workdir / DONE, DONE_COLUMNS)
+    def begin(self, cells: Iterable[Cell], after: int = 0) -> None:
+        """These cells go on after so many env steps; at 0, all their rows go."""
+        before = dict(self._kept), dict(self._finished)
+        for cell in cells:
+            self._kept[cell] = after
+            if not after:
+                self._finished.pop(cell, None)
+        if before != (self._kept, self._finished):
+            self.close()
+            self._open(self._to_keep(RESULTS, COLUMNS), self._failures())
 
     def append(
         self, cells: Sequence[Cell], env_steps: int, metrics: Mapping[str, np.ndarray]
     ) -> None:
-        """One row for each cell and metric; metrics [N] in the order of the cells."""
-        writer = csv.writer(self._results, lineterminator="\n")
+        """One row for each cell and metric; metrics [N] in the order of the cells.
+
+        Rows that a cell had when it was finished with fewer steps stay as they are.
+        """
+        lines = []
         for i, cell in enumerate(cells):
+            done = self._finished.get(cell)
+            if done is not None and env_steps <= done.steps:
+                continue
             algorithm = self._header.variants[cell.task][cell.variant].algorithm
             for metric, values in metrics.items():
-                writer.writerow([
+                line = _line([
                     self._header.experiment, algorithm, cell.variant, cell.task,
                     cell.seed, env_steps, metric, repr(float(values[i])),
                 ])  # fmt: skip
-        _flush(self._results)
+                self._checksums[cell] = _add_line(self._checksums.get(cell, 0), line)
+                lines.append(line)
+        self._write(RESULTS, lines)
+
+    def fail(self, cell: Cell, *what: object) -> None:
+        """Note a failure, once a cell: what FAILURE_COLUMNS say after the cell."""
+        if cell not in self._failed:
+            self._failed.add(cell)
+            self._write(FAILURES, [_line([*cell, *what])])
 
     def finish(self, cells: Sequence[Cell], steps: int, seconds: float) -> None:
         """All rows of these cells are there. `seconds` is their program's."""
-        _flush(self._results)
-        writer = csv.writer(self._done, lineterminator="\n")
+        lines = []
         for cell in cells:
-            row = [*cell, steps, f"{seconds:.1f}"]
-            writer.writerow(row)
-            self._finished[cell] = (steps, _line(row))
-        _flush(self._done)
+            checksum = self._checksums.get(cell, 0)
+            line = _line([*cell, steps, f"{seconds:.1f}", f"{checksum:08x}"])
+            self._finished[cell] = _Done(steps, checksum, line)
+            lines.append(line)
+        self._write(DONE, lines)
 
-    def _finished_rows(self) -> list[str]:
-        """Rows without those of cells that are not done, and without a torn end."""
-        path = self._workdir / RESULTS
-        lines = _lines(path, COLUMNS)
-        return [line for line in lines if _cell(path, line) in self._finished]
-
-    def _rewrite(self, rows: list[str]) -> None:
-        """done.csv first: killed in between, the rows left over are of no done cell."""
-        lines = [line for _, line in self._finished.values()]
-        _replace(self._workdir / DONE, _text(DONE_COLUMNS, lines))
-        _replace(self._workdir / RESULTS, _text(COLUMNS, rows))
+    def _write(self, name: str, lines: list[str]) -> None:
+        """Lines at the end of a file, and on the disk."""
+        file = self._files[name]
+        with _writing(self._workdir / name):
+            file.write("".join(f"{line}\n" for line in lines))
+            file.flush()
+            os.fsync(file.fileno())
 
     def close(self) -> None:
-        self._results.close()
-        self._done.close()
+        for file in self._files.values():
+            with contextlib.suppress(OSError):  # said before, by the write that failed
+                file.close()
 
     def __enter__(self) -> "Store":
         return self
@@ -344,13 +505,16 @@ class Store:
         self.close()
 
 
-def _make_folder(workdir: Path) -> None:
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """What the disk refuses becomes one sentence."""
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
-        raise ConfigError(
-            f"workdir {str(workdir)!r} cannot be made: {error.strerror}."
-        ) from None
+        raise StoreError(
+            f"{str(path)!r} cannot be written ({error.strerror or error}): what was "
+            "finished before is whole, and the same command goes on from there."
+        ) from error
 
 
 def _write_manifest(
@@ -374,6 +538,7 @@ def _write_manifest(
         "steps": merged.steps,
         "seeds": list(merged.seeds),
         "evaluation": {"every": merged.eval_every, "episodes": merged.eval_episodes},
+        "checkpoint_every": merged.checkpoint_every,
         "variants": {
             task: {name: entry._asdict() for name, entry in named.items()}
             for task, named in merged.variants.items()
@@ -381,7 +546,7 @@ def _write_manifest(
         "sessions": sessions,
     }
     if data != before:
-        _replace(workdir / MANIFEST, json.dumps(data, indent=1) + "\n")
+        replace(workdir / MANIFEST, json.dumps(data, indent=1) + "\n")
 
 
 def _versions() -> dict[str, str]:
@@ -413,26 +578,18 @@ def _text(columns: Sequence[str], lines: Iterable[str]) -> str:
     return "".join(f"{line}\n" for line in [",".join(columns), *lines])
 
 
-def _append_to(path: Path, columns: Sequence[str]) -> io.TextIOWrapper:
-    """The file, open at its end; it has its header."""
-    if not path.exists():
-        _replace(path, _text(columns, []))
-    return path.open("a", encoding="utf-8", newline="")
+def replace(path: Path, text: str) -> None:
+    """Write a file whole or not at all; one that has this text is left alone.
 
-
-def _flush(file: io.TextIOWrapper) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all; one that has this text is left alone."""
+    Raises: StoreError.
+    """
     data = text.encode()
-    if path.exists() and path.read_bytes() == data:
-        return
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    with _writing(path):
+        if path.exists() and path.read_bytes() == data:
+            return
+        temporary = path.with_name(path.name + ".tmp")
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)

@@ -7,6 +7,7 @@ structure share a program, and its agents are ordered variants x seeds.
 import dataclasses
 import itertools
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,12 +17,13 @@ import jax
 import psutil
 
 from coadapt import agent as agents
-from coadapt import algorithms, devices, envs, runner, schema
-from coadapt.config import BoundCost, BoundLoss, BoundWeights, Config
+from coadapt import algorithms, checkpoint, cost, devices, envs, runner, schema
+from coadapt.config import BoundCost, BoundLoss, BoundWeights, Config, Offline
+from coadapt.data import offline
 from coadapt.factors import pi_p, pi_q, pi_theta
 from coadapt.legality import check
 from coadapt.schema import ConfigError
-from coadapt.store import Cell, Entry, Header, Store
+from coadapt.store import Cell, Entry, Header, Store, finished, owned
 from coadapt.types import EnvSpec
 
 T = TypeVar("T")
@@ -50,6 +52,16 @@ class Sweep:
     steps: int  # env steps of each agent
     eval_every: int = 20_000  # env steps
     eval_episodes: int = 10
+    # env steps; there episodes end, environments are made anew, and a run can go on
+    checkpoint_every: int = 20_000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Checkpoints:
+    """Which snapshots are written, and which stay. Results do not depend on it."""
+
+    keep: int = 1  # the newest so many; 0: of finished programs the agents alone
+    share: float = 0.05  # of a program's time that writing may take, at most
 
 
 class Agent(NamedTuple):
@@ -68,6 +80,11 @@ class Group(NamedTuple):
     @property
     def cells(self) -> list[Cell]:
         return [Cell(self.task, a.variant.name, a.seed) for a in self.agents]
+
+    @property
+    def prints(self) -> list[str]:
+        """The fingerprint of each agent's config."""
+        return [schema.fingerprint(a.variant.config) for a in self.agents]
 
 
 class Progress(NamedTuple):
@@ -227,7 +244,7 @@ def groups(
 
 def validate(sweep: Sweep) -> None:
     """Refuse what cannot be run, before anything starts. Raises: ConfigError."""
-    for name in ("steps", "eval_every", "eval_episodes"):
+    for name in ("steps", "eval_every", "eval_episodes", "checkpoint_every"):
         value = getattr(sweep, name)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ConfigError(f"{name} is {value!r}: it must be an int >= 1.")
@@ -243,6 +260,15 @@ def validate(sweep: Sweep) -> None:
         raise ConfigError("tasks are none: at least one is needed.")
     for task, variants in sweep.variants.items():
         _validate_task(task, variants, sweep.steps)
+
+
+def _validate_rules(rules: Checkpoints) -> None:
+    if (
+        isinstance(rules.keep, bool)
+        or not isinstance(rules.keep, int)
+        or rules.keep < 0
+    ):
+        raise ConfigError(f"keep is {rules.keep!r}: it must be an int >= 0.")
 
 
 def _validate_task(task: str, variants: Sequence[Variant], steps: int) -> None:
@@ -293,10 +319,12 @@ class Cost(NamedTuple):
     replay_bytes: int
     parameter_bytes: int
     gradient_steps: int
+    working_bytes: int = 0  # of an update
 
     @property
     def memory(self) -> int:
-        return self.replay_bytes + _TRAINING_COPIES * self.parameter_bytes
+        own = self.replay_bytes + _TRAINING_COPIES * self.parameter_bytes
+        return own + self.working_bytes
 
 
 def plan(sweep: Sweep, memory: int | None = None) -> Plan:
@@ -310,7 +338,7 @@ def plan(sweep: Sweep, memory: int | None = None) -> Plan:
 
 def plan_of(programs: Sequence[Group], steps: int) -> Plan:
     """The plan of these programs; two that differ in their agents only compile once."""
-    cost = [(group, cost_of(group, steps)) for group in programs]
+    each = [(group, cost_of(group, steps)) for group in programs]
     compiled = {
         (g.task, jax.tree.structure(g.agents[0].variant.config), len(g.agents))
         for g in programs
@@ -319,11 +347,11 @@ def plan_of(programs: Sequence[Group], steps: int) -> Plan:
     return Plan(
         agents=number,
         programs=len(compiled),
-        replay_bytes=max((len(g.agents) * c.replay_bytes for g, c in cost), default=0),
+        replay_bytes=max((len(g.agents) * c.replay_bytes for g, c in each), default=0),
         parameter_bytes=max(
-            (len(g.agents) * c.parameter_bytes for g, c in cost), default=0
+            (len(g.agents) * c.parameter_bytes for g, c in each), default=0
         ),
-        gradient_steps=sum(len(g.agents) * c.gradient_steps for g, c in cost),
+        gradient_steps=sum(len(g.agents) * c.gradient_steps for g, c in each),
         env_steps=number * steps,
     )
 
@@ -337,6 +365,7 @@ def cost_of(group: Group, steps: int) -> Cost:
         replay_bytes=size.nbytes(spec),
         parameter_bytes=_parameter_bytes(config, spec),
         gradient_steps=updates(config, steps) * each,
+        working_bytes=cost.working_bytes(config, spec),
     )
 
 
@@ -383,16 +412,30 @@ def packs(
     found: list[Group] = []
     for task, variants in sweep.variants.items():
         for group in groups(task, variants, sweep.seeds, skip):
-            need = cost_of(group, sweep.steps).memory
-            fitting = limit // need
-            if fitting < 1:
-                raise ConfigError(
-                    f"{group.agents[0].variant.name} on {task} needs "
-                    f"{human_bytes(need)} for one agent, but {human_bytes(limit)} may "
-                    "be used: lower data.capacity or steps."
-                )
+            fitting = _fitting(group, sweep.steps, limit)
             found += [Group(task, part) for part in _even(group.agents, fitting)]
     return found
+
+
+def _fitting(group: Group, steps: int, memory: int | None) -> int:
+    """How many agents of a group fit into memory. Raises: ConfigError, if none does."""
+    limit = available_memory() if memory is None else memory
+    config = group.agents[0].variant.config
+    need, shared = cost_of(group, steps).memory, _shared_bytes(config, group.task)
+    if shared + need > limit:
+        raise ConfigError(
+            f"{group.agents[0].variant.name} on {group.task} needs "
+            f"{human_bytes(shared + need)} for one agent, but {human_bytes(limit)} may "
+            "be used: lower data.capacity, data.batch, the networks' sizes or steps."
+        )
+    return (limit - shared) // need
+
+
+def _shared_bytes(config: Config, task: str) -> int:
+    """What all agents of a program read: a data set."""
+    if not isinstance(config.data, Offline):
+        return 0
+    return sum(x.nbytes for x in offline.read(config.data.dataset, envs.spec(task)))
 
 
 def _even(items: tuple[T, ...], limit: int) -> list[tuple[T, ...]]:
@@ -413,6 +456,7 @@ def header(sweep: Sweep) -> Header:
         seeds=tuple(sweep.seeds),
         eval_every=sweep.eval_every,
         eval_episodes=sweep.eval_episodes,
+        checkpoint_every=sweep.checkpoint_every,
         variants={
             task: {
                 v.name: Entry(
@@ -425,31 +469,113 @@ def header(sweep: Sweep) -> Header:
     )
 
 
+class _Planned(NamedTuple):
+    """A program to run, and what it goes on from: places in a record, or None."""
+
+    group: Group
+    origin: checkpoint.Record | None = None
+    places: tuple[int, ...] = ()
+    begin: int = 0  # env steps of the snapshot
+
+
+def _planned(
+    sweep: Sweep, workdir: Path, done: set[Cell], memory: int | None
+) -> list[_Planned]:
+    """Programs that were begun, with the agents that they had; then all others.
+
+    They come in the order of the sweep. Raises: ConfigError, checkpoint.OtherError.
+    """
+    todo = {
+        Cell(task, variant.name, seed): Agent(variant, seed)
+        for task, variants in sweep.variants.items()
+        for variant in variants
+        for seed in sweep.seeds
+        if Cell(task, variant.name, seed) not in done
+    }
+    order = {cell: i for i, cell in enumerate(todo)}
+    found: list[_Planned] = []
+    begun = [
+        (checkpoint.newest(r, sweep.steps), r) for r in checkpoint.records(workdir)
+    ]
+    for begin, record in sorted(begun, key=lambda each: -each[0]):
+        places = [i for i, cell in enumerate(record.cells) if cell in todo]
+        agents = [todo.pop(record.cells[i]) for i in places]
+        if agents:
+            group = Group(record.cells[0].task, tuple(agents))
+            checkpoint.refuse_other(record, places, group.prints)
+            found += _parts(sweep, record, begin, places, group, memory)
+    rest = packs(sweep, set(order) - set(todo) | done, memory)
+    found += [_Planned(group) for group in rest]
+    return sorted(found, key=lambda each: order[each.group.cells[0]])
+
+
+def _parts(
+    sweep: Sweep,
+    record: checkpoint.Record,
+    begin: int,
+    places: list[int],
+    group: Group,
+    memory: int | None,
+) -> list[_Planned]:
+    """A begun program, whole if it fits into memory."""
+    whole = tuple(zip(places, group.agents, strict=True))
+    fitting = _fitting(group, sweep.steps, memory)
+    return [
+        _Planned(
+            Group(group.task, tuple(agent for _, agent in part)),
+            record,
+            tuple(place for place, _ in part),
+            begin,
+        )
+        for part in _even(whole, fitting)
+    ]
+
+
 def run(
     sweep: Sweep,
     workdir: str | os.PathLike[str],
     progress: Callable[[Progress], None] = lambda _: None,
     memory: int | None = None,
-    keep: Callable[[Group, runner.Result], None] = lambda *_: None,
+    *,
+    checkpoints: Checkpoints | None = Checkpoints(),
+    ended: Callable[[Group, runner.Snapshot], None] = lambda *_: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> int:
     """Run the cells that the store at `workdir` lacks; returns how many that were.
 
-    `keep` is called with what each program leaves, once its cells are finished.
-    A cell that is finished with fewer steps than are asked for now is run again from
-    its start, and its rows are replaced. Raises: ConfigError, before anything compiles.
+    A program that was cut short goes on from its newest snapshot, and ends as if it had
+    not been; so does one whose cells are finished with fewer steps than are asked for
+    now, or, where no snapshot of it is left, it starts anew and its rows are replaced.
+    `checkpoints` None writes no snapshots; `ended` is called with what each program
+    leaves, once its cells are finished; where `stop` says so, the program that runs
+    ends at its next checkpoint.
+    Raises: ConfigError, before anything compiles; store.StoreError; runner.Interrupted,
+    after a snapshot.
     """
     validate(sweep)
-    about = header(sweep)
-    todo = packs(sweep, Store.finished(Path(workdir), about), memory)
-    if not todo:
-        Store.extend(Path(workdir), about)
-        return 0
-    with Store(Path(workdir), about) as store:
-        for i, group in enumerate(todo, 1):
-            tell = partial(_tell, progress, i, len(todo), group)
-            _run_group(sweep, group, store, tell, partial(keep, group))
-            devices.make_room()
-    return sum(len(group.agents) for group in todo)
+    if checkpoints is not None:
+        _validate_rules(checkpoints)
+    path, about = Path(workdir), header(sweep)
+    finished(path, about)  # what is refused leaves nothing behind
+    with owned(path):
+        done = {c for c, s in finished(path, about).items() if s >= sweep.steps}
+        todo = _planned(sweep, path, done, memory)
+        if not todo:
+            Store.extend(path, about)
+            return 0
+        kept = {cell: each.begin for each in todo for cell in each.group.cells}
+        with Store(path, about, kept) as store:
+            for each in todo:  # all at once: the next session finds the same programs
+                checkpoint.note(path, each.group.cells, each.group.prints)
+            for i, each in enumerate(todo, 1):
+                if stop():
+                    raise runner.Interrupted(0)
+                tell = partial(_tell, progress, i, len(todo), each.group)
+                job = _Job(sweep, path, each, store, checkpoints, stop)
+                result = job.run(tell)
+                ended(each.group, result)
+                devices.make_room()
+    return sum(len(each.group.agents) for each in todo)
 
 
 def _tell(
@@ -462,31 +588,82 @@ def _tell(
     progress(Progress(program, programs, group, report))
 
 
-def _run_group(
-    sweep: Sweep,
-    group: Group,
-    store: Store,
-    progress: Callable[[runner.Report | None], None],
-    keep: Callable[[runner.Result], None],
-) -> None:
-    store.begin(group.cells)
-    progress(None)
-    seconds = 0.0
+class _Job:
+    """One program of a sweep: its rows, and its snapshots."""
 
-    def report(found: runner.Report) -> None:
-        nonlocal seconds
-        store.append(group.cells, found.steps, found.metrics)
-        seconds = found.seconds
-        progress(found)
+    def __init__(
+        self,
+        sweep: Sweep,
+        workdir: Path,
+        planned: _Planned,
+        store: Store,
+        checkpoints: Checkpoints | None,
+        stop: Callable[[], bool],
+    ):
+        self.sweep, self.store, self.stop = sweep, store, stop
+        self.group, self.planned = planned.group, planned
+        self.rules, self.spent, self.last = checkpoints, 0.0, 0.0
+        cells = self.group.cells
+        record = checkpoint.note(workdir, cells, self.group.prints)
+        self.writer = checkpoint.Writer(record, checkpoints.keep if checkpoints else 1)
 
-    result = runner.train(
-        [agent.variant.config for agent in group.agents],
-        [agent.seed for agent in group.agents],
-        group.task,
-        steps=sweep.steps,
-        eval_every=sweep.eval_every,
-        eval_episodes=sweep.eval_episodes,
-        report=report,
-    )
-    store.finish(group.cells, sweep.steps, seconds)
-    keep(result)
+    def run(self, progress: Callable[[runner.Report | None], None]) -> runner.Snapshot:
+        sweep, group = self.sweep, self.group
+        begin = self._begin()
+        after = int(begin.clock.steps) if begin else 0
+        self.store.begin(group.cells, after)
+        progress(None)
+
+        def report(found: runner.Report) -> None:
+            self.store.append(group.cells, found.steps, found.metrics)
+            for failure in found.failures:
+                place, *what = failure
+                self.store.fail(group.cells[place], *what)
+            progress(found)
+
+        result = runner.train(
+            [agent.variant.config for agent in group.agents],
+            [agent.seed for agent in group.agents],
+            group.task,
+            steps=sweep.steps,
+            eval_every=sweep.eval_every,
+            eval_episodes=sweep.eval_episodes,
+            checkpoint_every=sweep.checkpoint_every,
+            report=report,
+            save=self._save,
+            start_at=begin,
+            stop=self.stop,
+        )
+        self.store.finish(group.cells, sweep.steps, result.seconds)
+        return result
+
+    def _begin(self) -> runner.Snapshot | None:
+        """The newest snapshot that can be read."""
+        origin, steps = self.planned.origin, self.planned.begin
+        if origin is None:
+            return None
+        config, spec = self.group.agents[0].variant.config, envs.spec(self.group.task)
+        like = runner.shapes(config, spec, self.sweep.steps)
+        size = runner.store_size(config, spec, self.sweep.steps)
+        while steps:
+            try:
+                return checkpoint.read(origin, steps, like, self.planned.places, size)
+            except checkpoint.DamagedError as error:
+                checkpoint.set_aside(origin, steps, error)
+                steps = checkpoint.newest(origin, self.sweep.steps)
+        return None
+
+    def _save(self, snapshot: runner.Snapshot) -> None:
+        """Write it, if it ends, if all stops, or if that takes little of the time."""
+        rules, steps = self.rules, int(snapshot.clock.steps)
+        if rules is None:
+            return
+        ends = steps == self.sweep.steps or not snapshot.learner.health.alive.any()
+        allowed = rules.share * snapshot.seconds
+        if not (ends or self.stop() or self.spent + self.last <= allowed):
+            return
+        begin = time.monotonic()
+        goes_on = steps % self.sweep.checkpoint_every == 0
+        self.writer.write(snapshot, ends=ends, goes_on=goes_on)
+        self.last = time.monotonic() - begin
+        self.spent += self.last

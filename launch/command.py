@@ -1,5 +1,7 @@
 """What the commands share: flags, help, exit status, and flags that become sweeps."""
 
+import json
+import math
 import os
 import sys
 import textwrap
@@ -10,16 +12,15 @@ from typing import Any
 import jax
 from absl import flags
 
-from coadapt import devices, store, sweep
+from coadapt import devices, schema, store, sweep
 from coadapt.config import Config
-from coadapt.runner import Result
+from coadapt.runner import Interrupted, Snapshot
 from coadapt.schema import ConfigError, paths
-from coadapt.sweep import Sweep
-from launch import progress, results
+from coadapt.sweep import Checkpoints, Sweep
+from launch import progress, results, signals
 
 CACHE = Path("~/.cache/coadapt/xla")  # of compiled programs
-MISTAKE = 2  # exit status
-INTERRUPTED = 130
+MISTAKE, TROUBLE = 2, 1  # exit statuses: of the user's, of the disk's
 REPEAT = "; repeat this option to specify a list of values"  # absl adds it
 
 Values = flags.FlagValues
@@ -45,14 +46,23 @@ def execute(
                 f"argument {rest[0]!r} is not a flag: write --name=value."
             )
         run(values)
-    except (flags.Error, ConfigError) as error:
+    except (flags.Error, ConfigError, OSError, store.StoreError) as error:
+        if isinstance(
+            error, BrokenPipeError
+        ):  # the reader, `head` say, has seen enough
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+            return 0
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return MISTAKE
+        return TROUBLE if isinstance(error, OSError | store.StoreError) else MISTAKE
+    except Interrupted as stopped:
+        print(f"{stopped}: the same command again goes on from there", file=sys.stderr)
+        return signals.status()
     except KeyboardInterrupt:
-        print("interrupted: the same command again goes on from here", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader, `head` say, has seen enough
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        print(
+            "interrupted: the same command again goes on from the last checkpoint",
+            file=sys.stderr,
+        )
+        return signals.status()
     return 0
 
 
@@ -78,18 +88,20 @@ def required(values: Values, name: str) -> Any:
     return get(values, name)
 
 
-def count(values: Values, name: str, default: int | None = None) -> int:
+def count(values: Values, name: str, default: int | None = None, least: int = 1) -> int:
     """A whole number, written 100000, 100_000 or 1e5. Raises: ConfigError."""
     if get(values, name) is None and default is not None:
         return default
     text = required(values, name)
     try:
         number = float(text.replace("_", ""))
-        if number.is_integer() and number >= 1:
+        if number.is_integer() and number >= least:
             return int(number)
     except (ValueError, OverflowError):
         pass
-    raise ConfigError(f"--{name} is {text!r}: it must be a whole number, 1 or more.")
+    raise ConfigError(
+        f"--{name} is {text!r}: it must be a whole number, {least} or more."
+    )
 
 
 def listed(text: str | None) -> list[str]:
@@ -113,6 +125,17 @@ def define_sweep(values: Values) -> None:
     text("workdir", "folder of the results; the same command again goes on from there")
     text("eval_every", "env steps from one evaluation to the next (20000)")
     text("eval_episodes", "episodes of an evaluation (10)")
+    text(
+        "checkpoint_every",
+        "env steps from one checkpoint to the next (20000), where running episodes end "
+        "and the same command can go on; given here, each is written, and otherwise as "
+        "many as take 5% of the time",
+    )
+    text(
+        "keep",
+        "newest checkpoints of a program to keep (1); 0: when it has finished, its "
+        "agents without their replay",
+    )
     switch("dry_run", "print the plan; compile, run and write nothing")
     switch("quiet", "show no progress, only the result")
     text(
@@ -148,6 +171,19 @@ def changes(values: Values, name: str = "set") -> dict[str, str]:
     return found
 
 
+def read_config(path: str) -> Config:
+    """A config in a JSON file. Raises: ConfigError, which names the file."""
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        return schema.from_dict(Config, data)
+    except ConfigError as error:
+        raise ConfigError(f"--config {path!r}: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"--config is {path!r}: {error.strerror}.") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"--config is {path!r}: it is no JSON ({error}).") from None
+
+
 def axes(values: Values, config: Config) -> dict[str, list[str]]:
     """The axes of every --grid: 'path=v1,v2', of tuples 'path=64,64;256,256'."""
     tuples = {path for path, value in paths(config) if isinstance(value, tuple)}
@@ -158,26 +194,38 @@ def axes(values: Values, config: Config) -> dict[str, list[str]]:
     return found
 
 
+def timing(values: Values, every: int = 20_000, episodes: int = 10) -> dict[str, int]:
+    """What flags say of evaluations and checkpoints, as arguments of `Sweep`."""
+    return {
+        "eval_every": count(values, "eval_every", every),
+        "eval_episodes": count(values, "eval_episodes", episodes),
+        "checkpoint_every": count(values, "checkpoint_every", 20_000),
+    }
+
+
 def run_sweep(
     values: Values,
     asked: Sweep,
-    keep: Callable[[sweep.Group, Result], None] = lambda *_: None,
+    ended: Callable[[sweep.Group, Snapshot], None] = lambda *_: None,
 ) -> None:
-    """Print the plan, or run and report; `keep` as `sweep.run` has it."""
+    """Print the plan, or run and report; `ended` as `sweep.run` has it."""
+    rules = Checkpoints(
+        keep=count(values, "keep", 1, least=0),
+        share=0.05 if get(values, "checkpoint_every") is None else math.inf,
+    )
     workdir = get(values, "workdir")
     plan = sweep.plan(asked)
     if get(values, "dry_run"):
         print("\n".join(plan.lines()))
         if workdir:
-            done = store.Store.finished(Path(workdir), sweep.header(asked))
-            here = sum(len(g.agents) for g in sweep.packs(asked, done))
-            print(f"finished: {plan.agents - here}")
+            done = store.finished(Path(workdir), sweep.header(asked)).values()
+            print(f"finished: {sum(steps >= asked.steps for steps in done)}")
         return
     folder = Path(required(values, "workdir"))
     keep_compiled(get(values, "compile_cache"))
     show = progress.quiet if get(values, "quiet") else progress.shown
-    with show(asked.steps) as tell:
-        ran = sweep.run(asked, folder, tell, keep=keep)
+    with show(asked.steps) as tell, signals.held() as stop:
+        ran = sweep.run(asked, folder, tell, checkpoints=rules, ended=ended, stop=stop)
     if not ran and not get(values, "quiet"):
         print(f"all {plan.agents} cells were finished: nothing to run")
     results.report(folder)

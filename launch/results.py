@@ -12,6 +12,7 @@ from coadapt import plot, stats, store
 if TYPE_CHECKING:
     import pandas as pd
 
+DAGGER = "†"  # numerical error, as in the paper's tables
 HEADER = ("task", "variant", "env steps", "return: mean +- std", "n", "failed")
 
 
@@ -25,8 +26,10 @@ def report(workdir: Path) -> None:
     assert header is not None  # or read would have raised
     summary = stats.summary(frame)
     show(summary)
+    failures(workdir)
     cells = len(header.seeds) * sum(map(len, header.variants.values()))
-    missing = cells - len(store.Store.finished(workdir, header))
+    done = store.finished(workdir, header).values()
+    missing = cells - sum(steps >= header.steps for steps in done)
     if missing:
         print(f"{missing} of {cells} cells are not finished")
     folder = workdir / "report"
@@ -46,7 +49,7 @@ def show(summary: "pd.DataFrame") -> None:
             row["task"],
             row["variant"],
             f"{row['env_steps']:,}",
-            f"{number(row['mean'])} +- {number(row['std'])}",
+            _score(row["mean"], row["std"], row["failed"]),
             str(row["n"]),
             str(row["failed"]),
         )
@@ -69,6 +72,23 @@ def show(summary: "pd.DataFrame") -> None:
             for i, (cell, width) in enumerate(zip(line, widths, strict=True))
         )
         print("  ".join(cells).rstrip())
+
+
+def _score(mean: float, std: float, failed: int) -> str:
+    """'98.1 +- 3.2', '-inf'; with a dagger where a seed has failed, as in the paper."""
+    shown = number(mean) if math.isinf(mean) else f"{number(mean)} +- {number(std)}"
+    return f"{shown} {DAGGER}" if failed else shown
+
+
+def failures(workdir: Path) -> None:
+    """A line for each agent that failed: when, and at which tensor."""
+    for row in store.failures(workdir).to_dict("records"):
+        cause = f" ({row['cause']})" if row["cause"] else ""
+        print(
+            f"{DAGGER} {row['task']}, {row['variant']}, seed {row['seed']}: "
+            f"{row['tensor']} was not finite after {row['env_steps']:,} env steps, "
+            f"{row['updates']:,} updates{cause}"
+        )
 
 
 def number(value: float) -> str:

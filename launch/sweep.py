@@ -76,8 +76,7 @@ def _experiment(values: Values, name: str) -> Sweep:
         },
         seeds=tuple(range(count(values, "seeds", found.seeds))),
         steps=count(values, "steps", found.steps),
-        eval_every=count(values, "eval_every", found.eval_every),
-        eval_episodes=count(values, "eval_episodes", found.eval_episodes),
+        **command.timing(values, found.eval_every, found.eval_episodes),
     )
 
 
@@ -99,8 +98,7 @@ def _grid(values: Values) -> Sweep:
         variants=variants,
         seeds=tuple(range(count(values, "seeds", 1))),
         steps=count(values, "steps"),
-        eval_every=count(values, "eval_every", 20_000),
-        eval_episodes=count(values, "eval_episodes", 10),
+        **command.timing(values),
     )
 
 

@@ -11,6 +11,8 @@ Examples:
   python -m launch.train --algorithm=brac --task=gym/HalfCheetah-v5 --steps=100000 \\
       --set=data.dataset=half-cheetah/sac-half-v0 --workdir=runs/brac
 
+  python -m launch.train --config=mine.json --task=toy/lqr --steps=1e4 --workdir=runs/m
+
 Algorithms: mpo, awr, awac, sac, power, rwr, reps, urex, vmpo, trpo, ppo, ddpg, td3, and
 offline brac, bear. Tasks: gym/<id of Gymnasium>; toy/lqr, bandit, chain, arms and
 toy/corridor.
@@ -30,9 +32,9 @@ from absl import flags
 from coadapt import envs, sweep
 from coadapt.config import Config, Offline
 from coadapt.data import offline
-from coadapt.runner import Result
+from coadapt.runner import Snapshot
 from coadapt.schema import ConfigError
-from coadapt.sweep import Group, Sweep
+from coadapt.sweep import Group, Sweep, Variant
 from coadapt.version import __version__
 from launch import command
 from launch.command import Values, count, get, required
@@ -41,6 +43,10 @@ from launch.command import Values, count, get, required
 def _define(values: Values) -> None:
     for name, about in (
         ("algorithm", "the preset to train: sac, mpo, ppo, ..."),
+        (
+            "config",
+            "instead of a preset, a config in a JSON file, as manifest.json has",
+        ),
         ("task", "family/id: gym/HalfCheetah-v5, toy/lqr"),
     ):
         flags.DEFINE_string(name, None, about, flag_values=values)
@@ -56,15 +62,14 @@ def _define(values: Values) -> None:
 
 def _run(values: Values) -> None:
     task = required(values, "task")
-    (variant,) = sweep.presets([required(values, "algorithm")], task)
-    config = sweep.change(variant.config, command.changes(values))
+    variant = _variant(values, task)
+    config = variant.config
     asked = Sweep(
         experiment="train",
-        variants={task: (dataclasses.replace(variant, config=config),)},
+        variants={task: (variant,)},
         seeds=tuple(range(count(values, "seeds", 1))),
         steps=count(values, "steps"),
-        eval_every=count(values, "eval_every", 20_000),
-        eval_episodes=count(values, "eval_episodes", 10),
+        **command.timing(values),
     )
     name = get(values, "save_dataset")
     if name is None:
@@ -80,6 +85,18 @@ def _run(values: Values) -> None:
         )
 
 
+def _variant(values: Values, task: str) -> Variant:
+    """The preset or the config of the file, with every --set."""
+    path, changes = get(values, "config"), command.changes(values)
+    if path is None:
+        (preset,) = sweep.presets([required(values, "algorithm")], task)
+        return dataclasses.replace(preset, config=sweep.change(preset.config, changes))
+    if get(values, "algorithm"):
+        raise ConfigError("--algorithm and --config are both given: give one.")
+    name = Path(path).stem
+    return Variant(name, name, sweep.change(command.read_config(path), changes))
+
+
 def _refuse(name: str, config: Config) -> None:
     """Before anything starts. Raises: ConfigError."""
     offline.refuse_taken(name)
@@ -89,7 +106,7 @@ def _refuse(name: str, config: Config) -> None:
         )
 
 
-def _save(name: str, saved: list[Path], group: Group, result: Result) -> None:
+def _save(name: str, saved: list[Path], group: Group, result: Snapshot) -> None:
     """The replays of all agents of the program, one after the other."""
     stores = jax.device_get(result.learner.store)
     number = len(group.agents)

@@ -27,6 +27,7 @@ LAYERS = [
     ["coadapt.runner", "coadapt.taxonomy"],
     ["coadapt.hybrids"],
     ["coadapt.store", "coadapt.stats", "coadapt.plot", "coadapt.speed"],
+    ["coadapt.checkpoint"],
     ["coadapt.sweep"],
     ["coadapt.api"],
     ["coadapt"],

@@ -218,6 +218,6 @@ def test_a_legal_hybrid_trains(point, dataset):
         [config], [0], task, steps=steps, eval_every=steps, eval_episodes=20,
         report=lambda report: returns.append(report.metrics["return"][0]),
     )  # fmt: skip
-    assert runner.finite(result.learner.agent)[0]
+    assert result.learner.health.alive[0]
     if not isinstance(config.data, Offline):  # of which there are too few to learn
         assert returns[-1] > IDLE[task] > toy.baseline(task)

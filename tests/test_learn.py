@@ -36,6 +36,18 @@ def fill(store: replay.Store, key: jax.Array, steps: jax.Array) -> replay.Store:
     return jax.lax.fori_loop(0, steps, step, store)
 
 
+@jax.jit
+def _update(config, state, store, seed, clock):
+    return learn.update(config, state, store, learn.healthy(), seed, clock)
+
+
+def update(config, state, store, seed, clock):
+    """One, of an agent that had not failed, and has not."""
+    state, health, metrics = _update(config, state, store, seed, clock)
+    assert same(health, learn.healthy())
+    return state, metrics
+
+
 def same(one: object, two: object) -> bool:
     leaves = zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True)
     return all((np.asarray(a) == np.asarray(b)).all() for a, b in leaves)
@@ -59,7 +71,6 @@ def test_the_step_before_the_newest_changes_nothing(name):
         action=store.action.at[slot].set(0.9),
         discount=store.discount.at[slot].set(0.0),
     )
-    update = jax.jit(learn.update)
     seed, clock = jnp.uint32(3), Clock(np.int32(2 * size), np.int32(1))
     one, _ = update(config, state, store, seed, clock)
     two, _ = update(config, state, other, seed, clock)
@@ -78,7 +89,6 @@ def test_the_model_of_others_is_fitted_first(name):
     state = agents.init(config, SPEC, jax.random.key(1))
     empty = replay.init(SPEC, replay.size(90), jnp.zeros(2))
     store = fill(empty, jax.random.key(2), jnp.int32(90))
-    update = jax.jit(learn.update)
     for number in range(4):
         clock = Clock(np.int32(number + 1), np.int32(number))
         new, metrics = update(config, state, store, jnp.uint32(3), clock)
@@ -101,7 +111,6 @@ def test_while_warm_the_critic_does_not_move_the_policy():
     other = state._replace(params=state.params._replace(critic=biased))
     empty = replay.init(SPEC, replay.size(90), jnp.zeros(2))
     store = fill(empty, jax.random.key(2), jnp.int32(90))
-    update = jax.jit(learn.update)
     for number, pulled in ((1, False), (2, True)):
         clock = Clock(np.int32(number + 1), np.int32(number))
         one, _ = update(config, state, store, jnp.uint32(3), clock)

@@ -31,7 +31,7 @@ def config(**changes: object) -> Config:
 
 
 @pytest.fixture(scope="module")
-def trained() -> runner.Result:
+def trained() -> runner.Snapshot:
     """A run whose last action was chosen before its last update."""
     return runner.train([config()], [3], "toy/lqr", steps=80, eval_every=80)
 

@@ -977,7 +977,7 @@ def test_td3_moves_policy_and_targets_with_every_second_critic_step():
     config = preset("td3", {"data.batch": 4, "target.critic.rate": 0.5})
     state = apart(begin(config))
     store, clock = filled(20, spec_of()), learn.Clock(np.int32(0), np.int32(0))
-    update = jax.jit(learn.update)
+    update = jax.jit(learn.learn)
     after, _ = update(config, state, store, jnp.uint32(0), clock)
     assert counts(after) == {"policy": {1}, "critic": {2}}
     for name, rate in (("critic", 0.5), ("policy", 5e-3)):

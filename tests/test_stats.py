@@ -23,12 +23,26 @@ def test_mean_and_std_are_of_the_last_evaluation():
     assert (found["n"], found["failed"], found["env_steps"]) == (2, 0, 20)
 
 
-@pytest.mark.parametrize("bad", [np.nan, -np.inf, np.inf])
-def test_a_failure_is_counted_and_leaves_the_mean_alone(bad):
-    frame = rows(("a", 0, 20, 1.0), ("a", 1, 20, bad), ("b", 0, 20, bad))
-    a, b = stats.summary(frame).to_dict("records")
-    assert (a["mean"], a["n"], a["failed"]) == (1.0, 1, 1)
-    assert np.isnan(b["mean"]) and (b["n"], b["failed"]) == (0, 1)
+def test_a_failed_seed_has_the_score_that_it_had_before():
+    nan = np.nan
+    frame = rows(
+        ("a", 0, 10, 0.0), ("a", 0, 20, 1.0),
+        ("a", 1, 10, 5.0), ("a", 1, 20, nan), ("a", 1, 30, nan),
+        ("b", 0, 20, nan), ("b", 1, 20, 4.0),
+        ("c", 0, 20, nan),
+    )  # fmt: skip
+    a, b, c = stats.summary(frame).to_dict("records")
+    assert (a["mean"], a["std"], a["n"], a["failed"]) == (3.0, 2.0, 2, 1)
+    assert (b["mean"], b["n"], b["failed"]) == (4.0, 1, 1)  # the other had none
+    assert np.isnan(c["mean"]) and np.isnan(c["std"])
+    assert (c["n"], c["failed"]) == (0, 1)
+
+
+@pytest.mark.parametrize("bad", [-np.inf, np.inf])
+def test_an_infinite_score_is_a_score(bad):
+    frame = rows(("a", 0, 20, 1.0), ("a", 1, 20, bad))
+    (a,) = stats.summary(frame).to_dict("records")
+    assert (a["mean"], a["n"], a["failed"]) == (bad, 2, 0) and np.isnan(a["std"])
 
 
 def test_order_is_that_of_first_appearance_and_other_metrics_are_left_out():

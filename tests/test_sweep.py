@@ -141,6 +141,7 @@ def test_swap_exchanges_table_4_and_nothing_else():
         (lambda: sweep.plan(asked(steps=0)), "steps is 0"),
         (lambda: sweep.plan(asked(eval_every=0)), "eval_every is 0"),
         (lambda: sweep.plan(asked(eval_episodes=0)), "eval_episodes is 0"),
+        (lambda: sweep.plan(asked(checkpoint_every=0)), "checkpoint_every is 0"),
         (lambda: sweep.plan(asked(variants={})), "tasks are none"),
         (lambda: sweep.plan(asked(variants={TASK: []})), "no variants"),
         (lambda: sweep.plan(asked(variants={"toy/lqrr": [tiny()]})), "did you mean"),
@@ -261,6 +262,10 @@ def test_human_bytes(number, text):
 # ---------------------------------------------------------------- running
 
 
+def contents(folder):
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
 def test_a_sweep_runs_what_is_missing_and_nothing_else(tmp_path):
     events = []
     assert sweep.run(asked(), tmp_path, events.append) == 2
@@ -271,12 +276,12 @@ def test_a_sweep_runs_what_is_missing_and_nothing_else(tmp_path):
     assert len(score) == 4 and set(score.seed) == {0, 1}
     assert set(score.env_steps) == {30, 60}
     assert np.isfinite(score.value).all()
-    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    before = contents(tmp_path)
     assert sweep.run(asked(), tmp_path) == 0
-    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+    assert contents(tmp_path) == before
     assert sweep.run(asked(seeds=(0, 1, 2)), tmp_path) == 1
     after = (tmp_path / "results.csv").read_bytes()
-    assert after.startswith(before["results.csv"])
+    assert after.startswith(before[tmp_path / "results.csv"])
 
 
 def test_a_sweep_that_breaks_off_is_taken_up_again(tmp_path):

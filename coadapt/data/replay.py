@@ -7,10 +7,11 @@ Insertion and sampling touch O(1) and O(B) rows and are in place where the store
 donated. Every function is for one agent.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from coadapt.ops.shuffle import shuffle
 from coadapt.types import Action, EnvSpec, TimeStep, Transition
@@ -70,25 +71,29 @@ def init(spec: EnvSpec, size: Size, obs: jax.Array) -> Store:
     )
 
 
-def add(store: Store, chosen: Action, step: TimeStep) -> Store:
-    """Append the transition that starts at the current observation.
+def add(
+    store: Store,
+    chosen: Action,
+    step: TimeStep,
+    really: jax.typing.ArrayLike = True,
+) -> Store:
+    """Append the transition that starts at the current observation; `really`, or not.
 
     Both successors are always written, the true one and the first of a new episode:
     where the episode goes on, the second is overwritten by the step after.
     """
     capacity, room = store.reward.shape[0], store.obs.shape[0]
-    slot = store.count % capacity
-    final = (store.head + 1) % room
-    fresh = (store.head + 2) % room
-    head = store.head + 1 + jnp.asarray(step.last).astype(jnp.int32)
+    # out of bounds, nothing is written
+    slot = jnp.where(really, store.count % capacity, capacity)
+    final = jnp.where(really, (store.head + 1) % room, room)
+    fresh = jnp.where(really, (store.head + 2) % room, room)
+    takes = 1 + jnp.asarray(step.last).astype(jnp.int32)
+    head = store.head + jnp.where(really, takes, 0)
     obs = store.obs.at[final].set(step.next_obs)
     obs = obs.at[fresh].set(jnp.where(step.last, step.obs, obs[fresh]))
     row = store.row.at[slot].set(store.head)
-    count = store.count + 1
-    tail = jnp.maximum(store.tail, count - capacity)
-    for _ in range(2):  # a step takes at most two rows, so it spoils at most two
-        spoilt = (head - row[tail % capacity] >= room) & (tail < count - 1)
-        tail = tail + spoilt.astype(jnp.int32)
+    count = store.count + jnp.asarray(really).astype(jnp.int32)
+    tail = _unspoilt(store.tail, row, head, count, room)
     log_prob = store.log_prob
     if log_prob is not None:
         log_prob = log_prob.at[slot].set(chosen.log_prob)
@@ -104,6 +109,54 @@ def add(store: Store, chosen: Action, step: TimeStep) -> Store:
         tail=tail,
         log_prob=log_prob,
     )
+
+
+def _unspoilt(
+    tail: jax.Array, row: jax.Array, head: jax.Array, count: jax.Array, room: int
+) -> jax.Array:
+    """The oldest transition whose rows are whole, after a step."""
+    capacity = row.shape[0]
+    tail = jnp.maximum(tail, count - capacity)
+    for _ in range(2):  # a step takes at most two rows, so it spoils at most two
+        spoilt = (head - row[tail % capacity] >= room) & (tail < count - 1)
+        tail = tail + spoilt.astype(jnp.int32)
+    return tail
+
+
+def cut(store: Store, obs: jax.Array) -> Store:
+    """End the running episode as a time limit does; a new one begins at obs [O]."""
+    capacity, room = store.reward.shape[0], store.obs.shape[0]
+    slot = (store.count - 1) % capacity
+    runs = (store.count > 0) & ~store.last[slot]
+    head = store.head + runs.astype(jnp.int32)
+    return store._replace(
+        obs=store.obs.at[head % room].set(obs),
+        last=store.last.at[slot].set(store.last[slot] | runs),
+        head=head,
+        tail=_unspoilt(store.tail, store.row, head, store.count, room),
+    )
+
+
+def resized(store: Store, size: Size) -> Store:
+    """The store, on the host, with room for more: every transition that it has."""
+    old_capacity, old_room = store.reward.shape[0], store.obs.shape[0]
+    index = np.arange(max(int(store.count) - old_capacity, 0), int(store.count))
+    number = np.arange(max(int(store.head) - old_room + 1, 0), int(store.head) + 1)
+
+    def moved(old: np.ndarray, length: int, held: np.ndarray) -> np.ndarray:
+        new = np.zeros((length, *old.shape[1:]), old.dtype)
+        new[held % length] = old[held % old.shape[0]]
+        return new
+
+    def each(name: str) -> Any:
+        old = getattr(store, name)
+        if old is None or np.ndim(old) == 0:
+            return old
+        if name == "obs":
+            return moved(old, size.rows, number)
+        return moved(old, size.capacity, index)
+
+    return Store(*(each(name) for name in Store._fields))
 
 
 def gather(store: Store, index: jax.Array) -> Transition:

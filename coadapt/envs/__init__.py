@@ -14,6 +14,7 @@ __all__ = [
     "EnvState",
     "HostEnv",
     "make",
+    "on_host",
     "spec",
 ]
 
@@ -24,11 +25,12 @@ class Family(NamedTuple):
     make: Callable[[str, int], HostEnv | DeviceEnv]  # id, count
     spec: Callable[[str], EnvSpec]  # id
     names: Callable[[], Iterable[str]]  # the ids, for the nearest match in an error
+    on_host: bool
 
 
 FAMILIES = {
-    "gym": Family(host.GymEnv, host.gym_spec, host.gym_names),
-    "toy": Family(lambda name, count: toy.toy(name), toy.toy_spec, toy.toy_names),
+    "gym": Family(host.GymEnv, host.gym_spec, host.gym_names, True),
+    "toy": Family(lambda name, _: toy.toy(name), toy.toy_spec, toy.toy_names, False),
 }
 
 
@@ -45,6 +47,11 @@ def spec(task: str) -> EnvSpec:
     """What an agent has to know of a task; cheap after the first call."""
     family, name = _split(task)
     return FAMILIES[family].spec(name)
+
+
+def on_host(task: str) -> bool:
+    """Whether `make` gives a `HostEnv`."""
+    return FAMILIES[_split(task)[0]].on_host
 
 
 def _split(task: str) -> tuple[str, str]:

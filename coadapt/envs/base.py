@@ -9,7 +9,7 @@ within the step that ends an episode: see `TimeStep`.
 
 import dataclasses
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -41,8 +41,16 @@ class HostEnv(Protocol):
     def step(self, action: np.ndarray) -> TimeStep:
         """Steps all: action [count, A] float32, agent units; one-hot if discrete.
 
+        Where an action is not finite, nobody reads what comes back, and the environment
+        may rest. A simulator that raises takes no other down: the reward and next_obs
+        of its environment are NaN, and `causes` says why.
         Returns: arrays [count, ...], float32 and bool, that no later step writes to.
         """
+        ...
+
+    @property
+    def causes(self) -> Mapping[int, str]:
+        """What was raised, by the number of the environment."""
         ...
 
     def close(self) -> None: ...

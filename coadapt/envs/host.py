@@ -46,6 +46,8 @@ class GymEnv:
         self.spec: EnvSpec = _read_spec(name, first)
         self.count: int = count
         space = first.action_space
+        self.causes: dict[int, str] = {}
+        self._name = name
         self._own_shape = (count, *(space.shape or ()))
         self._first_action = int(space.start) if isinstance(space, Discrete) else 0
         self._envs = [first, *(_make(name) for _ in range(count - 1))]
@@ -66,21 +68,33 @@ class GymEnv:
                 f"got {len(seeds)}"
             )
         obs = np.empty((self.count, self.spec.obs_size), np.float32)
-        for i, (env, seed) in enumerate(zip(self._envs, seeds, strict=True)):
-            obs[i] = np.ravel(env.reset(seed=int(seed))[0])
+        for i, seed in enumerate(seeds):
+            obs[i] = self._reset(i, int(seed))
         return obs
+
+    def _reset(self, i: int, seed: int | None = None) -> np.ndarray:
+        """The first observation of an episode; NaN where the simulator raises."""
+        try:
+            return np.ravel(self._envs[i].reset(seed=seed)[0])
+        except Exception as error:  # whatever a simulator may raise: see HostEnv.step
+            self.causes[i] = _told(error)
+            return np.full(self.spec.obs_size, np.nan)
 
     def step(self, action: np.ndarray) -> TimeStep:
         """Steps all: action [count, A] in agent units; if discrete, argmax is taken.
 
-        An action that is not finite is replaced by zeros, which is the first of a
-        discrete task's: an agent that broke must not take its neighbours down.
+        Where an action is not finite the environment rests, as does one that has
+        raised: an agent that broke must not take its neighbours down.
         Returns: arrays [count, ...], new at each step.
         """
-        own = self._own_units(np.asarray(action))
+        action = np.asarray(action)
+        own = self._own_units(action)
+        moves = np.asarray(np.isfinite(action).all(axis=1))
         if self._pool is None:
-            return self._step_chunk(self._chunks[0], own)
-        parts = self._pool.map(lambda chunk: self._step_chunk(chunk, own), self._chunks)
+            return self._step_chunk(self._chunks[0], own, moves)
+        parts = self._pool.map(
+            lambda chunk: self._step_chunk(chunk, own, moves), self._chunks
+        )
         return TimeStep(
             *(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         )
@@ -99,8 +113,6 @@ class GymEnv:
             raise ValueError(
                 f"{spec.task} takes actions of shape {shape}, got {action.shape}"
             )
-        finite = np.isfinite(action).all(axis=1, keepdims=True)
-        action = np.where(finite, action, 0)
         if spec.num_actions:
             return self._first_action + action.argmax(axis=1)
         # float64 from here on: MuJoCo computes in it, float32 would round its costs.
@@ -108,25 +120,39 @@ class GymEnv:
         own = centre + half * action.astype(np.float64)
         return own.reshape(self._own_shape)
 
-    def _step_chunk(self, chunk: np.ndarray, action: np.ndarray) -> TimeStep:
-        """Steps the environments `chunk`; action [count, ...], in their own units."""
+    def _step_chunk(
+        self, chunk: np.ndarray, action: np.ndarray, moves: np.ndarray
+    ) -> TimeStep:
+        """Steps those of `chunk` that move; action [count, ...], in their own units."""
         size = len(chunk)
         # New arrays, because a caller's jax.device_put may alias them without a copy.
-        obs = np.empty((size, self.spec.obs_size), np.float32)
-        next_obs = np.empty_like(obs)
-        reward, discount = np.empty(size, np.float32), np.ones(size, np.float32)
+        obs = np.zeros((size, self.spec.obs_size), np.float32)
+        next_obs = np.zeros_like(obs)
+        reward, discount = np.zeros(size, np.float32), np.ones(size, np.float32)
         last = np.zeros(size, bool)
         # A reward beyond float32 becomes infinite in silence: divergence is a result,
         # and the runner records it.
         with np.errstate(over="ignore"):
             for row, i in enumerate(chunk):
-                env = self._envs[i]
-                seen, reward[row], terminated, truncated, _ = env.step(action[i])
+                if not moves[i] or i in self.causes:
+                    continue
+                try:
+                    found = self._envs[i].step(action[i])
+                except Exception as error:  # whatever a simulator may raise
+                    self.causes[int(i)] = _told(error)
+                    reward[row] = next_obs[row] = np.nan
+                    continue
+                seen, reward[row], terminated, truncated, _ = found
                 next_obs[row] = obs[row] = np.ravel(seen)
                 if terminated or truncated:
                     last[row], discount[row] = True, 0.0 if terminated else 1.0
-                    obs[row] = np.ravel(env.reset()[0])
+                    obs[row] = self._reset(i)
         return TimeStep(obs, reward, discount, last, next_obs)
+
+
+def _told(error: Exception) -> str:
+    """'ValueError: ...', in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 @functools.cache

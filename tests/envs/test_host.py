@@ -33,6 +33,31 @@ class Scripted(gymnasium.Env):
         return obs, 1e60, self.steps >= self.length, False, {}
 
 
+class Breaking(Scripted):
+    """Raises in one call of `where`, counted from 1, if its first seed was 13."""
+
+    calls = 0  # of any such environment, for tests that count them
+
+    def __init__(self, where, at, **kwargs):
+        super().__init__(**kwargs)
+        self.where, self.at, self.first, self.made = where, at, None, 0
+
+    def _called(self, name):
+        type(self).calls += 1
+        self.made += name == self.where
+        if self.first == 13 and name == self.where and self.made == self.at:
+            raise RuntimeError("the solver\n  gave up,\tat 5%")
+
+    def reset(self, *, seed=None, options=None):
+        self.first = seed if self.first is None else self.first
+        self._called("reset")
+        return super().reset(seed=seed)
+
+    def step(self, action):
+        self._called("step")
+        return super().step(action)
+
+
 def box(low, high, shape):
     return gymnasium.spaces.Box(low, high, shape, np.float32)
 
@@ -42,9 +67,9 @@ def scripted():
     """Registers scripted environments, and takes them out again."""
     names = []
 
-    def register(limit=100, **kwargs):
+    def register(limit=100, kind=Scripted, **kwargs):
         name = f"Scripted{len(names)}-v0"
-        gymnasium.register(name, lambda: Scripted(**kwargs), max_episode_steps=limit)
+        gymnasium.register(name, lambda: kind(**kwargs), max_episode_steps=limit)
         names.append(name)
         return name
 
@@ -215,9 +240,6 @@ def test_the_map_to_the_box_is_affine_and_does_not_clip(scripted):
         ([1, 0, 0], 5),
         ([-0.1, 0.5, 0.2], 6),
         ([-3, -2, -1], 7),
-        ([0, 1, np.nan], 5),
-        ([0, 1, np.inf], 5),
-        ([0, 1, -np.inf], 5),
     ],
     ids=str,
 )
@@ -228,21 +250,105 @@ def test_discrete_actions_are_the_argmax_and_count_from_the_first(scripted, row,
     env.close()
 
 
+def assert_rests(steps):
+    """What comes of an environment that was not stepped: zeros, and no end."""
+    for part in (*steps[:2], steps.discount - 1, *steps[3:]):
+        np.testing.assert_array_equal(part, np.zeros_like(part))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf], ids=str)
+@pytest.mark.parametrize(("name", "size"), [("HalfCheetah-v5", 6), ("Acrobot-v1", 3)])
+def test_an_environment_rests_where_an_action_is_not_finite(name, size, bad, threads):
+    """Nothing is stepped there, and the neighbour goes on as it would."""
+    actions = random_actions(12, 2, size)
+    without = np.delete(actions[:, [0]], range(4, 8), axis=0)
+    broken = actions.copy()
+    broken[4:8, 0, 2] = bad
+    _, got = drive(GymEnv(name, 2, threads), [0, 1], broken)
+    _, alone = drive(GymEnv(name, 1), [1], actions[:, [1]])
+    for mine, expected in zip(got, alone, strict=True):
+        np.testing.assert_array_equal(mine[:, 1], expected[:, 0])
+    assert_rests(base.TimeStep(*(x[4:8, 0] for x in got)))
+    # with finite actions again, it goes on where it stood
+    _, moved = drive(GymEnv(name, 1), [0], without)
+    for mine, expected in zip(got, moved, strict=True):
+        np.testing.assert_array_equal(
+            np.delete(mine[:, 0], range(4, 8), axis=0), expected[:, 0]
+        )
+
+
+SEEDS = [11, 12, 13, 14]  # the third is of the one that breaks
+BROKEN = 2
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize(
-    "name, fed",
-    [("HalfCheetah-v5", np.zeros(6)), ("Acrobot-v1", one_hot(0, 3))],
-    ids=["box", "discrete"],
+    ("where", "at", "step"),
+    [("step", 8, 7), ("reset", 3, 9), ("reset", 1, -1)],
+    ids=["in a step", "at an episode's end", "at the start"],
 )
-def test_a_broken_agent_harms_no_other(name, fed, bad):
-    actions = random_actions(10, 2, len(fed))
-    harmless = actions.copy()
-    harmless[4:, 0] = fed
-    actions[4:, 0, 2] = bad
-    _, broken = drive(GymEnv(name, 2), [0, 1], actions)
-    _, expected = drive(GymEnv(name, 2), [0, 1], harmless)
-    for mine, theirs in zip(broken, expected, strict=True):
-        np.testing.assert_array_equal(mine, theirs)
+def test_a_simulator_that_raises_takes_no_other_down(
+    scripted, where, at, step, threads
+):
+    """`step` is the number of the env step that broke, from 0; episodes have 5."""
+    space = {"action_space": box(-1, 1, (2,)), "length": 5}
+    clean = scripted(**space)
+    name = scripted(kind=Breaking, where=where, at=at, **space)
+    actions = random_actions(20, 4, 2)
+    env = GymEnv(name, 4, threads)
+    first, got = drive(env, SEEDS, actions)
+    expected_first, expected = drive(GymEnv(clean, 4, threads), SEEDS, actions)
+    others = [i for i in range(4) if i != BROKEN]
+    np.testing.assert_array_equal(first[others], expected_first[others])
+    for mine, theirs in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(mine[:, others], theirs[:, others])
+        # and it was itself until then
+        before = max(step, 0)
+        np.testing.assert_array_equal(mine[:before, BROKEN], theirs[:before, BROKEN])
+    assert env.causes == {BROKEN: "RuntimeError: the solver gave up, at 5%"}
+    assert np.isnan(first[BROKEN]).all() == (step < 0)
+    if step >= 0:
+        broke = base.TimeStep(*(x[step, BROKEN] for x in got))
+        whole = base.TimeStep(*(x[step, BROKEN] for x in expected))
+        if where == "step":
+            assert np.isnan(broke.reward) and np.isnan(broke.next_obs).all()
+            assert not broke.last
+        else:  # the step was good, and what should follow it is not there
+            assert np.isnan(broke.obs).all()
+            for mine, theirs in zip(broke[1:], whole[1:], strict=True):
+                np.testing.assert_array_equal(mine, theirs)
+    assert_rests(base.TimeStep(*(x[step + 1 :, BROKEN] for x in got)))
+
+
+def test_one_that_raised_rests_until_it_is_made_anew(scripted, monkeypatch):
+    name = scripted(kind=Breaking, where="step", at=2, action_space=box(-1, 1, (2,)))
+    actions = random_actions(6, 2, 2)
+    env = GymEnv(name, 2)
+    env.reset([13, 14])
+    for action in actions[:2]:
+        env.step(action)
+    env.reset([15, 16])  # no reset heals it
+    monkeypatch.setattr(Breaking, "calls", 0)
+    for action in actions[2:]:
+        assert_rests(base.TimeStep(*(x[0] for x in env.step(action))))
+    assert Breaking.calls == 4  # of its neighbour alone
+    env.close()
+    again = GymEnv(name, 2)
+    assert again.causes == {}
+    _, got = drive(again, [15, 16], actions)
+    assert np.isfinite(got.obs).all() and (got.obs[:, 0] != 0).any()
+    assert again.causes == {}
+
+
+def test_several_that_raise_have_a_cause_each(scripted):
+    name = scripted(kind=Breaking, where="step", at=1, action_space=box(-1, 1, (2,)))
+    env = GymEnv(name, 4, 2)
+    env.reset([13, 12, 13, 13])
+    step = env.step(np.zeros((4, 2), np.float32))
+    env.close()
+    assert set(env.causes) == {0, 2, 3}
+    np.testing.assert_array_equal(np.isnan(step.reward), [True, False, True, True])
 
 
 def test_specs():

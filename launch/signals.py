@@ -1,0 +1,37 @@
+"""Ctrl-C and SIGTERM: once, to stop at the next checkpoint; twice, to stop at once."""
+
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Iterator
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_received: list[int] = []
+
+
+@contextlib.contextmanager
+def held() -> Iterator[Callable[[], bool]]:
+    """Whether to stop, to be asked where stopping loses nothing."""
+    _received.clear()
+
+    def receive(number: int, _: object) -> None:
+        _received.append(number)
+        if len(_received) > 1:
+            raise KeyboardInterrupt
+        print(
+            "stopping at the next checkpoint; once more, and it stops at once",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    before = {number: signal.signal(number, receive) for number in _SIGNALS}
+    try:
+        yield lambda: bool(_received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def status() -> int:
+    """The exit status of a process that was asked to stop, as shells have it."""
+    return 128 + (_received[-1] if _received else signal.SIGINT)

@@ -1,0 +1,340 @@
+"""A program that was stopped goes on, and ends as if it had not been: to the bit."""
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from coadapt import checkpoint, envs, learn, runner, schema, store, sweep
+from coadapt.sweep import Checkpoints, Sweep, Variant
+from tests.recipes import small, write_dataset
+
+ALL = Checkpoints(keep=1, share=float("inf"))  # every snapshot is written
+HOST = {"data__start": 64, "data__capacity": 1000}
+# what moves the data, and what it is kept in
+CASES = {
+    "device-replay": ("toy/lqr", small("sac", data__capacity=1000)),
+    "device-full-ring": ("toy/lqr", small("mpo")),
+    "device-rollout": ("toy/lqr", small("ppo")),
+    "device-trajectories": ("toy/lqr", small("awr")),
+    "host-replay": ("gym/Pendulum-v1", small("sac", **HOST)),
+    "host-rollout": ("gym/CartPole-v1", small("reps", pi_theta__bins=None)),
+}
+
+
+def asked(task: str, config, steps: int = 400, seeds=(0, 1), **changes) -> Sweep:
+    """Evaluations and checkpoints fall together and apart; updates end at neither."""
+    rates = (1e-3, 2e-3)
+    variants = [
+        Variant(f"rate{rate}", "it", schema.override(config, {PATH: rate}))
+        for rate in rates
+    ]
+    return Sweep(
+        experiment="test",
+        variants={task: changes.pop("variants", variants)},
+        seeds=seeds,
+        steps=steps,
+        eval_every=150,
+        eval_episodes=2,
+        checkpoint_every=100,
+        **changes,
+    )
+
+
+PATH = "optim.policy.rate"
+
+
+def stop_after(number: int) -> Callable[[], bool]:
+    """Says yes when it is asked at checkpoint `number` and later."""
+    asked = iter(range(10**6))
+    # a program asks when it begins, and then once to write and once to stop
+    return lambda: next(asked) >= 2 * number
+
+
+def interrupted(work: Sweep, folder: Path, number: int) -> int:
+    """Runs until checkpoint `number`; returns its env steps."""
+    with pytest.raises(runner.Interrupted) as stopped:
+        sweep.run(work, folder, checkpoints=ALL, stop=stop_after(number))
+    return stopped.value.steps
+
+
+def arrays(
+    work: Sweep, folder: Path, steps: int | None = None
+) -> dict[str, np.ndarray]:
+    """All that the newest snapshots hold, by the names of cells and arrays."""
+    found = {}
+    for record in checkpoint.records(folder):
+        cell = record.cells[0]
+        variants = {v.name: v for v in work.variants[cell.task]}
+        config, spec = variants[cell.variant].config, envs.spec(cell.task)
+        snapshot = checkpoint.read(
+            record,
+            steps or record.steps()[-1],
+            runner.shapes(config, spec, work.steps),
+            range(len(record.cells)),
+            runner.store_size(config, spec, work.steps),
+        )
+        leaves, _ = jax.tree.flatten_with_path((snapshot.learner, snapshot.metrics))
+        for path, leaf in leaves:
+            found[f"{record.folder.name}{jax.tree_util.keystr(path)}"] = leaf
+    return found
+
+
+def assert_equal(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
+    """To the bit: the same programs with the same numbers ran on the same machine."""
+    assert one.keys() == other.keys() and len(one) > 20
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name], err_msg=name)
+
+
+def rows(folder: Path) -> bytes:
+    return (folder / store.RESULTS).read_bytes()
+
+
+@pytest.fixture(scope="module", params=CASES)
+def whole(request, tmp_path_factory):
+    """A sweep that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    work = asked(*CASES[request.param])
+    sweep.run(work, folder, checkpoints=ALL)
+    return work, folder
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_stopped_and_resumed_is_not_stopped(whole, number, tmp_path):
+    work, folder = whole
+    assert interrupted(work, tmp_path, number) == 100 * number
+    sweep.run(work, tmp_path, checkpoints=ALL)
+    assert rows(tmp_path) == rows(folder)
+    assert_equal(arrays(work, tmp_path), arrays(work, folder))
+
+
+def test_what_is_written_changes_nothing(whole, tmp_path):
+    work, folder = whole
+    sweep.run(work, tmp_path, checkpoints=None)
+    assert rows(tmp_path) == rows(folder)
+    assert not any(record.steps() for record in checkpoint.records(tmp_path))
+
+
+def test_more_steps_go_on_from_the_end(whole, tmp_path):
+    work, folder = whole
+    short = asked_again(work, steps=250)  # 200 is a checkpoint, 250 an evaluation
+    sweep.run(short, tmp_path, checkpoints=ALL)
+    before = rows(tmp_path).splitlines()
+    sweep.run(work, tmp_path, checkpoints=ALL)
+    after = rows(tmp_path).splitlines()
+    assert set(before) <= set(after) and len(after) == len(set(after))
+    # the evaluation at 250 is of the shorter run alone
+    assert [row for row in after if b",250," not in row] == rows(folder).splitlines()
+    assert_equal(arrays(work, tmp_path), arrays(work, folder))
+
+
+def asked_again(work: Sweep, **changes) -> Sweep:
+    fields = {name: getattr(work, name) for name in work.__dataclass_fields__}
+    return Sweep(**(fields | changes))
+
+
+# ---------------------------------------------------------------- extensions
+
+
+@pytest.fixture(scope="module")
+def lqr() -> Sweep:
+    return asked(*CASES["device-replay"])
+
+
+def test_more_seeds_and_variants_leave_what_is_there(lqr, tmp_path):
+    (task, variants), *_ = lqr.variants.items()
+    first = asked_again(lqr, variants={task: variants[:1]}, seeds=(0,))
+    interrupted(first, tmp_path, 2)
+    sweep.run(lqr, tmp_path, checkpoints=ALL)  # the first program is still its own
+    alone = tmp_path / "alone"
+    sweep.run(first, alone, checkpoints=ALL)
+    theirs = [
+        line for line in rows(tmp_path).splitlines() if b"rate0.001,toy/lqr,0" in line
+    ]
+    assert theirs == rows(alone).splitlines()[1:]
+    assert sorted(len(r.cells) for r in checkpoint.records(tmp_path)) == [1, 3]
+
+
+def test_a_part_of_a_program_goes_on_without_the_others(lqr, tmp_path):
+    interrupted(lqr, tmp_path, 2)
+    (task, variants), *_ = lqr.variants.items()
+    part = asked_again(lqr, variants={task: variants[:1]}, seeds=(1,))
+    told = []
+    sweep.run(part, tmp_path, told.append, checkpoints=ALL)
+    assert [t.report.steps for t in told if t.report] == [300, 400]
+    sweep.run(lqr, tmp_path, checkpoints=ALL)  # and the others go on from theirs
+    frame = store.read(tmp_path)
+    assert len(frame[frame.metric == "return"]) == 4 * 3  # agents x evaluations
+
+
+def test_finished_cells_are_not_run_again(lqr, tmp_path):
+    assert sweep.run(lqr, tmp_path) == 4
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    assert sweep.run(lqr, tmp_path) == 0
+    assert before == {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+
+
+# ---------------------------------------------------------------- what stays
+
+
+@pytest.mark.parametrize(
+    "keep, steps, left",
+    [
+        (1, 400, [400]),
+        (2, 400, [300, 400]),
+        (1, 350, [300, 350]),  # the end alone has no replay
+        (2, 350, [200, 300, 350]),
+        (0, 400, [400]),
+        (0, 350, [350]),
+    ],
+)
+def test_old_snapshots_go(lqr, keep, steps, left, tmp_path):
+    work = asked_again(lqr, steps=steps)
+    sweep.run(work, tmp_path, checkpoints=Checkpoints(keep=keep, share=float("inf")))
+    (record,) = checkpoint.records(tmp_path)
+    assert record.steps() == left
+    said = checkpoint.about(record, steps)
+    assert said["goes_on"] == (bool(keep) and steps == 400)
+
+
+def test_writing_takes_its_share_of_the_time_and_no_more(lqr, tmp_path):
+    """With a share of nothing, only the end is written."""
+    never = Checkpoints(keep=9, share=0.0)
+    sweep.run(lqr, tmp_path, checkpoints=never)
+    (record,) = checkpoint.records(tmp_path)
+    # the first costs nothing as far as is known, and the end is always written
+    assert record.steps() == [100, 400]
+
+
+def test_a_snapshot_is_the_run(lqr, tmp_path):
+    """What is written is what the loop had, with the data that it learned from."""
+    seen = []
+    (task, variants), *_ = lqr.variants.items()
+    configs = [v.config for v in variants]
+    last = runner.train(
+        configs, [0, 0], task, steps=400, eval_every=150, checkpoint_every=100,
+        save=lambda s: seen.append(int(s.clock.steps)),
+    )  # fmt: skip
+    assert seen == [100, 200, 300, 400]
+    assert int(last.clock.updates) == 400 - 64 + 1
+    assert last.learner.store.count.tolist() == [400, 400]
+    ends = np.flatnonzero(np.asarray(last.learner.store.last[0]))
+    # episodes of 30 steps, cut at every checkpoint but the last: 100 = 3 * 30 + 10
+    assert np.diff(np.r_[-1, ends]).tolist() == [30, 30, 30, 10] * 3 + [30] * 3
+
+
+# ---------------------------------------------------------------- damage
+
+
+def damage(record: checkpoint.Record, steps: int, how: str) -> None:
+    folder = record.folder / str(steps)
+    data = max(folder.rglob("d/*"), key=lambda p: p.stat().st_size)
+    if how == "flipped":
+        content = bytearray(data.read_bytes())
+        content[len(content) // 2] ^= 1
+        data.write_bytes(content)
+    if how == "truncated":
+        data.write_bytes(data.read_bytes()[:100])
+    if how == "missing":
+        data.unlink()
+    if how == "about":
+        text = (folder / "about.json").read_text()
+        (folder / "about.json").write_text(text.replace('"updates": 2', '"updates": 3'))
+        assert text != (folder / "about.json").read_text()
+    if how == "torn":
+        text = (folder / "about.json").read_text()
+        (folder / "about.json").write_text(text[: len(text) // 2])
+
+
+@pytest.mark.parametrize("how", ["flipped", "truncated", "missing", "about", "torn"])
+@pytest.mark.parametrize("keep", [1, 2])
+def test_a_damaged_snapshot_is_set_aside(lqr, how, keep, tmp_path, caplog):
+    """With another one the run goes on from there, without from its start."""
+    whole = tmp_path / "whole"
+    sweep.run(lqr, whole, checkpoints=ALL)
+    work = tmp_path / "work"
+    rules = Checkpoints(keep=keep, share=float("inf"))
+    with pytest.raises(runner.Interrupted):
+        sweep.run(lqr, work, checkpoints=rules, stop=stop_after(3))
+    (record,) = checkpoint.records(work)
+    damage(record, 300, how)
+    steps = []
+    with caplog.at_level(logging.WARNING):
+        sweep.run(
+            lqr, work, lambda p: steps.append(p.report and p.report.steps),
+            checkpoints=rules,
+        )  # fmt: skip
+    (said,) = [r.message for r in caplog.records if r.name == "coadapt.checkpoint"]
+    assert "300' cannot be read" in said and "300.damaged" in said and "\n" not in said
+    assert steps == ([None, 300, 400] if keep == 2 else [None, 150, 300, 400])
+    assert (record.folder / "300.damaged").is_dir()
+    assert rows(work) == rows(whole)
+    assert_equal(arrays(lqr, work), arrays(lqr, whole))
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_another_version_is_refused(lqr, tmp_path, monkeypatch):
+    interrupted(lqr, tmp_path, 1)
+    before = everything(tmp_path)
+    monkeypatch.setattr(checkpoint, "__version__", "9.9.9")
+    with pytest.raises(
+        checkpoint.OtherError, match=r"of coadapt .*and this is 9\.9\.9"
+    ):
+        sweep.run(lqr, tmp_path)
+    assert everything(tmp_path) == before
+
+
+def test_another_config_is_refused(lqr, tmp_path):
+    interrupted(lqr, tmp_path, 1)
+    (record,) = checkpoint.records(tmp_path)
+    path = record.folder / checkpoint.PROGRAM
+    data = json.loads(path.read_text())
+    data["fingerprints"][0] = "0" * 16
+    path.write_text(json.dumps(data))
+    before = everything(tmp_path)
+    with pytest.raises(checkpoint.OtherError, match="choose another workdir"):
+        sweep.run(lqr, tmp_path)
+    assert everything(tmp_path) == before
+
+
+def test_what_a_kill_left_half_written_goes(lqr, tmp_path):
+    interrupted(lqr, tmp_path, 1)
+    (record,) = checkpoint.records(tmp_path)
+    half = record.folder / "200.orbax-checkpoint-tmp"
+    half.mkdir()
+    (half / "something").write_text("")
+    sweep.run(lqr, tmp_path, checkpoints=ALL)
+    assert record.steps() == [400] and not half.exists()
+
+
+# ---------------------------------------------------------------- offline
+
+
+def test_offline_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "data"))
+    write_dataset("lqr/test-v0", 0.7, 0.3, 20)
+    config = small("brac", data__dataset="lqr/test-v0")
+    work = asked("toy/lqr", config)
+    sweep.run(work, tmp_path / "whole", checkpoints=ALL)
+    interrupted(work, tmp_path / "work", 2)
+    sweep.run(work, tmp_path / "work", checkpoints=ALL)
+    assert rows(tmp_path / "work") == rows(tmp_path / "whole")
+    one, other = (arrays(work, tmp_path / name) for name in ("work", "whole"))
+    assert not any("store" in name for name in one)  # the data set is not ours to keep
+    assert_equal(one, other)
+
+
+def test_names_of_tensors_follow_the_order_of_an_update():
+    config, spec = CASES["device-replay"][1], envs.spec("toy/lqr")
+    names = learn.tensors(runner.shapes(config, spec, 100).agent)
+    assert names[:4] == ["action", "reward", "next_obs", "obs"]
+    parts = list(dict.fromkeys(name.split(".")[0] for name in names[4:]))
+    assert parts == ["critic", "policy", "dual"]

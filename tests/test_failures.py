@@ -1,0 +1,233 @@
+"""A number that is not finite is a result: of one agent, and of no other."""
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from coadapt import checkpoint, learn, runner, stats, store, sweep
+from coadapt.streams import Purpose, stream
+from launch import report as report_command
+from tests.recipes import small
+from tests.test_checkpoint import ALL, asked, interrupted, rows
+
+SEEDS = tuple(range(8))
+STEPS, EVERY = 160, 80  # env steps; the first update is after 64 of them
+
+
+REAL = learn.learn
+
+
+class Poison:
+    """Makes a tensor NaN in one update of some seeds, inside of the program."""
+
+    def __init__(self, monkeypatch, seeds, update: int, part: str):
+        def poisoned(config, state, store, seed, clock):
+            new, metrics = REAL(config, state, store, seed, clock)
+            hit = jnp.isin(seed, jnp.asarray(seeds, jnp.uint32))
+            hit &= clock.updates == update
+            params = new.params._asdict()
+            params[part] = jax.tree.map(
+                lambda x: jnp.where(hit, jnp.nan, x), params[part]
+            )
+            return new._replace(params=type(new.params)(**params)), metrics
+
+        monkeypatch.setattr(learn, "learn", poisoned)
+
+
+@pytest.fixture(autouse=True)
+def _traced_anew():
+    """Programs are kept by their functions, which these tests change inside."""
+    jax.clear_caches()
+    yield
+    jax.clear_caches()
+
+
+def leaves(tree) -> list[np.ndarray]:
+    return [np.asarray(x) for x in jax.tree.leaves(tree)]
+
+
+def train(seeds=SEEDS, task="toy/lqr", config=None, steps=STEPS, **changes):
+    config = config or small("sac", data__capacity=200)
+    return runner.train(
+        [config] * len(seeds), seeds, task, steps=steps,
+        eval_every=EVERY, eval_episodes=2, **changes,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("part", ["critic", "policy", "dual"])
+def test_one_of_eight_is_poisoned_and_the_seven_do_not_notice(monkeypatch, part):
+    update = int(np.random.default_rng(0).integers(20, 90))
+    nobody, one = [], []
+    Poison(monkeypatch, [3], 10**6, part)  # the same program, and nothing happens
+    clean = train(report=nobody.append)
+    jax.clear_caches()
+    Poison(monkeypatch, [3], update, part)
+    found = train(report=one.append)
+    others = np.array([i != 3 for i in SEEDS])
+    for a, b in zip(leaves(clean.learner), leaves(found.learner), strict=True):
+        np.testing.assert_array_equal(a[others], b[others])
+    for before, after in zip(nobody, one, strict=True):
+        for name, values in before.metrics.items():
+            np.testing.assert_array_equal(values[others], after.metrics[name][others])
+    (failure,) = one[-1].failures
+    # update number `update`, counted from 0, follows env step 64 + update
+    assert failure.agent == 3 and failure.cause == ""
+    assert (failure.steps, failure.updates) == (64 + update, update + 1)
+    assert failure.tensor.split(".")[0] == part
+    assert np.isnan(one[-1].metrics["return"][3])
+    assert np.isfinite(one[-1].metrics["return"][others]).all()
+
+
+def test_the_last_finite_state_is_kept(monkeypatch):
+    """The agent is what one is that was trained up to the update before."""
+    update = 50
+    Poison(monkeypatch, [3], update, "policy")
+    found = train()
+    before = train(steps=64 + update - 1)  # the last update is number 49, from 0
+    for part in ("agent", "store"):
+        one, other = (getattr(r.learner, part) for r in (found, before))
+        for a, b in zip(leaves(one), leaves(other), strict=True):
+            assert np.isfinite(a[3]).all()
+            if part == "agent":
+                np.testing.assert_array_equal(a[3], b[3])
+    # of the env step that the update followed, the store has the transition
+    assert found.learner.store.count.tolist() == [
+        STEPS if i != 3 else 64 + update for i in SEEDS
+    ]
+
+
+def test_a_failed_agent_comes_back_nowhere(monkeypatch, tmp_path):
+    """Not after a checkpoint, and not when more steps are asked for."""
+    work = asked("toy/lqr", small("sac", data__capacity=1000))
+    Poison(monkeypatch, [1], 100, "critic")  # seed 1 of both variants, step 164
+    sweep.run(work, tmp_path / "whole", checkpoints=ALL)
+    interrupted(work, tmp_path / "work", 2)
+    sweep.run(work, tmp_path / "work", checkpoints=ALL)
+    assert rows(tmp_path / "work") == rows(tmp_path / "whole")
+    for folder in ("whole", "work"):
+        failed = store.failures(tmp_path / folder)
+        assert failed[["seed", "env_steps", "updates"]].to_numpy().tolist() == [
+            [1, 164, 101],
+            [1, 164, 101],
+        ]
+        assert set(failed.tensor.str.split(".").str[0]) == {"critic"}
+    frame = store.read(tmp_path / "work")
+    scores = frame[(frame.metric == "return") & (frame.seed == 1)]
+    failed = scores.env_steps.to_numpy() > 164
+    np.testing.assert_array_equal(np.isnan(scores.value.to_numpy()), failed)
+    for row in stats.summary(frame).to_dict("records"):
+        assert row["failed"] == 1 and np.isfinite(row["mean"])
+
+
+def test_when_all_have_failed_the_sweep_ends_with_a_report(
+    monkeypatch, tmp_path, capsys
+):
+    work = asked("toy/lqr", small("sac"), steps=100_000)  # would take minutes
+    Poison(monkeypatch, [0, 1], 100, "policy")
+    assert sweep.run(work, tmp_path, checkpoints=ALL) == 4
+    assert sweep.run(work, tmp_path, checkpoints=ALL) == 0
+    (record,) = checkpoint.records(tmp_path)
+    assert record.steps()[-1] == 200  # the checkpoint after step 164
+    assert store.read(tmp_path).env_steps.max() == 200
+    more = asked("toy/lqr", small("sac"), steps=200_000)
+    assert sweep.run(more, tmp_path, checkpoints=ALL) == 4  # and nothing is computed
+    assert report_command.main([f"--workdir={tmp_path}"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("†") == 2 + 4  # variants in the table, and agents below
+    assert "seed 1: policy." in out and "after 164 env steps, 101 updates" in out
+
+
+# ---------------------------------------------------------------- simulators
+
+
+class Line(gymnasium.Env):
+    """A point on a line that breaks in some way at some step of the seed's choice."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+    action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+    bad, how, at, taken = -1, "", 0, 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        if seed is not None:
+            self.own = seed
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        type(self).taken += 1
+        self.steps = getattr(self, "steps", 0) + 1
+        obs, reward = np.array([float(action[0]), 0.5], np.float32), 0.0
+        if self.own == self.bad and self.steps == self.at:
+            if self.how == "raises":
+                raise RuntimeError("the solver\ngave up")
+            if self.how == "obs":
+                obs[1] = np.nan
+            if self.how == "reward":
+                reward = np.inf
+        return obs, reward, False, False, {}
+
+
+@pytest.fixture
+def line(monkeypatch):
+    """The task, its seed 1 to break at step 70 of its own life."""
+    from coadapt.streams import host_seeds
+
+    gymnasium.register("Line-v0", f"{__name__}:Line", max_episode_steps=20)
+    monkeypatch.setattr(Line, "bad", host_seeds(1, Purpose.RESET, 0, 1)[0])
+    monkeypatch.setattr(Line, "at", 70)
+    monkeypatch.setattr(Line, "taken", 0)
+    yield "gym/Line-v0"
+    gymnasium.registry.pop("Line-v0")
+
+
+@pytest.mark.parametrize(
+    "how, tensor, cause",
+    [
+        ("raises", "reward", "RuntimeError: the solver gave up"),
+        ("obs", "next_obs", ""),
+        ("reward", "reward", ""),
+    ],
+)
+def test_a_simulator_that_breaks_is_the_same(monkeypatch, line, how, tensor, cause):
+    seeds, nobody, one = (0, 1, 2), [], []
+    clean = train(seeds, line, report=nobody.append)
+    monkeypatch.setattr(Line, "how", how)
+    monkeypatch.setattr(Line, "taken", 0)
+    found = train(seeds, line, report=one.append)
+    for a, b in zip(leaves(clean.learner), leaves(found.learner), strict=True):
+        np.testing.assert_array_equal(a[[0, 2]], b[[0, 2]])
+        assert np.isfinite(b).all()  # nothing of it was stored, or learned
+    (failure,) = one[-1].failures
+    # updates follow steps 64 to 69
+    assert failure == (1, 70, 6, tensor, cause)
+    assert found.learner.store.count.tolist() == [STEPS, 69, STEPS]
+    assert all(not report.failures for report in nobody)
+    # its environment rests: 90 steps fewer, and no evaluation at step 160 or 80
+    evaluated = 2 * 20  # episodes x steps of an agent, at each evaluation
+    assert Line.taken == 3 * STEPS - 90 + 2 * 3 * evaluated - 2 * evaluated
+
+
+def test_the_greedy_policy_may_break_alone(monkeypatch):
+    """Finite parameters whose actions are not: the evaluation is NaN, and ends."""
+    from coadapt import agent
+
+    real = agent.act
+
+    def act(config, state, obs, key, *, greedy=False):
+        action = real(config, state, obs, key, greedy=greedy)
+        return action * jnp.nan if greedy else action
+
+    monkeypatch.setattr(agent, "act", act)
+    reports = []
+    config = small("sac", data__capacity=200)
+    train((0, 1), "gym/Pendulum-v1", config, report=reports.append)
+    assert np.isnan(reports[-1].metrics["return"]).all()
+    assert not reports[-1].failures
+
+
+def test_streams_do_not_know_of_failures():
+    """What a dead agent would have drawn, nobody else draws."""
+    keys = [stream(jnp.uint32(seed), Purpose.ACT, 5) for seed in (0, 1)]
+    assert len({tuple(jax.random.key_data(key).tolist()) for key in keys}) == 2

@@ -1,0 +1,259 @@
+"""Processes that are killed, at any instant: nothing is lost, nothing differs.
+
+`pytest -m faults` has twenty random instants and kills within every phase of a
+checkpoint's write; the run of every day has a few.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from coadapt import checkpoint, store
+from coadapt.checkpoint import ABOUT
+
+ROOT = Path(__file__).parents[1]
+NETS = ["--set=networks.policy.sizes=16,16", "--set=networks.critic.sizes=16,16"]
+REPLAY = [*NETS, "--set=data.start=64", "--set=data.warmup=64", "--set=data.batch=32"]
+ROLLOUT = [
+    *NETS, "--set=data.steps=60", "--set=data.batch=20",
+    "--set=schedule.critic_steps=4", "--set=schedule.policy_steps=20",
+]  # fmt: skip
+KINDS = {
+    "device-replay": ["--algorithms=sac", "--task=toy/lqr", *REPLAY],
+    "device-rollout": ["--algorithms=ppo", "--task=toy/lqr", *ROLLOUT],
+    "host-replay": ["--algorithms=sac", "--task=gym/Pendulum-v1", *REPLAY],
+    "host-rollout": ["--algorithms=ppo", "--task=gym/Pendulum-v1", *ROLLOUT],
+}
+STEPS, EVERY = 600, 100
+
+
+def begin(kind: str, folder: Path, script: str = "") -> subprocess.Popen[str]:
+    """The sweep of a kind, in a process of its own; `script` runs in it before."""
+    words = [
+        *KINDS[kind], "--grid=optim.policy.rate=1e-3,2e-3", "--seeds=2",
+        f"--steps={STEPS}", f"--checkpoint_every={EVERY}", "--eval_every=150",
+        "--eval_episodes=1", f"--workdir={folder}",
+    ]  # fmt: skip
+    run = (
+        f"import sys\n{script}\nfrom launch import sweep\nsys.exit(sweep.main({words}))"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", run], cwd=ROOT, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def finish(kind: str, folder: Path) -> float:
+    """Runs to the end; returns how many seconds that took."""
+    began = time.monotonic()
+    process = begin(kind, folder)
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, out
+    return time.monotonic() - began
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def everything(folder: Path) -> dict[str, object]:
+    """The rows, and each array of the last snapshots: parameters, replay, the rest."""
+    found: dict[str, object] = {"rows": (folder / store.RESULTS).read_bytes()}
+    for record in checkpoint.records(folder):
+        assert record.steps() == [STEPS]  # older ones are gone
+        for name, array in checkpoint.arrays(record.folder / str(STEPS)).items():
+            found[f"{record.folder.name}/{name}"] = array
+    assert any("/store/obs" in name for name in found)
+    return found
+
+
+def assert_same(one: dict[str, object], other: dict[str, object]) -> None:
+    """To the bit: it is the same machine."""
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, other[name], err_msg=name)
+
+
+_WHOLE: dict[str, tuple[dict[str, object], float]] = {}
+
+
+@pytest.fixture
+def whole(tmp_path_factory) -> Callable[[str], tuple[dict[str, object], float]]:
+    """What the run of a kind leaves that nothing interrupts, and its seconds."""
+
+    def find(kind: str):
+        if kind not in _WHOLE:
+            folder = tmp_path_factory.mktemp("whole") / "run"
+            finish(kind, folder)  # compiles
+            again = tmp_path_factory.mktemp("whole") / "run"
+            seconds = finish(kind, again)
+            _WHOLE[kind] = everything(folder), seconds
+            assert_same(everything(folder), everything(again))
+        return _WHOLE[kind]
+
+    return find
+
+
+def killed_after(kind: str, folder: Path, share: float, seconds: float) -> None:
+    process = begin(kind, folder)
+    time.sleep(share * seconds)
+    kill(process)
+
+
+@pytest.mark.parametrize("kind", ["device-replay", "host-rollout"])
+def test_killed_and_resumed_is_not_killed(kind, whole, tmp_path):
+    expected, seconds = whole(kind)
+    killed_after(kind, tmp_path, random.Random(kind).uniform(0.5, 0.95), seconds)
+    finish(kind, tmp_path)
+    assert_same(everything(tmp_path), expected)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("number", range(20))
+def test_killed_at_a_random_instant(number, whole, tmp_path):
+    """A kill, another one in the run that goes on, and then the end."""
+    kind = list(KINDS)[number % len(KINDS)]
+    expected, seconds = whole(kind)
+    instant = random.Random(number)
+    for _ in range(2):
+        killed_after(kind, tmp_path, instant.uniform(0.1, 1.0), seconds)
+    finish(kind, tmp_path)
+    assert_same(everything(tmp_path), expected)
+
+
+# ---------------------------------------------------------------- within a write
+
+# where the process stands still, to be killed there
+WAIT = "import time; print('here', flush=True); time.sleep(600)"
+PHASES = {
+    # Orbax has renamed its folder, and about.json is not there yet
+    "before-about": f"""
+from coadapt import checkpoint
+real = checkpoint._checksums
+def _checksums(folder):
+    if folder.name == "300":
+        {WAIT}
+    return real(folder)
+checkpoint._checksums = _checksums
+""",
+    # the new one is whole, the old one is still there
+    "before-removal": f"""
+from coadapt.checkpoint import Writer
+real = Writer._remove
+def _remove(self, newest, **rest):
+    if newest == 300:
+        {WAIT}
+    real(self, newest, **rest)
+Writer._remove = _remove
+""",
+    # all snapshots are written, and no cell is finished
+    "before-done": f"""
+from coadapt.store import Store
+def finish(self, *rest):
+    {WAIT}
+Store.finish = finish
+""",
+    # within Orbax, its own folder being half written
+    "within-orbax": f"""
+import orbax.checkpoint as ocp
+real = ocp.PyTreeCheckpointHandler.finalize
+def finalize(self, directory):
+    if "300" in str(directory):
+        {WAIT}
+    return real(self, directory)
+ocp.PyTreeCheckpointHandler.finalize = finalize
+""",
+}
+
+
+def killed_within(phase: str, kind: str, folder: Path) -> None:
+    process = begin(kind, folder, PHASES[phase])
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.strip() == "here":
+            break
+    else:
+        pytest.fail("".join(lines))
+    kill(process)
+
+
+def standing(folder: Path) -> list[str]:
+    """The snapshots and what is half of one, as the kill left them."""
+    (record,) = checkpoint.records(folder)
+    return sorted(path.name for path in record.folder.iterdir() if path.is_dir())
+
+
+LEFT = {
+    "before-about": ["200", "300"],
+    "before-removal": ["200", "300"],
+    "before-done": ["600"],
+    "within-orbax": ["200", "300.orbax-checkpoint-tmp"],
+}
+
+
+def kill_within_a_write(phase: str, kind: str, whole, folder: Path) -> None:
+    expected, _ = whole(kind)
+    killed_within(phase, kind, folder)
+    found = standing(folder)
+    assert [name[: len("300.orbax-checkpoint-tmp")] for name in found] == LEFT[phase]
+    (record,) = checkpoint.records(folder)
+    has_about = (record.folder / "300" / ABOUT).exists()
+    assert has_about == (phase == "before-removal")
+    finish(kind, folder)
+    assert_same(everything(folder), expected)
+
+
+@pytest.mark.parametrize("phase", ["before-about", "within-orbax"])
+def test_killed_within_a_write(phase, whole, tmp_path):
+    kill_within_a_write(phase, "device-replay", whole, tmp_path)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("phase", PHASES)
+def test_killed_within_any_phase_of_a_write(phase, kind, whole, tmp_path):
+    kill_within_a_write(phase, kind, whole, tmp_path)
+
+
+# ---------------------------------------------------------------- asked to stop
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_it_stops_at_a_checkpoint(number, whole, tmp_path):
+    kind = "device-replay"
+    expected, _ = whole(kind)
+    slow = """
+import time
+from coadapt import checkpoint
+real = checkpoint._checksums
+def _checksums(folder):
+    print(f"at {folder.name}", flush=True)
+    time.sleep(0.5)
+    return real(folder)
+checkpoint._checksums = _checksums
+"""
+    process = begin(kind, tmp_path, slow)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.strip() == "at 200":
+            break
+    process.send_signal(number)
+    out = process.communicate(timeout=60)[0]
+    assert process.returncode == 128 + number, out
+    assert "stopping at the next checkpoint" in out
+    assert "the same command again goes on from there" in out and "Traceback" not in out
+    (record,) = checkpoint.records(tmp_path)
+    assert record.steps() in ([200], [300])
+    finish(kind, tmp_path)
+    assert_same(everything(tmp_path), expected)
