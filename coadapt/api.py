@@ -56,7 +56,6 @@ def train(
     with contextlib.ExitStack() as stack:
         folder, rules = workdir, sweep.Checkpoints(keep=keep)
         if folder is None:
-            made = tempfile.TemporaryDirectory(prefix="coadapt-")
-            folder, rules = stack.enter_context(made), None
+            folder, rules = stack.enter_context(tempfile.TemporaryDirectory()), None
         sweep.run(asked, folder, progress, checkpoints=rules)
         return store.read(folder)
