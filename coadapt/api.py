@@ -47,7 +47,7 @@ def train(
     asked = Sweep(
         experiment="train",
         variants={task: chosen},
-        seeds=tuple(range(seeds) if isinstance(seeds, int) else seeds),
+        seeds=sweep.seeds_of(seeds),
         steps=steps,
         eval_every=eval_every,
         eval_episodes=eval_episodes,

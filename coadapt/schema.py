@@ -482,7 +482,12 @@ def _listed(value: Any) -> Any:
 
 def _from_json(path: str, cls: Any, data: Any) -> Any:
     if not isinstance(data, dict):
-        raise _wrong(path or cls.__name__, (_Member(cls),), data)
+        if not path:
+            fields = ", ".join(_fields(cls))
+            raise ConfigError(
+                f"the config is {_show(data)}, but must be an object with {fields}"
+            )
+        raise _wrong(path, (_Member(cls),), data)
     fields = _fields(cls)
     for key in data:
         if key not in fields:

@@ -157,6 +157,12 @@ class Overhead(NamedTuple):
         return self.step / self.update - 1
 
 
+def require_host(task: str) -> None:
+    """Raises: ConfigError if the task is not on the host."""
+    if not envs.on_host(task):
+        raise schema.ConfigError(f"task is {task!r}: it must be a task of the host.")
+
+
 def measure_overhead(
     config: Config, task: str, agents: Sequence[int], *, rounds: int = 5
 ) -> Iterator[Overhead]:
@@ -165,15 +171,12 @@ def measure_overhead(
     Updates start at once, so that nothing is waited for: `data.start` and `warmup` are
     replaced. Raises: ConfigError if the task is not on the host.
     """
+    require_host(task)
     early = {"data.start": 300, "data.warmup": 300}
     known = dict(schema.paths(config))
     config = schema.override(config, {k: v for k, v in early.items() if k in known})
     period, begin = config.data.steps, 300 + config.data.steps
     for number in agents:
-        if not envs.on_host(task):
-            raise schema.ConfigError(
-                f"task is {task!r}: it must be a task of the host."
-            )
         stacked, seeds = schema.stack([config] * number), np.arange(number)
         about = runner.Program(stacked, seeds, task, envs.spec(task), 1)
         loop = runner.HostLoop(about, replay.size(100_000), None)

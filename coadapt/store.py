@@ -342,10 +342,14 @@ def owned(workdir: Path) -> Iterator[None]:
     """Hold the folder, so that one process at a time writes to it.
 
     A process that died holds nothing. Raises: ConfigError, which names the process that
-    has the folder; StoreError if there can be no folder.
+    has the folder, or if there can be no folder; StoreError.
     """
-    with _writing(workdir):
+    try:
         workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"workdir {str(workdir)!r} cannot be made: {error.strerror}."
+        ) from None
     lock = filelock.FileLock(workdir / LOCK, timeout=0)
     with _writing(workdir):
         try:

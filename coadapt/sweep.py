@@ -8,6 +8,7 @@ import dataclasses
 import itertools
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,7 @@ from coadapt.types import EnvSpec
 T = TypeVar("T")
 Axes = Mapping[str, Sequence[object]]  # path -> the values that it takes
 
+MOST, MOST_SEEDS = 2**31 - 1, 10_000  # steps are counted in int32
 _MEMORY_SHARE = 0.8  # of what is available; the rest is the programs' own
 _TRAINING_COPIES = 2  # of what an agent learns: itself, and gradients and updates
 
@@ -242,32 +244,44 @@ def groups(
     return [Group(task, tuple(members)) for members in found.values() if members]
 
 
+def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    """So many seeds, 0, 1, ..., or these. Raises: ConfigError."""
+    if _is_int(seeds) and 1 <= seeds <= MOST_SEEDS:  # type: ignore[operator]
+        return tuple(range(seeds))  # type: ignore[arg-type]
+    if isinstance(seeds, Sequence) and not isinstance(seeds, str):
+        return tuple(seeds)
+    raise ConfigError(
+        f"seeds is {seeds!r}: it must be an int of 1 to {MOST_SEEDS:,}, or a list."
+    )
+
+
 def validate(sweep: Sweep) -> None:
     """Refuse what cannot be run, before anything starts. Raises: ConfigError."""
     for name in ("steps", "eval_every", "eval_episodes", "checkpoint_every"):
         value = getattr(sweep, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ConfigError(f"{name} is {value!r}: it must be an int >= 1.")
+        if not _is_int(value) or not 1 <= value <= MOST:
+            raise ConfigError(f"{name} is {value!r}: it must be an int of 1 to {MOST}.")
     seeds = list(sweep.seeds)
-    if not seeds:
-        raise ConfigError("seeds are none: at least one is needed.")
+    if not 1 <= len(seeds) <= MOST_SEEDS:
+        raise ConfigError(f"seeds are {len(seeds)}: it must be 1 to {MOST_SEEDS:,}.")
     for seed in seeds:
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
-            raise ConfigError(f"seed is {seed!r}: it must be an int of 0 to 2^31 - 1.")
-        if seeds.count(seed) > 1:
-            raise ConfigError(f"seed {seed} is there {seeds.count(seed)} times.")
+        if not _is_int(seed) or not 0 <= seed <= MOST:
+            raise ConfigError(f"seed is {seed!r}: it must be an int of 0 to {MOST}.")
+    for seed, times in Counter(seeds).items():
+        if times > 1:
+            raise ConfigError(f"seed {seed} is there {times} times.")
     if not sweep.variants:
         raise ConfigError("tasks are none: at least one is needed.")
     for task, variants in sweep.variants.items():
         _validate_task(task, variants, sweep.steps)
 
 
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def _validate_rules(rules: Checkpoints) -> None:
-    if (
-        isinstance(rules.keep, bool)
-        or not isinstance(rules.keep, int)
-        or rules.keep < 0
-    ):
+    if not _is_int(rules.keep) or rules.keep < 0:
         raise ConfigError(f"keep is {rules.keep!r}: it must be an int >= 0.")
 
 

@@ -15,6 +15,6 @@ def load(name: str) -> Experiment:
     if name not in MODULES:
         raise ConfigError(
             f"experiment is {name!r}: it must be one of {', '.join(MODULES)}"
-            f"{nearest(name, MODULES)}."
+            f"{nearest(name, MODULES)}"
         )
     return importlib.import_module(MODULES[name]).EXPERIMENT

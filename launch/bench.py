@@ -82,6 +82,7 @@ def _run(values: Values) -> None:
 
 
 def _overhead(presets, task: str, agents: list[int], rounds: int) -> None:
+    speed.require_host(task)
     print("algorithm  agents  ms/update with env steps  ms/update alone  overhead")
     for name, preset in presets.items():
         for row in speed.measure_overhead(preset, task, agents, rounds=rounds):

@@ -88,19 +88,25 @@ def required(values: Values, name: str) -> Any:
     return get(values, name)
 
 
-def count(values: Values, name: str, default: int | None = None, least: int = 1) -> int:
+def count(
+    values: Values,
+    name: str,
+    default: int | None = None,
+    least: int = 1,
+    most: int = sweep.MOST,
+) -> int:
     """A whole number, written 100000, 100_000 or 1e5. Raises: ConfigError."""
     if get(values, name) is None and default is not None:
         return default
     text = required(values, name)
     try:
         number = float(text.replace("_", ""))
-        if number.is_integer() and number >= least:
+        if number.is_integer() and least <= number <= most:
             return int(number)
     except (ValueError, OverflowError):
         pass
     raise ConfigError(
-        f"--{name} is {text!r}: it must be a whole number, {least} or more."
+        f"--{name} is {text!r}: it must be a whole number of {least:,} to {most:,}."
     )
 
 

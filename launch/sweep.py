@@ -74,7 +74,7 @@ def _experiment(values: Values, name: str) -> Sweep:
             task: _changed(values, found.variants(task))
             for task in _tasks(values) or found.tasks
         },
-        seeds=tuple(range(count(values, "seeds", found.seeds))),
+        seeds=tuple(range(count(values, "seeds", found.seeds, most=sweep.MOST_SEEDS))),
         steps=count(values, "steps", found.steps),
         **command.timing(values, found.eval_every, found.eval_episodes),
     )
@@ -96,7 +96,7 @@ def _grid(values: Values) -> Sweep:
     return Sweep(
         experiment="sweep",
         variants=variants,
-        seeds=tuple(range(count(values, "seeds", 1))),
+        seeds=tuple(range(count(values, "seeds", 1, most=sweep.MOST_SEEDS))),
         steps=count(values, "steps"),
         **command.timing(values),
     )

@@ -67,7 +67,7 @@ def _run(values: Values) -> None:
     asked = Sweep(
         experiment="train",
         variants={task: (variant,)},
-        seeds=tuple(range(count(values, "seeds", 1))),
+        seeds=tuple(range(count(values, "seeds", 1, most=sweep.MOST_SEEDS))),
         steps=count(values, "steps"),
         **command.timing(values),
     )

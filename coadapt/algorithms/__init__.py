@@ -45,7 +45,7 @@ def preset(name: str, task: str | None = None) -> Config:
     if name not in PRESETS:
         raise ConfigError(
             f"algorithm is {name!r}: it must be one of {', '.join(PRESETS)}"
-            f"{schema.nearest(name, PRESETS)}."
+            f"{schema.nearest(name, PRESETS)}"
         )
     make, tasks = PRESETS[name]
     return schema.override(make(), for_task(tasks, task))
