@@ -110,7 +110,7 @@ BAD = [
     (train, [*TRAIN, "--steps=1.5"], "--steps is '1.5'"),
     (train, [*TRAIN, "--steps=nan"], "--steps is 'nan'"),
     (train, [*TRAIN, "--eval_every=x"], "--eval_every is 'x'"),
-    (train, [*TRAIN, "--set=data.capacity=1e15", "--steps=1e15"], "GiB"),
+    (train, [*TRAIN, "--set=data.capacity=2e9", "--steps=2e9"], "GiB"),
     (train, [*TRAIN, "--stepz=3"], "Unknown command line flag 'stepz'"),
     (train, [*TRAIN, "--quiet=maybe"], "quiet"),
     (train, [*TRAIN, "extra"], "'extra' is not a flag"),
