@@ -9,12 +9,14 @@ one that is whole. Files are checked before anything reads them. Nothing that is
 can run code: arrays come from TensorStore, the rest is JSON.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
 import shutil
+import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -127,32 +129,27 @@ class Writer:
         arrays = _named({"learner": learner, "metrics": snapshot.metrics})
         steps = int(snapshot.clock.steps)
         folder = self._record.folder / str(steps)
-        try:
-            shutil.rmtree(folder, ignore_errors=True)
-            parts = ocp.SaveArgs(chunk_byte_size=_CHUNK)
-            options = dict.fromkeys(arrays, parts)
-            save = ocp.args.PyTreeSave(arrays, save_args=options)  # type: ignore[call-arg]
+        shutil.rmtree(folder, ignore_errors=True)
+        parts = ocp.SaveArgs(chunk_byte_size=_CHUNK)
+        options = dict.fromkeys(arrays, parts)
+        save = ocp.args.PyTreeSave(arrays, save_args=options)  # type: ignore[call-arg]
+        with _one_sentence(folder):
+            _require_room(folder.parent, arrays)
             self._checkpointer.save(folder.absolute(), args=save)
-            about = {
-                "format": FORMAT,
-                "version": __version__,
-                "steps": steps,
-                "updates": int(snapshot.clock.updates),
-                "seconds": snapshot.seconds,
-                "goes_on": goes_on,
-                "alive": int(np.sum(np.asarray(learner.health.alive))),
-                "fingerprints": list(self._record.fingerprints),
-                "files": _checksums(folder),
-            }
-            about["checksum"] = _own_checksum(about)
-            replace(folder / ABOUT, json.dumps(about, indent=1) + "\n")
-        except StoreError:
-            raise
-        except Exception as error:  # Orbax and TensorStore have no common one
-            raise StoreError(
-                f"the checkpoint {str(folder)!r} cannot be written ({_line(error)}): "
-                "what was finished before it is whole."
-            ) from error
+            files = _checksums(folder)
+        about = {
+            "format": FORMAT,
+            "version": __version__,
+            "steps": steps,
+            "updates": int(snapshot.clock.updates),
+            "seconds": snapshot.seconds,
+            "goes_on": goes_on,
+            "alive": int(np.sum(np.asarray(learner.health.alive))),
+            "fingerprints": list(self._record.fingerprints),
+            "files": files,
+        }
+        about["checksum"] = _own_checksum(about)
+        replace(folder / ABOUT, json.dumps(about, indent=1) + "\n")
         self._remove(steps, goes_on=goes_on, ends=ends)
 
     def _remove(self, newest: int, *, goes_on: bool, ends: bool) -> None:
@@ -164,6 +161,39 @@ class Writer:
 
     def close(self) -> None:
         self._checkpointer.close()
+
+
+@contextlib.contextmanager
+def _one_sentence(folder: Path) -> Iterator[None]:
+    """Whatever keeps a snapshot from being written, as a StoreError.
+
+    Threads of Orbax and TensorStore, some of which fail after it, say nothing.
+    """
+    logger, hook = logging.getLogger("absl"), sys.unraisablehook
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    sys.unraisablehook = lambda raised: (
+        None if "loop is closed" in str(raised.exc_value) else hook(raised)
+    )
+    try:
+        yield
+    except Exception as error:  # Orbax and TensorStore have no common one
+        raise StoreError(
+            f"the checkpoint {str(folder)!r} cannot be written ({_line(error)}): what "
+            "was finished before is whole, and the same command goes on from there."
+        ) from error
+    logger.setLevel(level)  # not before their last word
+    sys.unraisablehook = hook
+
+
+def _require_room(folder: Path, arrays: dict[str, Any]) -> None:
+    """Before it is tried: what is half written helps nobody."""
+    needed, free = (
+        sum(x.nbytes for x in arrays.values()),
+        shutil.disk_usage(folder).free,
+    )
+    if needed > free:
+        raise OSError(f"{needed:,} bytes are needed, and {free:,} are free")
 
 
 def _checkpointer() -> "ocp.Checkpointer":

@@ -16,8 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coadapt import checkpoint, store
+from coadapt import checkpoint, store, sweep
 from coadapt.checkpoint import ABOUT
+from tests.recipes import small
+from tests.test_checkpoint import ALL, asked
 
 ROOT = Path(__file__).parents[1]
 NETS = ["--set=networks.policy.sizes=16,16", "--set=networks.critic.sizes=16,16"]
@@ -257,3 +259,37 @@ checkpoint._checksums = _checksums
     assert record.steps() in ([200], [300])
     finish(kind, tmp_path)
     assert_same(everything(tmp_path), expected)
+
+
+# ---------------------------------------------------------------- no room
+
+FULL = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+"""
+
+
+@pytest.mark.parametrize("limit, where", [(15_000, "/checkpoints/"), (500, "manifest")])
+def test_a_full_disk_is_a_sentence_and_loses_nothing(limit, where, whole, tmp_path):
+    """Files cannot grow beyond a limit: the first that has to is a checkpoint's."""
+    kind = "device-replay"
+    expected, _ = whole(kind)
+    process = begin(kind, tmp_path, FULL.format(limit=limit))
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 1 and "Traceback" not in out, out
+    (said,) = [line for line in out.splitlines() if line.startswith("error: ")]
+    assert where in said and "cannot be written" in said
+    finish(kind, tmp_path)
+    assert_same(everything(tmp_path), expected)
+
+
+def test_a_disk_without_room_is_known_before_it_is_written(tmp_path, monkeypatch):
+    usage = type("usage", (), {"free": 10})
+    monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda _: usage)
+    work = asked("toy/lqr", small("sac"))
+    with pytest.raises(store.StoreError, match="bytes are needed, and 10 are free"):
+        sweep.run(work, tmp_path, checkpoints=ALL)
+    monkeypatch.undo()
+    assert [r.steps() for r in checkpoint.records(tmp_path)] == [[]]
+    assert sweep.run(work, tmp_path, checkpoints=ALL) == 4
