@@ -1,9 +1,9 @@
-"""Tasks by name, 'family/id': 'gym/HalfCheetah-v5', 'toy/lqr'."""
+"""Tasks by name, 'family/id': 'gym/HalfCheetah-v5', 'dmc/walker_run', 'toy/lqr'."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from coadapt.envs import host, toy
+from coadapt.envs import dmc, host, toy
 from coadapt.envs.base import Autoreset, DeviceEnv, Dynamics, EnvState, HostEnv, nearest
 from coadapt.types import EnvSpec
 
@@ -30,6 +30,7 @@ class Family(NamedTuple):
 
 FAMILIES = {
     "gym": Family(host.GymEnv, host.gym_spec, host.gym_names, True),
+    "dmc": Family(dmc.DmcEnv, dmc.dmc_spec, dmc.dmc_names, True),
     "toy": Family(lambda name, _: toy.toy(name), toy.toy_spec, toy.toy_names, False),
 }
 
