@@ -346,8 +346,11 @@ def _number(member: _Member, value: Any) -> Any:
     if base is bool:
         return number
     limit = (_TRACED_MAX if member.traced else _STATIC_MAX)[base]
-    if not abs(number) <= limit or any(number not in r for r in member.ranges):
+    if not abs(number) <= limit:
         return _NO  # NaN is not <= anything
+    read = float(np.float32(number)) if member.traced and base is float else number
+    if any(number not in r or read not in r for r in member.ranges):
+        return _NO  # also one that float32 rounds out of its range
     return base(number) + 0  # -0.0 becomes 0.0: equal configs, equal fingerprints
 
 

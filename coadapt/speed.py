@@ -106,7 +106,7 @@ class _Race:
             self.configs, *self.learner, self.seeds, self._clock()
         )
         self.learner = self.learner._replace(agent=state, health=health)
-        return metrics["value"]
+        return next(iter(metrics.values()))
 
     def round(self, seconds: float) -> None:
         """Updates for about so long, one after another, timed together."""

@@ -144,6 +144,7 @@ def _header(workdir: Path) -> Header:
                 f"workdir {str(workdir)!r} has format {data['format']!r}, and this "
                 f"version of coadapt writes {FORMAT}: choose another."
             )
+        _check_types(data)
         return Header(
             experiment=data["experiment"],
             steps=data["steps"],
@@ -156,8 +157,21 @@ def _header(workdir: Path) -> Header:
                 for task, named in data["variants"].items()
             },
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise _damaged(workdir / MANIFEST, repr(error)) from None
+
+
+def _check_types(data: dict[str, Any]) -> None:
+    """Raises: ValueError, where a manifest holds what none of ours does."""
+    numbers = [data["steps"], data["checkpoint_every"], *data["evaluation"].values()]
+    whole = all(type(n) is int and n > 0 for n in numbers)
+    seeds, sessions = data["seeds"], data["sessions"]
+    listed = isinstance(seeds, list) and all(type(n) is int for n in seeds)
+    dicts = isinstance(sessions, list) and all(isinstance(s, dict) for s in sessions)
+    if not (
+        whole and listed and seeds and dicts and isinstance(data["experiment"], str)
+    ):
+        raise ValueError("a number, the seeds or the sessions are none")
 
 
 def _manifest(workdir: Path) -> dict[str, Any]:
@@ -240,7 +254,7 @@ def _done(workdir: Path) -> dict[Cell, _Done]:
             task, variant, seed, steps, _, checksum = next(csv.reader([line]))
             cell = Cell(task, variant, int(seed))
             found[cell] = _Done(int(steps), int(checksum, 16), line)
-        except (ValueError, StopIteration) as error:
+        except (ValueError, StopIteration, csv.Error) as error:
             raise _damaged(workdir / DONE, f"line {line!r}: {error}") from None
     return found
 
@@ -252,7 +266,7 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[Cell, int, str]]
             row = dict(zip(columns, next(csv.reader([line])), strict=True))
             cell = Cell(row["task"], row["variant"], int(row["seed"]))
             yield cell, int(row["env_steps"]), line
-        except (ValueError, StopIteration) as error:
+        except (ValueError, StopIteration, csv.Error) as error:
             raise _damaged(path, f"line {line!r}: {error}") from None
 
 
@@ -302,15 +316,15 @@ def read(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
         )
     lines = _lines(path / RESULTS, COLUMNS)
     text = "\n".join([",".join(COLUMNS), *lines])
-    # keep_default_na: a variant may be called 'none'
-    text_frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
     try:  # Python's float is exact, and knows inf and nan
+        # keep_default_na: a variant may be called 'none'
+        text_frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
         return text_frame.assign(
             seed=np.array(text_frame.seed, np.int64),
             env_steps=np.array(text_frame.env_steps, np.int64),
             value=np.array([float(value) for value in text_frame.value], np.float64),
         )
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise _damaged(path / RESULTS, str(error)) from None
 
 
@@ -321,9 +335,12 @@ def failures(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
     path = Path(workdir) / FAILURES
     lines = [line for _, _, line in _rows(path, FAILURE_COLUMNS)]
     text = "\n".join([",".join(FAILURE_COLUMNS), *lines])
-    frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
     whole = {name: np.int64 for name in ("seed", "env_steps", "updates")}
-    return frame.astype(whole)
+    try:
+        frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+        return frame.astype(whole)
+    except (ValueError, OverflowError) as error:
+        raise _damaged(path, str(error)) from None
 
 
 def wide(frame: "pd.DataFrame", metric: str = "return") -> "pd.DataFrame":

@@ -31,6 +31,7 @@ T = TypeVar("T")
 Axes = Mapping[str, Sequence[object]]  # path -> the values that it takes
 
 MOST, MOST_SEEDS = 2**31 - 1, 10_000  # steps are counted in int32
+MOST_EPISODES = 10_000  # of an evaluation
 _MEMORY_SHARE = 0.8  # of what is available; the rest is the programs' own
 _TRAINING_COPIES = 2  # of what an agent learns: itself, and gradients and updates
 
@@ -110,8 +111,10 @@ def change(config: Config, changes: Mapping[str, object]) -> Config:
     """
     changed = schema.override(config, changes)
     named = any(str(path).split(".")[0] == "bounds" for path in changes)
-    free = isinstance(changed.pi_theta, pi_theta.Gaussian)
-    if not named and not free:
+    before, free = (
+        isinstance(c.pi_theta, pi_theta.Gaussian) for c in (config, changed)
+    )
+    if not named and before and not free:
         changed = dataclasses.replace(changed, bounds=None)
     if not named and free and isinstance(config.pi_theta, pi_theta.TanhGaussian):
         changed = dataclasses.replace(changed, bounds=_penalty(changed))
@@ -193,8 +196,17 @@ def swap(variant: Variant, source: Variant) -> Variant:
 
 
 def distinct(variants: Sequence[Variant]) -> None:
-    """Refuse two variants of one name. Raises: ConfigError."""
+    """Refuse two variants of one name, or one that no file can hold.
+
+    Raises: ConfigError.
+    """
     names = [variant.name for variant in variants]
+    for name in names:
+        if not isinstance(name, str) or not name or not name.isprintable():
+            raise ConfigError(
+                f"variant {name!r} has no name for a table: it must be a text that can "
+                "be printed, in one line."
+            )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(
@@ -261,6 +273,19 @@ def validate(sweep: Sweep) -> None:
         value = getattr(sweep, name)
         if not _is_int(value) or not 1 <= value <= MOST:
             raise ConfigError(f"{name} is {value!r}: it must be an int of 1 to {MOST}.")
+    if sweep.eval_episodes > MOST_EPISODES:
+        raise ConfigError(
+            f"eval_episodes is {sweep.eval_episodes}: it must be at most "
+            f"{MOST_EPISODES:,}, because they run side by side."
+        )
+    _validate_seeds(sweep)
+    if not sweep.variants:
+        raise ConfigError("tasks are none: at least one is needed.")
+    for task, variants in sweep.variants.items():
+        _validate_task(task, variants, sweep.steps)
+
+
+def _validate_seeds(sweep: Sweep) -> None:
     seeds = list(sweep.seeds)
     if not 1 <= len(seeds) <= MOST_SEEDS:
         raise ConfigError(f"seeds are {len(seeds)}: it must be 1 to {MOST_SEEDS:,}.")
@@ -270,10 +295,6 @@ def validate(sweep: Sweep) -> None:
     for seed, times in Counter(seeds).items():
         if times > 1:
             raise ConfigError(f"seed {seed} is there {times} times.")
-    if not sweep.variants:
-        raise ConfigError("tasks are none: at least one is needed.")
-    for task, variants in sweep.variants.items():
-        _validate_task(task, variants, sweep.steps)
 
 
 def _is_int(value: object) -> bool:

@@ -48,10 +48,10 @@ def _define(values: Values) -> None:
 
 def _numbers(values: Values) -> list[int]:
     words = listed(get(values, "agents"))
-    if not words or not all(word.isdigit() and int(word) > 0 for word in words):
+    if not words or not all(w.isdecimal() and 0 < len(w) < 6 and int(w) for w in words):
         raise ConfigError(
             f"--agents is {get(values, 'agents')!r}: it must be whole numbers, 1 or "
-            "more, such as 1,2,4."
+            "more (99999 at most), such as 1,2,4."
         )
     return [int(word) for word in words]
 
@@ -59,6 +59,8 @@ def _numbers(values: Values) -> list[int]:
 def _run(values: Values) -> None:
     changes, agents = command.changes(values), _numbers(values)
     rounds = count(values, "rounds", 5)
+    if not listed(get(values, "algorithms")):
+        raise ConfigError("--algorithms is empty: give presets, such as sac,mpo.")
     presets = {
         name: schema.override(speed.scaled(algorithms.preset(name)), changes)
         for name in listed(get(values, "algorithms"))

@@ -40,7 +40,7 @@ def execute(
         print(_help(text, values))
         return 0
     try:
-        rest = values(["", *args])[1:]
+        rest = _parse(values, args)
         if rest:
             raise ConfigError(
                 f"argument {rest[0]!r} is not a flag: write --name=value."
@@ -64,6 +64,14 @@ def execute(
         )
         return signals.status()
     return 0
+
+
+def _parse(values: Values, args: Sequence[str]) -> list[str]:
+    """What is no flag. Raises: flags.Error, ConfigError."""
+    try:
+        return values(["", *args])[1:]
+    except ValueError as error:  # of absl, for a switch with a value
+        raise ConfigError(str(error)) from None
 
 
 def _help(text: str, values: Values) -> str:
@@ -180,6 +188,8 @@ def changes(values: Values, name: str = "set") -> dict[str, str]:
 def read_config(path: str) -> Config:
     """A config in a JSON file. Raises: ConfigError, which names the file."""
     try:
+        if Path(path).exists() and not Path(path).is_file():
+            raise ConfigError("it is no file.")
         data = json.loads(Path(path).read_text(encoding="utf-8"))
         return schema.from_dict(Config, data)
     except ConfigError as error:
@@ -243,5 +253,8 @@ def keep_compiled(flag: str | None) -> None:
     if not place:
         jax.config.update("jax_enable_compilation_cache", False)
         return
-    jax.config.update("jax_compilation_cache_dir", str(Path(place).expanduser()))
+    folder = Path(place).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"--compile_cache is {place!r}: it must be a folder.")
+    jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -67,6 +67,8 @@ def _experiment(values: Values, name: str) -> Sweep:
                 f"--{other} and --experiment are both given: an experiment has its own "
                 "variants; change them with --set."
             )
+    if (get(values, "tasks") or get(values, "task")) and not _tasks(values):
+        raise ConfigError("--tasks has no task: give one, such as gym/Hopper-v5.")
     found = load(name)
     return Sweep(
         experiment=name,

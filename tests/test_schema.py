@@ -523,7 +523,7 @@ def test_to_dict_is_plain_json_with_kinds_only_in_unions():
 
 
 BAD_JSON = {
-    "not an object": ([], "Agent is []|must be Agent"),
+    "not an object": ([], "the config is []|must be an object with"),
     "unknown key": ({"ratee": 1}, "ratee is not a field of Agent|mean 'rate'?"),
     "text for a number": ({"rate": "1"}, "rate is '1'|a finite float32 > 0"),
     "float for an int": ({"updates": 1.0}, "updates is 1.0|an int32"),

@@ -36,6 +36,7 @@ FORMAT = "hdf5"
 # What Minari, h5py and numpy raise at a file that is not what it says: there is no one
 # type, and asserts are among them. NotImplementedError is a RuntimeError.
 _BROKEN = (
+    MemoryError,
     OSError, ValueError, TypeError, LookupError, AttributeError, AssertionError,
     RuntimeError, OverflowError,
 )  # fmt: skip

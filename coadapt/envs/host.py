@@ -100,7 +100,7 @@ def _make(name: str) -> "gymnasium.Env":
         warnings.filterwarnings("ignore", ".*out of date", DeprecationWarning)
         try:
             return gymnasium.make(name, disable_env_checker=True)
-        except (gymnasium.error.Error, ImportError) as error:
+        except Exception as error:  # of ids that others register, whatever they raise
             reason = " ".join(str(error).split())
             raise ValueError(f"task 'gym/{name}' cannot be made: {reason}") from None
 
@@ -110,21 +110,15 @@ def _read_spec(name: str, env: "gymnasium.Env") -> EnvSpec:
     from gymnasium.spaces import Box, Discrete
 
     task, space = f"gym/{name}", env.action_space
-    if not isinstance(env.observation_space, Box):
-        raise ValueError(
-            f"task {task!r} must have a Box of observations, "
-            f"got {env.observation_space}"
-        )
-    limit = env.spec.max_episode_steps if env.spec else None
-    if limit is None:
-        raise ValueError(
-            f"task {task!r} must have a time limit, so that evaluations end, got none"
-        )
+    limit = _checked_limit(task, env)
+    assert env.observation_space.shape is not None
     num_actions = int(space.n) if isinstance(space, Discrete) else 0
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
     if isinstance(space, Box) and np.issubdtype(space.dtype, np.floating):
-        if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
+        with np.errstate(over="ignore"):
+            width = space.high.astype(float) - space.low.astype(float)
+        if not np.isfinite(width).all():
             raise ValueError(
                 f"task {task!r} must have a finite box of actions, onto which [-1, 1] "
                 f"can be mapped, got {space}"
@@ -146,6 +140,29 @@ def _read_spec(name: str, env: "gymnasium.Env") -> EnvSpec:
         max_steps=limit,
         provider=_provider(env),
     )
+
+
+def _checked_limit(task: str, env: "gymnasium.Env") -> int:
+    """The time limit. Raises: ValueError, without one, or on a space with nothing."""
+    from gymnasium.spaces import Box
+
+    space = env.action_space
+    if not isinstance(env.observation_space, Box):
+        raise ValueError(
+            f"task {task!r} must have a Box of observations, "
+            f"got {env.observation_space}"
+        )
+    limit = env.spec.max_episode_steps if env.spec else None
+    if limit is None:
+        raise ValueError(
+            f"task {task!r} must have a time limit, so that evaluations end, got none"
+        )
+    if 0 in env.observation_space.shape or 0 in (space.shape or ()):
+        raise ValueError(
+            f"task {task!r} must have observations and actions, got "
+            f"{env.observation_space} and {space}"
+        )
+    return limit
 
 
 def _provider(env: "gymnasium.Env") -> str:

@@ -161,7 +161,7 @@ TRAIN: list[tuple[list[str], list[str]]] = [
     (config("kind"), ["'Parametrik'", "did you mean 'Parametric'?"]),
     (config("nan"), ["pi_q is nan", "NonParametric"]),
     (config("gone"), ["gone.json'", "No such file"]),
-    (changed(algorithm=None, config="{configs}"), ["Is a directory"]),
+    (changed(algorithm=None, config="{configs}"), ["it is no file"]),
     ([*config("list"), "--algorithm=sac"], ["--algorithm and --config", "give one"]),
     (changed(workdir="{configs}/list.json"), ["is a file", "folder"]),
     (changed(workdir="{configs}/list.json/x"), ["cannot be made", "Not a directory"]),
@@ -407,3 +407,38 @@ def test_any_json_is_a_config_or_a_sentence(name, value, chance: random.Random):
         assert "\n" not in str(error)
     else:
         assert schema.from_dict(Config, schema.to_dict(found)) == found
+
+
+@pytest.mark.usefixtures("_nothing_starts")
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["--nodry_run=1"], "nodry_run"),
+        (["--set=optim.policy.rate=1e-50"], "'1e-50'"),  # 0 in float32
+        (["--set=data.warmup=1e10"], "below 2^31"),
+        (["--eval_episodes=1e9"], "at most 10,000"),
+        (["--compile_cache={configs}/list.json"], "it must be a folder"),
+    ],
+)
+def test_what_would_have_failed_later_is_refused(words, said, places, tmp_path, capsys):
+    words = [word.replace("{configs}", str(places["configs"])) for word in words]
+    assert train.main([*changed(workdir=str(tmp_path / "new")), *words]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ") and err.count("\n") == 1 and said in err
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_name_that_no_table_can_hold_is_refused():
+    for name in ("two\nlines", "", "a\udcff"):
+        with pytest.raises(ConfigError, match="can be printed, in one line"):
+            coadapt.train({name: SAC}, **LQR)
+
+
+def test_a_config_runs_as_it_is_or_not_at_all(tmp_path, capsys):
+    """A penalty that its policy cannot have is refused, not taken away."""
+    free = schema.override(SAC, {"bounds": "BoundCost"})
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(schema.to_dict(free)))
+    words = changed(algorithm=None, config=str(path), workdir=str(tmp_path / "new"))
+    assert train.main(words) == 2
+    assert "bounds" in capsys.readouterr().err
