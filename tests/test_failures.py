@@ -153,6 +153,8 @@ class Line(gymnasium.Env):
         super().reset(seed=seed)
         if seed is not None:
             self.own = seed
+        if self.own == self.bad and self.how == "never starts":
+            raise RuntimeError("no start")
         return np.zeros(2, np.float32), {}
 
     def step(self, action):
@@ -207,6 +209,15 @@ def test_a_simulator_that_breaks_is_the_same(monkeypatch, line, how, tensor, cau
     # its environment rests: 90 steps fewer, and no evaluation at step 160 or 80
     evaluated = 2 * 20  # episodes x steps of an agent, at each evaluation
     assert Line.taken == 3 * STEPS - 90 + 2 * 3 * evaluated - 2 * evaluated
+
+
+def test_a_simulator_that_never_starts_fails_at_its_first_step(monkeypatch, line):
+    monkeypatch.setattr(Line, "how", "never starts")
+    reports = []
+    found = train((0, 1, 2), line, report=reports.append)
+    (failure,) = reports[-1].failures
+    assert failure == (1, 1, 0, "reward", "RuntimeError: no start")
+    assert found.learner.store.count.tolist() == [STEPS, 0, STEPS]
 
 
 def test_the_greedy_policy_may_break_alone(monkeypatch):

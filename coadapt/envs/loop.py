@@ -129,7 +129,10 @@ class Loop:
         # and the runner records it.
         with np.errstate(over="ignore"):
             for row, i in enumerate(chunk):
-                if not moves[i] or i in self.causes:
+                if not moves[i]:
+                    continue
+                if i in self.causes:  # someone still reads what it has not
+                    reward[row] = next_obs[row] = np.nan
                     continue
                 try:
                     found = self._envs[i].step(action[i])
