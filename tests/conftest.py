@@ -32,9 +32,10 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def _few_programs():
-    """The suite compiles hundreds of programs, in one process or two."""
+    """The suite compiles hundreds of programs, in one process or two, and some files
+    compile enough by themselves to exhaust a process's memory maps."""
     yield
     devices.make_room()
 
