@@ -159,9 +159,6 @@ class Writer:
         for steps in older[: len(older) - keep]:
             shutil.rmtree(self._record.folder / str(steps), ignore_errors=True)
 
-    def close(self) -> None:
-        self._checkpointer.close()
-
 
 @contextlib.contextmanager
 def _one_sentence(folder: Path) -> Iterator[None]:
@@ -188,10 +185,8 @@ def _one_sentence(folder: Path) -> Iterator[None]:
 
 def _require_room(folder: Path, arrays: dict[str, Any]) -> None:
     """Before it is tried: what is half written helps nobody."""
-    needed, free = (
-        sum(x.nbytes for x in arrays.values()),
-        shutil.disk_usage(folder).free,
-    )
+    needed = sum(x.nbytes for x in arrays.values())
+    free = shutil.disk_usage(folder).free
     if needed > free:
         raise OSError(f"{needed:,} bytes are needed, and {free:,} are free")
 
@@ -203,6 +198,7 @@ def _checkpointer() -> "ocp.Checkpointer":
 
 
 def _named(tree: Any) -> dict[str, Any]:
+    """The leaves by their names, in the tree's own order."""
     leaves, _ = jax.tree.flatten_with_path(tree)
     return {
         jax.tree_util.keystr(path, simple=True, separator="/"): leaf
@@ -346,10 +342,8 @@ def _learner(arrays: dict[str, Any], like: Learner, size: replay.Size) -> Learne
     """Takes its arrays out of `arrays`, checked against the shapes of one agent."""
     if "learner/store/obs" not in arrays:
         like = like._replace(store=None)  # type: ignore[arg-type]
-    expected, structure = jax.tree.flatten_with_path({"learner": like})
-    found = []
-    for path, leaf in expected:
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
+    tree, found = {"learner": like}, []
+    for name, leaf in _named(tree).items():
         array = arrays.pop(name)
         held = name.startswith("learner/store/")
         same = (
@@ -358,7 +352,7 @@ def _learner(arrays: dict[str, Any], like: Learner, size: replay.Size) -> Learne
         if array.dtype != leaf.dtype or not same:
             raise ValueError(f"{name} is {array.shape[1:]} there, {leaf.shape} here")
         found.append(array)
-    learner: Learner = jax.tree.unflatten(structure, found)["learner"]
+    learner: Learner = jax.tree.unflatten(jax.tree.structure(tree), found)["learner"]
     store = learner.store
     if store is None or store.reward.shape[1] == size.capacity:
         return learner

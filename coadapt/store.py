@@ -307,38 +307,38 @@ def read(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
     Columns: `COLUMNS`; seed and env_steps are int64, value float64 with inf and NaN.
     Raises: ConfigError if there is no run store.
     """
-    import pandas as pd
-
     path = Path(workdir)
     if load(path) is None:
         raise ConfigError(
             f"workdir {str(workdir)!r} is no run store: nothing is there."
         )
-    lines = _lines(path / RESULTS, COLUMNS)
-    text = "\n".join([",".join(COLUMNS), *lines])
-    try:  # Python's float is exact, and knows inf and nan
-        # keep_default_na: a variant may be called 'none'
-        text_frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
-        return text_frame.assign(
-            seed=np.array(text_frame.seed, np.int64),
-            env_steps=np.array(text_frame.env_steps, np.int64),
-            value=np.array([float(value) for value in text_frame.value], np.float64),
-        )
-    except (ValueError, OverflowError) as error:
-        raise _damaged(path / RESULTS, str(error)) from None
+    return _frame(path / RESULTS, COLUMNS, {"value": np.float64} | _WHOLE)
 
 
 def failures(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
     """Agents whose numbers stopped being finite. Columns: `FAILURE_COLUMNS`."""
+    types = {"updates": np.int64} | _WHOLE
+    return _frame(Path(workdir) / FAILURES, FAILURE_COLUMNS, types)
+
+
+_WHOLE: dict[str, type] = {"seed": np.int64, "env_steps": np.int64}
+
+
+def _frame(
+    path: Path, columns: Sequence[str], types: Mapping[str, type]
+) -> "pd.DataFrame":
+    """A table's whole lines, as text where no type is named. Raises: ConfigError."""
     import pandas as pd
 
-    path = Path(workdir) / FAILURES
-    lines = [line for _, _, line in _rows(path, FAILURE_COLUMNS)]
-    text = "\n".join([",".join(FAILURE_COLUMNS), *lines])
-    whole = {name: np.int64 for name in ("seed", "env_steps", "updates")}
+    text = _text(columns, _lines(path, columns))
     try:
+        # keep_default_na: a variant may be called 'none'
         frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
-        return frame.astype(whole)
+        parsed = {}
+        for name, kind in types.items():  # Python's float is exact, and knows inf, nan
+            read_one = float if kind is np.float64 else int
+            parsed[name] = np.array([read_one(word) for word in frame[name]], kind)
+        return frame.assign(**parsed)
     except (ValueError, OverflowError) as error:
         raise _damaged(path, str(error)) from None
 

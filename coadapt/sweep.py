@@ -301,8 +301,8 @@ def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _validate_rules(rules: Checkpoints) -> None:
-    if not _is_int(rules.keep) or rules.keep < 0:
+def _validate_rules(rules: Checkpoints | None) -> None:
+    if rules is not None and (not _is_int(rules.keep) or rules.keep < 0):
         raise ConfigError(f"keep is {rules.keep!r}: it must be an int >= 0.")
 
 
@@ -588,8 +588,7 @@ def run(
     after a snapshot.
     """
     validate(sweep)
-    if checkpoints is not None:
-        _validate_rules(checkpoints)
+    _validate_rules(checkpoints)
     path, about = Path(workdir), header(sweep)
     finished(path, about)  # what is refused leaves nothing behind
     with owned(path):
@@ -600,15 +599,16 @@ def run(
             return 0
         kept = {cell: each.begin for each in todo for cell in each.group.cells}
         with Store(path, about, kept) as store:
-            for each in todo:  # all at once: the next session finds the same programs
+            records = [  # all at once: the next session finds the same programs
                 checkpoint.note(path, each.group.cells, each.group.prints)
-            for i, each in enumerate(todo, 1):
+                for each in todo
+            ]
+            for i, (each, record) in enumerate(zip(todo, records, strict=True), 1):
                 if stop():
                     raise runner.Interrupted(0)
                 tell = partial(_tell, progress, i, len(todo), each.group)
-                job = _Job(sweep, path, each, store, checkpoints, stop)
-                result = job.run(tell)
-                ended(each.group, result)
+                job = _Job(sweep, each, record, store, checkpoints, stop)
+                ended(each.group, job.run(tell))
                 devices.make_room()
     return sum(len(each.group.agents) for each in todo)
 
@@ -629,8 +629,8 @@ class _Job:
     def __init__(
         self,
         sweep: Sweep,
-        workdir: Path,
         planned: _Planned,
+        record: checkpoint.Record,
         store: Store,
         checkpoints: Checkpoints | None,
         stop: Callable[[], bool],
@@ -638,8 +638,6 @@ class _Job:
         self.sweep, self.store, self.stop = sweep, store, stop
         self.group, self.planned = planned.group, planned
         self.rules, self.spent, self.last = checkpoints, 0.0, 0.0
-        cells = self.group.cells
-        record = checkpoint.note(workdir, cells, self.group.prints)
         self.writer = checkpoint.Writer(record, checkpoints.keep if checkpoints else 1)
 
     def run(self, progress: Callable[[runner.Report | None], None]) -> runner.Snapshot:

@@ -210,9 +210,18 @@ def axes(values: Values, config: Config) -> dict[str, list[str]]:
     return found
 
 
-def timing(values: Values, every: int = 20_000, episodes: int = 10) -> dict[str, int]:
-    """What flags say of evaluations and checkpoints, as arguments of `Sweep`."""
+def amounts(
+    values: Values,
+    seeds: int = 1,
+    steps: int | None = None,
+    every: int = 20_000,
+    episodes: int = 10,
+) -> dict[str, Any]:
+    """What flags say of how much there is to run, as arguments of `Sweep`."""
+    number = count(values, "seeds", seeds, most=sweep.MOST_SEEDS)
     return {
+        "seeds": sweep.seeds_of(number),
+        "steps": count(values, "steps", steps),
         "eval_every": count(values, "eval_every", every),
         "eval_episodes": count(values, "eval_episodes", episodes),
         "checkpoint_every": count(values, "checkpoint_every", 20_000),

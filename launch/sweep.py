@@ -22,7 +22,7 @@ from coadapt.schema import ConfigError
 from coadapt.sweep import Sweep, Variant
 from experiments import load
 from launch import command
-from launch.command import Values, count, get, listed
+from launch.command import Values, get, listed
 
 
 def _define(values: Values) -> None:
@@ -76,9 +76,9 @@ def _experiment(values: Values, name: str) -> Sweep:
             task: _changed(values, found.variants(task))
             for task in _tasks(values) or found.tasks
         },
-        seeds=tuple(range(count(values, "seeds", found.seeds, most=sweep.MOST_SEEDS))),
-        steps=count(values, "steps", found.steps),
-        **command.timing(values, found.eval_every, found.eval_episodes),
+        **command.amounts(
+            values, found.seeds, found.steps, found.eval_every, found.eval_episodes
+        ),
     )
 
 
@@ -98,9 +98,7 @@ def _grid(values: Values) -> Sweep:
     return Sweep(
         experiment="sweep",
         variants=variants,
-        seeds=tuple(range(count(values, "seeds", 1, most=sweep.MOST_SEEDS))),
-        steps=count(values, "steps"),
-        **command.timing(values),
+        **command.amounts(values),
     )
 
 

@@ -37,7 +37,7 @@ from coadapt.schema import ConfigError
 from coadapt.sweep import Group, Sweep, Variant
 from coadapt.version import __version__
 from launch import command
-from launch.command import Values, count, get, required
+from launch.command import Values, get, required
 
 
 def _define(values: Values) -> None:
@@ -67,9 +67,7 @@ def _run(values: Values) -> None:
     asked = Sweep(
         experiment="train",
         variants={task: (variant,)},
-        seeds=tuple(range(count(values, "seeds", 1, most=sweep.MOST_SEEDS))),
-        steps=count(values, "steps"),
-        **command.timing(values),
+        **command.amounts(values),
     )
     name = get(values, "save_dataset")
     if name is None:

@@ -161,6 +161,29 @@ def centre_and_half(spec: EnvSpec) -> tuple[np.ndarray, np.ndarray]:
     return (low + high) / 2, (high - low) / 2
 
 
+def require_limit(task: str, limit: float | None) -> int:
+    """The time limit. Raises: ValueError, in one sentence, without one."""
+    if limit is None or not np.isfinite(limit):
+        raise ValueError(
+            f"task {task!r} must have a time limit, so that evaluations end, got none"
+        )
+    return round(limit)
+
+
+def require_box(
+    task: str, low: np.ndarray, high: np.ndarray, space: object
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The bounds of a box of actions. Raises: ValueError, if it is not finite."""
+    with np.errstate(over="ignore"):
+        width = high.astype(float) - low.astype(float)
+    if not np.isfinite(width).all():
+        raise ValueError(
+            f"task {task!r} must have a finite box of actions, onto which [-1, 1] can "
+            f"be mapped, got {space}"
+        )
+    return tuple(map(float, low.ravel())), tuple(map(float, high.ravel()))
+
+
 def nearest(got: str, allowed: Iterable[str]) -> str:
     """The end of an error's sentence: the name that was probably meant, if any."""
     match = difflib.get_close_matches(got, list(allowed), n=1)

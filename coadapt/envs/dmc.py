@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from coadapt.envs.base import nearest
+from coadapt.envs.base import nearest, require_box, require_limit
 from coadapt.envs.loop import Loop
 from coadapt.types import EnvSpec
 
@@ -92,24 +92,15 @@ def dmc_spec(name: str) -> EnvSpec:
             f"{nearest(f'dmc/{name}', [f'dmc/{other}' for other in tasks])}"
         )
     env = _template(name)
-    box, limit = env.action_spec(), env._step_limit
-    if not np.isfinite(limit):
-        raise ValueError(
-            f"task 'dmc/{name}' must have a time limit, so that evaluations end, got "
-            "none"
-        )
-    if not (np.isfinite(box.minimum).all() and np.isfinite(box.maximum).all()):
-        raise ValueError(
-            f"task 'dmc/{name}' must have a finite box of actions, onto which [-1, 1] "
-            f"can be mapped, got {box}"
-        )
+    limit, box = require_limit(f"dmc/{name}", env._step_limit), env.action_spec()
+    low, high = require_box(f"dmc/{name}", box.minimum, box.maximum, box)
     return EnvSpec(
         task=f"dmc/{name}",
         obs_size=len(_joined(env.reset())),
         action_size=box.shape[0],
-        action_low=tuple(map(float, box.minimum)),
-        action_high=tuple(map(float, box.maximum)),
-        max_steps=round(limit),
+        action_low=low,
+        action_high=high,
+        max_steps=limit,
         provider=f"dm_control {version}, mujoco {importlib.metadata.version('mujoco')}",
     )
 

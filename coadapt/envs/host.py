@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from coadapt.envs.base import nearest
+from coadapt.envs.base import nearest, require_box, require_limit
 from coadapt.envs.loop import Loop
 from coadapt.types import EnvSpec
 
@@ -116,15 +116,7 @@ def _read_spec(name: str, env: "gymnasium.Env") -> EnvSpec:
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
     if isinstance(space, Box) and np.issubdtype(space.dtype, np.floating):
-        with np.errstate(over="ignore"):
-            width = space.high.astype(float) - space.low.astype(float)
-        if not np.isfinite(width).all():
-            raise ValueError(
-                f"task {task!r} must have a finite box of actions, onto which [-1, 1] "
-                f"can be mapped, got {space}"
-            )
-        low = tuple(map(float, space.low.ravel()))
-        high = tuple(map(float, space.high.ravel()))
+        low, high = require_box(task, space.low, space.high, space)
     elif not num_actions:
         raise ValueError(
             f"task {task!r} must have a Box of floats or Discrete for actions, "
@@ -152,11 +144,7 @@ def _checked_limit(task: str, env: "gymnasium.Env") -> int:
             f"task {task!r} must have a Box of observations, "
             f"got {env.observation_space}"
         )
-    limit = env.spec.max_episode_steps if env.spec else None
-    if limit is None:
-        raise ValueError(
-            f"task {task!r} must have a time limit, so that evaluations end, got none"
-        )
+    limit = require_limit(task, env.spec.max_episode_steps if env.spec else None)
     if 0 in env.observation_space.shape or 0 in (space.shape or ()):
         raise ValueError(
             f"task {task!r} must have observations and actions, got "
