@@ -166,9 +166,10 @@ def _one_sentence(folder: Path) -> Iterator[None]:
 
     Threads of Orbax and TensorStore, some of which fail after it, say nothing.
     """
-    logger, hook = logging.getLogger("absl"), sys.unraisablehook
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
+    levels, hook = [logger.level for logger in loggers], sys.unraisablehook
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     sys.unraisablehook = lambda raised: (
         None if "loop is closed" in str(raised.exc_value) else hook(raised)
     )
@@ -179,7 +180,8 @@ def _one_sentence(folder: Path) -> Iterator[None]:
             f"the checkpoint {str(folder)!r} cannot be written ({_line(error)}): what "
             "was finished before is whole, and the same command goes on from there."
         ) from error
-    logger.setLevel(level)  # not before their last word
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)  # not before their last word
     sys.unraisablehook = hook
 
 
