@@ -28,12 +28,16 @@ def use_cores() -> None:
     """Make a device of each core of the CPU, unless the user or JAX was faster."""
     if _FLAG in os.environ.get("XLA_FLAGS", "") or _VARIABLE in os.environ:
         return
-    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     try:
-        jax.config.update("jax_num_cpu_devices", cores)
+        jax.config.update("jax_num_cpu_devices", cores())
     except RuntimeError:  # something was computed before: one device it is
         return
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def make_room() -> None:

@@ -161,6 +161,36 @@ def centre_and_half(spec: EnvSpec) -> tuple[np.ndarray, np.ndarray]:
     return (low + high) / 2, (high - low) / 2
 
 
+def own_units(spec: EnvSpec, action: np.ndarray, count: int) -> np.ndarray:
+    """Agent units -> a task's own: action [count, A] -> [count, A], or [count] int.
+
+    Box actions become float64: MuJoCo computes in it, float32 would round its costs.
+    Raises: ValueError, on another shape.
+    """
+    if action.shape != (count, spec.action_size):
+        raise ValueError(
+            f"{spec.task} takes actions of shape {(count, spec.action_size)}, "
+            f"got {action.shape}"
+        )
+    if spec.num_actions:
+        return action.argmax(axis=1)
+    centre, half = centre_and_half(spec)
+    return centre + half * action.astype(np.float64)
+
+
+def require_seeds(seeds: Sequence[int], count: int) -> None:
+    """Raises: ValueError, if there is not one for each environment."""
+    if len(seeds) != count:
+        raise ValueError(
+            f"reset needs a seed for each of {count} environments, got {len(seeds)}"
+        )
+
+
+def told(error: Exception) -> str:
+    """'ValueError: ...', in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
 def require_limit(task: str, limit: float | None) -> int:
     """The time limit. Raises: ValueError, in one sentence, without one."""
     if limit is None or not np.isfinite(limit):

@@ -8,16 +8,34 @@ import functools
 import importlib.metadata
 import sys
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from coadapt.envs.base import nearest, require_box, require_limit
+from coadapt.envs import gym_mujoco
+from coadapt.envs.base import HostEnv, nearest, require_box, require_limit
+from coadapt.envs.batch import BatchEnv
 from coadapt.envs.loop import Loop
 from coadapt.types import EnvSpec
 
 if TYPE_CHECKING:
     import gymnasium
+
+
+def make_gym(name: str, count: int) -> HostEnv:
+    """`count` environments: all in C where it is a robot of Gymnasium's, or a loop."""
+    task = gym_mujoco.TASKS.get(name)
+    if task is None or count < 1:
+        return GymEnv(name, count)
+    env = _template(name)
+    if not type(env).__module__.startswith("gymnasium."):  # registered by another
+        return GymEnv(name, count)
+    return BatchEnv(gym_spec(name), task(env, count), count)
+
+
+@functools.cache
+def _template(name: str) -> Any:
+    return _make(name).unwrapped
 
 
 class GymEnv(Loop):

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from coadapt.envs.base import centre_and_half
+from coadapt.envs.base import own_units, require_seeds, told
 from coadapt.types import EnvSpec, TimeStep
 
 
@@ -57,11 +57,7 @@ class Loop:
 
     def reset(self, seeds: Sequence[int]) -> np.ndarray:
         """Begins a new episode everywhere. Returns: obs [count, O] float32."""
-        if len(seeds) != self.count:
-            raise ValueError(
-                f"reset needs a seed for each of {self.count} environments, "
-                f"got {len(seeds)}"
-            )
+        require_seeds(seeds, self.count)
         obs = np.empty((self.count, self.spec.obs_size), np.float32)
         for i, seed in enumerate(seeds):
             obs[i] = self._reset(i, int(seed))
@@ -72,7 +68,7 @@ class Loop:
         try:
             return np.ravel(self._envs[i].reset(seed=seed)[0])
         except Exception as error:  # whatever a simulator may raise: see HostEnv.step
-            self.causes[i] = _told(error)
+            self.causes[i] = told(error)
             return np.full(self.spec.obs_size, np.nan)
 
     def step(self, action: np.ndarray) -> TimeStep:
@@ -83,7 +79,10 @@ class Loop:
         Returns: arrays [count, ...], new at each step.
         """
         action = np.asarray(action)
-        own = self._own_units(action)
+        own = own_units(self.spec, action, self.count)
+        if self.spec.num_actions:
+            own = self._first_action + own
+        own = own.reshape(self._own_shape)
         moves = np.asarray(np.isfinite(action).all(axis=1))
         if self._pool is None:
             return self._step_chunk(self._chunks[0], own, moves)
@@ -99,21 +98,6 @@ class Loop:
             self._pool.shutdown()
         for env in self._envs:
             env.close()
-
-    def _own_units(self, action: np.ndarray) -> np.ndarray:
-        """Agent units -> the arrays that the environments take, [count, ...]."""
-        spec = self.spec
-        shape = (self.count, spec.action_size)
-        if action.shape != shape:
-            raise ValueError(
-                f"{spec.task} takes actions of shape {shape}, got {action.shape}"
-            )
-        if spec.num_actions:
-            return self._first_action + action.argmax(axis=1)
-        # float64 from here on: MuJoCo computes in it, float32 would round its costs.
-        centre, half = centre_and_half(spec)
-        own = centre + half * action.astype(np.float64)
-        return own.reshape(self._own_shape)
 
     def _step_chunk(
         self, chunk: np.ndarray, action: np.ndarray, moves: np.ndarray
@@ -137,7 +121,7 @@ class Loop:
                 try:
                     found = self._envs[i].step(action[i])
                 except Exception as error:  # whatever a simulator may raise
-                    self.causes[int(i)] = _told(error)
+                    self.causes[int(i)] = told(error)
                     reward[row] = next_obs[row] = np.nan
                     continue
                 seen, reward[row], terminated, truncated, _ = found
@@ -146,8 +130,3 @@ class Loop:
                     last[row], discount[row] = True, 0.0 if terminated else 1.0
                     obs[row] = self._reset(i)
         return TimeStep(obs, reward, discount, last, next_obs)
-
-
-def _told(error: Exception) -> str:
-    """'ValueError: ...', in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
