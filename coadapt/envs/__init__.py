@@ -30,7 +30,7 @@ class Family(NamedTuple):
 
 FAMILIES = {
     "gym": Family(host.make_gym, host.gym_spec, host.gym_names, True),
-    "dmc": Family(dmc.DmcEnv, dmc.dmc_spec, dmc.dmc_names, True),
+    "dmc": Family(dmc.make_dmc, dmc.dmc_spec, dmc.dmc_names, True),
     "toy": Family(lambda name, _: toy.toy(name), toy.toy_spec, toy.toy_names, False),
 }
 

@@ -7,7 +7,7 @@ import pytest
 from dm_control import suite
 
 from coadapt import envs
-from coadapt.envs import dmc
+from coadapt.envs import batch, dmc, dmc_batch
 
 # the 28 tasks of the paper's Table 12
 PAPER = """
@@ -36,11 +36,20 @@ def test_all_tasks_of_the_paper_are_there():
         assert spec.max_steps == 1000 and "dm_control 1." in spec.provider
 
 
-@pytest.mark.parametrize("name", PAPER)
-def test_each_is_its_own_to_the_bit(name):
-    """Two environments of ours, beside two that the suite loads with the seeds."""
-    seeds, steps = (3, 4), 40
-    env = dmc.DmcEnv(name, 2)
+FAST = list(dmc_batch.TASKS)
+EACH = [(name, False) for name in PAPER] + [(name, True) for name in FAST]
+
+
+def make(name, count, fast, threads=None):
+    if not fast:
+        return dmc.DmcEnv(name, count)
+    task = dmc_batch.TASKS[name](dmc._template(name), count, threads)
+    return batch.BatchEnv(envs.spec(f"dmc/{name}"), task, count)
+
+
+def hold_to_dm_control(name, fast, seeds, steps):
+    """Beside those that the suite loads with the seeds. Returns: ends."""
+    env, count, ends = make(name, len(seeds), fast, threads=3), len(seeds), 0
     theirs = [suite.load(*dmc._tasks()[name], {"random": seed}) for seed in seeds]
     obs = env.reset(seeds)
     now = [each.reset() for each in theirs]
@@ -48,20 +57,64 @@ def test_each_is_its_own_to_the_bit(name):
     for _ in range(steps):
         np.testing.assert_array_equal(obs, [joined(found) for found in now])
         # also beyond the box, which is clipped
-        action = rng.uniform(-1.2, 1.2, (2, env.spec.action_size)).astype(np.float32)
+        size = env.spec.action_size
+        action = rng.uniform(-1.2, 1.2, (count, size)).astype(np.float32)
         step = env.step(action)
         own = np.clip(action.astype(np.float64), -1, 1)
         now = [each.step(a) for each, a in zip(theirs, own, strict=True)]
-        expected = np.array([found.reward for found in now], np.float32)
-        np.testing.assert_array_equal(step.reward, expected)
-        assert not np.any(step.last) and np.all(np.asarray(step.discount) == 1)
+        reward = np.array([found.reward for found in now])
+        np.testing.assert_array_equal(step.reward, reward.astype(np.float32))
+        np.testing.assert_array_equal(step.next_obs, [joined(f) for f in now])
+        np.testing.assert_array_equal(step.last, [found.last() for found in now])
+        assert np.all(step.discount == 1)
+        if isinstance(env, batch.BatchEnv) and not step.last.any():  # in float64 too
+            np.testing.assert_array_equal(env.task.reward(None, own), reward)
+            exact = [joined(found, np.float64) for found in now]
+            np.testing.assert_array_equal(env.task.observe(), exact)
+        ends += np.sum(step.last)
+        now = [e.reset() if f.last() else f for e, f in zip(theirs, now, strict=True)]
         obs = step.obs
     env.close()
+    return ends
 
 
-def joined(found) -> np.ndarray:
+@pytest.mark.parametrize(("name", "fast"), EACH)
+def test_each_is_its_own_to_the_bit(name, fast):
+    assert hold_to_dm_control(name, fast, seeds=(3, 4), steps=40) == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", FAST)
+def test_the_fast_ones_are_over_whole_episodes_of_twenty_seeds(name):
+    assert hold_to_dm_control(name, True, tuple(range(20)), 1010) == 20
+
+
+def test_any_number_of_threads_and_any_company():
+    seeds, rng = [11, 12, 13, 14, 15], np.random.default_rng(0)
+    actions = rng.uniform(-1, 1, (20, 5, 6)).astype(np.float32)
+    together = make("walker_run", 5, True, threads=2)
+    first = together.reset(seeds)
+    steps = [together.step(action) for action in actions]
+    alone = make("walker_run", 1, True)
+    np.testing.assert_array_equal(alone.reset(seeds[3:4])[0], first[3])
+    for action, step in zip(actions, steps, strict=True):
+        for one, many in zip(alone.step(action[3:4]), step, strict=True):
+            np.testing.assert_array_equal(one[0], many[3])
+
+
+def test_a_state_that_dm_control_would_refuse_is_a_reward_that_is_none():
+    """MuJoCo warns and begins anew; whoever reads it must know."""
+    env = make("cheetah_run", 3, True)
+    env.reset([1, 2, 3])
+    assert isinstance(env, batch.BatchEnv)
+    env.task.sims.bind("qvel")[1] = 1e12
+    step = env.step(np.zeros((3, 6), np.float32))
+    np.testing.assert_array_equal(np.isnan(step.reward), [False, True, False])
+
+
+def joined(found, dtype: type = np.float32) -> np.ndarray:
     parts = [np.ravel(part) for part in found.observation.values()]
-    return np.concatenate(parts).astype(np.float32)
+    return np.concatenate(parts).astype(dtype)
 
 
 def test_the_time_limit_truncates_and_an_episode_follows():
