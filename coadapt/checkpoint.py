@@ -27,7 +27,7 @@ from coadapt import devices
 from coadapt.data import replay
 from coadapt.learn import Clock, Learner
 from coadapt.runner import Snapshot
-from coadapt.store import Cell, StoreError, replace
+from coadapt.store import Cell, StoreError, replace, writing
 from coadapt.version import __version__
 
 if TYPE_CHECKING:
@@ -82,6 +82,15 @@ def _record(path: Path) -> Record:
         raise _damaged(path, error) from None
 
 
+def reached(workdir: Path) -> dict[Cell, int]:
+    """The env steps of each agent's newest snapshot, where it has one."""
+    found = dict[Cell, int]()
+    for record in records(workdir):
+        newest = max(record.steps(), default=0)
+        found |= {cell: max(newest, found.get(cell, 0)) for cell in record.cells}
+    return found
+
+
 def note(workdir: Path, cells: Sequence[Cell], fingerprints: Sequence[str]) -> Record:
     """The record of a program, made where it is not there yet."""
     data = {"cells": [list(cell) for cell in cells], "fingerprints": [*fingerprints]}
@@ -90,7 +99,8 @@ def note(workdir: Path, cells: Sequence[Cell], fingerprints: Sequence[str]) -> R
     safe = "".join(c if c.isalnum() or c in "-." else "_" for c in first)[:60]
     name = f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     folder = workdir / FOLDER / name
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     replace(folder / PROGRAM, text)
     return Record(folder, tuple(cells), tuple(fingerprints))
 
@@ -111,7 +121,8 @@ class Writer:
         for path in record.folder.iterdir():
             half = path.name.isdigit() and path.name not in whole
             if path.is_dir() and (half or "orbax-checkpoint-tmp" in path.name):
-                shutil.rmtree(path)
+                with writing(path):
+                    shutil.rmtree(path)
         self._checkpointer = _checkpointer()
 
     def write(self, snapshot: Snapshot, *, ends: bool, goes_on: bool) -> None:
@@ -266,7 +277,8 @@ def set_aside(record: Record, steps: int, error: DamagedError) -> None:
     path = record.folder / str(steps)
     aside = path.with_name(f"{steps}.damaged")
     shutil.rmtree(aside, ignore_errors=True)
-    path.rename(aside)
+    with writing(path):
+        path.rename(aside)
     _LOG.warning("%s It is set aside as %s, and an earlier one serves.", error, aside)
 
 

@@ -9,7 +9,7 @@
 
 A cell's line in done.csv is written after all of its rows are on the disk, with their
 checksum. Rows of a cell that is not there are of a run that was cut short: those after
-its checkpoint are dropped before it goes on. The metric 'return', the mean of the
+its newest checkpoint are dropped before it goes on. The metric 'return', the mean of the
 evaluation episodes, is the score; it is NaN from the cell's failure on.
 """
 
@@ -368,7 +368,7 @@ def owned(workdir: Path) -> Iterator[None]:
             f"workdir {str(workdir)!r} cannot be made: {error.strerror}."
         ) from None
     lock = filelock.FileLock(workdir / LOCK, timeout=0)
-    with _writing(workdir):
+    with writing(workdir):
         try:
             lock.acquire()
         except filelock.Timeout:
@@ -401,12 +401,13 @@ class Store:
     def __init__(self, workdir: Path, header: Header, kept: Mapping[Cell, int] = {}):
         """Open or extend a folder that is `owned`.
 
-        `kept` has the env steps up to which rows of unfinished cells stay.
+        `kept` has the env steps up to which rows of unfinished cells stay: those of
+        their newest checkpoints, which may be beyond what is asked for now.
         Raises: ConfigError, with nothing touched; StoreError.
         """
         old = load(workdir)
         refuse_other(workdir, old, header)
-        self._workdir, self._header = workdir, header
+        self.workdir, self._header = workdir, header
         self._kept = {cell: kept.get(cell, 0) for cell in header.cells()}
         # what is damaged is found before the first write
         self._finished = _whole(workdir) if old else {}
@@ -424,7 +425,7 @@ class Store:
             kept = self._kept.get(cell, steps)
             return steps <= max(done.steps if done else 0, kept)
 
-        found = _rows(self._workdir / name, columns)
+        found = _rows(self.workdir / name, columns)
         return [row for row in found if stays(*row[:2])]
 
     def _failures(self) -> list[tuple[Cell, int, str]]:
@@ -435,8 +436,12 @@ class Store:
     ) -> None:
         """done.csv first: killed in between, the rows left over are of no done cell."""
         self._checksums = dict[Cell, int]()
-        for cell, _, line in rows:
-            self._checksums[cell] = _add_line(self._checksums.get(cell, 0), line)
+        self._there = set[str]()
+        for cell, steps, line in rows:
+            if steps <= self._header.steps:
+                self._checksums[cell] = _add_line(self._checksums.get(cell, 0), line)
+            if steps <= self._kept.get(cell, 0):
+                self._there.add(_name(line))
         self._failed = {cell for cell, _, _ in failures}
         files = {
             DONE: (DONE_COLUMNS, [done.line for done in self._finished.values()]),
@@ -445,9 +450,9 @@ class Store:
         }
         self._files = {}
         for name, (columns, lines) in files.items():
-            path = self._workdir / name
+            path = self.workdir / name
             replace(path, _text(columns, lines))
-            with _writing(path):
+            with writing(path):
                 self._files[name] = path.open("a", encoding="utf-8", newline="")
 
     @staticmethod
@@ -457,12 +462,12 @@ class Store:
         refuse_other(workdir, old, header)
         _write_manifest(workdir, old, header, session=False)
 
-    def begin(self, cells: Iterable[Cell], after: int = 0) -> None:
-        """These cells go on after so many env steps; at 0, all their rows go."""
+    def begin(self, kept: Mapping[Cell, int]) -> None:
+        """These cells go on; rows up to so many env steps stay, and at 0 none."""
         before = dict(self._kept), dict(self._finished)
-        for cell in cells:
-            self._kept[cell] = after
-            if not after:
+        for cell, steps in kept.items():
+            self._kept[cell] = steps
+            if not steps:
                 self._finished.pop(cell, None)
         if before != (self._kept, self._finished):
             self.close()
@@ -473,7 +478,8 @@ class Store:
     ) -> None:
         """One row for each cell and metric; metrics [N] in the order of the cells.
 
-        Rows that a cell had when it was finished with fewer steps stay as they are.
+        Rows that stayed, and those that a cell had when it was finished with fewer
+        steps, are as they were.
         """
         lines = []
         for i, cell in enumerate(cells):
@@ -486,6 +492,8 @@ class Store:
                     self._header.experiment, algorithm, cell.variant, cell.task,
                     cell.seed, env_steps, metric, repr(float(values[i])),
                 ])  # fmt: skip
+                if _name(line) in self._there:
+                    continue
                 self._checksums[cell] = _add_line(self._checksums.get(cell, 0), line)
                 lines.append(line)
         self._write(RESULTS, lines)
@@ -509,7 +517,7 @@ class Store:
     def _write(self, name: str, lines: list[str]) -> None:
         """Lines at the end of a file, and on the disk."""
         file = self._files[name]
-        with _writing(self._workdir / name):
+        with writing(self.workdir / name):
             file.write("".join(f"{line}\n" for line in lines))
             file.flush()
             os.fsync(file.fileno())
@@ -527,7 +535,7 @@ class Store:
 
 
 @contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
     """What the disk refuses becomes one sentence."""
     try:
         yield
@@ -589,6 +597,11 @@ def _device() -> str:
     return f"{device.platform}, {device.device_kind}"
 
 
+def _name(line: str) -> str:
+    """What a row is of: all but its value."""
+    return line.rpartition(",")[0]
+
+
 def _line(values: Sequence[object]) -> str:
     out = io.StringIO()
     csv.writer(out, lineterminator="").writerow(values)
@@ -605,7 +618,7 @@ def replace(path: Path, text: str) -> None:
     Raises: StoreError.
     """
     data = text.encode()
-    with _writing(path):
+    with writing(path):
         if path.exists() and path.read_bytes() == data:
             return
         temporary = path.with_name(path.name + ".tmp")

@@ -597,8 +597,8 @@ def run(
         if not todo:
             Store.extend(path, about)
             return 0
-        kept = {cell: each.begin for each in todo for cell in each.group.cells}
-        with Store(path, about, kept) as store:
+        cells = [cell for each in todo for cell in each.group.cells]
+        with Store(path, about, _kept(path, cells)) as store:
             records = [  # all at once: the next session finds the same programs
                 checkpoint.note(path, each.group.cells, each.group.prints)
                 for each in todo
@@ -611,6 +611,12 @@ def run(
                 ended(each.group, job.run(tell))
                 devices.make_room()
     return sum(len(each.group.agents) for each in todo)
+
+
+def _kept(workdir: Path, cells: Iterable[Cell]) -> dict[Cell, int]:
+    """Up to which env steps rows stay: a snapshot that is left never lacks its rows."""
+    reached = checkpoint.reached(workdir)
+    return {cell: reached.get(cell, 0) for cell in cells}
 
 
 def _tell(
@@ -643,8 +649,7 @@ class _Job:
     def run(self, progress: Callable[[runner.Report | None], None]) -> runner.Snapshot:
         sweep, group = self.sweep, self.group
         begin = self._begin()
-        after = int(begin.clock.steps) if begin else 0
-        self.store.begin(group.cells, after)
+        self.store.begin(_kept(self.store.workdir, group.cells))
         progress(None)
 
         def report(found: runner.Report) -> None:

@@ -179,6 +179,23 @@ def test_finished_cells_are_not_run_again(lqr, tmp_path):
     assert before == {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
 
 
+@pytest.mark.parametrize("part", [False, True], ids=["all", "a part"])
+def test_fewer_steps_in_between_lose_no_row(lqr, part, tmp_path):
+    """The snapshot beyond them stays, and so does what led to it."""
+    sweep.run(lqr, tmp_path / "whole", checkpoints=ALL)
+    (task, variants), *_ = lqr.variants.items()
+    fewer = asked_again(lqr, steps=160)  # 150 is an evaluation, and 160 of its own
+    if part:
+        fewer = asked_again(fewer, variants={task: variants[:1]}, seeds=(1,))
+    work = tmp_path / "work"
+    interrupted(lqr, work, 3)
+    sweep.run(fewer, work, checkpoints=ALL)
+    sweep.run(lqr, work, checkpoints=ALL)
+    there = [row for row in rows(work).splitlines() if b",160," not in row]
+    assert there == rows(tmp_path / "whole").splitlines()
+    assert set(store.finished(work, sweep.header(lqr)).values()) == {400}
+
+
 # ---------------------------------------------------------------- what stays
 
 
@@ -303,6 +320,22 @@ def test_another_config_is_refused(lqr, tmp_path):
     with pytest.raises(checkpoint.OtherError, match="choose another workdir"):
         sweep.run(lqr, tmp_path)
     assert everything(tmp_path) == before
+
+
+def test_what_cannot_be_made_or_moved_is_a_sentence(tmp_path):
+    folder, cell = tmp_path / checkpoint.FOLDER, store.Cell("toy/lqr", "sac", 0)
+    (tmp_path / "file").write_text("mine")
+    (folder / "9").mkdir(parents=True)
+    (folder / "9.damaged").write_text("mine")
+    record = checkpoint.Record(folder, (cell,), ("beef",))
+    lost = checkpoint.DamagedError("It is lost.")
+    for attempt in (
+        lambda: checkpoint.note(tmp_path / "file", [cell], ["beef"]),
+        lambda: checkpoint.set_aside(record, 9, lost),
+    ):
+        with pytest.raises(store.StoreError, match="cannot be written") as caught:
+            attempt()
+        assert "\n" not in str(caught.value)
 
 
 def test_what_a_kill_left_half_written_goes(lqr, tmp_path):

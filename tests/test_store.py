@@ -40,7 +40,7 @@ def write(path, seeds=(0, 1), steps=20, *, after=0, finish=True, start=0.0):
     """A session: rows at 10, 20, ... of these seeds, which go on `after` env steps."""
     about, kept = header(seeds=seeds, steps=steps), dict.fromkeys(cells(*seeds), after)
     with owned(path), Store(path, about, kept) as opened:
-        opened.begin(cells(*seeds), after)
+        opened.begin(dict.fromkeys(cells(*seeds), after))
         for t in range(after + 10, steps + 1, 10):
             values = np.array([start + t + s for s in seeds], np.float32)
             opened.append(cells(*seeds), t, {"return": values})
@@ -259,7 +259,7 @@ def test_a_kill_while_finished_rows_are_replaced_loses_no_other(
     with Store(tmp_path, header(steps=30)) as opened, monkeypatch.context() as patch:
         patch.setattr(store, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
-            opened.begin(cells(0, 1))
+            opened.begin(dict.fromkeys(cells(0, 1), 0))
     done = {cells(2)[0]: 30} | ({} if writes else dict.fromkeys(cells(0, 1), 20))
     assert finished(tmp_path, header()) == done
     write(tmp_path, steps=30)
@@ -278,9 +278,11 @@ def test_rows_of_an_unfinished_cell_stay_up_to_its_checkpoint(tmp_path):
     about, kept = header(seeds=(1, 2), steps=60), dict.fromkeys(cells(1, 2), 40)
     with Store(tmp_path / "cut", about, kept) as opened:
         assert results(tmp_path / "cut").splitlines() == torn.splitlines()[:9]
-        opened.begin(cells(1, 2), 40)
+        opened.begin(dict.fromkeys(cells(1, 2), 40))
         assert results(tmp_path / "cut").splitlines() == torn.splitlines()[:9]
-        opened.begin(cells(1, 2), 30)  # the newest checkpoint could not be read
+        opened.begin(
+            dict.fromkeys(cells(1, 2), 30)
+        )  # the newest checkpoint could not be read
         assert results(tmp_path / "cut").splitlines() == torn.splitlines()[:7]
     write(tmp_path / "cut", seeds=(1, 2), steps=60, after=30)
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
@@ -411,7 +413,7 @@ def test_a_failure_after_the_checkpoint_goes_and_may_come_again(tmp_path):
         assert failed(tmp_path) == [[*first, 10, 1, "obs", ""]]
         opened.fail(second, 12, 3, "reward", "")
         assert failed(tmp_path)[1:] == [[*second, 12, 3, "reward", ""]]
-        opened.begin([first])  # from its start
+        opened.begin({first: 0})  # from its start
         assert failed(tmp_path) == []
         opened.finish([second], 20, 0.0)
         opened.fail(second, 12, 3, "reward", "")
@@ -498,7 +500,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 try:
     with store.owned(path), store.Store(path, header(seeds=(2,))) as opened:
-        opened.begin(cells(2))
+        opened.begin(dict.fromkeys(cells(2), 0))
         for _ in range(1000):
             opened.append(cells(2), 10, {"return": np.ones(1)})
 except store.StoreError as error:
