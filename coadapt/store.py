@@ -9,8 +9,8 @@
 
 A cell's line in done.csv is written after all of its rows are on the disk, with their
 checksum. Rows of a cell that is not there are of a run that was cut short: those after
-its newest checkpoint are dropped before it goes on. The metric 'return', the mean of the
-evaluation episodes, is the score; it is NaN from the cell's failure on.
+its newest checkpoint are dropped before it goes on. The metric 'return', the mean of
+the evaluation episodes, is the score; it is NaN from the cell's failure on.
 """
 
 import contextlib

@@ -138,10 +138,16 @@ def cut(store: Store, obs: jax.Array) -> Store:
 
 
 def resized(store: Store, size: Size) -> Store:
-    """The store, on the host, with room for more: every transition that it has."""
+    """The store, on the host, as one that had this size from the start.
+
+    With room for more, it holds every transition that it has; with less, the newest.
+    """
     old_capacity, old_room = store.reward.shape[0], store.obs.shape[0]
-    index = np.arange(max(int(store.count) - old_capacity, 0), int(store.count))
-    number = np.arange(max(int(store.head) - old_room + 1, 0), int(store.head) + 1)
+    count, head = int(store.count), int(store.head)
+    index = np.arange(max(count - min(old_capacity, size.capacity), 0), count)
+    number = np.arange(max(head - min(old_room, size.rows) + 1, 0), head + 1)
+    whole = index[head - store.row[index % old_capacity] < size.rows]
+    tail = max(int(store.tail), min(whole, default=0))
 
     def moved(old: np.ndarray, length: int, held: np.ndarray) -> np.ndarray:
         new = np.zeros((length, *old.shape[1:]), old.dtype)
@@ -156,7 +162,8 @@ def resized(store: Store, size: Size) -> Store:
             return moved(old, size.rows, number)
         return moved(old, size.capacity, index)
 
-    return Store(*(each(name) for name in Store._fields))
+    new = Store(*(each(name) for name in Store._fields))
+    return new._replace(tail=np.asarray(tail, np.int32))
 
 
 def gather(store: Store, index: jax.Array) -> Transition:

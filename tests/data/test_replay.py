@@ -303,6 +303,29 @@ def test_a_resized_store_goes_on_as_one_that_was_large_from_the_start(lengths, k
     assert int(whole.count) > 70  # it was full
 
 
+@pytest.mark.parametrize("smaller", [3, 49])
+@every_length
+def test_a_smaller_store_is_one_that_was_small_from_the_start(lengths, smaller):
+    """And so it goes on: also where short episodes took its rows."""
+    sizes = [replay.size(n, log_prob=True) for n in (50, smaller)]
+    stores = [replay.init(SPEC, size, jnp.zeros(1)) for size in sizes]
+    number = 0
+    for _, _, last, _ in [*walk([2, 1] * 10, True), *walk(lengths[:20], True)]:
+        number += 1
+        stores = [add(store, *a_step(last, 3.0 * number)) for store in stores]
+    moved, small = (
+        replay.resized(jax.tree.map(np.asarray, stores[0]), sizes[1]),
+        stores[1],
+    )
+    assert read(moved) == read(small)
+    moved = jax.tree.map(jnp.asarray, moved)
+    for i in range(smaller):
+        step = a_step(i % 2 == 1, 5000.0 + 3.0 * i)
+        moved, small = add(moved, *step), add(small, *step)
+        assert moved[6:9] == small[6:9]  # head, count, tail
+    assert read(moved) == read(small)
+
+
 @every_length
 def test_what_a_resized_store_had_stays_until_that_one_is_full(lengths):
     size = replay.size(50)
