@@ -6,6 +6,7 @@ from coadapt.schema import ConfigError, nearest
 from experiments.base import Experiment
 
 MODULES = {
+    "every_task": "experiments.every_task",
     "quickstart": "experiments.quickstart",
 }
 

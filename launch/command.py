@@ -5,6 +5,7 @@ import math
 import os
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,13 @@ Values = flags.FlagValues
 def execute(
     text: str,
     define: Callable[[Values], None],
-    run: Callable[[Values], None],
+    run: Callable[[Values], int | None],
     argv: Sequence[str] | None,
 ) -> int:
-    """Parse, run, and return the exit status. `text` stands on top of the help."""
+    """Parse, run, and return the exit status: that of `run`, by default 0.
+
+    `text` stands on top of the help.
+    """
     devices.use_cores()
     values, args = Values(), sys.argv[1:] if argv is None else list(argv)
     define(values)
@@ -45,7 +49,7 @@ def execute(
             raise ConfigError(
                 f"argument {rest[0]!r} is not a flag: write --name=value."
             )
-        run(values)
+        return run(values) or 0
     except (flags.Error, ConfigError, OSError, store.StoreError) as error:
         if isinstance(
             error, BrokenPipeError
@@ -63,7 +67,6 @@ def execute(
             file=sys.stderr,
         )
         return signals.status()
-    return 0
 
 
 def _parse(values: Values, args: Sequence[str]) -> list[str]:
@@ -190,7 +193,8 @@ def read_config(path: str) -> Config:
     try:
         if Path(path).exists() and not Path(path).is_file():
             raise ConfigError("it is no file.")
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        data = json.loads(text, object_pairs_hook=_no_key_twice)
         return schema.from_dict(Config, data)
     except ConfigError as error:
         raise ConfigError(f"--config {path!r}: {error}") from None
@@ -198,6 +202,15 @@ def read_config(path: str) -> Config:
         raise ConfigError(f"--config is {path!r}: {error.strerror}.") from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"--config is {path!r}: it is no JSON ({error}).") from None
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of two, JSON would take the last and say nothing. Raises: ConfigError."""
+    found = dict(pairs)
+    for key, times in Counter(key for key, _ in pairs).items():
+        if times > 1:
+            raise ConfigError(f"{key!r} is there twice: give it once.")
+    return found
 
 
 def axes(values: Values, config: Config) -> dict[str, list[str]]:

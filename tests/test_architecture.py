@@ -25,7 +25,7 @@ LAYERS = [
     ["coadapt.data"],
     ["coadapt.learn"],
     ["coadapt.runner", "coadapt.taxonomy"],
-    ["coadapt.hybrids"],
+    ["coadapt.hybrids", "coadapt.catalogue"],
     ["coadapt.store", "coadapt.stats", "coadapt.plot", "coadapt.speed"],
     ["coadapt.checkpoint"],
     ["coadapt.sweep"],

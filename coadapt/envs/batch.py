@@ -6,6 +6,7 @@ MuJoCo is imported when the first is made.
 """
 
 import importlib
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
@@ -185,6 +186,26 @@ def simulations(
     if forces:
         return ForceBatch(model, count, threads)
     return Batch(model, count, threads, persistent)
+
+
+_said: set[str] = set()
+
+
+def quiet() -> None:
+    """Say each of MuJoCo's warnings once, and on stderr.
+
+    Left alone, MuJoCo writes each to the screen and to a file in the current folder,
+    for every environment: a notice on a tag of the suites' own models, to which no user
+    can do anything, and which is not passed on at all.
+    """
+
+    def tell(message: str) -> None:
+        if "settotalmass" not in message and message not in _said:
+            _said.add(message)
+            print(f"mujoco: {message}", file=sys.stderr)
+
+    mujoco: Any = importlib.import_module("mujoco")
+    mujoco.set_mju_user_warning(tell)
 
 
 class ForceBatch:

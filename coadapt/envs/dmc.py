@@ -13,7 +13,7 @@ import numpy as np
 
 from coadapt.envs import dmc_batch
 from coadapt.envs.base import HostEnv, nearest, require_box, require_limit
-from coadapt.envs.batch import BatchEnv
+from coadapt.envs.batch import BatchEnv, quiet
 from coadapt.envs.loop import Loop
 from coadapt.types import EnvSpec
 
@@ -79,6 +79,7 @@ def _template(name: str) -> "Environment":
     """What is copied, or lent its resets: loading takes 50 to 120 ms, a copy 10."""
     from dm_control import suite
 
+    quiet()  # dm_control has its own way, which is to say it for every model
     return suite.load(*_tasks()[name])
 
 

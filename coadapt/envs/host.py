@@ -6,7 +6,6 @@ take a second, and tasks on the device do not need them.
 
 import functools
 import importlib.metadata
-import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from coadapt.envs import gym_mujoco
 from coadapt.envs.base import HostEnv, nearest, require_box, require_limit
-from coadapt.envs.batch import BatchEnv
+from coadapt.envs.batch import BatchEnv, quiet
 from coadapt.envs.loop import Loop
 from coadapt.types import EnvSpec
 
@@ -82,26 +81,6 @@ def gym_names() -> list[str]:
     return [name for name in gymnasium.registry if not name.startswith("GymV2")]
 
 
-@functools.cache
-def _quiet_mujoco() -> None:
-    """Say each of MuJoCo's warnings once, and on stderr.
-
-    Left alone, MuJoCo writes each to the screen and to a file in the current folder,
-    for every environment: a notice on a tag of Gymnasium's own models, to which no user
-    can do anything, and which is not passed on at all.
-    """
-    import mujoco
-
-    said: set[str] = set()
-
-    def tell(message: str) -> None:
-        if "settotalmass" not in message and message not in said:
-            said.add(message)
-            print(f"mujoco: {message}", file=sys.stderr)
-
-    mujoco.set_mju_user_warning(tell)  # pyright: ignore[reportAttributeAccessIssue]
-
-
 def _make(name: str) -> "gymnasium.Env":
     import gymnasium
 
@@ -112,7 +91,7 @@ def _make(name: str) -> "gymnasium.Env":
             f"{nearest(f'gym/{name}', [f'gym/{other}' for other in gym_names()])}"
         )
     if str(gymnasium.registry[name].entry_point).startswith("gymnasium.envs.mujoco"):
-        _quiet_mujoco()
+        quiet()
     with warnings.catch_warnings():
         # The old versions are asked for on purpose: they are the ones papers report.
         warnings.filterwarnings("ignore", ".*out of date", DeprecationWarning)

@@ -1,0 +1,239 @@
+"""The tasks of the paper, and what an agent meets in each: sizes, limits, how it ends.
+
+What is known of a task beyond its spec stands here: what the paper calls it, when it
+terminates, and in what it differs from Gym's v2, with which the paper was made.
+"""
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coadapt import envs, taxonomy
+from coadapt.envs import DeviceEnv, HostEnv
+from coadapt.types import EnvSpec, TimeStep
+
+NEVER = "never"
+FALLS = "when it falls"
+
+
+class Entry(NamedTuple):
+    """A task; `differs` in what matters where numbers are laid beside the paper's."""
+
+    task: str
+    paper: str = ""  # what the paper calls it; empty if it has it not
+    terminates: str = NEVER
+    differs: str = ""
+
+
+_FELL = "the step on which it falls is not paid for"
+_MODEL = "the model: collisions, names"
+GYM = (
+    Entry("gym/Hopper-v4", "Hopper-v2", FALLS),
+    Entry("gym/Hopper-v5", "Hopper-v2", FALLS, _FELL),
+    Entry("gym/Walker2d-v4", "Walker2d-v2", FALLS),
+    Entry("gym/Walker2d-v5", "Walker2d-v2", FALLS, f"{_FELL}; right foot grips more"),
+    Entry("gym/HalfCheetah-v4", "HalfCheetah-v2"),
+    Entry("gym/HalfCheetah-v5", "HalfCheetah-v2"),
+    Entry(
+        "gym/Ant-v4",
+        "Ant-v2",
+        FALLS,
+        "27 observations: the other 84, contact forces, are always 0 in v2 with "
+        "mujoco-py above 2.0",
+    ),
+    Entry(
+        "gym/Ant-v5",
+        "Ant-v2",
+        FALLS,
+        f"contact forces are seen and cost, always 0 in v2; {_FELL}",
+    ),
+    Entry(
+        "gym/Humanoid-v4",
+        "Humanoid-v2",
+        FALLS,
+        "contact forces are seen, presumably 0 in v2; the model changed at Gym 0.21",
+    ),
+    Entry(
+        "gym/Humanoid-v5",
+        "Humanoid-v2",
+        FALLS,
+        f"contact forces are seen and cost; entries that are always 0 are not; {_FELL}",
+    ),
+    Entry("gym/Swimmer-v4", "Swimmer-v2", differs=_MODEL),
+    Entry("gym/Swimmer-v5", "Swimmer-v2", differs=_MODEL),
+    Entry("gym/Reacher-v4", "Reacher-v2", differs="the model"),
+    Entry(
+        "gym/Reacher-v5",
+        "Reacher-v2",
+        differs="paid for the state after the step; one observation, always 0, less",
+    ),
+    Entry(
+        "gym/Pusher-v5",
+        "Pusher-v2",
+        differs="paid for the state after the step; a heavier object",
+    ),
+)  # of the versions of a task, the nearest to the paper's first
+DMC = tuple(
+    Entry(f"dmc/{name}", name)
+    for name in """
+    cartpole_balance manipulator_bring_ball ball_in_cup_catch point_mass_easy
+    reacher_easy reacher_hard hopper_hop walker_run finger_spin hopper_stand
+    walker_stand fish_swim swimmer_swimmer15 swimmer_swimmer6 acrobot_swingup
+    cartpole_swingup pendulum_swingup acrobot_swingup_sparse finger_turn_easy
+    finger_turn_hard fish_upright cheetah_run walker_walk humanoid_run
+    cartpole_balance_sparse cartpole_swingup_sparse humanoid_stand humanoid_walk
+    """.split()  # noqa: SIM905
+)  # in the order of Table 12
+OURS = (Entry("ours/Striker-v0", "Striker-v2", NEVER, "a task of our own"),)
+CLASSIC = (
+    Entry("gym/Pendulum-v1"),
+    Entry("gym/MountainCarContinuous-v0", terminates="at the goal"),
+    Entry("gym/CartPole-v1", terminates="when the pole or the cart is out of range"),
+    Entry("gym/Acrobot-v1", terminates="at the goal"),
+    Entry("gym/MountainCar-v0", terminates="at the goal"),
+    Entry("gym/InvertedPendulum-v5", terminates="when the pole is out of range"),
+    Entry("gym/InvertedDoublePendulum-v5", terminates="when the poles are too low"),
+)
+TOY = tuple(
+    Entry(f"toy/{name}", terminates=terminates)
+    for name, terminates in {
+        "bandit": "after each step",
+        "arms": "after each step",
+        "lqr": NEVER,
+        "chain": "at the end of the chain",
+        "corridor": "at the end of the corridor",
+    }.items()
+)
+SUITES = {
+    "gym": (*GYM, *CLASSIC),
+    "ours": OURS,
+    "dmc": DMC,
+    "toy": TOY,
+}
+
+
+NOTES = {
+    "gym": "Gymnasium's MuJoCo tasks and classic control; any other id that it has is "
+    "a task too. v4 and v5 are not the v2 of the paper, and their returns are never "
+    "called by its name. The MuJoCo tasks of the paper are stepped in C threads, equal "
+    "to Gymnasium's own to the bit.",
+    "ours": "What no package has.",
+    "dmc": "The DeepMind Control suite as dm_control has it: none of its tasks "
+    "terminates, each has 1000 steps of a reward in [0, 1]. Acrobot, cartpole, "
+    "cheetah, pendulum and walker are stepped in C threads, equal to dm_control to the "
+    "bit.",
+    "toy": "Small tasks on the device whose optimum is known.",
+}
+
+
+def paper() -> list[str]:
+    """The paper's 37 tasks under our names, the nearest where there are several."""
+    names: dict[str, str] = {}
+    for entry in (*GYM, *OURS, *DMC):
+        names.setdefault(entry.paper, entry.task)
+    return list(names.values())
+
+
+def report(suites: Iterable[str], style: str) -> str:
+    """A section for each suite: what it is, who computes it, its tasks.
+
+    Args: style: 'text', 'markdown' or 'csv'. Raises: ConfigError for another.
+    """
+    parts = []
+    for suite in suites:
+        try:
+            table = taxonomy.render(rows(suite), style)
+        except ValueError as error:
+            table = f"{error}."
+        parts += [f"## {suite}", NOTES[suite], table]
+    return "\n\n".join(parts)
+
+
+def rows(suite: str) -> list[dict[str, str]]:
+    """A suite's tasks, to be printed; an empty column is left out.
+
+    Raises: ValueError, in one sentence, if the suite is not installed.
+    """
+    lines = [_row(entry, envs.spec(entry.task)) for entry in SUITES[suite]]
+    empty = {name for name in lines[0] if not any(line[name] for line in lines)}
+    return [{k: v for k, v in line.items() if k not in empty} for line in lines]
+
+
+def _row(entry: Entry, spec: EnvSpec) -> dict[str, str]:
+    actions = f"{spec.action_size}, discrete" if spec.num_actions else _box(spec)
+    return {
+        "task": entry.task,
+        "in the paper": "" if entry.task.endswith(f"/{entry.paper}") else entry.paper,
+        "observations": str(spec.obs_size),
+        "actions": actions,
+        "steps": str(spec.max_steps),
+        "terminates": entry.terminates,
+        "differs from v2": entry.differs,
+    }
+
+
+def _box(spec: EnvSpec) -> str:
+    """'6 in [-1, 1]'."""
+    low, high = min(spec.action_low), max(spec.action_high)
+    return f"{spec.action_size} in [{low:g}, {high:g}]"
+
+
+class Walk(NamedTuple):
+    """What some environments did: first [count, O], steps [L, count, ...]."""
+
+    first: Any
+    steps: TimeStep
+
+
+def walk(task: str, length: int, count: int = 2) -> Walk:
+    """Environments of a task under uniformly random actions; seeded."""
+    env, spec = envs.make(task, count), envs.spec(task)
+    rng = np.random.default_rng(0)
+    actions = rng.uniform(-1, 1, (length, count, spec.action_size)).astype(np.float32)
+    if not isinstance(env, HostEnv):
+        keys = jax.random.split(jax.random.key(0), count)
+        return jax.device_get(_walk_device(env, keys, jnp.asarray(actions)))
+    try:
+        first = env.reset(range(count))
+        steps = [env.step(action) for action in actions]
+    finally:
+        env.close()
+    return Walk(first, TimeStep(*map(np.stack, zip(*steps, strict=True))))
+
+
+@partial(jax.jit, static_argnames="env")
+def _walk_device(env: DeviceEnv, keys: jax.Array, actions: jax.Array) -> Walk:
+    states, first = jax.vmap(env.reset)(keys)
+    _, steps = jax.lax.scan(jax.vmap(env.step), states, actions)
+    return Walk(first, steps)
+
+
+def faults(entry: Entry, found: Walk) -> list[str]:
+    """What is wrong with a walk, a few words each; [] if nothing is."""
+    first, steps = found
+    age, limit = _ages(np.asarray(steps.last)), envs.spec(entry.task).max_steps
+    on, terminated = ~steps.last, steps.discount == 0
+    arrays = (first, steps.obs, steps.next_obs, steps.reward)
+    checks = {
+        "a number is not finite": all(np.isfinite(x).all() for x in arrays),
+        "a discount is neither 0 nor 1": np.isin(steps.discount, (0, 1)).all(),
+        "a termination within an episode": not (terminated & on).any(),
+        "a termination where there is none": entry.terminates != NEVER
+        or not terminated.any(),
+        "an episode beyond its limit": (age <= limit).all(),
+        "an end without a cause": (terminated | on | (age == limit)).all(),
+        "a step lost within an episode": (steps.obs == steps.next_obs)[on].all(),
+    }
+    return [said for said, holds in checks.items() if not holds]
+
+
+def _ages(last: np.ndarray) -> np.ndarray:
+    """The steps that an episode has taken, after each: [L, count]."""
+    age = np.zeros(last.shape, int)
+    for t in range(len(last)):
+        age[t] = 1 if t == 0 else np.where(last[t - 1], 1, age[t - 1] + 1)
+    return age

@@ -1,0 +1,36 @@
+"""Does everything train? SAC and MPO on each of the paper's 37 tasks, briefly.
+
+Networks and numbers are small: it is no benchmark, and its returns are those of agents
+that have hardly begun.
+"""
+
+from coadapt import catalogue, sweep
+from coadapt.sweep import Variant
+from experiments.base import Experiment
+
+SMALL = {
+    "networks.policy.sizes": "32,32",  # presets: up to 512 wide
+    "networks.critic.sizes": "32,32",
+    "data.batch": 32,  # presets: 256
+    "data.start": 500,  # presets: 10,000 and 1000
+    "data.warmup": 500,
+}
+
+
+def variants(task: str) -> tuple[Variant, ...]:
+    return tuple(
+        Variant(v.name, v.algorithm, sweep.change(v.config, SMALL))
+        for v in sweep.presets(["sac", "mpo"], task)
+    )
+
+
+EXPERIMENT = Experiment(
+    name="every_task",
+    claim="Each of the paper's tasks can be stepped, learned from and evaluated.",
+    variants=variants,
+    tasks=tuple(catalogue.paper()),
+    steps=3000,
+    seeds=2,
+    eval_every=3000,
+    eval_episodes=1,
+)
