@@ -4,11 +4,15 @@ Examples:
   python -m launch.bench --algorithms=sac,mpo --agents=1,2,4,8,16
   python -m launch.bench --algorithms=sac --agents=8 --set=networks.policy.sizes=64,64
   python -m launch.bench --algorithms=sac --agents=8 --task=gym/HalfCheetah-v5
+  python -m launch.bench --envs=gym/HalfCheetah-v5,dmc/cartpole_swingup --agents=1,8,64
 
 Each update is on a minibatch of a frozen random replay with HalfCheetah's shapes. The
 limit is the best float32 matrix product of the same run, on all cores; the arithmetic
 is counted from the shapes of the networks' products. Updates of awr are of a tenth of
 its steps.
+
+With --envs, thousands of environment steps a second instead: ours, a plain loop over
+the suite's own environments, Gymnasium's vector environments, the physics alone.
 """
 
 import sys
@@ -16,7 +20,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from coadapt import algorithms, legality, schema, speed
+from coadapt import algorithms, legality, rates, schema, speed, taxonomy
 from coadapt.schema import ConfigError
 from launch import command
 from launch.command import Values, count, get, listed
@@ -41,6 +45,9 @@ def _define(values: Values) -> None:
         "a task of the host: measure the loop on it against its updates alone",
         flag_values=values,
     )
+    flags.DEFINE_string(
+        "envs", None, "tasks of the host: measure their steps alone", flag_values=values
+    )
     flags.DEFINE_multi_string(
         "set", [], "change a field of the configs, path=value", flag_values=values
     )
@@ -59,6 +66,9 @@ def _numbers(values: Values) -> list[int]:
 def _run(values: Values) -> None:
     changes, agents = command.changes(values), _numbers(values)
     rounds = count(values, "rounds", 5)
+    if get(values, "envs"):
+        _envs(listed(get(values, "envs")), agents, rounds)
+        return
     if not listed(get(values, "algorithms")):
         raise ConfigError("--algorithms is empty: give presets, such as sac,mpo.")
     presets = {
@@ -93,6 +103,13 @@ def _overhead(presets, task: str, agents: list[int], rounds: int) -> None:
                 f"{1e3 * row.update:>17.2f}{row.fraction:>10.1%}",
                 flush=True,
             )
+
+
+def _envs(tasks: list[str], agents: list[int], rounds: int) -> None:
+    for task in tasks:
+        speed.require_host(task)  # before any is measured
+    found = [rates.measure(task, n, rounds) for task in tasks for n in agents]
+    print(taxonomy.render(rates.table(found), "markdown"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

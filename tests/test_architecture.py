@@ -26,7 +26,7 @@ LAYERS = [
     ["coadapt.learn"],
     ["coadapt.runner", "coadapt.taxonomy"],
     ["coadapt.hybrids", "coadapt.catalogue"],
-    ["coadapt.store", "coadapt.stats", "coadapt.plot", "coadapt.speed"],
+    ["coadapt.store", "coadapt.stats", "coadapt.plot", "coadapt.speed", "coadapt.rates"],
     ["coadapt.checkpoint"],
     ["coadapt.sweep"],
     ["coadapt.api"],

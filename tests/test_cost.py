@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coadapt import algorithms, cost, runner, schema, speed
+from coadapt import algorithms, cost, rates, runner, schema, speed
 from coadapt.data import replay
 from launch import bench
 
@@ -63,3 +63,21 @@ def test_bench_prints_a_row_for_each_number_of_agents(capsys):
 def test_bench_refuses_bad_input(flag, sentence, capsys):
     assert bench.main([flag]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_bench_has_the_rates_of_environments_beside_others(capsys, monkeypatch):
+    monkeypatch.setattr(rates, "SECONDS", 0.01)
+    tasks = "gym/HalfCheetah-v5,dmc/pendulum_swingup,gym/CartPole-v1"
+    assert bench.main([f"--envs={tasks}", "--agents=1,2", "--rounds=1"]) == 0
+    lines = capsys.readouterr().out.splitlines()[2:]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    assert [row[0] for row in cells] == [t for t in tasks.split(",") for _ in "12"]
+    assert [row[1] for row in cells] == ["1", "2"] * 3
+    given = [[cell != "-" for cell in row[2:]] for row in cells[::2]]
+    # ours, loop, sync, async, physics, of the physics
+    assert given == [
+        [True] * 6,
+        [True, True, False, False, True, True],
+        [True] + [False] * 5,
+    ]
+    assert all(float(cell) > 0 for row in cells for cell in row[2:7] if cell != "-")
