@@ -40,6 +40,7 @@ def train(
     Raises: ConfigError.
     """
     devices.use_cores()
+    rules = sweep.Checkpoints(keep=keep)
     if isinstance(variants, Mapping):
         chosen = tuple(Variant(name, name, c) for name, c in variants.items())
     else:
@@ -54,7 +55,7 @@ def train(
         checkpoint_every=checkpoint_every,
     )
     with contextlib.ExitStack() as stack:
-        folder, rules = workdir, sweep.Checkpoints(keep=keep)
+        folder = workdir
         if folder is None:
             folder, rules = stack.enter_context(tempfile.TemporaryDirectory()), None
         sweep.run(asked, folder, progress, checkpoints=rules)

@@ -40,13 +40,14 @@ def check(config: Config) -> None:
 
     Raises: ConfigError, one sentence: the field, what came, what is allowed and why.
     """
+    schema.must_be(config, Config, "the config", "a Config")
     schema.validate(config)
     for path, value in schema.paths(config):
         numbers = value if isinstance(value, tuple) else (value,)
         _require(
             all(not isinstance(n, int) or abs(n) < 2**31 for n in numbers),
             path,
-            f"{value!r:.60}",
+            schema.shown(value),
             "it must be below 2^31, as it meets numbers of int32",
         )
     check_meaning(config)

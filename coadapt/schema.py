@@ -30,6 +30,9 @@ T = TypeVar("T")
 class ConfigError(ValueError):
     """A user's mistake, in one sentence: the path, what came, what is allowed."""
 
+    def __init__(self, sentence: str):
+        super().__init__(" ".join(sentence.split()))  # in one line, whatever came
+
 
 @dataclasses.dataclass(frozen=True)
 class Traced:
@@ -96,11 +99,29 @@ def config(cls: type[T]) -> type[T]:
     return jax.tree_util.register_dataclass(made, data, meta)
 
 
-def nearest(word: str, allowed: Iterable[str]) -> str:
+def nearest(word: object, allowed: Iterable[str]) -> str:
     """The phrase "; did you mean 'x'?" for the likeliest of `allowed`, or ''."""
     names = {name.lower(): name for name in reversed(list(allowed))}
-    found = difflib.get_close_matches(word.lower()[:80], names, n=1)
+    found = difflib.get_close_matches(str(word).lower()[:80], names, n=1)
     return f"; did you mean {names[found[0]]!r}?" if found else ""
+
+
+def must_be(value: object, kinds: type | tuple, name: str, words: str) -> None:
+    """Refuse an argument of another type. Raises: ConfigError."""
+    if not isinstance(value, kinds):
+        raise ConfigError(f"{name} is {shown(value)}: it must be {words}.")
+
+
+def shown(value: object) -> str:
+    """A value as it stands in a sentence: in one line, and not too long."""
+    if _is_config(type(value)):
+        return f"a {type(value).__name__}"
+    try:
+        text = value.__name__ if isinstance(value, type) else repr(value)
+    except (ValueError, RecursionError):  # an int of 5000 digits, a list 1000 deep
+        text = f"some {type(value).__name__}"
+    line = " ".join(text.split())
+    return line if len(line) <= _WIDTH else f"{line[:_WIDTH]}..."
 
 
 def validate(config: object, prefix: str = "") -> None:
@@ -121,6 +142,7 @@ def override(config: T, changes: Mapping[str, object]) -> T:
     fields of the same name where they are valid; its own name changes nothing.
     Raises ConfigError.
     """
+    must_be(changes, Mapping, "changes", "a dict of paths and values")
     changed: Any = config
     for path, value in changes.items():
         changed = _set(changed, str(path).split("."), value)
@@ -363,7 +385,7 @@ def _wrong(path: str, members: _Members, value: object) -> ConfigError:
     word = value if isinstance(value, str) else getattr(value, "__name__", "")
     near = nearest(str(word), [*names, *_classes(members)])
     return ConfigError(
-        f"{path} is {_show(value)}, but must be {_describe(members)}{near}"
+        f"{path} is {shown(value)}, but must be {_describe(members)}{near}"
     )
 
 
@@ -373,7 +395,7 @@ def _unknown(
     """`at` is the class or the value at `parent`; `union`, the classes it may have."""
     cls: Any = at if isinstance(at, type) else type(at)
     has = list(_fields(cls)) if _is_config(cls) else []
-    owner = cls.__name__ if _is_config(cls) else _show(at)
+    owner = cls.__name__ if _is_config(cls) else shown(at)
     path = _join(parent, name) or "''"
     text = f"{path} is not a field of {owner} (it has {', '.join(has) or 'none'})"
     others = [other.__name__ for other in union if name in _fields(other)]
@@ -387,23 +409,12 @@ def _unknown(
     return ConfigError(text + nearest(name, [*has, *elsewhere]))
 
 
-def _show(value: object) -> str:
-    if _is_config(type(value)):
-        return f"a {type(value).__name__}"
-    try:
-        text = value.__name__ if isinstance(value, type) else repr(value)
-    except (ValueError, RecursionError):  # an int of 5000 digits, a list 1000 deep
-        text = f"some {type(value).__name__}"
-    line = " ".join(text.split())
-    return line if len(line) <= _WIDTH else f"{line[:_WIDTH]}..."
-
-
 def _describe(members: _Members) -> str:
     words = {float: "a finite float", int: "an int", bool: "true or false"}
     words |= {str: "a string", types.NoneType: "None"}
     texts = []
     for base, ranges, traced in members:
-        args, text = typing.get_args(base), words.get(base) or _show(base)
+        args, text = typing.get_args(base), words.get(base) or shown(base)
         if typing.get_origin(base) is Literal:
             # sorted: typing takes Literals for equal in whatever order they stand,
             # and hands out the one that it met first
@@ -488,7 +499,7 @@ def _from_json(path: str, cls: Any, data: Any) -> Any:
         if not path:
             fields = ", ".join(_fields(cls))
             raise ConfigError(
-                f"the config is {_show(data)}, but must be an object with {fields}"
+                f"the config is {shown(data)}, but must be an object with {fields}"
             )
         raise _wrong(path, (_Member(cls),), data)
     fields = _fields(cls)

@@ -32,7 +32,7 @@ import filelock
 import jax
 import numpy as np
 
-from coadapt.schema import ConfigError
+from coadapt.schema import ConfigError, shown
 from coadapt.version import __version__
 
 if TYPE_CHECKING:
@@ -106,6 +106,17 @@ class Header:
 
 
 # ---------------------------------------------------------------- reading
+
+
+def folder(workdir: str | os.PathLike[str]) -> Path:
+    """Raises: ConfigError, if there can be no such path."""
+    try:
+        path = Path(workdir)
+    except TypeError:
+        path = None
+    if path is None or "\0" in str(path):
+        raise ConfigError(f"workdir is {shown(workdir)}: it must be a path.")
+    return path
 
 
 def load(workdir: Path) -> Header | None:
@@ -307,7 +318,7 @@ def read(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
     Columns: `COLUMNS`; seed and env_steps are int64, value float64 with inf and NaN.
     Raises: ConfigError if there is no run store.
     """
-    path = Path(workdir)
+    path = folder(workdir)
     if load(path) is None:
         raise ConfigError(
             f"workdir {str(workdir)!r} is no run store: nothing is there."
@@ -318,7 +329,7 @@ def read(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
 def failures(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
     """Agents whose numbers stopped being finite. Columns: `FAILURE_COLUMNS`."""
     types = {"updates": np.int64} | _WHOLE
-    return _frame(Path(workdir) / FAILURES, FAILURE_COLUMNS, types)
+    return _frame(folder(workdir) / FAILURES, FAILURE_COLUMNS, types)
 
 
 _WHOLE: dict[str, type] = {"seed": np.int64, "env_steps": np.int64}

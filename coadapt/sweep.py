@@ -9,7 +9,7 @@ import itertools
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -24,7 +24,7 @@ from coadapt.data import offline
 from coadapt.factors import pi_p, pi_q, pi_theta
 from coadapt.legality import check
 from coadapt.schema import ConfigError
-from coadapt.store import Cell, Entry, Header, Store, finished, owned
+from coadapt.store import Cell, Entry, Header, Store, finished, folder, owned
 from coadapt.types import EnvSpec
 
 T = TypeVar("T")
@@ -65,6 +65,10 @@ class Checkpoints:
 
     keep: int = 1  # the newest so many; 0: of finished programs the agents alone
     share: float = 0.05  # of a program's time that writing may take, at most
+
+    def __post_init__(self):
+        if not _is_int(self.keep) or self.keep < 0:
+            raise ConfigError(f"keep is {self.keep!r}: it must be an int >= 0.")
 
 
 class Agent(NamedTuple):
@@ -138,6 +142,7 @@ def presets(names: Sequence[str], task: str | None = None) -> tuple[Variant, ...
 
 def vary(variant: Variant, changes: Mapping[str, object]) -> Variant:
     """The variant with these changes, named after them. Raises: ConfigError."""
+    _must_be_variant(variant)
     parts = [variant.name, *(f"{path}={label(v)}" for path, v in changes.items())]
     name = "/".join(parts)
     try:
@@ -165,17 +170,22 @@ def grid(
     _refuse_empty(axes)
     columns = [[(path, value) for value in values] for path, values in axes.items()]
     rows = [dict(row) for row in itertools.product(*columns)]
-    made = tuple(vary(v, row) for v in _variants(start, task) for row in rows)
-    distinct(made)
-    return made
+    made = [[vary(v, row) for row in rows] for v in _variants(start, task)]
+    found = tuple(itertools.chain(*made))
+    distinct(found)
+    for variants in made:
+        _refuse_equal(variants)
+    return found
 
 
 def one_at_a_time(variant: Variant, axes: Axes) -> tuple[Variant, ...]:
     """The variant itself, then each single change that makes a difference to it."""
+    _must_be_variant(variant)
     _refuse_empty(axes)
     single = [vary(variant, {p: v}) for p, values in axes.items() for v in values]
     made = (variant, *(each for each in single if each.config != variant.config))
     distinct(made)
+    _refuse_equal(made)
     return made
 
 
@@ -186,6 +196,8 @@ def swap(variant: Variant, source: Variant) -> Variant:
     (kind and rate) of policy and critic. Clipping, weight decay and the duals' rate
     belong to the algorithm and stay. Source: settings 1.7, 'Net swaps'.
     """
+    _must_be_variant(variant)
+    _must_be_variant(source)
     ours, theirs = variant.config, source.config
     optim = dataclasses.replace(
         ours.optim, policy=theirs.optim.policy, critic=theirs.optim.critic
@@ -215,17 +227,36 @@ def distinct(variants: Sequence[Variant]) -> None:
         )
 
 
+def _refuse_equal(variants: Iterable[Variant]) -> None:
+    """Refuse one config under two names, as 1e-3 and 0.001 would make it."""
+    found = dict[Config, str]()
+    for variant in variants:
+        other = found.setdefault(variant.config, variant.name)
+        if other != variant.name:
+            raise ConfigError(
+                f"{other} and {variant.name} are one config, written in two ways: give "
+                "each value once."
+            )
+
+
+def _must_be_variant(value: object) -> None:
+    schema.must_be(value, Variant, "variant", "a coadapt.Variant")
+
+
 def _variants(start: Sequence[str | Variant], task: str | None) -> list[Variant]:
-    if isinstance(start, str | Variant):
+    if isinstance(start, str | Variant) or not isinstance(start, Iterable):
         start = [start]
-    if not start:
+    found = [presets([v], task)[0] if isinstance(v, str) else v for v in start]
+    if not found:
         raise ConfigError("variants are none: at least one algorithm must be named.")
-    return [presets([v], task)[0] if isinstance(v, str) else v for v in start]
+    return found
 
 
 def _refuse_empty(axes: Axes) -> None:
+    schema.must_be(axes, Mapping, "axes", "a dict of paths and lists of values")
     for path, values in axes.items():
-        if isinstance(values, str) or not len(values):
+        listed = isinstance(values, Collection) and not isinstance(values, str)
+        if not listed or not len(values):
             raise ConfigError(
                 f"{path} is {values!r}: a grid needs a list of one value or more."
             )
@@ -260,10 +291,15 @@ def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:
     """So many seeds, 0, 1, ..., or these. Raises: ConfigError."""
     if _is_int(seeds) and 1 <= seeds <= MOST_SEEDS:  # type: ignore[operator]
         return tuple(range(seeds))  # type: ignore[arg-type]
-    if isinstance(seeds, Sequence) and not isinstance(seeds, str):
+    if (
+        isinstance(seeds, Sequence)
+        and not isinstance(seeds, str)
+        and not seeds[MOST_SEEDS:]  # a vast range makes no tuple
+    ):
         return tuple(seeds)
     raise ConfigError(
-        f"seeds is {seeds!r}: it must be an int of 1 to {MOST_SEEDS:,}, or a list."
+        f"seeds is {schema.shown(seeds)}: it must be an int of 1 to {MOST_SEEDS:,}, or "
+        "a list of as many."
     )
 
 
@@ -301,12 +337,8 @@ def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _validate_rules(rules: Checkpoints | None) -> None:
-    if rules is not None and (not _is_int(rules.keep) or rules.keep < 0):
-        raise ConfigError(f"keep is {rules.keep!r}: it must be an int >= 0.")
-
-
 def _validate_task(task: str, variants: Sequence[Variant], steps: int) -> None:
+    schema.must_be(task, str, "task", "a text, such as 'gym/Hopper-v5'")
     if not variants:
         raise ConfigError(f"{task} has no variants: at least one is needed.")
     distinct(variants)
@@ -588,8 +620,7 @@ def run(
     after a snapshot.
     """
     validate(sweep)
-    _validate_rules(checkpoints)
-    path, about = Path(workdir), header(sweep)
+    path, about = folder(workdir), header(sweep)
     finished(path, about)  # what is refused leaves nothing behind
     with owned(path):
         done = {c for c, s in finished(path, about).items() if s >= sweep.steps}

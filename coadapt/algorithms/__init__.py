@@ -42,9 +42,9 @@ def preset(name: str, task: str | None = None) -> Config:
 
     Raises: ConfigError if there is none of that name.
     """
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise ConfigError(
-            f"algorithm is {name!r}: it must be one of {', '.join(PRESETS)}"
+            f"algorithm is {schema.shown(name)}: it must be one of {', '.join(PRESETS)}"
             f"{schema.nearest(name, PRESETS)}"
         )
     make, tasks = PRESETS[name]

@@ -309,10 +309,9 @@ def test_a_smaller_store_is_one_that_was_small_from_the_start(lengths, smaller):
     """And so it goes on: also where short episodes took its rows."""
     sizes = [replay.size(n, log_prob=True) for n in (50, smaller)]
     stores = [replay.init(SPEC, size, jnp.zeros(1)) for size in sizes]
-    number = 0
-    for _, _, last, _ in [*walk([2, 1] * 10, True), *walk(lengths[:20], True)]:
-        number += 1
-        stores = [add(store, *a_step(last, 3.0 * number)) for store in stores]
+    steps = [*walk([2, 1] * 10, True), *walk(lengths[:20], True)]
+    for i, (_, _, last, _) in enumerate(steps):
+        stores = [add(store, *a_step(last, 3.0 * i)) for store in stores]
     moved, small = (
         replay.resized(jax.tree.map(np.asarray, stores[0]), sizes[1]),
         stores[1],

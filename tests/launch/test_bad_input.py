@@ -46,6 +46,7 @@ CONFIGS = {
     "field": b'{"pi_z": 1}',
     "kind": b'{"pi_q": {"kind": "Parametrik"}}',
     "nan": b'{"pi_q": NaN}',
+    "twice": b'{"g": {"kind": "Q"}, "g": {"kind": "SoftQ"}}',
 }
 
 
@@ -159,6 +160,7 @@ TRAIN: list[tuple[list[str], list[str]]] = [
     (config("nothing"), ["pi_q is missing", "NonParametric"]),
     (config("field"), ["pi_z is not a field", "did you mean 'pi_q'?"]),
     (config("kind"), ["'Parametrik'", "did you mean 'Parametric'?"]),
+    (config("twice"), ["twice.json'", "'g' is there twice"]),
     (config("nan"), ["pi_q is nan", "NonParametric"]),
     (config("gone"), ["gone.json'", "No such file"]),
     (changed(algorithm=None, config="{configs}"), ["it is no file"]),
@@ -190,6 +192,9 @@ SWEEP: list[tuple[list[str], list[str]]] = [
     (grid("--grid=g_estimate.critics="), ["g_estimate.critics is []", "one value"]),
     (grid("--grid=g_estimate.critics=1,1"), ["there 2 times", "names must differ"]),
     (grid("--grid=g_estimate.critics"), ["path=value"]),
+    (grid("--grid=optim.policy.rate=1e-3,0.001"),
+     ["rate=1e-3 and", "rate=0.001 are one config", "once"]),
+    (grid("--grid=data.overlap=true,on"), ["overlap=on are one config"]),
     (grid("--grid==1,2"), ["'=1,2'", "path=value"]),
     (grid("--grid=nothing=1,2"), ["nothing is not a field"]),
     (grid("--grid=g_estimate.critics=1,x"), ["critics is 'x'", "int >= 1"]),
@@ -294,6 +299,14 @@ def test_a_mistake_is_one_sentence(module, words, said, places, capsys):
 SAC = algorithms.preset("sac")
 LQR = {"task": "toy/lqr", "steps": 10}
 FIRST = sweep.Variant("it", "sac", SAC)
+RATE = "optim.policy.rate"
+
+
+def vast() -> Config:
+    """With a number that has too many digits for Python to print."""
+    return schema.override(SAC, {"data.batch": 10**5000})
+
+
 PYTHON = [
     (lambda: coadapt.train(["sacc"], **LQR), "'sacc'.*did you mean 'sac'"),
     (lambda: coadapt.train([], **LQR), "at least one algorithm"),
@@ -327,6 +340,37 @@ PYTHON = [
     (lambda: schema.override(SAC, {"data.batch": None}), "None.*int >= 1"),
     (lambda: schema.from_dict(Config, {"pi_q": []}), r"pi_q is \[\]"),
     (lambda: store.read("nowhere-at-all"), "no run store"),
+    # of another type
+    (lambda: algorithms.preset(3), "algorithm is 3.*one of mpo"),
+    (lambda: coadapt.train(3, **LQR), "variant is 3.*coadapt.Variant"),
+    (lambda: coadapt.train([3], **LQR), "variant is 3.*coadapt.Variant"),
+    (lambda: coadapt.train([SAC], **LQR), "variant is a Config.*coadapt.Variant"),
+    (lambda: coadapt.train({"a": 3}, **LQR), "config is 3: it must be a Config"),
+    (lambda: coadapt.train({"a": "sac"}, **LQR), "config is 'sac': it must be"),
+    (lambda: coadapt.train({"a": vast()}, **LQR), r"data\.batch is some int"),
+    (lambda: coadapt.train({3: SAC}, **LQR), "variant 3 has no name"),
+    (lambda: coadapt.train(["sac"], task=None, steps=9), "task is None.*a text"),
+    (lambda: coadapt.train({"a": SAC}, task=3, steps=9), "task is 3.*a text"),
+    (lambda: coadapt.train(["sac"], workdir=3, **LQR), "workdir is 3.*a path"),
+    (lambda: coadapt.train(["sac"], workdir="a\0b", **LQR), "workdir is 'a.x00b'"),
+    (lambda: coadapt.train(["sac"], keep=-1, **LQR), "keep is -1"),
+    (lambda: coadapt.train(["sac"], keep=None, **LQR), "keep is None"),
+    (lambda: coadapt.train(["sac"], task="toy/lqr", steps="many"), "steps is 'many'"),
+    (lambda: coadapt.train(["sac"], seeds="a", **LQR), "seeds is 'a'"),
+    (lambda: coadapt.train(["sac"], seeds=["a"], **LQR), "seed is 'a'"),
+    (lambda: coadapt.train(["sac"], seeds=range(10**12), **LQR), "list of as many"),
+    (lambda: coadapt.grid(["sac"], {RATE: 2}), "rate is 2.*a list"),
+    (lambda: coadapt.grid(["sac"], {RATE: None}), "rate is None.*a list"),
+    (lambda: coadapt.grid(["sac"], [(RATE, [1])]), "axes is .*a dict"),
+    (lambda: coadapt.grid(["sac"], {RATE: [1e-3, "1e-3"]}), "are one config"),
+    (lambda: coadapt.grid(["sac"], {"data.dataset": ["a\nb"]}), "Offline first"),
+    (lambda: coadapt.one_at_a_time(FIRST, {RATE: [1, "1e0"]}), "are one config"),
+    (lambda: coadapt.one_at_a_time("sac", {}), "variant is 'sac'"),
+    (lambda: coadapt.swap("sac", "mpo"), "variant is 'sac'"),
+    (lambda: coadapt.swap(FIRST, SAC), "variant is a Config"),
+    (lambda: schema.override(SAC, [("g", "Q")]), "changes is .*a dict"),
+    (lambda: store.read(3), "workdir is 3"),
+    (lambda: store.failures(None), "workdir is None"),
 ]  # fmt: skip
 
 
