@@ -1,7 +1,7 @@
 """What an update costs, counted from the shapes of its matrix products."""
 
 from coadapt import networks
-from coadapt.config import Config, Offline, Replay
+from coadapt.config import BestOf, Config, Offline, Replay
 from coadapt.factors import g_estimate, pi_p, pi_q, pi_q_update
 from coadapt.factors.g import Q, SoftQ, is_action_value
 from coadapt.networks import Network
@@ -94,17 +94,30 @@ def policy_step(config: Config, spec: EnvSpec) -> int:
     return total + scored * number * _forward(*critic)
 
 
-def working_bytes(config: Config, spec: EnvSpec) -> int:
-    """What an update holds beside the agent: the layers of its largest minibatch.
+def working_bytes(config: Config, spec: EnvSpec, episodes: int = 1) -> int:
+    """What an update, or an evaluation, holds beside the agent, whichever is more.
 
-    Forward and backward, of the policy at its states and of every critic at the actions
-    that are compared there.
+    Of an update, the layers of its largest minibatch, forward and backward: of the
+    policy at its states and of every critic at the actions that are compared there. Of
+    an evaluation, those of one step of all its episodes.
     """
+    return max(_learning(config, spec), _acting(config, spec, episodes))
+
+
+def _acting(config: Config, spec: EnvSpec, episodes: int) -> int:
+    policy, critic, number = _nets(config, spec)
+    drawn = config.greedy.samples if isinstance(config.greedy, BestOf) else 0
+    return 4 * episodes * (_layers(*policy) + drawn * number * _layers(*critic))
+
+
+def _learning(config: Config, spec: EnvSpec) -> int:
     policy, critic, number = _nets(config, spec)
     own = getattr(config.data, "policy_batch", None) or config.data.batch
-    rows = max(config.data.batch, own)
+    estimate = config.g_estimate
+    length = estimate.steps if isinstance(estimate, g_estimate.Retrace) else 1
+    rows = max(config.data.batch * length, own)
     drawn = config.pi_p.samples if isinstance(config.pi_p, pi_p.Policy) else 1
-    samples = max(drawn, getattr(config.g_estimate, "samples", 1))
+    samples = max(drawn, getattr(estimate, "samples", 1))
     floats = _layers(*policy) + number * samples * _layers(*critic)
     return 4 * 2 * rows * floats
 

@@ -216,34 +216,38 @@ def _annotated(
     return agents.annotate_sequences(config, state, sequence, mu, key)
 
 
+_UNROLLED = 8  # steps; more are a loop, or compiling them would take minutes
+
+
 def _learn_steps(
     config: Config, learner: _Reads, key: jax.Array, clock: Clock
 ) -> tuple[AgentState, Metrics]:
     """Every step on a fresh minibatch; the policy's first on the critic's last."""
     (state, store), schedule = learner, config.schedule
     keys = jax.random.split(key, schedule.critic_steps + schedule.policy_steps)
-    metrics: Metrics = {}
+    warm = _warm(config, clock)
 
     def draw(state: AgentState, key: jax.Array):
         choose, annotate, improve = jax.random.split(key, 3)
         return _annotated(config, state, store, choose, annotate), improve
 
-    batch, improve = draw(state, keys[0])
+    def critic_step(state: AgentState, key: jax.Array):
+        return agents.evaluate(config, state, draw(state, key)[0])
+
+    def policy_step(state: AgentState, key: jax.Array):
+        batch, improve = draw(state, key)
+        return agents.improve(config, state, batch, improve, critic, warm)
+
+    last = schedule.critic_steps - 1  # 0 or more: legality.check holds it
+    state, _ = _repeat(critic_step, state, keys[:last], _UNROLLED)
     before = state.params.critic
-    for i in range(schedule.critic_steps):
-        if i:
-            batch, improve = draw(state, keys[i])
-            before = state.params.critic
-        state, found = agents.evaluate(config, state, batch)
-        metrics |= found
+    batch, improve = draw(state, keys[last])
+    state, metrics = agents.evaluate(config, state, batch)
     critic = before if schedule.simultaneous else state.params.critic
-    warm = _warm(config, clock)
-    for i in range(schedule.policy_steps):
-        if i:
-            batch, improve = draw(state, keys[schedule.critic_steps + i])
-        state, found = agents.improve(config, state, batch, improve, critic, warm)
-        metrics |= found
-    return agents.track(config, state, clock.updates + 1), metrics
+    state, found = agents.improve(config, state, batch, improve, critic, warm)
+    metrics |= found
+    state, found = _repeat(policy_step, state, keys[last + 2 :], _UNROLLED)
+    return agents.track(config, state, clock.updates + 1), metrics | found
 
 
 def _sequences(config: Config, store: Store) -> Episodes:
@@ -313,7 +317,7 @@ def _learn_sequences(
         batch = pool.batch(critic_key, step, data.batch)
         return agents.evaluate(config, state, batch)
 
-    state, found = _repeat(critic_step, state, config.schedule.critic_steps)
+    state, found = _repeat(critic_step, state, jnp.arange(config.schedule.critic_steps))
     metrics |= found
     if data.relabel:  # type: ignore[union-attr]
         pool = pool._replace(labels=agents.label(config, state, store.obs, kept))
@@ -325,7 +329,7 @@ def _learn_sequences(
         own = jax.random.fold_in(policy_key, step)
         return agents.improve(config, state, batch, own, state.params.critic)
 
-    state, found = _repeat(policy_step, state, config.schedule.policy_steps)
+    state, found = _repeat(policy_step, state, jnp.arange(config.schedule.policy_steps))
     metrics |= found
     rows, score = store.obs[kept.row], pool.labels.score
     state, found = agents.settle(config, state, rows, score, pool.prior, kept.seen)
@@ -344,9 +348,14 @@ def _look(
     return state._replace(moments=known)
 
 
-def _repeat(step, state: AgentState, times: int) -> tuple[AgentState, Metrics]:
-    """Steps number 0 to times - 1, and the metrics of the last."""
-    if not times:
-        return state, {}
-    state, metrics = jax.lax.scan(step, state, jnp.arange(times))
+def _repeat(
+    step, state: AgentState, over: jax.Array, unrolled: int = 0
+) -> tuple[AgentState, Metrics]:
+    """A step for each of `over`, and the metrics of the last; so few are no loop."""
+    metrics: Metrics = {}
+    if len(over) <= unrolled:
+        for i in range(len(over)):
+            state, metrics = step(state, over[i])
+        return state, metrics
+    state, metrics = jax.lax.scan(step, state, over)
     return state, jax.tree.map(lambda x: x[-1], metrics)

@@ -386,7 +386,7 @@ class Cost(NamedTuple):
     replay_bytes: int
     parameter_bytes: int
     gradient_steps: int
-    working_bytes: int = 0  # of an update
+    working_bytes: int = 0  # of an update, or of an evaluation
 
     @property
     def memory(self) -> int:
@@ -400,12 +400,12 @@ def plan(sweep: Sweep, memory: int | None = None) -> Plan:
     `memory` bytes bound a program; None: what this machine has. Raises: ConfigError.
     """
     validate(sweep)
-    return plan_of(packs(sweep, (), memory), sweep.steps)
+    return plan_of(packs(sweep, (), memory), sweep)
 
 
-def plan_of(programs: Sequence[Group], steps: int) -> Plan:
+def plan_of(programs: Sequence[Group], sweep: Sweep) -> Plan:
     """The plan of these programs; two that differ in their agents only compile once."""
-    each = [(group, cost_of(group, steps)) for group in programs]
+    each = [(group, cost_of(group, sweep)) for group in programs]
     compiled = {
         (g.task, jax.tree.structure(g.agents[0].variant.config), len(g.agents))
         for g in programs
@@ -419,20 +419,21 @@ def plan_of(programs: Sequence[Group], steps: int) -> Plan:
             (len(g.agents) * c.parameter_bytes for g, c in each), default=0
         ),
         gradient_steps=sum(len(g.agents) * c.gradient_steps for g, c in each),
-        env_steps=number * steps,
+        env_steps=number * sweep.steps,
     )
 
 
-def cost_of(group: Group, steps: int) -> Cost:
+def cost_of(group: Group, sweep: Sweep) -> Cost:
     """The cost of each agent of a group: they have equal shapes."""
     config, spec = group.agents[0].variant.config, envs.spec(group.task)
+    steps = sweep.steps
     size = runner.store_size(config, spec, steps)
     each = config.schedule.critic_steps + config.schedule.policy_steps
     return Cost(
         replay_bytes=size.nbytes(spec),
         parameter_bytes=_parameter_bytes(config, spec),
         gradient_steps=updates(config, steps) * each,
-        working_bytes=cost.working_bytes(config, spec),
+        working_bytes=cost.working_bytes(config, spec, sweep.eval_episodes),
     )
 
 
@@ -479,21 +480,22 @@ def packs(
     found: list[Group] = []
     for task, variants in sweep.variants.items():
         for group in groups(task, variants, sweep.seeds, skip):
-            fitting = _fitting(group, sweep.steps, limit)
+            fitting = _fitting(group, sweep, limit)
             found += [Group(task, part) for part in _even(group.agents, fitting)]
     return found
 
 
-def _fitting(group: Group, steps: int, memory: int | None) -> int:
+def _fitting(group: Group, sweep: Sweep, memory: int | None) -> int:
     """How many agents of a group fit into memory. Raises: ConfigError, if none does."""
     limit = available_memory() if memory is None else memory
     config = group.agents[0].variant.config
-    need, shared = cost_of(group, steps).memory, _shared_bytes(config, group.task)
+    need, shared = cost_of(group, sweep).memory, _shared_bytes(config, group.task)
     if shared + need > limit:
         raise ConfigError(
             f"{group.agents[0].variant.name} on {group.task} needs "
             f"{human_bytes(shared + need)} for one agent, but {human_bytes(limit)} may "
-            "be used: lower data.capacity, data.batch, the networks' sizes or steps."
+            "be used: lower data.capacity, data.batch, the networks' sizes, samples or "
+            "steps."
         )
     return (limit - shared) // need
 
@@ -586,7 +588,7 @@ def _parts(
 ) -> list[_Planned]:
     """A begun program, whole if it fits into memory."""
     whole = tuple(zip(places, group.agents, strict=True))
-    fitting = _fitting(group, sweep.steps, memory)
+    fitting = _fitting(group, sweep, memory)
     return [
         _Planned(
             Group(group.task, tuple(agent for _, agent in part)),

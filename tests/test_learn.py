@@ -1,5 +1,6 @@
 """What an update reads, and in what order: `learn` alone, without a loop around it."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -139,3 +140,21 @@ def test_how_many_steps_may_wait_for_an_end(name, changes, episodes):
 def test_the_behaviour_of_the_data_set_is_worse_than_the_best():
     returns = [behaviour(share, 0.3)[1] for share in (0.0, 0.3, 1.0)]
     assert returns == sorted(returns)
+
+
+def test_many_steps_are_a_loop_that_does_what_they_do_one_by_one(monkeypatch):
+    config = small("sac", schedule__critic_steps=3, schedule__policy_steps=3)
+    many = small("sac", schedule__critic_steps=900, schedule__policy_steps=900)
+    state = agents.init(config, SPEC, jax.random.key(0))
+    empty = replay.init(SPEC, replay.size(100), jnp.zeros(2))
+    store = fill(empty, jax.random.key(1), jnp.int32(64))
+    rest = state, store, jnp.uint32(0), Clock(np.int32(64), np.int32(0))
+    unrolled = jax.jit(learn.learn)(config, *rest)
+    monkeypatch.setattr(learn, "_UNROLLED", 0)
+    traced = [
+        jax.jit(lambda *x: learn.learn(*x)).trace(c, *rest) for c in (config, many)
+    ]
+    few, more = (len(str(t.jaxpr).splitlines()) for t in traced)
+    assert more < 1.1 * few  # the numbers themselves are longer
+    looped = traced[0].lower().compile()(config, *rest)
+    chex.assert_trees_all_close(looped, unrolled, rtol=1e-4, atol=1e-5)

@@ -239,12 +239,12 @@ def test_parameter_bytes_are_those_of_an_agent():
         group.agents[0].variant.config, envs.spec(TASK), jax.random.key(0)
     )
     held = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(state))
-    assert sweep.cost_of(group, 60).parameter_bytes == held
+    assert sweep.cost_of(group, asked()).parameter_bytes == held
 
 
 def test_a_group_that_does_not_fit_is_cut_into_even_packs():
     many = asked(seeds=range(7))
-    need = sweep.cost_of(sweep.groups(TASK, [tiny()], [0])[0], 60).memory
+    need = sweep.cost_of(sweep.groups(TASK, [tiny()], [0])[0], many).memory
     sizes = [len(g.agents) for g in sweep.packs(many, memory=3 * need + 1)]
     assert sizes == [3, 3, 1]
     sizes = [len(g.agents) for g in sweep.packs(many, memory=4 * need)]

@@ -76,7 +76,9 @@ def n_step_return(
         following = jnp.concatenate([shorter[1:], next_value[-1:]])
         return reward + discount * jnp.where(last, next_value, following)
 
-    return jax.lax.fori_loop(1, n, extend, reward + discount * next_value)
+    # with as many steps as there are, no more changes anything
+    most = min(n, reward.shape[0])
+    return jax.lax.fori_loop(1, most, extend, reward + discount * next_value)
 
 
 def retrace_return(

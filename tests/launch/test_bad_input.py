@@ -143,6 +143,13 @@ TRAIN: list[tuple[list[str], list[str]]] = [
         setting("data.batch=999999", "networks.critic.sizes=1000000"),
         ["GiB for one agent", "lower"],
     ),
+    (setting("greedy=BestOf", "greedy.samples=1e9"), ["GiB for one agent", "lower"]),
+    (
+        [*setting("g_estimate.steps=1e9"), "--algorithm=mpo"],
+        ["GiB for one agent", "lower"],
+    ),
+    (setting("schedule.critic_steps=1e9"), ["critic_steps is '1e9'", "<= 100000"]),
+    (setting("schedule.policy_steps=1e9"), ["policy_steps is '1e9'", "<= 100000"]),
     (changed(save_dataset="../x"), ["'../x'", "namespace/name-v0"]),
     (changed(save_dataset="x"), ["'x'", "'x-v0'"]),
     (changed(save_dataset=""), ["''", "name-v0"]),

@@ -394,3 +394,9 @@ def test_other_returns_refuse_shapes_that_would_broadcast(which):
     if which < 4:
         with pytest.raises(AssertionError, match="shape"):
             n_step_return(*arrays[:4], 2)
+
+
+def test_n_steps_beyond_the_last_are_those_that_there_are():
+    arrays = episode(TIMEOUT)
+    found = n_step_return(*arrays, 10**9)
+    np.testing.assert_array_equal(found, n_step_return(*arrays, len(REWARD)))
