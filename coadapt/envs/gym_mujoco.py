@@ -6,14 +6,24 @@ rows of all agents.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from coadapt.envs.batch import BatchTask, simulations
+from coadapt.envs.batch import BatchTask, MjModel, simulations
 
 if TYPE_CHECKING:
     from gymnasium.envs.mujoco import MujocoEnv
+
+
+class Robot(Protocol):
+    """What is read of every environment."""
+
+    @property
+    def model(self) -> MjModel: ...
+
+    @property
+    def frame_skip(self) -> int: ...
 
 
 class GymTask(BatchTask):
@@ -24,7 +34,7 @@ class GymTask(BatchTask):
 
     forces = False
 
-    def __init__(self, env: "MujocoEnv", count: int, threads: int | None = None):
+    def __init__(self, env: Robot, count: int, threads: int | None = None):
         self.env: Any = env
         self.substeps = env.frame_skip
         self.sims = simulations(env.model, count, threads, forces=self.forces)
@@ -202,7 +212,7 @@ class HumanoidWithCost(Humanoid):
 class Arm(GymTask):
     """Something that is to be brought to its goal; what counts are places of bodies."""
 
-    def __init__(self, env: "MujocoEnv", count: int, threads: int | None = None):
+    def __init__(self, env: Robot, count: int, threads: int | None = None):
         super().__init__(env, count, threads)
         self._places = self.sims.bind("xpos")
 
