@@ -158,7 +158,7 @@ class Schedule:
     """What one update is made of."""
 
     critic_steps: Annotated[int, Range(ge=0, le=_MOST_STEPS)] = 1
-    policy_steps: Annotated[Size, Range(le=_MOST_STEPS)] = 1
+    policy_steps: Annotated[int, Range(ge=1, le=_MOST_STEPS)] = 1
     # the first updates in which the policy is pulled to its prior alone; settings 3.10
     warm_start: Annotated[Count, Range(ge=0)] = 0
     # the policy's step uses the critic as it was before this update's critic step

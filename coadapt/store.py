@@ -275,9 +275,10 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[Cell, int, str]]
     for line in _lines(path, columns):
         try:
             row = dict(zip(columns, next(csv.reader([line])), strict=True))
-            cell = Cell(row["task"], row["variant"], int(row["seed"]))
-            yield cell, int(row["env_steps"]), line
-        except (ValueError, StopIteration, csv.Error) as error:
+            found = {n: _number(n, word) for n, word in row.items() if n in _NUMBERS}
+            cell = Cell(row["task"], row["variant"], int(found["seed"]))
+            yield cell, int(found["env_steps"]), line
+        except (ValueError, OverflowError, StopIteration, csv.Error) as error:
             raise _damaged(path, f"line {line!r}: {error}") from None
 
 
@@ -323,22 +324,27 @@ def read(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
         raise ConfigError(
             f"workdir {str(workdir)!r} is no run store: nothing is there."
         )
-    return _frame(path / RESULTS, COLUMNS, {"value": np.float64} | _WHOLE)
+    return _frame(path / RESULTS, COLUMNS)
 
 
 def failures(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
     """Agents whose numbers stopped being finite. Columns: `FAILURE_COLUMNS`."""
-    types = {"updates": np.int64} | _WHOLE
-    return _frame(folder(workdir) / FAILURES, FAILURE_COLUMNS, types)
+    return _frame(folder(workdir) / FAILURES, FAILURE_COLUMNS)
 
 
-_WHOLE: dict[str, type] = {"seed": np.int64, "env_steps": np.int64}
+_NUMBERS: dict[str, type] = dict.fromkeys(("seed", "env_steps", "updates"), np.int64)
+_NUMBERS["value"] = np.float64  # all other columns are text
 
 
-def _frame(
-    path: Path, columns: Sequence[str], types: Mapping[str, type]
-) -> "pd.DataFrame":
-    """A table's whole lines, as text where no type is named. Raises: ConfigError."""
+def _number(column: str, word: str) -> float:
+    """Raises: ValueError; OverflowError, if 64 bits do not hold it."""
+    if _NUMBERS[column] is np.float64:
+        return float(word)  # of Python: it is exact, and knows inf and nan
+    return int(np.int64(int(word)))
+
+
+def _frame(path: Path, columns: Sequence[str]) -> "pd.DataFrame":
+    """A table's whole lines. Raises: ConfigError."""
     import pandas as pd
 
     text = _text(columns, _lines(path, columns))
@@ -346,9 +352,9 @@ def _frame(
         # keep_default_na: a variant may be called 'none'
         frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
         parsed = {}
-        for name, kind in types.items():  # Python's float is exact, and knows inf, nan
-            read_one = float if kind is np.float64 else int
-            parsed[name] = np.array([read_one(word) for word in frame[name]], kind)
+        for name in _NUMBERS.keys() & set(columns):
+            words = [_number(name, word) for word in frame[name]]
+            parsed[name] = np.array(words, _NUMBERS[name])
         return frame.assign(**parsed)
     except (ValueError, OverflowError) as error:
         raise _damaged(path, str(error)) from None

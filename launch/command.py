@@ -254,10 +254,11 @@ def run_sweep(
     workdir = get(values, "workdir")
     plan = sweep.plan(asked)
     if get(values, "dry_run"):
-        print("\n".join(plan.lines()))
+        lines = plan.lines()
         if workdir:
             done = store.finished(Path(workdir), sweep.header(asked)).values()
-            print(f"finished: {sum(steps >= asked.steps for steps in done)}")
+            lines.append(f"finished: {sum(steps >= asked.steps for steps in done)}")
+        print("\n".join(lines))
         return
     folder = Path(required(values, "workdir"))
     keep_compiled(get(values, "compile_cache"))

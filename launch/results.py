@@ -24,11 +24,11 @@ def report(workdir: Path) -> None:
     """
     frame, header = store.read(workdir), store.load(workdir)
     assert header is not None  # or read would have raised
+    failed, done = store.failures(workdir), store.finished(workdir, header).values()
     summary = stats.summary(frame)
-    show(summary)
-    failures(workdir)
+    show(summary)  # not before all that there is was read
+    failures(failed)
     cells = len(header.seeds) * sum(map(len, header.variants.values()))
-    done = store.finished(workdir, header).values()
     missing = cells - sum(steps >= header.steps for steps in done)
     if missing:
         print(f"{missing} of {cells} cells are not finished")
@@ -80,9 +80,9 @@ def _score(mean: float, std: float, failed: int) -> str:
     return f"{shown} {DAGGER}" if failed else shown
 
 
-def failures(workdir: Path) -> None:
+def failures(failed: "pd.DataFrame") -> None:
     """A line for each agent that failed: when, and at which tensor."""
-    for row in store.failures(workdir).to_dict("records"):
+    for row in failed.to_dict("records"):
         cause = f" ({row['cause']})" if row["cause"] else ""
         print(
             f"{DAGGER} {row['task']}, {row['variant']}, seed {row['seed']}: "

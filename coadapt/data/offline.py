@@ -23,7 +23,7 @@ import numpy as np
 
 from coadapt.data import replay
 from coadapt.envs.base import centre_and_half
-from coadapt.schema import ConfigError, nearest
+from coadapt.schema import ConfigError, nearest, shown
 from coadapt.types import EnvSpec, Transition
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from minari.data_collector import EpisodeBuffer
     from minari.dataset.minari_storage import MinariStorage
 
+_LONGEST = 255  # bytes of a name
 FIELD = "data.dataset"  # what a message of `read` calls the name
 FORMAT = "hdf5"
 # What Minari, h5py and numpy raise at a file that is not what it says: there is no one
@@ -95,9 +96,7 @@ def write(
     there are no transitions or numbers that are not finite. ValueError if a run is not
     one: an observation within an episode is not the successor of the one before.
     """
-    from minari.storage.datasets_root_dir import get_dataset_path
-
-    target, root = refuse_taken(name), get_dataset_path()
+    target, root = refuse_taken(name), _root()
     runs = [_on_host(map(np.asarray, run)) for run in transitions]
     for run in runs:
         _check_run(name, spec, run)
@@ -121,10 +120,8 @@ def refuse_taken(name: str) -> Path:
 
     Raises: ConfigError, one sentence, if `write` would refuse the name.
     """
-    from minari.storage.datasets_root_dir import get_dataset_path
-
     _check_name(name)
-    root = get_dataset_path()
+    root = _root()
     target = root / name
     above = [root / folder for folder in Path(name).parents[:-1]]
     if os.path.lexists(target) or any((path / "data").is_dir() for path in above):
@@ -257,11 +254,22 @@ def _open(name: str, spec: EnvSpec) -> "MinariStorage":
     return storage
 
 
-def _find(name: str) -> Path:
-    """The folder of a local data set."""
+def _root() -> Path:
+    """Minari's folder, made if it is not there. Raises: ConfigError."""
     from minari.storage.datasets_root_dir import get_dataset_path
 
-    root = get_dataset_path()
+    try:
+        return get_dataset_path()
+    except OSError as error:
+        raise ConfigError(
+            f"Minari's folder {error.filename!r} cannot be made: {error.strerror}; "
+            "another is set by MINARI_DATASETS_PATH"
+        ) from None
+
+
+def _find(name: str) -> Path:
+    """The folder of a local data set."""
+    root = _root()
     # a name that is not Minari's is not looked for: '../x' would lead elsewhere
     if _parse(name) is not None and (root / name / "data").is_dir():
         return root / name
@@ -412,6 +420,11 @@ def _parse(name: str) -> tuple[str | None, str, int] | None:
 
 def _check_name(name: str) -> str | None:
     """The namespace, or ConfigError with the name that was probably meant."""
+    if len(os.fsencode(name)) > _LONGEST:
+        raise ConfigError(
+            f"the data set's name is {shown(name)}, which is too long: it must have at "
+            f"most {_LONGEST} bytes, as a file's name has"
+        )
     parsed = _parse(name)
     folders = name.split("/")[:-1]
     # Minari takes a folder that has a folder 'data' for a data set

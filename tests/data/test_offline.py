@@ -442,3 +442,10 @@ def test_what_cannot_be_written_leaves_nothing(folder, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         write(made)
     assert not list(folder.iterdir())
+
+
+def test_a_folder_of_data_sets_that_is_a_file_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "file"))
+    with pytest.raises(ConfigError, match="file' cannot be made: File exists"):
+        offline.refuse_taken("x-v0")

@@ -4,6 +4,7 @@ import copy
 import json
 import random
 import re
+import shutil
 from pathlib import Path
 
 import gymnasium
@@ -47,6 +48,14 @@ CONFIGS = {
     "kind": b'{"pi_q": {"kind": "Parametrik"}}',
     "nan": b'{"pi_q": NaN}',
     "twice": b'{"g": {"kind": "Q"}, "g": {"kind": "SoftQ"}}',
+}
+
+
+ROW = "train,sac,sac,toy/lqr,{},30,return,1.0\n"
+SPOILT = {  # a file of a store, what stands there, and what then does instead
+    "changed": (store.RESULTS, r",return,-?\d", ",return,9"),
+    "word": (store.FAILURES, r"\Z", "toy/lqr,sac,0,30,many,policy,\n"),
+    "digits": (store.RESULTS, r"\Z", ROW.format("9" * 30)),
 }
 
 
@@ -152,6 +161,7 @@ TRAIN: list[tuple[list[str], list[str]]] = [
     (setting("schedule.policy_steps=1e9"), ["policy_steps is '1e9'", "<= 100000"]),
     (changed(save_dataset="../x"), ["'../x'", "namespace/name-v0"]),
     (changed(save_dataset="x"), ["'x'", "'x-v0'"]),
+    (changed(save_dataset="x" * 300 + "-v0"), ["'xxx", "too long", "255 bytes"]),
     (changed(save_dataset=""), ["''", "name-v0"]),
     (
         [*changed(algorithm="brac", save_dataset="name/of-v0")],
@@ -183,6 +193,13 @@ TRAIN: list[tuple[list[str], list[str]]] = [
         ["optim.policy.rate: 0.0003 there, 1.0 here", "choose another workdir"],
     ),
     (changed(workdir="{damaged}"), ["manifest.json'", "damaged"]),
+    ([*changed(**STORED | {"workdir": "{changed}"}), "--dry_run"],
+     ["results.csv'", "missing or changed"]),
+    # one seed more, so that rows would be written
+    ([*changed(**STORED | {"workdir": "{word}"}), "--seeds=2"],
+     ["failures.csv'", "many", "damaged"]),
+    ([*changed(**STORED | {"workdir": "{digits}"}), "--seeds=2"],
+     ["results.csv'", "damaged"]),
 ]  # fmt: skip
 SWEEP: list[tuple[list[str], list[str]]] = [
     (["--workdir={new}"], ["--algorithms is missing"]),
@@ -215,6 +232,9 @@ OTHERS = [
     (report, ["--workdir={new}"], ["no run store"]),
     (report, ["--workdir={configs}"], ["no run store"]),
     (report, ["--workdir={damaged}"], ["damaged"]),
+    (report, ["--workdir={changed}"], ["results.csv'", "missing or changed"]),
+    (report, ["--workdir={word}"], ["failures.csv'", "many", "damaged"]),
+    (report, ["--workdir={digits}"], ["results.csv'", "damaged"]),
     (taxonomy, ["--table=7"], ["'7'", "1 or 4"]),
     (taxonomy, ["--format=word"], ["'word'", "text, markdown, csv"]),
     (hybrids, ["--table=x"], ["'x'", "matrix or refusals"]),
@@ -249,6 +269,11 @@ def places(tmp_path_factory):
     assert train.main([*words, *small]) == 0
     found["damaged"].mkdir()
     (found["damaged"] / store.MANIFEST).write_text("{")
+    for name, (file, old, new) in SPOILT.items():
+        found[name] = top / name
+        shutil.copytree(found["store"], found[name])
+        text = (found[name] / file).read_text()
+        (found[name] / file).write_text(re.sub(old, new, text, count=1))
     return found
 
 
