@@ -15,7 +15,7 @@ Examples:
 
 Algorithms: mpo, awr, awac, sac, power, rwr, reps, urex, vmpo, trpo, ppo, ddpg, td3, and
 offline brac, bear. Tasks: gym/<id of Gymnasium>; dmc/walker_run and the suite's others;
-toy/lqr, bandit, chain, arms, corridor.
+ours/Striker-v0; toy/lqr, bandit, chain, arms, corridor.
 Discrete tasks need --set=pi_theta=Softmax (reps and urex have it); with
 --set=pi_theta.bins=11 it acts on continuous ones.
 """
