@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SUMMARY_COLUMNS = (
-    "task", "algorithm", "variant", "env_steps", "mean", "std", "n", "failed"
+    "task", "algorithm", "variant", "env_steps", "mean", "std", "n", "failed",
+    "provider",
 )  # fmt: skip
 
 
@@ -28,7 +29,8 @@ def summary(frame: "pd.DataFrame", metric: str = "return") -> "pd.DataFrame":
     is that of the agent as it was left, and it counts in `failed`. mean and std
     (numpy's, ddof=0) are of the `n` seeds that have a score: with an infinite one the
     mean is infinite and the std NaN, as in the paper's tables; with n = 0 both are NaN.
-    env_steps is that of the seed that is furthest behind. Columns: `SUMMARY_COLUMNS`.
+    env_steps is that of the seed that is furthest behind; provider is what made the
+    rows, all that did where there are several. Columns: `SUMMARY_COLUMNS`.
     """
     import pandas as pd
 
@@ -36,6 +38,7 @@ def summary(frame: "pd.DataFrame", metric: str = "return") -> "pd.DataFrame":
     known = last(frame.dropna(subset="value"), metric)
     scored = ends.drop(columns="value").merge(known[[*_KEYS, "value"]], "left", _KEYS)
     scored["failed"] = ends.value.isna().to_numpy()
+    made = frame.groupby(["task", "variant"], sort=False).provider.unique()
     rows = []
     for _, group in scored.groupby(["task", "variant"], sort=False):
         values = group.value.dropna().to_numpy()
@@ -53,6 +56,7 @@ def summary(frame: "pd.DataFrame", metric: str = "return") -> "pd.DataFrame":
                 std,
                 values.size,
                 group.failed.sum(),
+                "; ".join(made[group.task.iloc[0], group.variant.iloc[0]]),
             )
         )
     return pd.DataFrame(rows, columns=pd.Index(SUMMARY_COLUMNS))

@@ -38,11 +38,12 @@ from coadapt.version import __version__
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT = 2  # of the folder; another number is refused
+FORMAT = 3  # of the folder; another number is refused
 MANIFEST, RESULTS, DONE = "manifest.json", "results.csv", "done.csv"
 FAILURES, LOCK, OWNER = "failures.csv", ".lock", "owner.json"
 COLUMNS = (
-    "experiment", "algorithm", "variant", "task", "seed", "env_steps", "metric", "value"
+    "experiment", "algorithm", "variant", "task", "seed", "env_steps", "metric",
+    "value", "provider",
 )  # fmt: skip
 DONE_COLUMNS = ("task", "variant", "seed", "steps", "seconds", "checksum")
 FAILURE_COLUMNS = (
@@ -491,10 +492,15 @@ class Store:
             self._open(self._to_keep(RESULTS, COLUMNS), self._failures())
 
     def append(
-        self, cells: Sequence[Cell], env_steps: int, metrics: Mapping[str, np.ndarray]
+        self,
+        cells: Sequence[Cell],
+        env_steps: int,
+        metrics: Mapping[str, np.ndarray],
+        provider: str,
     ) -> None:
         """One row for each cell and metric; metrics [N] in the order of the cells.
 
+        `provider` is that of the task's spec: what made the numbers.
         Rows that stayed, and those that a cell had when it was finished with fewer
         steps, are as they were.
         """
@@ -507,7 +513,7 @@ class Store:
             for metric, values in metrics.items():
                 line = _line([
                     self._header.experiment, algorithm, cell.variant, cell.task,
-                    cell.seed, env_steps, metric, repr(float(values[i])),
+                    cell.seed, env_steps, metric, repr(float(values[i])), provider,
                 ])  # fmt: skip
                 if _name(line) in self._there:
                     continue
@@ -614,9 +620,9 @@ def _device() -> str:
     return f"{device.platform}, {device.device_kind}"
 
 
-def _name(line: str) -> str:
-    """What a row is of: all but its value."""
-    return line.rpartition(",")[0]
+def _name(line: str) -> tuple[str, ...]:
+    """What a row is of: all but its value, and by what it was made."""
+    return tuple(next(csv.reader([line]))[: COLUMNS.index("value")])
 
 
 def _line(values: Sequence[object]) -> str:

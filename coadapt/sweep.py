@@ -681,12 +681,12 @@ class _Job:
 
     def run(self, progress: Callable[[runner.Report | None], None]) -> runner.Snapshot:
         sweep, group = self.sweep, self.group
-        begin = self._begin()
+        begin, provider = self._begin(), envs.spec(group.task).provider
         self.store.begin(_kept(self.store.workdir, group.cells))
         progress(None)
 
         def report(found: runner.Report) -> None:
-            self.store.append(group.cells, found.steps, found.metrics)
+            self.store.append(group.cells, found.steps, found.metrics, provider)
             for failure in found.failures:
                 place, *what = failure
                 self.store.fail(group.cells[place], *what)

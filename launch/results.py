@@ -43,8 +43,20 @@ def report(workdir: Path) -> None:
 
 
 def show(summary: "pd.DataFrame") -> None:
-    """The table: ruled on a terminal, plain and aligned elsewhere."""
-    rows = [
+    """A table for each suite: ruled on a terminal, plain and aligned elsewhere.
+
+    Suites, and versions of one, are never in one table: their physics differ where the
+    names of their tasks are the same.
+    """
+    suite = summary.task.str.partition("/")[0]
+    titles = suite + " (" + summary.provider + ")"
+    for title, group in summary.groupby(titles, sort=False):
+        print(title)
+        _table(_cells(group))
+
+
+def _cells(summary: "pd.DataFrame") -> list[tuple[str, ...]]:
+    return [
         (
             row["task"],
             row["variant"],
@@ -55,6 +67,9 @@ def show(summary: "pd.DataFrame") -> None:
         )
         for row in summary.to_dict("records")
     ]
+
+
+def _table(rows: list[tuple[str, ...]]) -> None:
     console = Console()
     if console.is_terminal:
         table = Table(*HEADER)

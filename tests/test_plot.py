@@ -10,7 +10,7 @@ from coadapt import plot, store
 
 def frame():
     rows = [
-        ("e", "sac", v, "toy/lqr", s, t, "return", float(t + 10 * s))
+        ("e", "sac", v, "toy/lqr", s, t, "return", float(t + 10 * s), "")
         for v in ("sac", "sac/one")
         for s in (0, 1)
         for t in (10, 20, 30)

@@ -10,7 +10,10 @@ from coadapt import stats, store
 def rows(*cells):
     """(variant, seed, env_steps, value) -> a frame."""
     return pd.DataFrame(
-        [("e", "sac", v, "toy/lqr", s, t, "return", x) for v, s, t, x in cells],
+        [
+            ("e", "sac", v, "toy/lqr", s, t, "return", x, "gymnasium 1")
+            for v, s, t, x in cells
+        ],
         columns=list(store.COLUMNS),
     )
 

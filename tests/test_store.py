@@ -15,7 +15,7 @@ from coadapt import store
 from coadapt.schema import ConfigError
 from coadapt.store import Cell, Entry, Header, Store, StoreError, finished, owned
 
-HEADER = "experiment,algorithm,variant,task,seed,env_steps,metric,value\n"
+HEADER = "experiment,algorithm,variant,task,seed,env_steps,metric,value,provider\n"
 
 
 def header(**changes):
@@ -43,7 +43,7 @@ def write(path, seeds=(0, 1), steps=20, *, after=0, finish=True, start=0.0):
         opened.begin(dict.fromkeys(cells(*seeds), after))
         for t in range(after + 10, steps + 1, 10):
             values = np.array([start + t + s for s in seeds], np.float32)
-            opened.append(cells(*seeds), t, {"return": values})
+            opened.append(cells(*seeds), t, {"return": values}, "tests 1")
         if finish:
             opened.finish(cells(*seeds), steps, 1.25)
 
@@ -71,11 +71,13 @@ def test_rows_are_tidy_and_read_back_to_the_bit(tmp_path):
     values = np.array([0.1, -np.inf], np.float32)
     folder = tmp_path / "a" / "b"
     with owned(folder), Store(folder, header()) as opened:
-        opened.append(cells(0, 1), 10, {"return": values, "x": np.full(2, np.nan)})
+        opened.append(
+            cells(0, 1), 10, {"return": values, "x": np.full(2, np.nan)}, "tests 1"
+        )
     text = (folder / "results.csv").read_text()
     assert text.startswith(HEADER)
-    assert f"e,sac,sac,toy/lqr,0,10,return,{float(values[0])!r}\n" in text
-    assert "e,sac,sac,toy/lqr,1,10,return,-inf\n" in text
+    assert f"e,sac,sac,toy/lqr,0,10,return,{float(values[0])!r},tests 1\n" in text
+    assert "e,sac,sac,toy/lqr,1,10,return,-inf,tests 1\n" in text
     frame = store.read(folder)
     assert list(frame.columns) == HEADER.strip().split(",")
     got = frame[frame.metric == "return"].value.to_numpy()
@@ -89,7 +91,7 @@ def test_names_survive_the_csv(tmp_path):
     about = header(variants={"toy/lqr": {name: Entry("sac", "f", {})}})
     with Store(tmp_path, about) as opened:
         cell = Cell("toy/lqr", name, 0)
-        opened.append([cell], 10, {"return": np.ones(1)})
+        opened.append([cell], 10, {"return": np.ones(1)}, "tests 1")
         opened.finish([cell], 20, 0.0)
     with Store(tmp_path, about):
         pass  # the rewrite on opening keeps the row
@@ -202,8 +204,8 @@ def test_another_sweep_is_refused_and_nothing_touched(tmp_path, changes, words):
         ("notes.txt", "mine", "is not empty and no run store"),
         ("manifest.json", "{", "is damaged"),
         ("manifest.json", "[]", "is damaged"),
-        ("manifest.json", '{"format": 1}', "has format 1"),
-        ("manifest.json", '{"format": 2}', "is damaged"),
+        ("manifest.json", '{"format": 2}', "has format 2"),
+        ("manifest.json", '{"format": 3}', "is damaged"),
     ],
 )
 def test_a_foreign_or_damaged_folder_is_refused(tmp_path, name, text, words):
@@ -338,7 +340,7 @@ def test_an_extension_that_is_cut_short_loses_nothing_that_was_finished(tmp_path
 
 
 def row(seed, steps):
-    return f"e,sac,sac,toy/lqr,{seed},{steps},return,{steps + seed}.0\n"
+    return f"e,sac,sac,toy/lqr,{seed},{steps},return,{steps + seed}.0,tests 1\n"
 
 
 @pytest.mark.parametrize(
@@ -502,7 +504,7 @@ try:
     with store.owned(path), store.Store(path, header(seeds=(2,))) as opened:
         opened.begin(dict.fromkeys(cells(2), 0))
         for _ in range(1000):
-            opened.append(cells(2), 10, {"return": np.ones(1)})
+            opened.append(cells(2), 10, {"return": np.ones(1)}, "tests 1")
 except store.StoreError as error:
     print(error)
 """

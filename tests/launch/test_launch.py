@@ -7,8 +7,8 @@ import jax
 import pandas as pd
 import pytest
 
-from coadapt import taxonomy
-from launch import report, sweep, train
+from coadapt import stats, store, taxonomy
+from launch import report, results, sweep, train
 from launch import taxonomy as print_taxonomy
 
 TINY = [
@@ -173,7 +173,7 @@ def test_train_goes_on_extends_and_reports(tmp_path, capsys):
     assert (tmp_path / "report" / "toy_lqr.png").read_bytes().startswith(b"\x89PNG")
     frame = pd.read_csv(tmp_path / "results.csv")
     assert ",".join(frame.columns) == (
-        "experiment,algorithm,variant,task,seed,env_steps,metric,value"
+        "experiment,algorithm,variant,task,seed,env_steps,metric,value,provider"
     )
     score = frame[frame.metric == "return"]
     assert set(zip(score.seed, score.env_steps, strict=True)) == {
@@ -192,7 +192,7 @@ def test_train_goes_on_extends_and_reports(tmp_path, capsys):
     assert "compiling" not in capsys.readouterr().out
     assert (tmp_path / "results.csv").read_bytes().startswith(before["results.csv"])
     assert report.main([where]) == 0
-    assert "3" in capsys.readouterr().out.splitlines()[1]
+    assert "3" in capsys.readouterr().out.splitlines()[2]
 
 
 def test_taxonomy_prints_what_the_library_says(capsys):
@@ -210,3 +210,31 @@ def test_as_a_program_it_exits_with_2_and_without_a_traceback(tmp_path):
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("error: algorithm is 'sca'")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_report_has_a_table_for_each_suite_and_version(capsys):
+    """A robot of one simulator is not that of another, whatever its name."""
+    makers = {
+        "gym/Hopper-v5": "gymnasium 1.4.0, mujoco 3.17.0",
+        "brax/hopper:spring": "brax 0.14.2",
+        "gym/Ant-v5": "gymnasium 1.4.0, mujoco 3.17.0",
+    }
+    frame = pd.DataFrame(
+        [
+            ("e", "sac", "sac", task, 0, 10, "return", 7.0, by)
+            for task, by in makers.items()
+        ],
+        columns=list(store.COLUMNS),
+    )
+    results.show(stats.summary(frame))
+    lines = capsys.readouterr().out.splitlines()
+    heads = [i for i, line in enumerate(lines) if line.endswith(")")]
+    assert [lines[i] for i in heads] == [
+        "gym (gymnasium 1.4.0, mujoco 3.17.0)", "brax (brax 0.14.2)"
+    ]  # fmt: skip
+    below = [[line.split()[0] for line in lines[i + 2 :]] for i in heads]
+    assert below[0][:2] == ["gym/Hopper-v5", "gym/Ant-v5"]
+    assert below[1] == ["brax/hopper:spring"]
+    moved = frame.assign(provider=[*[*makers.values()][:2], "gymnasium 1.5.0"])
+    results.show(stats.summary(moved))
+    assert "gym (gymnasium 1.5.0)" in capsys.readouterr().out
