@@ -454,7 +454,7 @@ class Store:
     ) -> None:
         """done.csv first: killed in between, the rows left over are of no done cell."""
         self._checksums = dict[Cell, int]()
-        self._there = set[str]()
+        self._there = set[tuple[str, ...]]()
         for cell, steps, line in rows:
             if steps <= self._header.steps:
                 self._checksums[cell] = _add_line(self._checksums.get(cell, 0), line)
