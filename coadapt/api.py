@@ -55,8 +55,7 @@ def train(
         checkpoint_every=checkpoint_every,
     )
     with contextlib.ExitStack() as stack:
-        folder = workdir
-        if folder is None:
-            folder, rules = stack.enter_context(tempfile.TemporaryDirectory()), None
-        sweep.run(asked, folder, progress, checkpoints=rules)
-        return store.read(folder)
+        if workdir is None:
+            workdir, rules = stack.enter_context(tempfile.TemporaryDirectory()), None
+        sweep.run(asked, workdir, progress, checkpoints=rules)
+        return store.read(workdir)
