@@ -108,11 +108,55 @@ TOY = tuple(
         "corridor": "at the end of the corridor",
     }.items()
 )
+BRAX = (
+    Entry("brax/ant", "Ant-v2", FALLS),
+    Entry("brax/halfcheetah", "HalfCheetah-v2"),
+    Entry("brax/hopper", "Hopper-v2", FALLS),
+    Entry("brax/humanoid", "Humanoid-v2", FALLS),
+    Entry("brax/humanoidstandup"),
+    Entry("brax/inverted_double_pendulum", terminates="when the poles are too low"),
+    Entry("brax/inverted_pendulum", terminates="when the pole is out of range"),
+    Entry("brax/pusher", "Pusher-v2"),
+    Entry("brax/reacher", "Reacher-v2"),
+    Entry("brax/walker2d", "Walker2d-v2", FALLS),
+)
+PLAYGROUND = tuple(
+    Entry(f"playground/{name}", paper)
+    for name, paper in {
+        "AcrobotSwingup": "acrobot_swingup",
+        "AcrobotSwingupSparse": "acrobot_swingup_sparse",
+        "BallInCup": "ball_in_cup_catch",
+        "CartpoleBalance": "cartpole_balance",
+        "CartpoleBalanceSparse": "cartpole_balance_sparse",
+        "CartpoleSwingup": "cartpole_swingup",
+        "CartpoleSwingupSparse": "cartpole_swingup_sparse",
+        "CheetahRun": "cheetah_run",
+        "FingerSpin": "finger_spin",
+        "FingerTurnEasy": "finger_turn_easy",
+        "FingerTurnHard": "finger_turn_hard",
+        "FishSwim": "fish_swim",
+        "HopperHop": "hopper_hop",
+        "HopperStand": "hopper_stand",
+        "HumanoidRun": "humanoid_run",
+        "HumanoidStand": "humanoid_stand",
+        "HumanoidWalk": "humanoid_walk",
+        "PendulumSwingup": "pendulum_swingup",
+        "PointMass": "point_mass_easy",
+        "ReacherEasy": "reacher_easy",
+        "ReacherHard": "reacher_hard",
+        "SwimmerSwimmer6": "swimmer_swimmer6",
+        "WalkerRun": "walker_run",
+        "WalkerStand": "walker_stand",
+        "WalkerWalk": "walker_walk",
+    }.items()
+)
 SUITES = {
     "gym": (*GYM, *CLASSIC),
     "ours": OURS,
     "dmc": DMC,
     "toy": TOY,
+    "brax": BRAX,
+    "playground": PLAYGROUND,
 }
 
 
@@ -127,6 +171,14 @@ NOTES = {
     "cheetah, pendulum and walker are stepped in C threads, equal to dm_control to the "
     "bit.",
     "toy": "Small tasks on the device whose optimum is known.",
+    "brax": "brax's environments on the device, with a backend behind a colon "
+    "(`brax/ant:spring`; generalized by default): other physics than Gymnasium's and "
+    "than each other's. `pip install -c constraints.txt -e '.[brax]'`. `brax/swimmer` "
+    "fails with this JAX, and is refused.",
+    "playground": "MuJoCo playground's DeepMind Control suite on the device: 25 of the "
+    "28 tasks, with other solvers, iterations and time steps than dm_control's. "
+    "`pip install -c constraints.txt -e '.[playground]'`. MJX in JAX by default, "
+    "`:warp` behind the name on a GPU.",
 }
 
 
@@ -149,7 +201,8 @@ def report(suites: Iterable[str], style: str) -> str:
             table = taxonomy.render(rows(suite), style)
         except ValueError as error:
             table = f"{error}."
-        parts += [f"## {suite}", NOTES[suite], table]
+        title = [] if style == "csv" else [f"## {suite}", NOTES[suite]]
+        parts += [*title, table]
     return "\n\n".join(parts)
 
 

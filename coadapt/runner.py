@@ -19,7 +19,7 @@ from coadapt import devices, envs, learn, schema
 from coadapt.config import Config, Offline, Replay, Rollout, Trajectories
 from coadapt.data import episodes, offline, replay
 from coadapt.data.replay import Store
-from coadapt.envs.base import DeviceEnv, EnvState, HostEnv
+from coadapt.envs.base import DeviceEnv, EnvState, HostEnv, once
 from coadapt.factors import g_estimate, pi_theta
 from coadapt.learn import Clock, Health, Learner, Seen
 from coadapt.ops import moments
@@ -564,6 +564,8 @@ def _measure_device(
     env: DeviceEnv,
     each: int,
 ):
+    env = once(env)
+
     def one_agent(config: Config, state: AgentState, seed: jax.Array):
         keys = jax.random.split(stream(seed, Purpose.MEASURE, index), each)
         states, obs = jax.vmap(env.reset)(keys)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from coadapt.envs import dmc, host, striker, toy
+from coadapt.envs import dmc, host, striker, suites, toy
 from coadapt.envs.base import Autoreset, DeviceEnv, Dynamics, EnvState, HostEnv, nearest
 from coadapt.types import EnvSpec
 
@@ -32,6 +32,10 @@ FAMILIES = {
     "gym": Family(host.make_gym, host.gym_spec, host.gym_names, True),
     "dmc": Family(dmc.make_dmc, dmc.dmc_spec, dmc.dmc_names, True),
     "ours": Family(striker.make_ours, striker.ours_spec, striker.ours_names, True),
+    "brax": Family(suites.make_brax, suites.brax_spec, suites.brax_names, False),
+    "playground": Family(
+        suites.make_playground, suites.playground_spec, suites.playground_names, False
+    ),
     "toy": Family(lambda name, _: toy.toy(name), toy.toy_spec, toy.toy_names, False),
 }
 

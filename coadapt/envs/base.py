@@ -62,6 +62,7 @@ class EnvState(NamedTuple):
     physics: Physics
     steps: jax.Array  # scalar int32, steps taken in this episode
     key: jax.Array  # scalar typed key; noise and later episodes are drawn from it
+    starts: Physics = ()  # a pool of first states, stacked; see `Autoreset`
 
 
 class DeviceEnv(Protocol):
@@ -107,15 +108,31 @@ class Autoreset:
     An episode that terminates has discount 0; one that reaches `spec.max_steps` without
     terminating has discount 1; both are `last`, and the next starts in the same step,
     from a state drawn anew.
+
+    Under vmap the choice between going on and starting is a select, which computes both
+    at every step. Where a start costs as much as a step, `pool` of them are drawn
+    beforehand for each environment, and each episode begins at one of these.
     """
 
     dynamics: Dynamics
     spec: EnvSpec
+    pool: int = 0  # first states of each environment; 0: each is drawn when it is due
 
     def reset(self, key: jax.Array) -> tuple[EnvState, jax.Array]:
         key, start = jax.random.split(key)
-        physics = self.dynamics.start(start)
-        return EnvState(physics, jnp.int32(0), key), self.dynamics.observe(physics)
+        starts: Physics = ()
+        if self.pool:
+            key, draw = jax.random.split(key)
+            starts = jax.vmap(self.dynamics.start)(jax.random.split(draw, self.pool))
+        physics = self._start(starts, start)
+        obs = self.dynamics.observe(physics)
+        return EnvState(physics, jnp.int32(0), key, starts), obs
+
+    def _start(self, starts: Physics, key: jax.Array) -> Physics:
+        if not self.pool:
+            return self.dynamics.start(key)
+        index = jax.random.randint(key, (), 0, self.pool)
+        return jax.tree.map(lambda rows: rows[index], starts)
 
     def step(self, state: EnvState, action: jax.Array) -> tuple[EnvState, TimeStep]:
         key, noise, start = jax.random.split(state.key, 3)
@@ -126,13 +143,12 @@ class Autoreset:
         steps = state.steps + 1
         last = terminated | (steps >= self.spec.max_steps)
         next_obs = self.dynamics.observe(physics)
-        # Under vmap a select, which draws a start at every step: starts are cheap.
         physics, steps = jax.lax.cond(
             last,
-            lambda: (self.dynamics.start(start), jnp.int32(0)),
+            lambda: (self._start(state.starts, start), jnp.int32(0)),
             lambda: (physics, steps),
         )
-        return EnvState(physics, steps, key), TimeStep(
+        return EnvState(physics, steps, key, state.starts), TimeStep(
             obs=self.dynamics.observe(physics),
             reward=jnp.asarray(reward, jnp.float32),
             discount=(~terminated).astype(jnp.float32),
@@ -147,6 +163,13 @@ class Autoreset:
         return (
             jnp.asarray(centre, jnp.float32) + jnp.asarray(half, jnp.float32) * action
         )
+
+
+def once(env: DeviceEnv) -> DeviceEnv:
+    """The same for one episode, after which nobody looks: it needs no pool."""
+    if isinstance(env, Autoreset) and env.pool:
+        return dataclasses.replace(env, pool=1)
+    return env
 
 
 def centre_and_half(spec: EnvSpec) -> tuple[np.ndarray, np.ndarray]:

@@ -313,11 +313,11 @@ def test_chain_values_of_the_fair_walk():
         ),
         (
             "lqr",
-            "'family/id' with a family of gym, dmc, ours, toy; did you mean 'toy/lqr'?",
+            "'family/id' with a family of gym, dmc, ours, brax, playground, toy; did you mean 'toy/lqr'?",
         ),
         (
             "toys/chain",
-            "with a family of gym, dmc, ours, toy; did you mean 'toy/chain'?",
+            "with a family of gym, dmc, ours, brax, playground, toy; did you mean 'toy/chain'?",
         ),
     ],
     ids=["id", "no family", "family"],

@@ -1,0 +1,194 @@
+"""brax and MuJoCo playground under our own resets, held to their bare environments."""
+
+import dataclasses
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+import coadapt
+from coadapt import catalogue, envs
+from coadapt.envs import base, suites
+from coadapt.types import TimeStep
+
+LENGTH, COUNT = 40, 3
+# a pole that falls within some ten steps of random actions, and one that may not fall
+TASKS = {"brax/inverted_pendulum:spring": 12, "playground/CartpoleBalance": 7}  # limits
+
+
+@dataclasses.dataclass(frozen=True)
+class Driven:
+    """Some environments under a short limit, with all their states."""
+
+    env: base.Autoreset
+    actions: np.ndarray  # [L, count, A]
+    first: np.ndarray
+    states: base.EnvState  # after each step, [L, count, ...]
+    begin: base.EnvState
+    steps: TimeStep
+
+
+@pytest.fixture(scope="module", params=TASKS)
+def driven(request):
+    made = envs.make(request.param, 1)
+    assert isinstance(made, base.Autoreset)
+    spec = dataclasses.replace(made.spec, max_steps=TASKS[request.param])
+    env = dataclasses.replace(made, spec=spec, pool=4)
+    rng = np.random.default_rng(0)
+    actions = rng.uniform(-1, 1, (LENGTH, COUNT, spec.action_size)).astype(np.float32)
+
+    @jax.jit
+    def run(keys):
+        begin, first = jax.vmap(env.reset)(keys)
+
+        def step(states, action):
+            states, step = jax.vmap(env.step)(states, action)
+            return states, (states, step)
+
+        return begin, first, *jax.lax.scan(step, begin, actions)[1]
+
+    begin, first, states, steps = jax.device_get(run(jax.random.split(KEY, COUNT)))
+    return Driven(env, actions, first, states, begin, steps)
+
+
+KEY = jax.random.key(3)
+
+
+def row(tree, *at):
+    return jax.tree.map(lambda x: x[at], tree)
+
+
+def test_equals_the_bare_environment(driven):
+    """From each state to the next by the suite's own step, and from a start of the pool
+    where an episode ended. The bare step is compiled alone, so that sums may be rounded
+    in another order: 1e-5, of numbers near 1."""
+    bare, spec = driven.env.dynamics.env, driven.env.spec
+    with suites._foreign():
+        step = (
+            jax.jit(bare.step)
+            .lower(row(driven.begin.physics, 0), driven.actions[0, 0])
+            .compile()
+        )
+    ends = 0
+    for i in range(COUNT):
+        physics, age = row(driven.begin.physics, i), 0
+        pool = row(driven.begin.starts, i)
+        for t in range(LENGTH):
+            after = step(physics, driven.actions[t, i])
+            got, age = row(driven.steps, t, i), age + 1
+            np.testing.assert_allclose(got.next_obs, after.obs, atol=1e-5)
+            np.testing.assert_allclose(got.reward, after.reward, atol=1e-5)
+            fell = bool(after.done) and driven.env.dynamics.terminates
+            assert got.last == (fell or age == spec.max_steps)
+            assert got.discount == (0.0 if fell else 1.0)
+            physics = row(driven.states.physics, t, i)
+            np.testing.assert_array_equal(got.obs, physics.obs)
+            if got.last:
+                ends, age = ends + 1, 0
+                among = [np.array_equal(got.obs, start) for start in pool.obs]
+                assert sum(among) == 1
+            else:
+                np.testing.assert_array_equal(got.obs, got.next_obs)
+    assert ends >= 2 * COUNT
+
+
+def test_starts_are_many_and_the_pool_stays(driven):
+    after = driven.steps.obs[driven.steps.last]
+    assert len(np.unique(np.concatenate([driven.first, after]), axis=0)) > COUNT + 1
+    for kept, was in zip(
+        jax.tree.leaves(driven.states.starts), jax.tree.leaves(driven.begin.starts),
+        strict=True,
+    ):  # fmt: skip
+        np.testing.assert_array_equal(kept[-1], was)
+
+
+def test_one_that_falls_terminates_and_one_that_is_cut_does_not(driven):
+    cut = driven.steps.last & (driven.steps.discount == 1)
+    fell = driven.steps.last & (driven.steps.discount == 0)
+    assert cut.any()
+    assert fell.any() == driven.env.dynamics.terminates
+    assert (driven.steps.discount[~driven.steps.last] == 1).all()
+
+
+def test_an_environment_is_the_same_in_any_company(driven):
+    """Alone, by the key that it had among others. XLA rounds sums of one and of three
+    in orders of their own, and a pole that falls doubles that at every step: 1e-3."""
+
+    @jax.jit
+    def alone(key):
+        state, first = driven.env.reset(key)
+        actions = driven.actions[:6, 1]
+        return first, jax.lax.scan(driven.env.step, state, actions)[1]
+
+    first, steps = alone(jax.random.split(KEY, COUNT)[1])
+    np.testing.assert_allclose(first, driven.first[1], atol=1e-6)
+    np.testing.assert_allclose(steps.next_obs, driven.steps.next_obs[:6, 1], atol=1e-3)
+
+
+def test_an_evaluation_needs_no_pool():
+    env = envs.make("brax/inverted_pendulum:spring", 1)
+    assert isinstance(env, base.Autoreset) and env.pool == suites.POOL
+    assert base.once(env) == dataclasses.replace(env, pool=1)
+    toy = envs.make("toy/lqr", 1)
+    assert not isinstance(toy, base.HostEnv) and base.once(toy) is toy
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_trains_inside_the_program(task):
+    small = {f"networks.{net}.sizes": (8,) for net in ("policy", "critic")}
+    small |= {"data.batch": 4, "data.start": 8, "data.warmup": 8}
+    rows = coadapt.train(
+        [coadapt.vary("sac", small)],
+        task=task, seeds=2, steps=24, eval_every=24, eval_episodes=1,
+    )  # fmt: skip
+    score = rows[rows.metric == "return"]
+    assert len(score) == 2 and np.isfinite(score.value).all()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "entry",
+    (*catalogue.SUITES["brax"], *catalogue.SUITES["playground"]),
+    ids=lambda entry: entry.task,
+)
+def test_each_task_keeps_the_rules(entry):
+    assert catalogue.faults(entry, catalogue.walk(entry.task, 12)) == []
+
+
+@pytest.mark.parametrize(
+    "task, said",
+    [
+        ("brax/swimmer", "cannot be stepped: brax's fluid forces"),
+        ("brax/antt", "did you mean 'brax/ant'"),
+        ("brax/ant:springs", "a backend of generalized, spring, positional, mjx"),
+        ("playground/CheetaRun", "did you mean 'playground/CheetahRun'"),
+        ("playground/Go1JoystickFlatTerrain", "its other suites are downloaded"),
+        ("playground/CheetahRun:warp", "without ':warp' where no GPU is"),
+    ],
+)
+def test_others_are_refused_in_a_sentence(task, said):
+    with pytest.raises(ValueError, match=said) as caught:
+        envs.spec(task)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_without_the_package_a_sentence_says_what_to_install(task, monkeypatch):
+    monkeypatch.setattr(suites, "_installed", lambda package: False)
+    suite = task.split("/")[0]
+    with pytest.raises(ValueError, match=rf"not installed: pip .*\[{suite}\]"):
+        envs.spec(task)
+    assert suites.brax_names() == suites.playground_names() == []
+
+
+def test_no_suite_is_imported_before_its_first_task():
+    code = (
+        "import sys, coadapt, coadapt.catalogue, coadapt.envs as envs; coadapt.train; "
+        "envs.spec('toy/lqr'); list(envs.FAMILIES['brax'].names()); "
+        "suites = 'gymnasium mujoco dm_control brax mujoco_playground warp'.split(); "
+        "assert not {*suites} & {*sys.modules}, {*suites} & {*sys.modules}"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
