@@ -303,6 +303,9 @@ def test_chain_values_of_the_fair_walk():
     np.testing.assert_allclose(toy.chain_values(0.5)[:6], np.arange(6) / 6, atol=1e-12)
 
 
+FAMILIES = "gym, dmc, ours, brax, playground, toy"
+
+
 @pytest.mark.parametrize(
     "task, sentence",
     [
@@ -313,11 +316,11 @@ def test_chain_values_of_the_fair_walk():
         ),
         (
             "lqr",
-            "'family/id' with a family of gym, dmc, ours, brax, playground, toy; did you mean 'toy/lqr'?",
+            f"'family/id' with a family of {FAMILIES}; did you mean 'toy/lqr'?",
         ),
         (
             "toys/chain",
-            "with a family of gym, dmc, ours, brax, playground, toy; did you mean 'toy/chain'?",
+            f"with a family of {FAMILIES}; did you mean 'toy/chain'?",
         ),
     ],
     ids=["id", "no family", "family"],
