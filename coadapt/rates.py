@@ -9,7 +9,7 @@ import numpy as np
 from coadapt import envs
 from coadapt.devices import cores
 from coadapt.envs import HostEnv, dmc
-from coadapt.envs.batch import BatchEnv
+from coadapt.envs.batch import BatchEnv, quiet
 from coadapt.envs.host import GymEnv
 from coadapt.speed import require_host
 
@@ -99,6 +99,7 @@ class _Vector(_Timed):
     def __init__(self, name: str, mode: str, actions: np.ndarray):
         import gymnasium
 
+        quiet()
         # a process that has started threads, as JAX does, is not to be forked
         options = {"context": "forkserver"} if mode == "async" else {}
         self._env: Any = gymnasium.make_vec(
