@@ -82,6 +82,12 @@ class Header:
     eval_episodes: int
     checkpoint_every: int  # env steps; episodes are cut there
     variants: Mapping[str, Mapping[str, Entry]]  # task -> name -> entry
+    # of the tasks that were asked for fewer
+    task_steps: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    def steps_on(self, task: str) -> int:
+        """Env steps, the most that were asked for on this task."""
+        return self.task_steps.get(task, self.steps)
 
     def cells(self) -> list[Cell]:
         """All of them, task by task, variants x seeds."""
@@ -95,9 +101,15 @@ class Header:
     def merged(self, other: "Header") -> "Header":
         """Both, the other's new seeds, tasks and variants after ours."""
         tasks = [*self.variants, *(t for t in other.variants if t not in self.variants)]
+        most = max(self.steps, other.steps)
+        steps = {
+            t: max(h.steps_on(t) for h in (self, other) if t in h.variants)
+            for t in tasks
+        }
         return dataclasses.replace(
             self,
-            steps=max(self.steps, other.steps),
+            steps=most,
+            task_steps={t: n for t, n in steps.items() if n != most},
             seeds=tuple(dict.fromkeys([*self.seeds, *other.seeds])),
             variants={
                 t: {**self.variants.get(t, {}), **other.variants.get(t, {})}
@@ -160,6 +172,7 @@ def _header(workdir: Path) -> Header:
         return Header(
             experiment=data["experiment"],
             steps=data["steps"],
+            task_steps=data.get("task_steps", {}),
             seeds=tuple(data["seeds"]),
             eval_every=data["evaluation"]["every"],
             eval_episodes=data["evaluation"]["episodes"],
@@ -176,6 +189,7 @@ def _header(workdir: Path) -> Header:
 def _check_types(data: dict[str, Any]) -> None:
     """Raises: ValueError, where a manifest holds what none of ours does."""
     numbers = [data["steps"], data["checkpoint_every"], *data["evaluation"].values()]
+    numbers += data.get("task_steps", {}).values()
     whole = all(type(n) is int and n > 0 for n in numbers)
     seeds, sessions = data["seeds"], data["sessions"]
     listed = isinstance(seeds, list) and all(type(n) is int for n in seeds)
@@ -456,7 +470,7 @@ class Store:
         self._checksums = dict[Cell, int]()
         self._there = set[tuple[str, ...]]()
         for cell, steps, line in rows:
-            if steps <= self._header.steps:
+            if steps <= self._header.steps_on(cell.task):
                 self._checksums[cell] = _add_line(self._checksums.get(cell, 0), line)
             if steps <= self._kept.get(cell, 0):
                 self._there.add(_name(line))
@@ -588,6 +602,7 @@ def _write_manifest(
         "experiment": merged.experiment,
         "tasks": list(merged.variants),
         "steps": merged.steps,
+        **({"task_steps": dict(merged.task_steps)} if merged.task_steps else {}),
         "seeds": list(merged.seeds),
         "evaluation": {"every": merged.eval_every, "episodes": merged.eval_episodes},
         "checkpoint_every": merged.checkpoint_every,

@@ -52,11 +52,19 @@ class Sweep:
     experiment: str
     variants: Mapping[str, Sequence[Variant]]  # task -> its variants
     seeds: Sequence[int]
-    steps: int  # env steps of each agent
+    steps: int | Mapping[str, int]  # env steps of each agent, or of those on each task
     eval_every: int = 20_000  # env steps
     eval_episodes: int = 10
     # env steps; there episodes end, environments are made anew, and a run can go on
     checkpoint_every: int = 20_000
+
+    def steps_on(self, task: str) -> int:
+        """Env steps of each agent there. Raises: ConfigError if nothing says so."""
+        if not isinstance(self.steps, Mapping):
+            return self.steps
+        if task not in self.steps:
+            raise ConfigError(f"steps are missing for {task}: each task needs them.")
+        return self.steps[task]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -305,10 +313,8 @@ def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:
 
 def validate(sweep: Sweep) -> None:
     """Refuse what cannot be run, before anything starts. Raises: ConfigError."""
-    for name in ("steps", "eval_every", "eval_episodes", "checkpoint_every"):
-        value = getattr(sweep, name)
-        if not _is_int(value) or not 1 <= value <= MOST:
-            raise ConfigError(f"{name} is {value!r}: it must be an int of 1 to {MOST}.")
+    for name in ("eval_every", "eval_episodes", "checkpoint_every"):
+        _validate_count(name, getattr(sweep, name))
     if sweep.eval_episodes > MOST_EPISODES:
         raise ConfigError(
             f"eval_episodes is {sweep.eval_episodes}: it must be at most "
@@ -318,7 +324,13 @@ def validate(sweep: Sweep) -> None:
     if not sweep.variants:
         raise ConfigError("tasks are none: at least one is needed.")
     for task, variants in sweep.variants.items():
-        _validate_task(task, variants, sweep.steps)
+        _validate_count("steps", sweep.steps_on(task))
+        _validate_task(task, variants, sweep.steps_on(task))
+
+
+def _validate_count(name: str, value: object) -> None:
+    if not _is_int(value) or not 1 <= value <= MOST:  # type: ignore[operator]
+        raise ConfigError(f"{name} is {value!r}: it must be an int of 1 to {MOST}.")
 
 
 def _validate_seeds(sweep: Sweep) -> None:
@@ -419,14 +431,14 @@ def plan_of(programs: Sequence[Group], sweep: Sweep) -> Plan:
             (len(g.agents) * c.parameter_bytes for g, c in each), default=0
         ),
         gradient_steps=sum(len(g.agents) * c.gradient_steps for g, c in each),
-        env_steps=number * sweep.steps,
+        env_steps=sum(len(g.agents) * sweep.steps_on(g.task) for g in programs),
     )
 
 
 def cost_of(group: Group, sweep: Sweep) -> Cost:
     """The cost of each agent of a group: they have equal shapes."""
     config, spec = group.agents[0].variant.config, envs.spec(group.task)
-    steps = sweep.steps
+    steps = sweep.steps_on(group.task)
     size = runner.store_size(config, spec, steps)
     each = config.schedule.critic_steps + config.schedule.policy_steps
     return Cost(
@@ -519,9 +531,12 @@ def _even(items: tuple[T, ...], limit: int) -> list[tuple[T, ...]]:
 
 def header(sweep: Sweep) -> Header:
     """What the store's manifest says of this sweep."""
+    steps = {task: sweep.steps_on(task) for task in sweep.variants}
+    most = max(steps.values())
     return Header(
         experiment=sweep.experiment,
-        steps=sweep.steps,
+        steps=most,
+        task_steps={task: n for task, n in steps.items() if n != most},
         seeds=tuple(sweep.seeds),
         eval_every=sweep.eval_every,
         eval_episodes=sweep.eval_episodes,
@@ -564,7 +579,9 @@ def _planned(
     order = {cell: i for i, cell in enumerate(todo)}
     found: list[_Planned] = []
     begun = [
-        (checkpoint.newest(r, sweep.steps), r) for r in checkpoint.records(workdir)
+        (checkpoint.newest(r, sweep.steps_on(r.cells[0].task)), r)
+        for r in checkpoint.records(workdir)
+        if r.cells[0].task in sweep.variants
     ]
     for begin, record in sorted(begun, key=lambda each: -each[0]):
         places = [i for i, cell in enumerate(record.cells) if cell in todo]
@@ -625,7 +642,11 @@ def run(
     path, about = folder(workdir), header(sweep)
     finished(path, about)  # what is refused leaves nothing behind
     with owned(path):
-        done = {c for c, s in finished(path, about).items() if s >= sweep.steps}
+        done = {
+            cell
+            for cell, steps in finished(path, about).items()
+            if steps >= about.steps_on(cell.task)
+        }
         todo = _planned(sweep, path, done, memory)
         if not todo:
             Store.extend(path, about)
@@ -676,6 +697,7 @@ class _Job:
     ):
         self.sweep, self.store, self.stop = sweep, store, stop
         self.group, self.planned = planned.group, planned
+        self.steps = sweep.steps_on(planned.group.task)
         self.rules, self.spent, self.last = checkpoints, 0.0, 0.0
         self.writer = checkpoint.Writer(record, checkpoints.keep if checkpoints else 1)
 
@@ -696,7 +718,7 @@ class _Job:
             [agent.variant.config for agent in group.agents],
             [agent.seed for agent in group.agents],
             group.task,
-            steps=sweep.steps,
+            steps=self.steps,
             eval_every=sweep.eval_every,
             eval_episodes=sweep.eval_episodes,
             checkpoint_every=sweep.checkpoint_every,
@@ -705,7 +727,7 @@ class _Job:
             start_at=begin,
             stop=self.stop,
         )
-        self.store.finish(group.cells, sweep.steps, result.seconds)
+        self.store.finish(group.cells, self.steps, result.seconds)
         return result
 
     def _begin(self) -> runner.Snapshot | None:
@@ -714,14 +736,14 @@ class _Job:
         if origin is None:
             return None
         config, spec = self.group.agents[0].variant.config, envs.spec(self.group.task)
-        like = runner.shapes(config, spec, self.sweep.steps)
-        size = runner.store_size(config, spec, self.sweep.steps)
+        like = runner.shapes(config, spec, self.steps)
+        size = runner.store_size(config, spec, self.steps)
         while steps:
             try:
                 return checkpoint.read(origin, steps, like, self.planned.places, size)
             except checkpoint.DamagedError as error:
                 checkpoint.set_aside(origin, steps, error)
-                steps = checkpoint.newest(origin, self.sweep.steps)
+                steps = checkpoint.newest(origin, self.steps)
         return None
 
     def _save(self, snapshot: runner.Snapshot) -> None:
@@ -729,7 +751,7 @@ class _Job:
         rules, steps = self.rules, int(snapshot.clock.steps)
         if rules is None:
             return
-        ends = steps == self.sweep.steps or not snapshot.learner.health.alive.any()
+        ends = steps == self.steps or not snapshot.learner.health.alive.any()
         allowed = rules.share * snapshot.seconds
         if not (ends or self.stop() or self.spent + self.last <= allowed):
             return

@@ -256,14 +256,16 @@ def run_sweep(
     if get(values, "dry_run"):
         lines = plan.lines()
         if workdir:
-            done = store.finished(Path(workdir), sweep.header(asked)).values()
-            lines.append(f"finished: {sum(steps >= asked.steps for steps in done)}")
+            about = sweep.header(asked)
+            done = store.finished(Path(workdir), about).items()
+            number = sum(steps >= about.steps_on(cell.task) for cell, steps in done)
+            lines.append(f"finished: {number}")
         print("\n".join(lines))
         return
     folder = Path(required(values, "workdir"))
     keep_compiled(get(values, "compile_cache"))
     show = progress.quiet if get(values, "quiet") else progress.shown
-    with show(asked.steps) as tell, signals.held() as stop:
+    with show(asked.steps_on) as tell, signals.held() as stop:
         ran = sweep.run(asked, folder, tell, checkpoints=rules, ended=ended, stop=stop)
     if not ran and not get(values, "quiet"):
         print(f"all {plan.agents} cells were finished: nothing to run")

@@ -16,16 +16,17 @@ from coadapt.sweep import Progress as Event
 from launch.results import number
 
 Tell = Callable[[Event], None]
+Steps = Callable[[str], int]  # of each agent on a task
 
 
 @contextlib.contextmanager
-def quiet(_: int) -> Iterator[Tell]:
+def quiet(_: Steps) -> Iterator[Tell]:
     yield lambda event: None
 
 
 @contextlib.contextmanager
-def shown(steps: int) -> Iterator[Tell]:
-    """A callback for `sweep.run` that shows what it is told; `steps` of each agent."""
+def shown(steps: Steps) -> Iterator[Tell]:
+    """A callback for `sweep.run` that shows what it is told."""
     console = Console()
     if not console.is_terminal:
         yield _Lines(steps)
@@ -38,7 +39,7 @@ def shown(steps: int) -> Iterator[Tell]:
 class _Pace:
     """Speed of the running program, its compilation left out."""
 
-    def __init__(self, steps: int):
+    def __init__(self, steps: Steps):
         self.steps = steps
         self.first: runner.Report | None = None
 
@@ -53,7 +54,7 @@ class _Pace:
             return "", ""
         took = max(report.seconds - self.first.seconds, 1e-9)
         pace = (report.steps - self.first.steps) / took
-        left = round((self.steps - report.steps) / pace)
+        left = round((self.steps(event.group.task) - report.steps) / pace)
         rate = f"{pace * len(event.group.agents):,.0f} agent-steps/s"
         return rate, f"{left // 60}:{left % 60:02} left"
 
@@ -61,7 +62,7 @@ class _Pace:
 class _Lines:
     """A line an evaluation, for logs."""
 
-    def __init__(self, steps: int):
+    def __init__(self, steps: Steps):
         self.steps, self.pace = steps, _Pace(steps)
 
     def __call__(self, event: Event) -> None:
@@ -70,7 +71,8 @@ class _Lines:
         if event.report is None:
             print(f"{head}: compiling ...", flush=True)
             return
-        done = f"{event.report.steps:,} of {self.steps:,} steps"
+        total = self.steps(event.group.task)
+        done = f"{event.report.steps:,} of {total:,} steps"
         scores = returns(event.group, event.report)
         print(
             "  ".join(part for part in (head + ":", done, scores, rate, left) if part),
@@ -81,7 +83,7 @@ class _Lines:
 class _Screen:
     """A bar with the scores above it; a program that has ended leaves its scores."""
 
-    def __init__(self, live: Live, bar: Progress, steps: int):
+    def __init__(self, live: Live, bar: Progress, steps: Steps):
         self.live, self.bar, self.pace = live, bar, _Pace(steps)
 
     def __call__(self, event: Event) -> None:
@@ -90,14 +92,15 @@ class _Screen:
         if event.report is None:
             for task in self.bar.task_ids:
                 self.bar.remove_task(task)
-            self.task = self.bar.add_task("", total=self.pace.steps, rate="", left="")
+            total = self.pace.steps(event.group.task)
+            self.task = self.bar.add_task("", total=total, rate="", left="")
             self.live.update(Stack(Text(f"{head}: compiling ..."), self.bar))
             return
         text = Text(f"{head}: {returns(event.group, event.report)}")
         done = event.report.steps
         self.bar.update(self.task, completed=done, rate=rate, left=left)
         self.live.update(Stack(text, self.bar))
-        if done == self.pace.steps:
+        if done == self.pace.steps(event.group.task):
             self.live.console.print(text)
 
 

@@ -24,12 +24,12 @@ def report(workdir: Path) -> None:
     """
     frame, header = store.read(workdir), store.load(workdir)
     assert header is not None  # or read would have raised
-    failed, done = store.failures(workdir), store.finished(workdir, header).values()
+    failed, done = store.failures(workdir), store.finished(workdir, header)
     summary = stats.summary(frame)
     show(summary)  # not before all that there is was read
     failures(failed)
     cells = len(header.seeds) * sum(map(len, header.variants.values()))
-    missing = cells - sum(steps >= header.steps for steps in done)
+    missing = cells - sum(n >= header.steps_on(cell.task) for cell, n in done.items())
     if missing:
         print(f"{missing} of {cells} cells are not finished")
     folder = workdir / "report"

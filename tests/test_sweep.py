@@ -300,3 +300,23 @@ def test_a_sweep_that_breaks_off_is_taken_up_again(tmp_path):
     assert (whole / "results.csv").read_bytes() == (
         tmp_path / "results.csv"
     ).read_bytes()
+
+
+def test_each_task_has_its_own_number_of_steps(tmp_path):
+    other = "toy/chain"
+    both = asked(
+        variants={TASK: [tiny()], other: [tiny("awac")]}, steps={TASK: 60, other: 30}
+    )
+    found = sweep.plan(both)
+    assert found.env_steps == 2 * (60 + 30)
+    assert sweep.run(both, tmp_path) == 4 and sweep.run(both, tmp_path) == 0
+    frame = store.read(tmp_path)
+    assert frame.groupby("task").env_steps.max().to_dict() == {TASK: 60, other: 30}
+    about = store.load(tmp_path)
+    assert (about.steps_on(TASK), about.steps_on(other)) == (60, 30)
+    longer = dataclasses.replace(both, steps={TASK: 60, other: 90})
+    assert sweep.run(longer, tmp_path) == 2
+    about = store.load(tmp_path)
+    assert (about.steps_on(TASK), about.steps_on(other)) == (60, 90)
+    with pytest.raises(ConfigError, match=f"steps are missing for {other}"):
+        sweep.plan(dataclasses.replace(both, steps={TASK: 60}))
