@@ -142,7 +142,8 @@ def _checked_limit(task: str, env: "gymnasium.Env") -> int:
             f"got {env.observation_space}"
         )
     limit = require_limit(task, env.spec.max_episode_steps if env.spec else None)
-    if 0 in env.observation_space.shape or 0 in (space.shape or ()):
+    shapes = (env.observation_space.shape, getattr(space, "shape", None) or ())
+    if any(0 in shape for shape in shapes):
         raise ValueError(
             f"task {task!r} must have observations and actions, got "
             f"{env.observation_space} and {space}"

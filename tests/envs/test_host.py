@@ -398,8 +398,9 @@ def test_unknown_and_unsupported_tasks_are_refused_in_a_sentence(task, sentence)
             "must have a Box of floats",
         ),
         ({"action_space": box(-1, 1, (2,)), "limit": None}, "must have a time limit"),
+        ({"action_space": None}, "Discrete for actions, got None"),
     ],
-    ids=["infinite", "multi-discrete", "integers", "no limit"],
+    ids=["infinite", "multi-discrete", "integers", "no limit", "no actions"],
 )
 def test_unsupported_spaces_are_refused_in_a_sentence(scripted, kwargs, sentence):
     with pytest.raises(ValueError, match=sentence):
