@@ -182,12 +182,26 @@ NOTES = {
 }
 
 
-def paper() -> list[str]:
-    """The paper's 37 tasks under our names, the nearest where there are several."""
+def nearest() -> dict[str, str]:
+    """Of each of the paper's 37 tasks, ours that is nearest to it: 'Ant-v2': 'gym/...'.
+
+    In the paper's names, as scores are filed under them.
+    """
     names: dict[str, str] = {}
     for entry in (*GYM, *OURS, *DMC):
         names.setdefault(entry.paper, entry.task)
-    return list(names.values())
+    return names
+
+
+def paper() -> list[str]:
+    """The paper's 37 tasks under our names, the nearest where there are several."""
+    return list(nearest().values())
+
+
+def paper_name(task: str) -> str:
+    """What the paper calls a task, or the one that this is a version of; '' if none."""
+    found = {e.task: e.paper for entries in SUITES.values() for e in entries}
+    return found.get(task, "")
 
 
 def report(suites: Iterable[str], style: str) -> str:

@@ -144,6 +144,13 @@ def measure(
         )
 
 
+def update_seconds(config: Config, agents: int, seconds: float = 0.5) -> float:
+    """Of one update of so many agents: as `measure`, once and for about so long."""
+    race = _Race(config, agents)
+    race.round(seconds)
+    return race.times[0]
+
+
 class Overhead(NamedTuple):
     """What acting, stepping and storing add to the updates. Medians over the rounds."""
 

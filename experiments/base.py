@@ -1,9 +1,16 @@
-"""What an experiment is."""
+"""What an experiment is, how its variants are written down, and its budgets."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
+from coadapt import sweep
+from coadapt.algorithms import for_task
+from coadapt.config import Config, Replay
+from coadapt.schema import ConfigError, nearest
 from coadapt.sweep import Variant
+
+Variants = Callable[[str], Sequence[Variant]]  # of a task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -12,9 +19,142 @@ class Experiment:
 
     name: str
     claim: str  # one sentence
-    variants: Callable[[str], Sequence[Variant]]  # of a task
+    variants: Variants
     tasks: Sequence[str]
-    steps: int  # env steps of each agent
+    steps: int | Callable[[str], int]  # env steps of each agent, or of those on a task
     seeds: int
     eval_every: int = 20_000  # env steps
     eval_episodes: int = 10
+    # Of an experiment of the paper. A variant bears the name of its row in scores.csv,
+    # but for those of `same`, whose row has another name, and those of `readings`,
+    # which are none of the paper's: another reading of a row, or, at '', of none.
+    tables: Sequence[str] = ()  # of scores.csv; none where the paper has a figure only
+    same: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    readings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    cheap: Sequence[str] | None = None  # tasks of the budgets below; None: no budgets
+
+    def steps_on(self, task: str) -> int:
+        """Env steps of each agent."""
+        return self.steps(task) if callable(self.steps) else self.steps
+
+    def row(self, variant: str) -> str:
+        """The row of the paper's tables beside which a variant is laid; '' if none."""
+        return {**self.same, **self.readings}.get(variant, variant)
+
+
+class Row(NamedTuple):
+    """A variant, written down: an algorithm, whose networks it has, what is changed."""
+
+    algorithm: str
+    changes: Mapping[str, object] = {}
+    net: str = ""  # another algorithm; none: its own
+
+    def variant(self, name: str, task: str) -> Variant:
+        """As its sources ran it on this task, then changed. Raises: ConfigError."""
+        (made,) = sweep.presets([self.algorithm], task)
+        if self.net:
+            made = sweep.swap(made, *sweep.presets([self.net], task))
+        return Variant(name, self.algorithm, sweep.change(made.config, self.changes))
+
+
+def variants(rows: Mapping[str, Row]) -> Variants:
+    """What makes these rows variants of a task, under their names."""
+    return lambda task: tuple(row.variant(name, task) for name, row in rows.items())
+
+
+# ---------------------------------------------------------------- budgets
+
+PAPER_SEEDS = 10  # settings 1.0
+# env steps of each agent, under the longest prefix of the task's name: settings 1.0
+PAPER_STEPS: dict[str, dict[str, int]] = {
+    "": {"steps": 3_000_000},
+    "gym/Hopper": {"steps": 1_000_000},
+    "gym/Humanoid": {"steps": 10_000_000},
+    "brax/hopper": {"steps": 1_000_000},
+    "brax/humanoid": {"steps": 10_000_000},
+    "dmc/": {"steps": 2_500_000},
+    "dmc/humanoid": {"steps": 14_000_000},
+    "playground/": {"steps": 2_500_000},
+    "playground/Humanoid": {"steps": 14_000_000},
+}
+
+
+def paper_steps(task: str) -> int:
+    """How long the paper ran on a task, or on the one that this is a version of."""
+    found = for_task(PAPER_STEPS, task)["steps"]
+    assert isinstance(found, int)
+    return found
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scale:
+    """A budget smaller than the paper's: which tasks, how many seeds, how long."""
+
+    tasks: int | None = None  # so many of the cheap ones; None: all of them
+    seeds: int
+    steps: int | None = None  # env steps; None: the share below
+    share: float = 1.0  # of the paper's steps
+    start: int | None = None  # a replay is learned from after so many steps at the most
+    eval_every: int
+    eval_episodes: int = 10
+
+
+PAPER = "paper"  # the scale at which an experiment is what it says
+SCALES = {
+    # minutes on two cores: does every variant learn at all?
+    "smoke": Scale(
+        tasks=1, seeds=2, steps=4000, start=1000, eval_every=2000, eval_episodes=2
+    ),
+    # hours on two cores, or less than one on an accelerator
+    "reduced": Scale(seeds=5, share=1 / 20, eval_every=5000),
+}
+
+
+def scaled(experiment: Experiment, scale: str = PAPER) -> Experiment:
+    """The experiment with a budget, which its name then says: 'table3@reduced'.
+
+    Variants stay what they are; at scale 'smoke' alone replays are learned from
+    earlier, without which most of them would never learn. Raises: ConfigError.
+    """
+    names = (PAPER, *SCALES)
+    if scale not in names:
+        raise ConfigError(
+            f"scale is {scale!r}: it must be one of {', '.join(names)}"
+            f"{nearest(scale, names)}"
+        )
+    if experiment.cheap is None:
+        raise ConfigError(
+            f"scale is {scale!r}: {experiment.name} has one budget, which is its own."
+        )
+    name = f"{experiment.name}@{scale}"
+    if scale == PAPER:
+        return dataclasses.replace(experiment, name=name)
+    budget = SCALES[scale]
+
+    def steps(task: str) -> int:
+        return budget.steps or round(budget.share * experiment.steps_on(task))
+
+    def early(task: str) -> tuple[Variant, ...]:
+        found = experiment.variants(task)
+        return tuple(
+            dataclasses.replace(v, config=_early(v.config, budget.start)) for v in found
+        )
+
+    return dataclasses.replace(
+        experiment,
+        name=name,
+        variants=early,
+        tasks=tuple(experiment.cheap)[: budget.tasks],
+        steps=steps,
+        seeds=budget.seeds,
+        eval_every=budget.eval_every,
+        eval_episodes=budget.eval_episodes,
+    )
+
+
+def _early(config: Config, start: int | None) -> Config:
+    if start is None or not isinstance(config.data, Replay):
+        return config
+    early = {n: min(getattr(config.data, n), start) for n in ("start", "warmup")}
+    data = dataclasses.replace(config.data, **early)
+    return dataclasses.replace(config, data=data)

@@ -24,13 +24,15 @@ def variants(task: str) -> tuple[Variant, ...]:
     )
 
 
-EXPERIMENT = Experiment(
-    name="every_task",
-    claim="Each of the paper's tasks can be stepped, learned from and evaluated.",
-    variants=variants,
-    tasks=tuple(catalogue.paper()),
-    steps=3000,
-    seeds=2,
-    eval_every=3000,
-    eval_episodes=1,
+EXPERIMENTS = (
+    Experiment(
+        name="every_task",
+        claim="Each of the paper's tasks can be stepped, learned from and evaluated.",
+        variants=variants,
+        tasks=tuple(catalogue.paper()),
+        steps=3000,
+        seeds=2,
+        eval_every=3000,
+        eval_episodes=1,
+    ),
 )

@@ -61,14 +61,16 @@ def variants(task: str) -> tuple[Variant, ...]:
     return (*made, *single)
 
 
-EXPERIMENT = Experiment(
-    name="quickstart",
-    claim="Clipped double Q matters to SAC, whose policy climbs the critic, and less "
-    "to AWAC, which weighs stored actions only.",
-    variants=variants,
-    tasks=("gym/InvertedPendulum-v5",),
-    steps=12_000,
-    seeds=2,
-    eval_every=1000,
-    eval_episodes=5,
+EXPERIMENTS = (
+    Experiment(
+        name="quickstart",
+        claim="Clipped double Q matters to SAC, whose policy climbs the critic, and "
+        "less to AWAC, which weighs stored actions only.",
+        variants=variants,
+        tasks=("gym/InvertedPendulum-v5",),
+        steps=12_000,
+        seeds=2,
+        eval_every=1000,
+        eval_episodes=5,
+    ),
 )

@@ -18,7 +18,7 @@ from coadapt.config import Config
 from coadapt.runner import Interrupted, Snapshot
 from coadapt.schema import ConfigError, paths
 from coadapt.sweep import Checkpoints, Sweep
-from launch import progress, results, signals
+from launch import duration, progress, results, signals
 
 CACHE = Path("~/.cache/coadapt/xla")  # of compiled programs
 MISTAKE, TROUBLE = 2, 1  # exit statuses: of the user's, of the disk's
@@ -154,6 +154,11 @@ def define_sweep(values: Values) -> None:
         "agents without their replay",
     )
     switch("dry_run", "print the plan; compile, run and write nothing")
+    switch(
+        "measure",
+        "with --dry_run, an estimate of the time too: compiles each program's update "
+        "and times it on this device",
+    )
     switch("quiet", "show no progress, only the result")
     text(
         "compile_cache",
@@ -252,15 +257,13 @@ def run_sweep(
         share=0.05 if get(values, "checkpoint_every") is None else math.inf,
     )
     workdir = get(values, "workdir")
+    if get(values, "measure") and not get(values, "dry_run"):
+        raise ConfigError("--measure is of a plan: give it with --dry_run.")
     plan = sweep.plan(asked)
     if get(values, "dry_run"):
-        lines = plan.lines()
-        if workdir:
-            about = sweep.header(asked)
-            done = store.finished(Path(workdir), about).items()
-            number = sum(steps >= about.steps_on(cell.task) for cell, steps in done)
-            lines.append(f"finished: {number}")
-        print("\n".join(lines))
+        print("\n".join(_plan(asked, plan, workdir)))
+        if get(values, "measure"):
+            print(duration.line(duration.of_updates(sweep.packs(asked), asked)))
         return
     folder = Path(required(values, "workdir"))
     keep_compiled(get(values, "compile_cache"))
@@ -270,6 +273,16 @@ def run_sweep(
     if not ran and not get(values, "quiet"):
         print(f"all {plan.agents} cells were finished: nothing to run")
     results.report(folder)
+
+
+def _plan(asked: Sweep, plan: sweep.Plan, workdir: str | None) -> list[str]:
+    """The plan, and what of it is finished, a line each."""
+    if not workdir:
+        return plan.lines()
+    about = sweep.header(asked)
+    done = store.finished(Path(workdir), about).items()
+    number = sum(steps >= about.steps_on(cell.task) for cell, steps in done)
+    return [*plan.lines(), f"finished: {number}"]
 
 
 def keep_compiled(flag: str | None) -> None:

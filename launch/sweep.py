@@ -2,6 +2,8 @@
 
 Examples:
   python -m launch.sweep --experiment=quickstart --workdir=runs/quickstart
+  python -m launch.sweep --experiment=table3 --scale=reduced --workdir=runs/table3
+  python -m launch.sweep --experiment=table2 --variants='SAC(D),SAC(S)' --dry_run
   python -m launch.sweep --algorithms=sac,mpo --task=gym/Hopper-v5 --seeds=4 \\
       --grid=g_estimate.critics=1,2 --grid=pi_theta=Gaussian,TanhGaussian \\
       --steps=100000 --workdir=runs/grid
@@ -13,21 +15,28 @@ the values: --grid='networks.policy.sizes=64,64;256,256'.
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from absl import flags
 
 from coadapt import sweep
-from coadapt.schema import ConfigError
+from coadapt.schema import ConfigError, nearest
 from coadapt.sweep import Sweep, Variant
-from experiments import load
+from experiments import CURVES, MODULES, load
+from experiments.base import PAPER, SCALES, Experiment, scaled
 from launch import command
 from launch.command import Values, get, listed
 
 
 def _define(values: Values) -> None:
     for name, about in (
-        ("experiment", "an experiment of experiments/: quickstart"),
+        ("experiment", f"one of {', '.join((*MODULES, *CURVES))}"),
+        (
+            "scale",
+            "budget of an experiment of the paper, which its name then says: "
+            f"{', '.join((PAPER, *SCALES))} ({PAPER})",
+        ),
+        ("variants", "of an experiment's variants these alone, by comma"),
         ("algorithms", "presets, by comma: sac,mpo,awr,awac"),
         ("task", "family/id: gym/HalfCheetah-v5, toy/lqr"),
         ("tasks", "the same for more than one, by comma"),
@@ -60,6 +69,36 @@ def _changed(values: Values, variants: Sequence[Variant]) -> list[Variant]:
     ]
 
 
+def _chosen(
+    values: Values, variants: Mapping[str, Sequence[Variant]]
+) -> Mapping[str, Sequence[Variant]]:
+    """Those of --variants, on the tasks that have any. Raises: ConfigError."""
+    names = listed(get(values, "variants"))
+    known = dict.fromkeys(v.name for found in variants.values() for v in found)
+    for name in names:
+        if name not in known:
+            raise ConfigError(
+                f"--variants has {name!r}: it must be of {', '.join(known)}"
+                f"{nearest(name, known)}"
+            )
+    if not names:
+        return variants
+    kept = {t: [v for v in vs if v.name in names] for t, vs in variants.items()}
+    return {task: found for task, found in kept.items() if found}
+
+
+def _budgeted(values: Values, name: str) -> Experiment:
+    """The experiment at its scale; what flags change is no scale's: 'table3@own'."""
+    found, scale = load(name), get(values, "scale")
+    if scale is None and found.cheap is None:
+        return found
+    made = scaled(found, scale or PAPER)
+    own = ("set", "steps", "eval_every", "eval_episodes")
+    if any(get(values, flag) for flag in own):
+        made = dataclasses.replace(made, name=f"{found.name}@own")
+    return made
+
+
 def _experiment(values: Values, name: str) -> Sweep:
     for other in ("algorithms", "grid"):
         if get(values, other):
@@ -69,20 +108,24 @@ def _experiment(values: Values, name: str) -> Sweep:
             )
     if (get(values, "tasks") or get(values, "task")) and not _tasks(values):
         raise ConfigError("--tasks has no task: give one, such as gym/Hopper-v5.")
-    found = load(name)
-    return Sweep(
-        experiment=name,
-        variants={
-            task: _changed(values, found.variants(task))
-            for task in _tasks(values) or found.tasks
-        },
-        **command.amounts(
-            values, found.seeds, found.steps, found.eval_every, found.eval_episodes
-        ),
+    found = _budgeted(values, name)
+    tasks = _tasks(values) or found.tasks
+    variants = {task: _changed(values, found.variants(task)) for task in tasks}
+    chosen = _chosen(values, variants)
+    amounts = command.amounts(
+        values, found.seeds, 1, found.eval_every, found.eval_episodes
     )
+    if get(values, "steps") is None:
+        amounts["steps"] = {task: found.steps_on(task) for task in chosen}
+    return Sweep(experiment=found.name, variants=chosen, **amounts)
 
 
 def _grid(values: Values) -> Sweep:
+    for other in ("scale", "variants"):
+        if get(values, other):
+            raise ConfigError(
+                f"--{other} is of an experiment's: give --experiment with it."
+            )
     names = listed(get(values, "algorithms"))
     if not names:
         raise ConfigError(

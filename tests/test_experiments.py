@@ -1,0 +1,268 @@
+"""The paper's experiments: that they are its rows, no more and no less, and legal."""
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import jax
+import pytest
+
+from coadapt import catalogue, schema, sweep
+from coadapt.config import BoundCost, BoundLoss, Replay
+from coadapt.schema import ConfigError
+from coadapt.sweep import Sweep
+from experiments import CURVES, MODULES, figure2, load
+from experiments.base import PAPER, SCALES, paper_steps, scaled
+from launch import sweep as command
+
+ROOT = Path(__file__).parents[1]
+OURS = ("quickstart", "every_task")
+PAPERS = [name for name in MODULES if name not in OURS]
+TABLES = [name for name in PAPERS if name.startswith("table")]
+SWAPS = tuple(figure2.TABLES.values())  # figure2 has their variants
+HOPPER, CHEETAH, ANT = "gym/Hopper-v4", "gym/HalfCheetah-v4", "gym/Ant-v4"
+MUCH = 2**50  # bytes
+
+
+def published() -> dict[tuple[str, str], set[str]]:
+    """(table, task) -> the names of its rows."""
+    found = {}
+    with (ROOT / "experiments" / "scores.csv").open() as file:
+        for row in csv.DictReader(file):
+            key = row["table"], row["task"]
+            found.setdefault(key, set()).add(row["variant"])
+    return found
+
+
+def asked(experiment, tasks) -> Sweep:
+    return Sweep(
+        experiment=experiment.name,
+        variants={task: experiment.variants(task) for task in tasks},
+        seeds=range(experiment.seeds),
+        steps={task: experiment.steps_on(task) for task in tasks},
+        eval_every=experiment.eval_every,
+        eval_episodes=experiment.eval_episodes,
+    )
+
+
+def config(name, variant, task=HOPPER):
+    return next(v.config for v in load(name).variants(task) if v.name == variant)
+
+
+# ---------------------------------------------------------------- the paper's rows
+
+
+def test_the_tables_are_the_papers_rows():
+    """288 cells: none is missing, and what is more is a reading by name."""
+    ours = {}
+    for name in TABLES:
+        found = load(name)
+        for task in found.tasks:
+            names = {v.name for v in found.variants(task)}
+            assert set(found.readings) <= names
+            key = name, catalogue.paper_name(task)
+            ours[key] = names - set(found.readings)
+    assert ours == published()
+    assert sum(map(len, ours.values())) == 288
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_every_variant_has_its_row_or_is_a_reading(name):
+    found, rows = load(name), published()
+    assert found.name == name and found.claim.endswith(".")
+    assert set(found.tables) <= {table for table, _ in rows}
+    for task in found.tasks:
+        keys = [(table, catalogue.paper_name(task)) for table in found.tables]
+        there = set[str]().union(*(rows.get(key, ()) for key in keys))
+        for variant in found.variants(task):
+            assert "," not in variant.name  # --variants lists them by comma
+            row = found.row(variant.name)
+            assert row in there or not found.tables or not row, variant.name
+    made = {v.name for task in found.tasks for v in found.variants(task)}
+    assert set(found.same) <= made
+
+
+def test_figures_are_tables_or_are_there():
+    shown = {f"figure{n}" for n in range(1, 10)}
+    assert shown <= {*MODULES, *CURVES}
+    assert all(load(figure) is load(table) for figure, table in CURVES.items())
+    cells = {(t, v.name) for t in load("figure2").tasks for v in figure2_of(t)}
+    apart = [load(table) for table in figure2.TABLES.values()]
+    assert cells == {(t, v.name) for e in apart for t in e.tasks for v in e.variants(t)}
+
+
+def figure2_of(task):
+    return load("figure2").variants(task)
+
+
+def test_the_experiments_have_the_papers_budget():
+    steps = {"Hopper-v2": 1_000_000, "Humanoid-v2": 10_000_000}  # settings 1.0
+    for name in PAPERS:
+        found = load(name)
+        assert (found.seeds, found.eval_every, found.eval_episodes) == (10, 20_000, 10)
+        for task in found.tasks:
+            default = 2_500_000 if task.startswith("dmc/") else 3_000_000
+            default = 14_000_000 if task.startswith("dmc/humanoid") else default
+            expected = steps.get(catalogue.paper_name(task), default)
+            assert found.steps_on(task) == expected
+    assert paper_steps("gym/Hopper-v5") == paper_steps("brax/hopper") == 1_000_000
+
+
+# ---------------------------------------------------------------- readings
+
+
+def differences(name, first, second, task=HOPPER):
+    return schema.diff(config(name, first, task), config(name, second, task))
+
+
+def test_what_a_reading_changes_is_what_it_says():
+    nets = {f"networks.{net}" for net in ("policy", "critic")}
+    found = differences("table11", "MPO-E-L-", "MPO-L-")
+    assert {p: v for p, v in found.items()} == {
+        f"{net}.activation": ("relu", "elu") for net in nets
+    }
+    found = differences("table11", "SAC-L+", "SAC-L+ (norm alone)")
+    assert found == {f"{net}.layer_norm": ("first_tanh", "first") for net in nets}
+    for name in ("AWR", "MPO"):
+        found = differences("table3", f"{name}(tanh)", f"{name}(tanh) (safe inverse)")
+        assert found == {"pi_theta.inverse": ("naive", "safe")}
+    means = "MPO(D) (minimum of means)"
+    found = differences("table2", "MPO(D)", means)
+    assert found == {"g_estimate.minimum": ("sample", "mean")}
+    assert config("table3", "SAC(no tanh)").bounds == BoundCost()
+    mean = config("table3", "SAC(no tanh) (penalty of the mean)")
+    assert mean.bounds == BoundLoss()
+
+
+def test_a_swap_is_taken_apart_into_pieces_that_make_it_up():
+    found = {v.name: v for v in load("confounds").variants(HOPPER)}
+    for ours in figure2.NAMES:
+        for theirs in figure2.NAMES:
+            whole = found[figure2.swapped(ours, theirs)].config
+            own = found[figure2.swapped(ours, ours)].config
+            name = f"{ours.upper()}(", f": {theirs.upper()})"
+            pieces = [
+                v.config
+                for k, v in found.items()
+                if k.startswith(name[0]) and k.endswith(name[1]) and "(Net" not in k
+            ]
+            parts = [set(schema.diff(own, piece)) for piece in pieces]
+            assert set().union(*parts) == set(schema.diff(own, whole))
+            assert sum(map(len, parts)) == len(schema.diff(own, whole))
+    assert sum(": " in k for k in found) == 9 + 30
+
+
+def test_bounds_are_divided_where_they_were_not():
+    name = "MPO (bounds by dimension)"
+    trust = {t: config("confounds", name, t).pi_p_update.trust_region for t in [ANT]}
+    assert trust[ANT].epsilon_mean == 1e-3 / 8
+    assert name not in {v.name for v in load("confounds").variants(HOPPER)}
+
+
+# ---------------------------------------------------------------- budgets
+
+
+@pytest.mark.parametrize("scale", [PAPER, *SCALES])
+@pytest.mark.parametrize("name", PAPERS)
+def test_every_experiment_is_legal_at_every_scale(name, scale, traced):
+    found = scaled(load(name), scale)
+    assert found.name == f"{name}@{scale}"
+    sweep.validate(asked(found, found.tasks))
+    assert not traced
+
+
+@pytest.mark.parametrize("scale", [PAPER, *SCALES])
+@pytest.mark.parametrize("name", [n for n in PAPERS if n not in SWAPS])
+def test_every_experiment_has_a_plan_at_every_scale(name, scale):
+    """On its cheapest task: what differs between tasks are shapes."""
+    compiled = []
+
+    def listen(event, seconds, **_):
+        compiled.extend([event] if "backend_compile" in event else [])
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    found = scaled(load(name), scale)
+    tasks = load(name).cheap[:1]
+    plan = sweep.plan(asked(found, tasks), memory=MUCH)
+    assert plan.agents == found.seeds * sum(len(found.variants(t)) for t in tasks)
+    assert plan.gradient_steps > 0 and not compiled
+
+
+def test_a_scale_changes_the_budget_and_keeps_what_is_compared():
+    whole, less = load("table3"), scaled(load("table3"), "reduced")
+    assert less.seeds == 5 and less.steps_on(HOPPER) == 50_000
+    assert less.variants(HOPPER) == whole.variants(HOPPER)
+    smoke = scaled(whole, "smoke")
+    assert (smoke.seeds, len(smoke.tasks), smoke.steps_on(HOPPER)) == (2, 1, 4000)
+    for ours, theirs in zip(
+        smoke.variants(HOPPER), whole.variants(HOPPER), strict=True
+    ):
+        assert set(schema.diff(ours.config, theirs.config)) <= {
+            "data.start",
+            "data.warmup",
+        }
+        if isinstance(ours.config.data, Replay):
+            assert ours.config.data.start == 1000
+        assert sweep.updates(ours.config, 4000) > 0
+
+
+def test_the_name_of_a_run_says_its_budget(capsys, monkeypatch):
+    made = []
+    monkeypatch.setattr(command.command, "run_sweep", lambda _, a: made.append(a))
+    for flags in (
+        [],
+        ["--scale=reduced"],
+        ["--scale=reduced", "--steps=1e4"],
+        ["--scale=smoke", "--seeds=3", f"--task={CHEETAH}"],
+        ["--set=optim.critic.rate=1e-3"],
+        ["--variants=SAC(tanh),AWR(tanh)"],
+    ):
+        assert command.main(["--experiment=figure7", *flags]) == 0
+    names = [each.experiment for each in made]
+    assert names == [
+        f"table3@{s}" for s in ("paper", "reduced", "own", "smoke", "own", "paper")
+    ]
+    assert made[0].steps_on(HOPPER) == 1_000_000
+    assert made[0].steps_on(CHEETAH) == 3_000_000
+    assert made[2].steps_on(HOPPER) == 10_000
+    assert list(made[3].variants) == [CHEETAH] and len(made[3].seeds) == 3
+    assert {v.name for v in made[5].variants[HOPPER]} == {"SAC(tanh)", "AWR(tanh)"}
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--experiment=table2", "--scale=reducd"], "did you mean 'reduced'"),
+        (["--experiment=table4"], "did you mean 'table"),
+        (["--experiment=quickstart", "--scale=smoke"], "one budget"),
+        (["--experiment=table2", "--variants=SAC(T)"], "did you mean 'SAC("),
+        (["--algorithms=sac", "--task=toy/lqr", "--scale=smoke"], "--scale is of an"),
+        (["--experiment=table2", "--measure"], "give it with --dry_run"),
+    ],
+)
+def test_a_mistake_is_answered(flags, words, capsys):
+    assert command.main(flags) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_variants_that_a_task_lacks_leave_it_out(capsys, monkeypatch):
+    made = []
+    monkeypatch.setattr(command.command, "run_sweep", lambda _, a: made.append(a))
+    assert command.main(["--experiment=table12", "--variants=SAC-E+"]) == 0
+    assert len(made[0].variants) == 12
+    with pytest.raises(ConfigError, match="steps are missing"):
+        dataclasses.replace(made[0], steps={}).steps_on(HOPPER)
+
+
+def test_the_time_is_measured_where_it_is_asked_for(capsys, monkeypatch):
+    """Each program once, scaled by shapes and updates."""
+    calls = []
+    monkeypatch.setattr(
+        command.command.duration.speed,
+        "update_seconds",
+        lambda config, agents: calls.append(agents) or 0.5,
+    )
+    flags = ["--algorithms=sac", "--task=gym/HalfCheetah-v4", "--steps=10719"]
+    assert command.main([*flags, "--seeds=3", "--dry_run", "--measure"]) == 0
+    assert calls == [3]  # 720 updates of half a second
+    assert "time of updates: about 6 min" in capsys.readouterr().out
