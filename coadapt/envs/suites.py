@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from coadapt.envs.base import Autoreset, nearest
+from coadapt.envs.batch import quiet
 from coadapt.types import EnvSpec
 
 LIMIT = 1000  # steps; what both suites have, in every task
@@ -114,6 +115,7 @@ def _brax_name(name: str) -> tuple[str, str]:
 @functools.cache
 def _brax(base: str, backend: str) -> Autoreset:
     with _quiet():
+        quiet()
         suite = importlib.import_module("brax.envs")
         env = suite.get_environment(base, backend=backend)
     version = importlib.metadata.version("brax")
@@ -167,6 +169,7 @@ def _playground_name(name: str) -> tuple[str, str]:
 @functools.cache
 def _playground(base: str, impl: str) -> Autoreset:
     with _quiet():
+        quiet()
         playground = importlib.import_module("mujoco_playground")
         _mend_reacher()
         env = playground.dm_control_suite.load(base, config_overrides={"impl": impl})
@@ -193,13 +196,15 @@ def _autoreset(task: str, dynamics: Suite, provider: str) -> Autoreset:
     first = jax.eval_shape(dynamics.start, jax.random.key(0))
     size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(first))
     actions = dynamics.env.action_size
+    # brax's own step maps this box onto the actuators' where those differ: +-0.4 of the
+    # humanoids, +-2 of the pusher, +-3 of the inverted pendulum
+    high = (1.0,) * actions
     spec = EnvSpec(
         task=task,
         obs_size=first.obs.shape[-1],
         action_size=actions,
-        action_low=(-1.0,)
-        * actions,  # brax maps this box onto its own where it differs
-        action_high=(1.0,) * actions,
+        action_low=tuple(-x for x in high),
+        action_high=high,
         max_steps=LIMIT,
         provider=provider,
     )

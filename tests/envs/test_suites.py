@@ -1,8 +1,11 @@
 """brax and MuJoCo playground under our own resets, held to their bare environments."""
 
 import dataclasses
+import importlib
 import subprocess
 import sys
+from functools import partial
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -14,6 +17,7 @@ from coadapt.envs import base, suites
 from coadapt.types import TimeStep
 
 LENGTH, COUNT = 40, 3
+BROKEN_AT = 5  # step of the first action that is no number, of one more environment
 # a pole that falls within some ten steps of random actions, and one that may not fall
 TASKS = {"brax/inverted_pendulum:spring": 12, "playground/CartpoleBalance": 7}  # limits
 
@@ -23,37 +27,47 @@ class Driven:
     """Some environments under a short limit, with all their states."""
 
     env: base.Autoreset
-    actions: np.ndarray  # [L, count, A]
+    actions: np.ndarray  # [L, count + 1, A]
     first: np.ndarray
-    states: base.EnvState  # after each step, [L, count, ...]
+    states: base.EnvState  # after each step, [L, count + 1, ...]
     begin: base.EnvState
     steps: TimeStep
 
 
+@partial(jax.jit, static_argnames="env")
+def roll(keys, actions, *, env):
+    begin, first = jax.vmap(env.reset)(keys)
+
+    def step(states, action):
+        states, step = jax.vmap(env.step)(states, action)
+        return states, (states, step)
+
+    return begin, first, *jax.lax.scan(step, begin, actions)[1]
+
+
+def short(task, limit, pool):
+    """A task with an end to its episodes that a test can wait for."""
+    made = envs.make(task, 1)
+    assert isinstance(made, base.Autoreset)
+    spec = dataclasses.replace(made.spec, max_steps=limit)
+    return dataclasses.replace(made, spec=spec, pool=pool)
+
+
+def random_actions(env, length, count):
+    shape = length, count, env.spec.action_size
+    return np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
+
+
 @pytest.fixture(scope="module", params=TASKS)
 def driven(request):
-    made = envs.make(request.param, 1)
-    assert isinstance(made, base.Autoreset)
-    spec = dataclasses.replace(made.spec, max_steps=TASKS[request.param])
-    env = dataclasses.replace(made, spec=spec, pool=4)
-    rng = np.random.default_rng(0)
-    actions = rng.uniform(-1, 1, (LENGTH, COUNT, spec.action_size)).astype(np.float32)
-
-    @jax.jit
-    def run(keys):
-        begin, first = jax.vmap(env.reset)(keys)
-
-        def step(states, action):
-            states, step = jax.vmap(env.step)(states, action)
-            return states, (states, step)
-
-        return begin, first, *jax.lax.scan(step, begin, actions)[1]
-
-    begin, first, states, steps = jax.device_get(run(jax.random.split(KEY, COUNT)))
+    env = short(request.param, TASKS[request.param], pool=4)
+    actions = random_actions(env, LENGTH, COUNT + 1)
+    actions[BROKEN_AT, COUNT] = np.nan
+    begin, first, states, steps = jax.device_get(roll(KEYS, actions, env=env))
     return Driven(env, actions, first, states, begin, steps)
 
 
-KEY = jax.random.key(3)
+KEYS = jax.random.split(jax.random.key(3), COUNT + 1)
 
 
 def row(tree, *at):
@@ -95,6 +109,8 @@ def test_equals_the_bare_environment(driven):
 
 
 def test_starts_are_many_and_the_pool_stays(driven):
+    for first, pool in zip(driven.first, driven.begin.starts.obs, strict=True):
+        assert sum(np.array_equal(first, start) for start in pool) == 1
     after = driven.steps.obs[driven.steps.last]
     assert len(np.unique(np.concatenate([driven.first, after]), axis=0)) > COUNT + 1
     for kept, was in zip(
@@ -112,6 +128,19 @@ def test_one_that_falls_terminates_and_one_that_is_cut_does_not(driven):
     assert (driven.steps.discount[~driven.steps.last] == 1).all()
 
 
+def test_a_number_that_is_not_finite_ends_no_episode(driven):
+    """It flows to where the learner looks for it, until the time limit."""
+    spec, broken = driven.env.spec, row(driven.steps, slice(BROKEN_AT, None), COUNT)
+    ended = driven.steps.last[:BROKEN_AT, COUNT]
+    age = BROKEN_AT - (np.flatnonzero(ended)[-1] + 1 if ended.any() else 0)
+    left = spec.max_steps - age - 1  # steps until the limit, after the broken one
+    for t in range(left + 1):
+        bad = np.append(broken.next_obs[t], broken.reward[t])
+        assert np.isnan(bad).any()
+        assert broken.discount[t] == 1 and broken.last[t] == (t == left)
+    assert np.isfinite(broken.obs[left]).all()  # a start of the pool
+
+
 def test_an_environment_is_the_same_in_any_company(driven):
     """Alone, by the key that it had among others. XLA rounds sums of one and of three
     in orders of their own, and a pole that falls doubles that at every step: 1e-3."""
@@ -122,7 +151,7 @@ def test_an_environment_is_the_same_in_any_company(driven):
         actions = driven.actions[:6, 1]
         return first, jax.lax.scan(driven.env.step, state, actions)[1]
 
-    first, steps = alone(jax.random.split(KEY, COUNT)[1])
+    first, steps = alone(KEYS[1])
     np.testing.assert_allclose(first, driven.first[1], atol=1e-6)
     np.testing.assert_allclose(steps.next_obs, driven.steps.next_obs[:6, 1], atol=1e-3)
 
@@ -148,14 +177,28 @@ def test_a_task_trains_inside_the_program(task):
     assert len(score) == 2 and np.isfinite(score.value).all()
 
 
+def each_task():
+    for entry in catalogue.SUITES["brax"]:
+        for backend in suites.BACKENDS:
+            task = f"{entry.task}:{backend}"
+            yield pytest.param(task, entry.terminates, id=task)
+    for entry in catalogue.SUITES["playground"]:
+        yield pytest.param(entry.task, entry.terminates, id=entry.task)
+
+
 @pytest.mark.long
-@pytest.mark.parametrize(
-    "entry",
-    (*catalogue.SUITES["brax"], *catalogue.SUITES["playground"]),
-    ids=lambda entry: entry.task,
-)
-def test_each_task_keeps_the_rules(entry):
-    assert catalogue.faults(entry, catalogue.walk(entry.task, 12)) == []
+@pytest.mark.parametrize("task, terminates", [*each_task()])
+def test_each_task_goes_on_past_its_ends(task, terminates):
+    env = short(task, limit=5, pool=2)
+    actions = random_actions(env, 12, 2)
+    _, first, _, steps = jax.device_get(roll(KEYS[:2], actions, env=env))
+    for array in (first, steps.obs, steps.next_obs, steps.reward):
+        assert np.isfinite(array).all()
+    on, terminated = ~steps.last, steps.discount == 0
+    assert steps.last.sum(0).min() >= 2 and not (terminated & on).any()
+    assert terminates != catalogue.NEVER or not terminated.any()
+    np.testing.assert_array_equal(steps.obs[on], steps.next_obs[on])
+    assert (steps.obs != steps.next_obs)[steps.last].any(-1).all()
 
 
 @pytest.mark.parametrize(
@@ -182,6 +225,28 @@ def test_without_the_package_a_sentence_says_what_to_install(task, monkeypatch):
     with pytest.raises(ValueError, match=rf"not installed: pip .*\[{suite}\]"):
         envs.spec(task)
     assert suites.brax_names() == suites.playground_names() == []
+
+
+def test_names_are_those_of_the_suites():
+    """They stand here so that an error about another suite imports none."""
+    with suites._quiet():
+        theirs = importlib.import_module("brax.envs")._envs
+        playground = importlib.import_module("mujoco_playground").dm_control_suite
+    assert {*theirs} == {*suites._BRAX, "fast"}  # which is not an environment: a mock
+    assert [*suites._PLAYGROUND] == sorted(playground.ALL_ENVS)
+
+
+def test_nothing_is_said_and_no_file_left(tmp_path):
+    """Two models of which MuJoCo has something to say, on the screen and in a file."""
+    tasks = ["brax/halfcheetah:spring", "playground/CheetahRun"]
+    code = f"from coadapt import envs; [envs.spec(task) for task in {tasks}]"
+    said = subprocess.run(
+        [sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True
+    )
+    assert (said.stdout, said.stderr) == (b"", b"")
+    assert not [*tmp_path.iterdir()]
+    places = importlib.import_module("mujoco_playground").__path__
+    assert not [*Path(places[0]).rglob("external_deps")]
 
 
 def test_no_suite_is_imported_before_its_first_task():
