@@ -69,7 +69,10 @@ def test_the_algorithm_of_the_guide_is_one_file_and_one_line(tmp_path):
 def test_every_source_that_the_code_cites_is_listed():
     page = (ROOT / "docs" / "sources.md").read_text()
     listed = set(re.findall(r"^\| (\d\.\d+) \|", page, re.MULTILINE))
-    files = [*ROOT.glob("coadapt/**/*.py"), *ROOT.glob("docs/*.md")]
+    files = [
+        f for top in ("coadapt", "experiments") for f in ROOT.glob(f"{top}/**/*.py")
+    ]
+    files += ROOT.glob("docs/*.md")
     lists = r"settings ((?:\d\.\d+)(?:(?:, | and )\d\.\d+)*)"
     cited = {
         number
