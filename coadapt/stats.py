@@ -1,8 +1,25 @@
-"""What the numbers say: means over seeds, with failures counted."""
+"""What the numbers say: means over seeds, with failures counted.
 
-from typing import TYPE_CHECKING
+`summary` is of rows; what follows it is of arrays `scores[runs, tasks]`, after Agarwal
+et al. 2021, 'Deep reinforcement learning at the edge of the statistical precipice'.
+Two kinds of runs have no ordinary score there, and none is dropped unseen:
+    NaN   the run failed before it had a score (later, its score is its last one before)
+    -inf  its score diverged
+What ranks runs (median, iqm, profile, improvement) takes NaN for -inf: no score is the
+worst. What averages them (mean, std) is of the runs that have a score, as in `summary`:
+an infinite one makes the mean infinite and the std NaN. How many there are of each is
+in `Counts`, which every `Estimate` carries. Statistics of nothing are NaN.
+"""
+
+import functools
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from coadapt.schema import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,3 +77,426 @@ def summary(frame: "pd.DataFrame", metric: str = "return") -> "pd.DataFrame":
             )
         )
     return pd.DataFrame(rows, columns=pd.Index(SUMMARY_COLUMNS))
+
+
+# ---------------------------------------------------------------- rows -> scores
+
+
+class Table(NamedTuple):
+    """Scores of variants on the same tasks with the same seeds."""
+
+    variants: tuple[str, ...]
+    tasks: tuple[str, ...]
+    seeds: tuple[int, ...]
+    values: np.ndarray  # [variants, seeds, tasks] float64
+    env_steps: tuple[int, ...]  # of each task: where its cells are compared
+    failed: int  # cells whose last value there is NaN
+    absent: int  # cells of these variants that another variant has no match for
+
+
+def table(
+    frame: "pd.DataFrame", variants: Sequence[str], metric: str = "return"
+) -> Table:
+    """The scores of `variants`, paired by seed, from the rows of a run store.
+
+    All cells of a task are read at the env steps that the one furthest behind has
+    reached. The score of a seed that has failed is its last one before, as in
+    `summary`, and NaN where there was none. Tasks and seeds are those of every variant.
+    Raises: ConfigError if a variant has no rows, or if no task or seed has all.
+    """
+    rows = frame[(frame.metric == metric) & frame.variant.isin(list(variants))]
+    curves: dict[tuple[str, str, int], dict[int, float]] = {}
+    names = ("variant", "task", "seed", "env_steps", "value")
+    for v, t, seed, steps, value in zip(*(rows[n] for n in names), strict=True):
+        curves.setdefault((v, t, int(seed)), {})[int(steps)] = float(value)
+    for missing in set(variants) - set(rows.variant):
+        raise ConfigError(f"variant {missing!r} has no rows of {metric!r}.")
+    have = {(v, t) for v, t, _ in curves}
+    tasks = [
+        t for t in dict.fromkeys(rows.task) if all((v, t) in have for v in variants)
+    ]
+    seeds = [
+        seed
+        for seed in sorted(map(int, set(rows.seed)))
+        if all((v, t, seed) in curves for v in variants for t in tasks)
+    ]
+    if not tasks or not seeds:
+        kind = "seed" if tasks else "task"
+        raise ConfigError(f"no {kind} has rows of all of {', '.join(variants)}.")
+    cells = [(v, t, s) for v in variants for s in seeds for t in tasks]
+    cuts = {
+        t: min(max(curves[v, t, s]) for v in variants for s in seeds) for t in tasks
+    }
+    seen = [[curves[c][n] for n in sorted(curves[c]) if n <= cuts[c[1]]] for c in cells]
+    known = [[value for value in values if not math.isnan(value)] for values in seen]
+    scores = np.array([values[-1] if values else math.nan for values in known])
+    return Table(
+        tuple(variants),
+        tuple(tasks),
+        tuple(seeds),
+        scores.reshape(len(variants), len(seeds), len(tasks)),
+        tuple(cuts.values()),
+        sum(not values or math.isnan(values[-1]) for values in seen),
+        len(curves) - len(cells),
+    )
+
+
+# ---------------------------------------------------------------- statistics
+
+
+class Counts(NamedTuple):
+    """What there is to average."""
+
+    runs: int  # of all tasks
+    tasks: int
+    failed: int  # runs without a score: NaN
+    diverged: int  # runs whose score is infinite
+
+
+def counts(*scores: np.ndarray) -> Counts:
+    """Of arrays [runs, tasks] of the same tasks. Raises: ConfigError, of others."""
+    shapes = [np.shape(each) for each in scores]
+    if any(len(shape) != 2 or shape[1] != shapes[0][1] for shape in shapes):
+        raise ConfigError(
+            f"scores have the shapes {shapes}: each must be [runs, tasks], and the "
+            "tasks the same."
+        )
+    return Counts(
+        sum(np.size(each) for each in scores),
+        shapes[0][1],
+        sum(int(np.isnan(each).sum()) for each in scores),
+        sum(int(np.isinf(each).sum()) for each in scores),
+    )
+
+
+def mean(scores: np.ndarray) -> np.ndarray:
+    """Mean over tasks of the mean over runs that have a score. [..., R, T] -> [...].
+
+    NaN where a task has no run with a score; infinite where a score is.
+    """
+    return _average(_task_means(scores), -1)
+
+
+def std(scores: np.ndarray) -> np.ndarray:
+    """Mean over tasks of the std (ddof=0, as in `summary`) over runs with a score.
+
+    [..., R, T] -> [...]; NaN where a score is infinite.
+    """
+    scores = np.asarray(scores, np.float64)
+    with np.errstate(invalid="ignore"):  # inf - inf
+        off = scores - _task_means(scores)[..., None, :]
+    off = np.where(np.isnan(scores), np.nan, np.where(np.isnan(off), np.inf, off))
+    squares = _task_means(off**2)
+    return _average(np.sqrt(np.where(np.isinf(squares), np.nan, squares)), -1)
+
+
+def median(scores: np.ndarray) -> np.ndarray:
+    """Median over tasks of the mean over runs, a task with a NaN being -inf.
+
+    [..., R, T] -> [...]. Source: Agarwal et al. 2021, Sec. 4.3, 'sample median'.
+    """
+    means = _average(_ranked(scores), -2)
+    count = means.shape[-1]
+    if not count:
+        return np.full(means.shape[:-1], np.nan)
+    means = np.sort(means, -1)
+    return _average(means[..., (count - 1) // 2 : count // 2 + 1], -1)
+
+
+def iqm(scores: np.ndarray) -> np.ndarray:
+    """Mean of the middle half of all runs of all tasks, NaN being -inf.
+
+    [..., R, T] -> [...]; of n runs int(n/4) are cut at either end. Source: Agarwal et
+    al. 2021, Sec. 4.3, 'interquartile mean'; rliable's aggregate_iqm.
+    """
+    ranked = _ranked(scores)
+    flat = np.sort(ranked.reshape(*ranked.shape[:-2], -1), -1)
+    cut = flat.shape[-1] // 4
+    return _average(flat[..., cut : flat.shape[-1] - cut], -1)
+
+
+def improvement(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """P(X > Y) + P(X = Y) / 2 of a run of each, averaged over tasks; NaN is -inf.
+
+    x [..., R, T], y [..., S, T] -> [...] in 0..1: Mann and Whitney's U / (R S). Two
+    runs without a score are equal. Source: Agarwal et al. 2021, Sec. 4.3, 'probability
+    of improvement'.
+    """
+    ours, theirs = _ranked(x)[..., :, None, :], _ranked(y)[..., None, :, :]
+    better = (ours > theirs) + 0.5 * (ours == theirs)
+    return _average(_average(_average(better, -2), -2), -1)
+
+
+def profile(scores: np.ndarray, taus: np.ndarray) -> np.ndarray:
+    """Fraction of runs above each threshold, averaged over tasks; NaN is -inf.
+
+    scores [..., R, T], taus [K] -> [..., K]. Source: Agarwal et al. 2021, Sec. 4.2,
+    'run-score distributions'.
+    """
+    above = _ranked(scores)[..., None] > np.asarray(taus, np.float64)
+    return _average(_average(above, -3), -2)
+
+
+def difference(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """x - y of runs with the same seed, [runs, tasks].
+
+    NaN, which means excluded and is counted so, where either has no score or both are
+    infinite alike; infinite where one is. Raises: ConfigError on different shapes.
+    """
+    counts(x, y)
+    if np.shape(x) != np.shape(y):
+        raise ConfigError(
+            f"runs cannot be paired: there are {len(x)} and {len(y)}, which must be of "
+            "the same seeds."
+        )
+    with np.errstate(invalid="ignore"):
+        return np.asarray(x, np.float64) - np.asarray(y, np.float64)
+
+
+def _ranked(scores: np.ndarray) -> np.ndarray:
+    scores = np.asarray(scores, np.float64)
+    return np.where(np.isnan(scores), -np.inf, scores)
+
+
+def _average(values: np.ndarray, axis: int) -> np.ndarray:
+    """The mean, NaN of nothing and of inf - inf, without a warning."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.sum(values, axis) / np.float64(np.shape(values)[axis]))
+
+
+def _task_means(scores: np.ndarray) -> np.ndarray:
+    """Over the runs that have a score, [..., R, T] -> [..., T]."""
+    scores = np.asarray(scores, np.float64)
+    known = ~np.isnan(scores)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(known, scores, 0.0).sum(-2) / known.sum(-2, dtype=np.float64)
+
+
+# ---------------------------------------------------------------- intervals
+
+
+class Estimate(NamedTuple):
+    """A number with its interval, which is NaN where a task has fewer than two runs."""
+
+    value: float
+    low: float
+    high: float
+    counts: Counts
+
+    @property
+    def defined(self) -> bool:
+        """Whether there is an interval."""
+        return not (math.isnan(self.low) or math.isnan(self.high))
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 where the whole interval is above or below 0, otherwise 0."""
+        return int(self.low > 0) - int(self.high < 0)
+
+
+class Bands(NamedTuple):
+    """A profile at thresholds `taus`, arrays [K], with an interval at each of them."""
+
+    taus: np.ndarray
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    counts: Counts
+
+
+Statistic = Callable[..., np.ndarray]  # of arrays [..., R, T], one or more
+
+
+def interval(
+    statistic: Statistic,
+    *scores: np.ndarray,
+    seed: int,
+    paired: bool = False,
+    level: float = 0.95,
+    resamples: int = 2000,
+) -> Estimate:
+    """A statistic of `scores`, each [runs, tasks], with its bootstrap interval.
+
+    Stratified: runs are drawn with replacement within each task; `paired` draws the
+    same ones (seeds) in all arrays. Percentile: the interval has the middle `level` of
+    the resampled statistics, where they are defined. With few runs it is too narrow, by
+    sqrt((R-1)/R) at least. Source: Agarwal et al. 2021, Sec. 4.1. Raises: ConfigError.
+    """
+    found = counts(*scores)
+    value = float(statistic(*scores))
+    low, high = _quantiles(_drawn(statistic, scores, seed, paired, resamples), level)
+    if math.isnan(value):
+        return Estimate(value, math.nan, math.nan, found)
+    return Estimate(value, float(low), float(high), found)
+
+
+def bands(
+    scores: np.ndarray,
+    taus: np.ndarray,
+    *,
+    seed: int,
+    level: float = 0.95,
+    resamples: int = 2000,
+) -> Bands:
+    """The profile of `scores` [runs, tasks] with pointwise bootstrap intervals."""
+    found, taus = counts(scores), np.asarray(taus, np.float64)
+
+    def of(each: np.ndarray) -> np.ndarray:
+        return profile(each, taus)
+
+    low, high = _quantiles(_drawn(of, [scores], seed, False, resamples), level)
+    shape = taus.shape
+    return Bands(
+        taus,
+        of(scores),
+        np.broadcast_to(low, shape),
+        np.broadcast_to(high, shape),
+        found,
+    )
+
+
+def mean_interval(
+    differences: np.ndarray,
+    *,
+    seed: int,
+    level: float = 0.95,
+    resamples: int = 2000,
+) -> Estimate:
+    """The mean of paired differences [runs, tasks] with a widened bootstrap interval.
+
+    The percentile interval of so few seeds is too narrow. Here each task's resampled
+    mean goes sqrt(R/(R-1)) further from its mean, and the quantiles t/z further from
+    the value, t being Student's with Welch and Satterthwaite's degrees of freedom: for
+    normal differences this is the t interval. Source: Hesterberg 2015, 'What teachers
+    should know about the bootstrap', narrowness bias, of the same two factors. NaN
+    pairs are left out and counted as failed; with an infinite one there is no interval.
+    """
+    found, value = counts(differences), float(mean(differences))
+    columns = [column[~np.isnan(column)] for column in np.transpose(differences)]
+    if not columns or min(map(len, columns)) < 2 or not math.isfinite(value):
+        return Estimate(value, math.nan, math.nan, found)
+    rng, drawn = np.random.default_rng(seed), np.zeros(resamples)
+    for column in columns:
+        picked = rng.integers(len(column), size=(resamples, len(column)))
+        off = column[picked].mean(1) - column.mean()
+        drawn += off * math.sqrt(len(column) / (len(column) - 1)) / len(columns)
+    sizes = np.array([len(column) for column in columns])
+    variances = np.array([column.var(ddof=1) for column in columns]) / sizes
+    freedom = satterthwaite(variances, sizes - 1)
+    tail = 0.5 + level / 2
+    wider = t_quantile(tail, freedom) / statistics.NormalDist().inv_cdf(tail)
+    low, high = (value + wider * float(q) for q in _quantiles(drawn, level))
+    return Estimate(value, low, high, found)
+
+
+def sign_flip(
+    differences: np.ndarray, *, seed: int, resamples: int = 10_000, exact: int = 14
+) -> float:
+    """Two-sided p of the mean of paired differences [runs, tasks] under flipped signs.
+
+    The null is that each difference is as likely as its negative, so that none of the
+    tasks has an effect. All 2^n signs of up to `exact` differences are tried, otherwise
+    `resamples` random ones beside those observed, (1 + hits) / (1 + resamples). NaN
+    pairs are left out; p is NaN where a task has no pair or one is infinite.
+    """
+    counts(differences)
+    known = ~np.isnan(differences)
+    weights = known.sum(0, keepdims=True) * max(np.shape(differences)[1], 1)
+    if not known.any(0).all() or np.isinf(differences).any() or not known.size:
+        return math.nan
+    parts = (differences / weights)[known]
+    if parts.size <= exact:
+        codes = np.arange(2**parts.size)[:, None] >> np.arange(parts.size)
+        hits, tried = _flips(parts, codes & 1), 2**parts.size
+        return hits / tried
+    rng = np.random.default_rng(seed)
+    hits = sum(
+        _flips(parts, rng.integers(2, size=(min(1000, resamples - i), parts.size)))
+        for i in range(0, resamples, 1000)
+    )
+    return (1 + hits) / (1 + resamples)
+
+
+def satterthwaite(variances: np.ndarray, freedom: np.ndarray) -> float:
+    """Degrees of freedom of a sum of independent variances; inf where all are 0.
+
+    (sum v)^2 / sum(v^2 / df). Source: Satterthwaite 1946; Welch 1947.
+    """
+    top, below = variances.sum() ** 2, (variances**2 / freedom).sum()
+    return float(top / below) if below > 0 else math.inf
+
+
+@functools.lru_cache(maxsize=4096)
+def t_quantile(p: float, freedom: float) -> float:
+    """The quantile of Student's t, 0.5 <= p < 1, by Newton's method on its integral.
+
+    With t = sqrt(df) tan(a) the density of a is scale cos(a)^(df-1), which only falls
+    from a = 0 on: the steps from there come up to the root and never pass it.
+    """
+    if freedom > 1e6:
+        return statistics.NormalDist().inv_cdf(p)
+    nodes, weights = _gauss_legendre()
+    log_scale = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)
+    scale, angle, step = math.exp(log_scale) / math.sqrt(math.pi), 0.0, math.inf
+    while step > 1e-13:
+        densities = np.cos((nodes + 1) * angle / 2) ** (freedom - 1)
+        reached = 0.5 + scale * float(weights @ densities) * angle / 2
+        step = (p - reached) / (scale * math.cos(angle) ** (freedom - 1))
+        angle += step
+    return math.sqrt(freedom) * math.tan(angle)
+
+
+@functools.cache
+def _gauss_legendre() -> tuple[np.ndarray, np.ndarray]:
+    return np.polynomial.legendre.leggauss(64)
+
+
+def _drawn(
+    statistic: Statistic,
+    scores: Sequence[np.ndarray],
+    seed: int,
+    paired: bool,
+    resamples: int,
+) -> np.ndarray:
+    """The statistic of resampled runs, [resamples, ...]; NaN with fewer than two."""
+    rows = [np.shape(each)[0] for each in scores]
+    if paired and len(set(rows)) > 1:
+        raise ConfigError(
+            f"runs cannot be paired: there are {' and '.join(map(str, rows))}, which "
+            "must be of the same seeds."
+        )
+    if min(rows) < 2 or not np.size(scores[0]):
+        return np.full((1, *np.shape(statistic(*scores))), np.nan)
+    rng, found = np.random.default_rng(seed), []
+    for begin in range(0, resamples, 100):  # few at once: P(X > Y) holds R x S of each
+        size = min(100, resamples - begin)
+        picked = [rng.integers(len(s), size=(size, *np.shape(s))) for s in scores]
+        picked = [picked[0]] * len(scores) if paired else picked
+        drawn = zip(scores, picked, strict=True)
+        found.append(
+            statistic(
+                *(np.take_along_axis(np.asarray(s)[None], p, 1) for s, p in drawn)
+            )
+        )
+    return np.concatenate(found)
+
+
+def _quantiles(drawn: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """The ends of the middle `level` of drawn [B, ...], of those that are no NaN.
+
+    They are values that were drawn: between infinite ones nothing can be interpolated.
+    """
+    if not 0 < level < 1:
+        raise ConfigError(f"level is {level!r}: it must be between 0 and 1, as 0.95.")
+    ordered, defined = np.sort(drawn, 0), (~np.isnan(drawn)).sum(0)
+    cut = ((1 - level) / 2 * defined).astype(int)
+    last = np.maximum(defined - 1 - cut, 0)
+    ends = [np.take_along_axis(ordered, at[None], 0)[0] for at in (cut, last)]
+    return ends[0], ends[1]
+
+
+def _flips(parts: np.ndarray, bits: np.ndarray) -> int:
+    """How many of the signs [B, n] give a sum at least as far from 0 as all plus."""
+    sums = np.abs((1 - 2 * bits) @ parts)
+    observed = abs(parts.sum())
+    return int((sums >= observed - 1e-12 * np.abs(parts).sum()).sum())
