@@ -27,7 +27,7 @@ LAYERS = [
     ["coadapt.runner", "coadapt.taxonomy"],
     ["coadapt.hybrids", "coadapt.catalogue"],
     ["coadapt.store", "coadapt.stats", "coadapt.plot", "coadapt.speed"],
-    ["coadapt.checkpoint", "coadapt.rates"],
+    ["coadapt.checkpoint", "coadapt.rates", "coadapt.effects"],
     ["coadapt.sweep"],
     ["coadapt.api"],
     ["coadapt"],
