@@ -1,0 +1,202 @@
+"""What Furuta et al. 2021 measured: the cells of Tables 2, 3 and 5 to 12, compared.
+
+A cell is a mean and a std over ten seeds (scores.csv); the seeds themselves were not
+published, so that nothing can be paired.
+"""
+
+import csv
+import importlib.resources
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from coadapt import effects
+from coadapt.effects import Cells, Scale, Verdict
+from coadapt.schema import ConfigError
+
+SEEDS = 10  # of each cell
+SWAPS = tuple(f"table{n}" for n in range(5, 11))  # networks, a table for each task
+
+
+class Cell(NamedTuple):
+    """A cell of a table."""
+
+    table: str
+    task: str
+    variant: str
+    mean: float  # -inf where a return diverged
+    std: float  # NaN then
+    numerical_error: bool  # a dagger: a seed ended in NaN, and counts as it was before
+
+
+class Comparison(NamedTuple):
+    """A toggle on two algorithms, by the names of their cells, with and without it."""
+
+    toggle: str
+    first: str  # algorithm
+    second: str
+    tables: tuple[str, ...]
+    first_cells: tuple[str, str]
+    second_cells: tuple[str, str]
+    paper: str  # how its text reads them
+
+
+def _swap(first: str, second: str) -> Comparison:
+    """The first's network instead of the second's, on either."""
+    return Comparison(
+        f"network of {first}, not {second}",
+        first,
+        second,
+        SWAPS,
+        (f"{first}(Net: {first})", f"{first}(Net: {second})"),
+        (f"{second}(Net: {first})", f"{second}(Net: {second})"),
+        "co-adapted",  # Sec. 5.3
+    )
+
+
+def _mark(toggle: str, cell: str, tables: tuple[str, ...]) -> Comparison:
+    """What MPO has of itself; SAC got each alone, MPO lost both at once."""
+    mpo = ("MPO", "MPO-E-L-")
+    return Comparison(toggle, "MPO", "SAC", tables, mpo, (cell, "SAC"), "transfers")
+
+
+DOUBLE = "clipped double Q"
+COMPARISONS = (
+    Comparison(
+        DOUBLE, "SAC", "AWAC", ("table2",), ("SAC(D)", "SAC(S)"),
+        ("AWAC(D)", "AWAC(S)"), "co-adapted",  # Sec. 5.1
+    ),
+    Comparison(
+        DOUBLE, "SAC", "MPO", ("table2",), ("SAC(D)", "SAC(S)"),
+        ("MPO(D)", "MPO(S)"), "co-adapted",
+    ),
+    *(
+        Comparison(
+            "tanh", "SAC", other, ("table3",), ("SAC(tanh)", "SAC(no tanh)"),
+            (f"{other}(tanh)", f"{other}(no tanh)"), "co-adapted",  # Sec. 5.2
+        )
+        for other in ("MPO", "AWR")
+    ),
+    _swap("SAC", "MPO"),
+    _swap("SAC", "AWR"),
+    _swap("MPO", "AWR"),
+    *(
+        _mark(toggle, cell, tables)  # Sec. 5.4; Table 12 has no MPO-E-L-
+        for tables in (("table11",), ("table11", "table12"))
+        for toggle, cell in (
+            ("ELU", "SAC-E+"),
+            ("layer norm", "SAC-L+"),
+            ("ELU, layer norm", "SAC-E+L+"),
+        )
+    ),
+)  # fmt: skip
+
+
+def cells() -> tuple[Cell, ...]:
+    """All cells, in the order of the tables."""
+    text = importlib.resources.files("experiments").joinpath("scores.csv").read_text()
+    return tuple(
+        Cell(
+            row["table"],
+            row["task"],
+            row["variant"],
+            float(row["mean"]),
+            float(row["std"] or math.nan),
+            row["numerical_error"] == "1",
+        )
+        for row in csv.DictReader(text.splitlines())
+    )
+
+
+class Effect(NamedTuple):
+    """The cells of one algorithm with a toggle and without, scaled, arrays [tasks]."""
+
+    on: Cells
+    off: Cells
+    tasks: tuple[str, ...]
+    diverged: np.ndarray  # [tasks] bool: that have a cell of -inf
+
+    @property
+    def pair(self) -> tuple[Cells, Cells]:
+        return self.on, self.off
+
+    def where(self, keep: np.ndarray) -> "Effect":
+        """On some of its tasks, [tasks] bool."""
+        on, off = (Cells(c.mean[keep], c.std[keep], c.seeds) for c in self.pair)
+        tasks = tuple(t for t, kept in zip(self.tasks, keep, strict=True) if kept)
+        return Effect(on, off, tasks, self.diverged[keep])
+
+
+def scaled(comparison: Comparison, scale: str = "range") -> tuple[Effect, Effect]:
+    """The two effects of a comparison, on the tasks that have their cells.
+
+    scale 'range': from the worst to the best finite mean of the task's table;
+    'baseline': in units of the first algorithm's mean with the toggle. Minus infinity
+    counts as the worst finite mean. Raises: ConfigError on another scale.
+    """
+    if scale not in ("range", "baseline"):
+        raise ConfigError(f"scale is {scale!r}: it must be range or baseline.")
+    found: dict[str, dict[str, Cell]] = {}
+    for cell in cells():
+        if cell.table in comparison.tables:
+            found.setdefault(cell.task, {})[cell.variant] = cell
+
+    def fit(task: str) -> Scale:
+        there = found[task]
+        means = [np.array([[cell.mean]]) for cell in there.values()]
+        if scale == "range":
+            return effects.by_range(means, [task])
+        home = there.get(comparison.first_cells[0], there.get(comparison.first))
+        baseline = np.array([[math.nan if home is None else home.mean]])
+        return effects.by_baseline(baseline, means, [task])
+
+    return (
+        _effect(found, comparison.first_cells, fit),
+        _effect(found, comparison.second_cells, fit),
+    )
+
+
+def _effect(
+    found: dict[str, dict[str, Cell]],
+    names: Sequence[str],
+    fit: Callable[[str], Scale],
+) -> Effect:
+    tasks = tuple(task for task, there in found.items() if set(names) <= set(there))
+    scales = [fit(task) for task in tasks]
+    scale = Scale(*(np.concatenate(each) for each in zip(*scales, strict=True)))
+    rows = [[found[task][name] for task in tasks] for name in names]
+    on, off = (
+        Cells(
+            np.array([cell.mean for cell in row]),
+            np.array([cell.std for cell in row]),
+            SEEDS,
+        )
+        for row in rows
+    )
+    lost = ~np.isfinite(on.mean) | ~np.isfinite(off.mean)
+    return Effect(on.scaled(scale), off.scaled(scale), tasks, lost)
+
+
+def verdict(
+    comparison: Comparison,
+    *,
+    scale: str = "range",
+    margin: float = 0.1,
+    diverged: bool = True,
+) -> Verdict:
+    """The verdict; without `diverged`, on the tasks in which no cell of it is -inf."""
+    first, second = scaled(comparison, scale)
+    if not diverged:
+        first, second = first.where(~first.diverged), second.where(~second.diverged)
+    return effects.compare_published(first.pair, second.pair, margin=margin)
+
+
+def signs(effect: Effect) -> list[int]:
+    """Of each task 1 or -1 where its Welch interval excludes 0, otherwise 0."""
+    found = []
+    for i in range(len(effect.tasks)):
+        one = effect.where(np.arange(len(effect.tasks)) == i)
+        found.append(effects.published([(1.0, one.on), (-1.0, one.off)]).sign)
+    return found

@@ -1,0 +1,350 @@
+"""Print what a toggle does to two algorithms: transfers, or is co-adapted to one.
+
+Examples:
+  python -m launch.effects --published            the cells of the paper's tables
+  python -m launch.effects --workdir=runs/quickstart \\
+      --pairs=sac:sac-single-q,awac:awac-single-q   variants with it and without
+  python -m launch.effects --workdir=runs/critics --toggle=g_estimate.critics=2,1
+
+An effect is the mean over tasks of (score with - score without), paired by seed, on a
+scale on which 0 is the worst variant of a task and 1 the best. With its 95% intervals
+the verdict is
+  transfers     both effects are on the same side of 0, or the same within the margin
+  co-adapted    they differ, and the weaker one gains less than the margin, or loses
+  not decided   otherwise; 'seeds' says how many would show an effect of the margin
+"""
+
+import itertools
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from absl import flags
+
+from coadapt import effects, stats, store, taxonomy
+from coadapt.effects import Pair, Scale, Verdict
+from coadapt.schema import ConfigError, nearest
+from coadapt.stats import Estimate
+from experiments import published
+from launch import command
+from launch.command import Values, get
+
+SCALES = ("range", "baseline")
+SEED = 0  # of the bootstrap: the same rows give the same intervals
+
+
+class Named(NamedTuple):
+    """The variants with and without a toggle, and what to call the two."""
+
+    label: str
+    on: str
+    off: str
+
+
+def _define(values: Values) -> None:
+    def text(name: str, default: str | None, about: str) -> None:
+        flags.DEFINE_string(name, default, about, flag_values=values)
+
+    flags.DEFINE_boolean(
+        "published", False, "the paper's own cells (ten seeds)", flag_values=values
+    )
+    text("workdir", None, "folder of the results")
+    text("pairs", None, "variants with the toggle and without: a:b,c:d")
+    text(
+        "toggle",
+        None,
+        "a field of a grid, its values on and off, as names of variants have them: "
+        "g_estimate.critics=2,1; with one value, those without are the variants as "
+        "they were",
+    )
+    text("tasks", None, "tasks to average over (all that every variant has)")
+    text(
+        "scale",
+        "range",
+        "range: from the worst variant of a task to the best; baseline: in units of "
+        "the first pair's mean with the toggle (range)",
+    )
+    text("margin", "0.1", "what is no effect of note, on that scale (0.1)")
+    text("format", "text", "text, markdown or csv (text)")
+
+
+def _run(values: Values) -> None:
+    scale, margin, style = get(values, "scale"), _margin(values), get(values, "format")
+    if scale not in SCALES:
+        raise ConfigError(f"--scale is {scale!r}: it must be {' or '.join(SCALES)}.")
+    given = [n for n in ("workdir", "pairs", "toggle", "tasks") if get(values, n)]
+    if get(values, "published"):
+        if given:
+            raise ConfigError(
+                f"--published and --{given[0]} exclude each other: the paper's cells "
+                "are in no run store."
+            )
+        lines = paper(scale, margin, style)
+    else:
+        workdir = Path(command.required(values, "workdir"))
+        lines = stored(values, workdir, scale, margin, style)
+    print("\n".join(lines))
+
+
+def _margin(values: Values) -> float:
+    try:
+        margin = float(get(values, "margin"))
+    except ValueError:
+        margin = math.nan
+    if not 0 < margin < math.inf:
+        raise ConfigError(
+            f"--margin is {get(values, 'margin')!r}: it must be a positive number."
+        )
+    return margin
+
+
+# ---------------------------------------------------------------- the paper's cells
+
+
+def paper(scale: str, margin: float, style: str) -> list[str]:
+    """The verdicts on the paper's cells, and what they hang on."""
+    rows, otherwise = [], []
+    for each in published.COMPARISONS:
+        found = published.verdict(each, scale=scale, margin=margin)
+        first, second = published.scaled(each, scale)
+        finite = published.verdict(each, scale=scale, margin=margin, diverged=False)
+        rows.append(
+            {
+                "tables": _numbers(each.tables),
+                **_row(each.toggle, each.first, each.second, found),
+                "tasks A": _signs(published.signs(first)),
+                "tasks B": _signs(published.signs(second)),
+                "-inf": str(int(first.diverged.sum() + second.diverged.sum())),
+                "paper": each.paper,
+            }
+        )
+        if finite.word != found.word:
+            otherwise.append(f"{each.toggle} of {each.first}, {each.second}")
+    notes = [
+        "effects of means of ten seeds, unpaired, with Welch's 95% intervals",
+        "tasks: how many have an effect above 0, below 0, and not decided; A and B may "
+        "have been run on different ones",
+        f"seeds: that would show {margin:g} on B, and between A and B (power 0.8)",
+        "-inf: tasks with a cell that diverged, which counts as the task's worst; "
+        + (
+            f"without them these verdicts change: {'; '.join(otherwise)}"
+            if otherwise
+            else "without them no verdict changes"
+        ),
+    ]
+    return _lines(rows, style, notes)
+
+
+def _numbers(tables: Sequence[str]) -> str:
+    """'3', '5-10', '11, 12'."""
+    numbers = [table.removeprefix("table") for table in tables]
+    return f"{numbers[0]}-{numbers[-1]}" if len(numbers) > 2 else ", ".join(numbers)
+
+
+def _signs(signs: Sequence[int]) -> str:
+    return f"{signs.count(1)}+ {signs.count(-1)}- {signs.count(0)}?"
+
+
+# ---------------------------------------------------------------- a run store
+
+
+def stored(
+    values: Values, workdir: Path, scale: str, margin: float, style: str
+) -> list[str]:
+    """The verdicts on a run store's variants. Raises: ConfigError."""
+    frame = store.read(workdir)
+    variants, tasks = list(dict.fromkeys(frame.variant)), set(frame.task)
+    asked = command.listed(get(values, "tasks"))
+    for task in asked:
+        if task not in tasks:
+            raise ConfigError(
+                f"--tasks has {task!r}: no row is of it{nearest(task, tasks)}"
+            )
+    if asked:
+        frame = frame.loc[frame.task.isin(asked)]
+    pairs = _pairs(values, variants)
+    names = list(dict.fromkeys(name for pair in pairs for name in pair[1:]))
+    table, notes = _useful(stats.table(frame, names), scale)
+    scores = dict(zip(names, table.values, strict=True))
+    fit = _scale(scores, pairs, table, scale)
+    scaled = [Pair(fit(scores[pair.on]), fit(scores[pair.off])) for pair in pairs]
+    notes = [*_notes(table, scores, margin), *notes]
+    return _lines(_compared(pairs, scaled, margin), style, notes)
+
+
+def _useful(table: stats.Table, scale: str) -> tuple[stats.Table, list[str]]:
+    """Without tasks that have no range, unless none has one; and a note of them."""
+    keep = effects.differing(list(table.values))
+    if scale != "range" or keep.all() or not keep.any():
+        return table, []
+    left_out = [t for t, kept in zip(table.tasks, keep, strict=True) if not kept]
+    kept = table._replace(
+        tasks=tuple(t for t in table.tasks if t not in left_out),
+        values=table.values[:, :, keep],
+        env_steps=tuple(np.array(table.env_steps)[keep].tolist()),
+    )
+    note = "no two variants differ in their means"
+    return kept, [f"left out, since {note} there: {', '.join(left_out)}"]
+
+
+def _compared(
+    pairs: Sequence[Named], scaled: Sequence[Pair], margin: float
+) -> list[dict[str, str]]:
+    if len(pairs) == 1:
+        alone = effects.effect(scaled[0], seed=SEED)
+        needed = effects.seeds_needed(
+            effects.seed_std(stats.difference(*scaled[0])), margin
+        )
+        toggle = f"{pairs[0].on} : {pairs[0].off}"
+        return [{"toggle": toggle, "effect": _estimate(alone), "seeds": _count(needed)}]
+    rows = []
+    for i, j in itertools.combinations(range(len(pairs)), 2):
+        found = effects.compare(scaled[i], scaled[j], seed=SEED, margin=margin)
+        toggle = f"{pairs[i].on} : {pairs[i].off}"
+        row = _row(toggle, pairs[i].label, pairs[j].label, found)
+        rows.append({**row, "p": "-" if math.isnan(found.p) else f"{found.p:.3f}"})
+    return rows
+
+
+def _scale(
+    scores: dict[str, np.ndarray], pairs: Sequence[Named], table: stats.Table, name: str
+) -> Scale:
+    every = list(scores.values())
+    if name == "range":
+        return effects.by_range(every, table.tasks)
+    return effects.by_baseline(scores[pairs[0].on], every, table.tasks)
+
+
+def _pairs(values: Values, variants: Sequence[str]) -> list[Named]:
+    """What --pairs or --toggle names. Raises: ConfigError."""
+    pairs, toggle = get(values, "pairs"), get(values, "toggle")
+    if bool(pairs) == bool(toggle):
+        raise ConfigError(
+            "give --pairs=with:without,... or --toggle=field=on,off, one of the two."
+        )
+    return _toggled(toggle, variants) if toggle else _listed(pairs, variants)
+
+
+def _listed(text: str, variants: Sequence[str]) -> list[Named]:
+    found = []
+    for pair in command.listed(text):
+        on, _, off = pair.partition(":")
+        if not on or not off or on == off:
+            raise ConfigError(
+                f"--pairs has {pair!r}: it must be two variants, with the toggle and "
+                "without, as in sac:sac-single-q."
+            )
+        for name in (on, off):
+            if name not in variants:
+                raise ConfigError(
+                    f"--pairs has {name!r}: no row is of such a variant"
+                    f"{nearest(name, variants)}"
+                )
+        found.append(Named(on, on, off))
+    if not found:
+        raise ConfigError("--pairs has none: write with:without,with:without.")
+    return found
+
+
+def _toggled(text: str, variants: Sequence[str]) -> list[Named]:
+    path, equals, words = text.partition("=")
+    settings = command.listed(words)
+    if not path or not equals or len(settings) not in (1, 2):
+        raise ConfigError(
+            f"--toggle is {text!r}: it must be a field and its values on and off, as "
+            "in g_estimate.critics=2,1."
+        )
+    on, off = f"{path}={settings[0]}", [f"{path}={word}" for word in settings[1:]]
+    found = []
+    for name in variants:
+        parts = name.split("/")
+        if on not in parts:
+            continue
+        i = parts.index(on)
+        other = "/".join([*parts[:i], *off, *parts[i + 1 :]])
+        if other in variants:
+            found.append(Named("/".join([*parts[:i], *parts[i + 1 :]]), name, other))
+    if not found:
+        raise ConfigError(
+            f"--toggle is {text!r}: no two variants differ in it alone, of "
+            f"{', '.join(variants)}."
+        )
+    return found
+
+
+def _notes(
+    table: stats.Table, scores: dict[str, np.ndarray], margin: float
+) -> list[str]:
+    where = [
+        f"{task} at {steps:,} env steps"
+        for task, steps in zip(table.tasks, table.env_steps, strict=True)
+    ]
+    if len(where) > 6:
+        where = [f"{len(where)} tasks, each where all cells have come to"]
+    lines = [
+        f"{len(table.seeds)} seeds of each variant on {', '.join(where)}",
+        f"seeds: that would show an effect of {margin:g} (power 0.8)",
+    ]
+    counts = stats.counts(*scores.values())
+    lost = counts.failed + counts.diverged
+    if len(table.seeds) < 2:
+        lines.append("no interval: there is one seed of each variant")
+    if table.failed:
+        lines.append(f"{table.failed} runs failed: each counts as it was before")
+    if lost:
+        lines.append(f"{lost} runs have no finite score: each counts as the worst")
+    if table.absent:
+        lines.append(f"{table.absent} runs are left out: another variant has no match")
+    return lines
+
+
+# ---------------------------------------------------------------- tables
+
+
+def _row(toggle: str, first: str, second: str, found: Verdict) -> dict[str, str]:
+    return {
+        "toggle": toggle,
+        "A": first,
+        "B": second,
+        "effect on A": _estimate(found.first),
+        "effect on B": _estimate(found.second),
+        "A - B": _estimate(found.gap),
+        "verdict": found.word,
+        "seeds": _count(found.seeds),
+    }
+
+
+def _estimate(found: Estimate) -> str:
+    """'+0.57 [+0.48, +0.66]'; '+0.57 [-]' where there is no interval."""
+    ends = f"{found.low:+.2f}, {found.high:+.2f}" if found.defined else "-"
+    return f"{found.value:+.2f} [{ends}]"
+
+
+def _count(seeds: int | None) -> str:
+    return "-" if seeds is None else f"{seeds:,}"
+
+
+def _lines(
+    rows: Sequence[dict[str, str]], style: str, notes: Sequence[str]
+) -> list[str]:
+    """The table; what is to be known of it below, unless it is to be read by programs.
+
+    Raises: ConfigError on a style that there is not.
+    """
+    shown = taxonomy.render(rows, style)
+    if style == "csv":
+        return [shown]
+    mark = "* " if style == "markdown" else ""
+    return [shown, "", *(f"{mark}{note}" for note in notes)]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit status; `argv` without the program's name."""
+    return command.execute(__doc__ or "", _define, _run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
