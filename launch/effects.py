@@ -231,7 +231,7 @@ def _pairs(values: Values, variants: Sequence[str]) -> list[Named]:
 def _listed(text: str, variants: Sequence[str]) -> list[Named]:
     found = []
     for pair in command.listed(text):
-        on, _, off = pair.partition(":")
+        on, off = _halves(pair, variants)
         if not on or not off or on == off:
             raise ConfigError(
                 f"--pairs has {pair!r}: it must be two variants, with the toggle and "
@@ -247,6 +247,15 @@ def _listed(text: str, variants: Sequence[str]) -> list[Named]:
     if not found:
         raise ConfigError("--pairs has none: write with:without,with:without.")
     return found
+
+
+def _halves(pair: str, variants: Sequence[str]) -> tuple[str, str]:
+    """Cut at the colon that leaves two variants, since a name may have one itself."""
+    parts = pair.split(":")
+    cuts = [(":".join(parts[:i]), ":".join(parts[i:])) for i in range(1, len(parts))]
+    halves = [(on.strip(), off.strip()) for on, off in cuts] or [("", "")]
+    known = [(on, off) for on, off in halves if on in variants and off in variants]
+    return (known or halves)[0]
 
 
 def _toggled(text: str, variants: Sequence[str]) -> list[Named]:

@@ -93,6 +93,17 @@ def test_pairs_of_variants(capsys, tmp_path):
     assert len(notes) == 2
 
 
+def test_the_names_of_the_papers_rows(capsys, tmp_path):
+    gains = {
+        "SAC(Net: SAC)": 100, "SAC(Net: MPO)": 50,
+        "MPO(Net: SAC)": 50, "MPO(Net: MPO)": 100,
+    }  # fmt: skip
+    workdir = made(tmp_path / "runs", gains=gains)
+    pairs = "SAC(Net: SAC):SAC(Net: MPO),MPO(Net: SAC) : MPO(Net: MPO)"
+    rows, _ = run(capsys, f"--workdir={workdir}", f"--pairs={pairs}")
+    assert (rows[0]["B"], rows[0]["verdict"]) == ("MPO(Net: SAC)", "co-adapted")
+
+
 @pytest.mark.parametrize("values", ["2,1", "2"])
 def test_a_toggle_of_a_grid(capsys, tmp_path, values):
     workdir = made(tmp_path / "runs")
