@@ -642,11 +642,7 @@ def run(
     path, about = folder(workdir), header(sweep)
     finished(path, about)  # what is refused leaves nothing behind
     with owned(path):
-        done = {
-            cell
-            for cell, steps in finished(path, about).items()
-            if steps >= about.steps_on(cell.task)
-        }
+        done = done_of(path, about)
         todo = _planned(sweep, path, done, memory)
         if not todo:
             Store.extend(path, about)
@@ -665,6 +661,12 @@ def run(
                 ended(each.group, job.run(tell))
                 devices.make_room()
     return sum(len(each.group.agents) for each in todo)
+
+
+def done_of(workdir: Path, about: Header) -> set[Cell]:
+    """Cells that have as many env steps as are asked for. Raises: ConfigError."""
+    found = finished(workdir, about).items()
+    return {cell for cell, steps in found if steps >= about.steps_on(cell.task)}
 
 
 def _kept(workdir: Path, cells: Iterable[Cell]) -> dict[Cell, int]:

@@ -279,10 +279,8 @@ def _plan(asked: Sweep, plan: sweep.Plan, workdir: str | None) -> list[str]:
     """The plan, and what of it is finished, a line each."""
     if not workdir:
         return plan.lines()
-    about = sweep.header(asked)
-    done = store.finished(Path(workdir), about).items()
-    number = sum(steps >= about.steps_on(cell.task) for cell, steps in done)
-    return [*plan.lines(), f"finished: {number}"]
+    done = sweep.done_of(Path(workdir), sweep.header(asked))
+    return [*plan.lines(), f"finished: {len(done)}"]
 
 
 def keep_compiled(flag: str | None) -> None:
