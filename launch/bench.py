@@ -15,12 +15,13 @@ With --envs, thousands of environment steps a second instead: ours, a plain loop
 the suite's own environments, Gymnasium's vector environments, the physics alone.
 """
 
+import itertools
 import sys
 from collections.abc import Sequence
 
 from absl import flags
 
-from coadapt import algorithms, legality, rates, schema, speed, taxonomy
+from coadapt import algorithms, legality, rates, schema, speed
 from coadapt.schema import ConfigError
 from launch import command
 from launch.command import Values, count, get, listed
@@ -108,8 +109,9 @@ def _overhead(presets, task: str, agents: list[int], rounds: int) -> None:
 def _envs(tasks: list[str], agents: list[int], rounds: int) -> None:
     for task in tasks:
         speed.require_host(task)  # before any is measured
-    found = [rates.measure(task, n, rounds) for task in tasks for n in agents]
-    print(taxonomy.render(rates.table(found), "markdown"))
+    for i, (task, n) in enumerate(itertools.product(tasks, agents)):
+        lines = rates.table(rates.measure(task, n, rounds))
+        print("\n".join(lines[2:] if i else lines), flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

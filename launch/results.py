@@ -1,6 +1,7 @@
 """What a sweep found: the table on the terminal, curves and the table in report/."""
 
 import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ def report(workdir: Path) -> None:
     summary.to_csv(folder / "summary.csv", index=False)
     written = [folder / "summary.csv"]
     for task in dict.fromkeys(frame.task):
-        written.append(folder / f"{str(task).replace('/', '_')}.png")
+        written.append(folder / f"{re.sub(r'[/:]', '_', str(task))}.png")
         plot.curves(frame, str(task)).savefig(written[-1])
     print(f"written: {', '.join(map(str, written))}")
 
