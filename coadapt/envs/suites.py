@@ -64,6 +64,36 @@ class Suite:
         return after, after.reward, done
 
 
+class Apart:
+    """A playground environment in warp, whose states are its own alone.
+
+    Warp writes the contacts of all environments that are mapped into one list, of up to
+    30 MB, which no one of them can keep in a pool or be put back to. Nothing is read
+    from it before it is written, so each step begins with an empty one.
+    """
+
+    def __init__(self, env: Any):
+        self._env, self.action_size = env, env.action_size
+        self._shared = importlib.import_module("mujoco.mjx.warp.types").DATA_NON_VMAP
+        self._data = importlib.import_module("mujoco_playground._src.mjx_env").make_data
+
+    def reset(self, key: jax.Array) -> Any:
+        return self._put(self._env.reset(key))
+
+    def step(self, state: Any, action: jax.Array) -> Any:
+        env, config = self._env, self._env._config
+        sizes = {"naconmax": config.naconmax, "njmax": config.njmax}
+        empty = self._data(env.mj_model, impl="warp", **sizes)._impl
+        return self._put(env.step(self._put(state, empty), action))
+
+    def _put(self, state: Any, source: Any = None) -> Any:
+        """A state with what is shared from `source`, or without."""
+        own = state.data._impl
+        names = [n for n in self._shared if not isinstance(getattr(own, n), int)]
+        shared = {name: getattr(source, name, None) for name in names}
+        return state.replace(data=state.data.replace(_impl=own.replace(**shared)))
+
+
 def make_brax(name: str, count: int) -> Autoreset:
     """One environment, to be mapped: see `envs.make`."""
     return _brax(*_brax_name(name))
@@ -177,7 +207,11 @@ def _playground(base: str, impl: str) -> Autoreset:
         playground = importlib.import_module("mujoco_playground")
         _mend_reacher()
         env = playground.dm_control_suite.load(base, config_overrides={"impl": impl})
-    versions = [f"{p} {importlib.metadata.version(p)}" for p in _PACKAGES]
+        if impl == "warp":
+            _hush_warp(env)
+            env = Apart(env)
+    packages = ("playground", "mujoco-mjx", *["warp-lang"] * (impl == "warp"))
+    versions = [f"{p} {importlib.metadata.version(p)}" for p in packages]
     return _autoreset(
         f"playground/{base}" + (":warp" if impl == "warp" else ""),
         Suite(env, terminates=False, clips=True),
@@ -185,7 +219,16 @@ def _playground(base: str, impl: str) -> Autoreset:
     )
 
 
-_PACKAGES = ("playground", "mujoco-mjx")
+def _hush_warp(env: Any) -> None:
+    """It tells of each kernel that it loads, and, at a step, that the solver stopped
+    where playground bids it stop; that contacts are more than fit is still said."""
+    warp: Any = importlib.import_module("warp")
+    warp.config.log_level = warp.LOG_WARNING
+    kinds = importlib.import_module("mujoco.mjx.third_party.mujoco_warp").OverflowType
+    option = env._mjx_model.opt
+    said = int(option._impl.warn_overflow & ~(kinds.ITERATIONS | kinds.LS_ITERATIONS))
+    option = option.replace(_impl=option._impl.replace(warn_overflow=said))
+    env._mjx_model = env._mjx_model.replace(opt=option)
 
 
 def _mend_reacher() -> None:

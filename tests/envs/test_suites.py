@@ -6,6 +6,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -199,6 +200,45 @@ def test_each_task_goes_on_past_its_ends(task, terminates):
     assert terminates != catalogue.NEVER or not terminated.any()
     np.testing.assert_array_equal(steps.obs[on], steps.next_obs[on])
     assert (steps.obs != steps.next_obs)[steps.last].any(-1).all()
+
+
+def test_warp_keeps_a_pool_of_what_is_its_own():
+    """Shapes alone, of environments mapped twice, as agents and their episodes are:
+    warp is for GPUs, and its contacts are one list for all."""
+    env = suites._playground("CheetahRun", "warp")
+    keys = jax.random.split(jax.random.key(0), (2, 3))
+    actions = jax.ShapeDtypeStruct((2, 3, env.spec.action_size), np.float32)
+    assert env.pool == suites.POOL
+    for one in (env, base.once(env)):
+        begin, _ = jax.eval_shape(jax.vmap(jax.vmap(one.reset)), keys)
+        state, step = jax.eval_shape(jax.vmap(jax.vmap(one.step)), begin, actions)
+        assert jax.tree.structure(begin) == jax.tree.structure(state)
+        shapes = [(x.shape, x.dtype) for x in jax.tree.leaves(begin)]
+        assert shapes == [(x.shape, x.dtype) for x in jax.tree.leaves(state)]
+        assert {shape[:2] for shape, _ in shapes} == {(2, 3)}
+        assert step.obs.shape == (2, 3, env.spec.obs_size)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["CartpoleBalance", "CheetahRun"])
+def test_warp_is_the_bare_environment_and_near_mjx_in_jax(name, capfd):
+    """Warp's kernels for the CPU, of a task without contacts and of one with them: to
+    the bit, and to 1e-3 of another implementation of the same physics."""
+    warp: Any = suites._playground(name, "warp").dynamics
+    mjx: Any = suites._playground(name, "jax").dynamics
+    apart, envs_ = warp.env, (warp.env, warp.env._env, mjx.env)
+    keys = jax.vmap(jax.random.key_data)(KEYS[:3])
+    actions = np.random.default_rng(0).uniform(-1, 1, (12, 3, apart.action_size))
+    with suites._foreign():
+        states = [jax.jit(jax.vmap(env.reset))(keys) for env in envs_]
+        steps = [jax.jit(jax.vmap(env.step)) for env in envs_]
+        for action in actions.astype(np.float32):
+            states = [f(x, action) for f, x in zip(steps, states, strict=True)]
+            ours, bare, other = jax.device_get([(x.obs, x.reward) for x in states])
+            for got, same, near in zip(ours, bare, other, strict=True):
+                np.testing.assert_array_equal(got, same)
+                np.testing.assert_allclose(got, near, atol=1e-3)
+    assert capfd.readouterr().out == ""
 
 
 @pytest.mark.parametrize(
