@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from coadapt import envs
-from coadapt.devices import cores
 from coadapt.envs import HostEnv, dmc
-from coadapt.envs.batch import BatchEnv, quiet
+from coadapt.envs.batch import BatchEnv, quiet, simulations
 from coadapt.envs.host import GymEnv
 from coadapt.speed import require_host
 
@@ -38,15 +37,15 @@ def measure(task: str, count: int, rounds: int = 3) -> Rates:
     assert isinstance(env, HostEnv)
     rng = np.random.default_rng(0)
     actions = rng.uniform(-1, 1, (64, count, spec.action_size)).astype(np.float32)
-    works: dict[str, _Timed] = {"ours": _Ours(env, actions)}
+    works: dict[str, _Timed] = {"ours": _ours(env, actions)}
     own = {"gym": GymEnv, "dmc": dmc.DmcEnv}.get(family)
     if isinstance(env, BatchEnv):
         works["physics"] = _Physics(env, actions)
         if own is not None:
-            works["loop"] = _Ours(own(name, count), actions)
+            works["loop"] = _ours(own(name, count), actions)
     if family == "gym" and not spec.num_actions:
-        works["sync"] = _Vector(name, "sync", actions)
-        works["parallel"] = _Vector(name, "async", actions)
+        works["sync"] = _vector(name, "sync", actions)
+        works["parallel"] = _vector(name, "async", actions)
     found = {which: [] for which in works}
     for _ in range(rounds):
         for which, work in works.items():
@@ -78,10 +77,11 @@ class _Timed:
         pass
 
 
-class _Ours(_Timed):
-    def __init__(self, env: HostEnv, actions: np.ndarray):
+class _Whole(_Timed):
+    """All that an environment's step is; it was reset before."""
+
+    def __init__(self, env: Any, actions: np.ndarray):
         self._env, self._actions = env, actions
-        env.reset(range(env.count))
 
     def step(self, t: int) -> float:
         begin = time.perf_counter()
@@ -92,42 +92,35 @@ class _Ours(_Timed):
         self._env.close()
 
 
-class _Vector(_Timed):
+def _ours(env: HostEnv, actions: np.ndarray) -> _Timed:
+    env.reset(range(env.count))
+    return _Whole(env, actions)
+
+
+def _vector(name: str, mode: str, actions: np.ndarray) -> _Timed:
     """Gymnasium's own, with its defaults."""
+    import gymnasium
 
-    def __init__(self, name: str, mode: str, actions: np.ndarray):
-        import gymnasium
-
-        quiet()
-        # a process that has started threads, as JAX does, is not to be forked
-        options = {"context": "forkserver"} if mode == "async" else {}
-        self._env: Any = gymnasium.make_vec(
-            name,
-            actions.shape[1],
-            vectorization_mode=mode,
-            vector_kwargs=options,
-            disable_env_checker=True,
-        )
-        self._env.reset(seed=0)
-        self._actions = actions * self._env.single_action_space.high
-
-    def step(self, t: int) -> float:
-        begin = time.perf_counter()
-        self._env.step(self._actions[t % len(self._actions)])
-        return time.perf_counter() - begin
-
-    def close(self) -> None:
-        self._env.close()
+    quiet()
+    # a process that has started threads, as JAX does, is not to be forked
+    options = {"context": "forkserver"} if mode == "async" else {}
+    env: Any = gymnasium.make_vec(
+        name,
+        actions.shape[1],
+        vectorization_mode=mode,
+        vector_kwargs=options,
+        disable_env_checker=True,
+    )
+    env.reset(seed=0)
+    return _Whole(env, actions * env.single_action_space.high)
 
 
 class _Physics(_Timed):
     """The simulator from states that the task was in, over and over."""
 
     def __init__(self, env: BatchEnv, actions: np.ndarray):
-        from mujoco.batch import Batch
-
         sims: Any = env.task.sims
-        self._batch = Batch(sims.model, env.count, min(cores(), env.count))
+        self._batch = simulations(sims.model, env.count)
         self._substeps = env.task.substeps
         fields = [self._batch.bind(name) for name in ("qpos", "qvel", "ctrl")]
         self._fields, self._states = fields, []
