@@ -354,6 +354,58 @@ def fraction(names: Sequence[str], generators: Mapping[str, Sequence[str]]) -> D
     return Design((*base.names, *generators), rows)
 
 
+def fractional(names: Sequence[str], resolution: int) -> Design:
+    """The smallest 2^(n-k) design of n toggles that has at least this resolution.
+
+    In one of 3 no two main effects are aliased, in one of 4 no main effect with an
+    interaction, in one of 5 no two interactions. Source: Box, Hunter and Hunter 2005,
+    ch. 6. Raises: ConfigError below 3 or above 12 toggles.
+    """
+    if resolution < 3 or not 1 <= len(names) <= 12:
+        raise ConfigError(
+            f"resolution is {resolution} of {len(names)} toggles: it must be 3 or "
+            "more, of 1 to 12 toggles."
+        )
+    for size in range(1, len(names) + 1):
+        base, rest = tuple(names[:size]), tuple(names[size:])
+        words = [
+            word
+            for length in range(size, resolution - 2, -1)
+            for word in itertools.combinations(range(size), length)
+        ]
+        found = _generated(size, len(rest), words, (0,), resolution)
+        if found is not None:
+            products = [tuple(base[i] for i in word) for word in found]
+            return fraction(base, dict(zip(rest, products, strict=True)))
+    raise AssertionError("the full factorial has no words")
+
+
+def _generated(
+    size: int,
+    more: int,
+    words: Sequence[tuple[int, ...]],
+    relation: tuple[int, ...],
+    resolution: int,
+) -> list[tuple[int, ...]] | None:
+    """Products for `more` toggles after `size`; None where there are not as many.
+
+    `relation` has the products of columns that are constant so far, as bits.
+    """
+    if not more:
+        return []
+    for i, word in enumerate(words):
+        made = sum(1 << j for j in word) | 1 << size
+        new = tuple(made ^ old for old in relation)
+        if min(each.bit_count() for each in new) < resolution:
+            continue
+        rest = _generated(
+            size + 1, more - 1, words[i + 1 :], (*relation, *new), resolution
+        )
+        if rest is not None:
+            return [word, *rest]
+    return None
+
+
 def terms(design: Design, order: int = 2) -> list[Term]:
     """Main effects, and interactions of up to `order` toggles."""
     sizes = range(1, order + 1)

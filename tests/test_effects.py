@@ -376,3 +376,40 @@ def test_a_failed_seed_is_in_no_contrast_and_is_counted():
     scores[1, 0, 0] = NAN
     for each in effects.factorial(effects.full("ab"), scores, seed=0):
         assert each.estimate.defined and each.estimate.counts.failed == 1
+
+
+# ---------------------------------------------------------------- fractions
+
+
+def shortest_word(design):
+    """The fewest toggles whose product is constant, by trying all of them."""
+    for size in range(1, len(design.names) + 1):
+        for term in itertools.combinations(range(len(design.names)), size):
+            if abs(design.rows[:, term].prod(1).sum()) == len(design.rows):
+                return size
+    return math.inf
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+@pytest.mark.parametrize("resolution", [3, 4, 5])
+def test_a_fraction_has_the_resolution_that_was_asked_for(count, resolution):
+    design = effects.fractional([f"t{i}" for i in range(count)], resolution)
+    assert shortest_word(design) >= resolution
+    assert len({tuple(row) for row in design.rows}) == len(design.rows)
+
+
+def test_fractions_are_as_small_as_in_the_tables():
+    """The least runs of two-level fractions of 3 to 9 toggles."""
+    known = {
+        3: [4, 8, 8, 8, 8, 16, 16], 4: [8, 8, 16, 16, 16, 16, 32],
+        5: [8, 16, 16, 32, 64, 64, 128],
+    }  # fmt: skip
+    for resolution, runs in known.items():
+        found = [effects.fractional("abcdefghi"[:n], resolution) for n in range(3, 10)]
+        assert [len(design.rows) for design in found] == runs
+
+
+@pytest.mark.parametrize("count, resolution", [(4, 2), (0, 3), (13, 4)])
+def test_fractions_that_there_are_not(count, resolution):
+    with pytest.raises(ConfigError, match="it must be 3 or"):
+        effects.fractional([f"t{i}" for i in range(count)], resolution)
