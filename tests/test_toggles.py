@@ -1,0 +1,151 @@
+"""What variants differ in, by their names and by their configs."""
+
+import numpy as np
+import pytest
+
+from coadapt import schema, sweep, toggles
+from coadapt.schema import ConfigError
+from coadapt.store import Entry
+from coadapt.sweep import Variant
+from coadapt.toggles import Setting
+from experiments import load
+
+CRITICS, ELU = "g_estimate.critics", "networks.policy.activation"
+AXES = {CRITICS: [1, 2], ELU: ["relu", "elu"]}
+
+
+def entries(variants):
+    return {v.name: Entry(v.algorithm, "0", schema.to_dict(v.config)) for v in variants}
+
+
+def settings(variants):
+    return toggles.settings(entries(variants))
+
+
+def test_a_grids_names_are_believed():
+    found = settings(sweep.grid(["sac", "mpo"], AXES))
+    name = f"mpo/{CRITICS}=2/{ELU}=relu"
+    assert found[name] == Setting("mpo", {CRITICS: "2", ELU: "relu"})
+    assert len(found) == 8
+
+
+def test_one_change_at_a_time_takes_the_rest_from_the_config():
+    (sac,) = sweep.presets(["sac"])
+    found = settings(sweep.one_at_a_time(sac, AXES))
+    assert found["sac"].levels == {CRITICS: "2", ELU: "relu"}
+    assert found[f"sac/{CRITICS}=1"].levels == {CRITICS: "1", ELU: "relu"}
+    named = {"sac": Entry("sac", "0", {}), "sac/a=1": Entry("sac", "1", {})}
+    assert toggles.settings(named)["sac"].levels == {"a": toggles.AS_IT_WAS}
+
+
+def test_configs_of_the_papers_rows_are_compared():
+    """ELU goes into both networks at once, and is one toggle."""
+    rows = load("table11").variants("gym/Hopper-v4")
+    found = settings([v for v in rows if "alone" not in v.name and v.name != "MPO-L-"])
+    nets = "networks.{policy,critic}"
+    assert found["SAC-L+"].levels == {
+        f"{nets}.activation": "relu", f"{nets}.layer_norm": "first_tanh"
+    }  # fmt: skip
+    both = f"{nets}.activation, {nets}.layer_norm"
+    assert found["MPO-E-L-"].levels == {both: "relu, none"}
+    assert found["AWR"].levels == {}
+    (made,) = toggles.factorials(found)
+    assert made.algorithm == "sac"
+    assert made.variants == ("SAC", "SAC-E+", "SAC-L+", "SAC-E+L+")
+    assert made.design.rows.tolist() == [[-1, -1], [1, -1], [-1, 1], [1, 1]]
+    assert made.levels[f"{nets}.activation"] == ("elu", "relu")
+
+
+def test_fields_within_a_choice_that_changes_are_not_named():
+    tanh, free = load("table3").variants("gym/Hopper-v4")[:2]
+    found = settings([tanh, free])
+    assert list(found[tanh.name].levels) == ["pi_theta, bounds"]
+    assert found[free.name].levels["pi_theta, bounds"] == "Gaussian, BoundCost"
+
+
+def test_a_contrast_averages_over_what_else_there_is():
+    found = toggles.contrasts(settings(sweep.grid(["sac", "mpo"], AXES)))
+    assert [(c.algorithm, c.toggle) for c in found] == [
+        ("sac", CRITICS), ("sac", ELU), ("mpo", CRITICS), ("mpo", ELU)
+    ]  # fmt: skip
+    first = found[0]
+    assert first.levels == ("2", "1")
+    assert first.on == (f"sac/{CRITICS}=2/{ELU}=relu", f"sac/{CRITICS}=2/{ELU}=elu")
+    assert first.off == (f"sac/{CRITICS}=1/{ELU}=relu", f"sac/{CRITICS}=1/{ELU}=elu")
+    pairs = [(a.toggle, a.algorithm, b.algorithm) for a, b in toggles.alike(found)]
+    assert pairs == [(CRITICS, "sac", "mpo"), (ELU, "sac", "mpo")]
+
+
+def test_of_three_levels_each_is_set_against_the_first():
+    axes = {"data.batch": [64, 256, 128]}
+    found = toggles.contrasts(settings(sweep.grid(["sac"], axes)))
+    assert [c.levels for c in found] == [("128", "64"), ("256", "64")]
+    words = {ELU: ["tanh", "relu"]}
+    found = toggles.contrasts(settings(sweep.grid(["sac"], words)))
+    assert [c.levels for c in found] == [("relu", "tanh")]
+
+
+def test_what_has_no_match_is_in_no_contrast():
+    variants = sweep.grid(["sac"], AXES)[:3]
+    found = toggles.contrasts(settings(variants))
+    assert [(len(c.on), c.toggle) for c in found] == [(1, CRITICS), (1, ELU)]
+    assert not toggles.factorials(settings(variants))
+
+
+def test_one_toggle_and_three_levels_are_no_factorial():
+    for axes in ({CRITICS: [1, 2]}, {CRITICS: [1, 2], "data.batch": [1, 2, 4]}):
+        assert not toggles.factorials(settings(sweep.grid(["sac"], axes)))
+
+
+def test_a_factorial_of_some_toggles_averages_over_the_others():
+    found = settings(sweep.grid(["sac", "mpo"], {**AXES, "data.batch": [1, 2, 4]}))
+    made = toggles.factorials_of(
+        found, {ELU: ("relu", "elu"), "data.batch": ("4", "1")}
+    )
+    assert [each.algorithm for each in made] == ["sac", "mpo"]
+    assert made[0].design.names == (ELU, "data.batch")
+    assert len(made[0].variants) == 8  # and not those with a batch of 2
+    assert made[0].levels["data.batch"] == ("1", "4")
+    on = [f"{ELU}=elu" in name for name in made[0].variants]
+    np.testing.assert_array_equal(made[0].design.rows[:, 0] > 0, on)
+
+
+def test_the_algorithm_is_a_toggle_too():
+    found = settings(sweep.grid(["sac", "mpo"], AXES))
+    asked = {CRITICS: ("1", "2"), "algorithm": ("sac", "mpo")}
+    (made,) = toggles.factorials_of(found, asked)
+    assert made.algorithm == "" and len(made.variants) == 8
+
+
+@pytest.mark.parametrize(
+    "asked, words",
+    [
+        ({"g_estimate.critic": ("1", "2")}, "did you mean 'g_estimate.critics'"),
+        ({CRITICS: ("1", "3")}, "is on in"),
+        ({CRITICS: ("3", "4")}, "no variant has"),
+    ],
+)
+def test_toggles_that_are_not_there_are_refused(asked, words):
+    found = settings(sweep.grid(["sac"], AXES))
+    with pytest.raises(ConfigError, match=words):
+        toggles.factorials_of(found, asked)
+
+
+def test_short_names_are_as_long_as_they_must_be():
+    names = ["sac", "sac/a.x.rate=1/b.size=2", "sac/a.y.rate=1/b.size=2"]
+    assert list(toggles.short(names).values()) == [
+        "sac", "sac/x.rate=1/size=2", "sac/y.rate=1/size=2"
+    ]  # fmt: skip
+    assert toggles.short(["SAC(D)", "a/b"]) == {"SAC(D)": "SAC(D)", "a/b": "a/b"}
+    within = ["v/rate=1", "v/optim.rate=1"]
+    assert len(set(toggles.short(within).values())) == 2
+
+
+def test_labels_are_as_names_have_them():
+    assert toggles.label([64, 64]) == "64x64" and toggles.label(None) == "none"
+    assert toggles.label(3e-4) == "0.0003" and toggles.label(True) == "True"
+
+
+def test_variants_of_one_name_on_two_tasks_are_one():
+    made = Variant("a", "sac", sweep.presets(["sac"])[0].config)
+    assert settings([made]) == {"a": Setting("sac", {})}
