@@ -5,6 +5,7 @@ Examples:
   python -m launch.bench --algorithms=sac --agents=8 --set=networks.policy.sizes=64,64
   python -m launch.bench --algorithms=sac --agents=8 --task=gym/HalfCheetah-v5
   python -m launch.bench --envs=gym/HalfCheetah-v5,dmc/cartpole_swingup --agents=1,8,64
+  python -m launch.bench --against=sbx,rejax,pfrl,authors --works=learner --rounds=3
 
 Each update is on a minibatch of a frozen random replay with HalfCheetah's shapes. The
 limit is the best float32 matrix product of the same run, on all cores; the arithmetic
@@ -13,6 +14,10 @@ its steps.
 
 With --envs, thousands of environment steps a second instead: ours, a plain loop over
 the suite's own environments, Gymnasium's vector environments, the physics alone.
+
+With --against, the same works by other programs, each in a virtual environment that is
+made for it: updates alone (learner), with env steps (loop), a whole sweep by the clock
+(sweep).
 """
 
 import itertools
@@ -23,7 +28,7 @@ from absl import flags
 
 from coadapt import algorithms, legality, rates, schema, speed
 from coadapt.schema import ConfigError
-from launch import command
+from launch import against, command
 from launch.command import Values, count, get, listed
 
 HEADER = (
@@ -38,7 +43,10 @@ def _define(values: Values) -> None:
     )
     flags.DEFINE_string("agents", "1,2,4,8", "numbers of agents", flag_values=values)
     flags.DEFINE_string(
-        "rounds", None, "repeats, of which the median is told (5)", flag_values=values
+        "rounds",
+        None,
+        "repeats, of which the median is told (5; 3 of a comparison)",
+        flag_values=values,
     )
     flags.DEFINE_string(
         "task",
@@ -52,6 +60,7 @@ def _define(values: Values) -> None:
     flags.DEFINE_multi_string(
         "set", [], "change a field of the configs, path=value", flag_values=values
     )
+    against.define(values)
 
 
 def _numbers(values: Values) -> list[int]:
@@ -66,6 +75,10 @@ def _numbers(values: Values) -> list[int]:
 
 def _run(values: Values) -> None:
     changes, agents = command.changes(values), _numbers(values)
+    if values["against"].present:
+        against.run(values, agents)
+        return
+    against.refuse_alone(values)
     rounds = count(values, "rounds", 5)
     if get(values, "envs"):
         _envs(listed(get(values, "envs")), agents, rounds)

@@ -1,0 +1,345 @@
+"""The same works by this library and by its peers, on this machine, in one run.
+
+Each peer has a virtual environment of its own, made at the first run and kept. `Rounds`
+alternate, and where an agent is a process, the better of two ways counts: one after the
+other with all threads, or one a core side by side.
+"""
+
+import functools
+import importlib.metadata
+import platform
+import shlex
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from absl import flags
+
+from coadapt import devices, store
+from coadapt.schema import ConfigError, nearest
+from launch import command
+from launch.command import Values, count, get, listed
+from launch.peers import PEERS, homes, rounds, sweeping, tables
+from launch.peers.homes import Failed
+from launch.peers.processes import Program
+from launch.peers.protocol import Job
+from launch.peers.rounds import Setting
+from launch.peers.tables import OURS, Record
+
+WORKS = ("learner", "loop", "sweep")
+ALGORITHMS = ("sac", "td3", "ddpg", "mpo", "awr")
+TASKS = ("gym/Pendulum-v1", "gym/HalfCheetah-v5")
+AGAIN = f"{OURS}, compiled before"
+SCRIPTS = Path(__file__).parent / "peers"
+OWN = ("coadapt", "jax", "jaxlib", "flax", "gymnasium", "mujoco", "numpy")
+ABOUT = {
+    "learner": "Updates a second of all agents together, on a frozen replay of 10,000 "
+    "random transitions with HalfCheetah's shapes; the minibatch is sampled in each. "
+    "SAC, TD3 and DDPG: 256x256 networks, minibatches of 256; of TD3 the critics' "
+    "updates are counted. MPO and AWR: the paper's networks; an update of AWR is a "
+    "tenth of its iteration.",
+    "loop": "Env steps a second of all agents together, one update of SAC after each "
+    "env step.",
+    "sweep": "By the clock, from the command to the table: SAC, {cells} agents ({axes} "
+    "by seeds), {steps:,} steps of Pendulum-v1 with the first {start:,} at random, "
+    "64x64 networks, the mean return of 10 episodes at the end. A peer has a process "
+    "for each agent, one a core; rejax one for each structure, in which the other "
+    "agents are mapped.",
+}
+
+
+def define(values: Values) -> None:
+    for name, about in (
+        ("against", f"compare with these programs: {','.join(PEERS)}"),
+        ("works", f"of a comparison: {','.join(WORKS)} (all)"),
+        ("peers_dir", f"folder of the peers' environments ({_homes()})"),
+        ("sizes", "of a comparison's loop: networks ('256,256;64,64')"),
+        ("buffers", "of a comparison's loop: capacities of the replay (1e6,131072)"),
+        ("axes", f"of a comparison's sweep: two of {','.join(sweeping.AXES)}"),
+        ("steps", "of a comparison's sweep: env steps of each agent (20000)"),
+        ("cells", "of a comparison's sweep: measure so many agents of a peer, and "
+         "scale to all"),
+        ("write", "a Markdown file with marked sections to put the tables in"),
+    ):  # fmt: skip
+        flags.DEFINE_string(name, None, about, flag_values=values)
+
+
+NAMES = ("works", "peers_dir", "sizes", "buffers", "axes", "steps", "cells", "write")
+
+
+def _homes() -> Path:
+    return command.CACHE.parent / "peers"
+
+
+class Asked(NamedTuple):
+    """A comparison, checked."""
+
+    peers: list[str]
+    works: list[str]
+    algorithms: list[str]
+    tasks: list[str]
+    sizes: list[tuple[int, ...]]
+    buffers: list[int]
+    axes: list[str]
+    steps: int
+    cells: int
+    agents: list[int]
+    rounds: int
+    homes: Path
+    write: Path | None
+
+
+def _chosen(
+    values: Values, flag: str, allowed: Sequence[str], default: Sequence[str]
+) -> list[str]:
+    """The words of a flag, each once. Raises: ConfigError."""
+    words = listed(get(values, flag)) if values[flag].present else list(default)
+    for word in words:
+        if word not in allowed:
+            raise ConfigError(
+                f"--{flag} has {word!r}: it must be of {', '.join(allowed)}"
+                f"{nearest(word, allowed)}"
+            )
+    if not words or len(set(words)) < len(words):
+        raise ConfigError(
+            f"--{flag} is {get(values, flag)!r}: it must be one or more of "
+            f"{', '.join(allowed)}, each once."
+        )
+    return words
+
+
+def _whole(flag: str, words: Sequence[str], most: int) -> tuple[int, ...]:
+    """Raises: ConfigError if one is no whole number of 1 to `most`."""
+    try:
+        numbers = [float(word) for word in words]
+        if words and all(n.is_integer() and 1 <= n <= most for n in numbers):
+            return tuple(int(n) for n in numbers)
+    except (ValueError, OverflowError):
+        pass
+    raise ConfigError(
+        f"--{flag} has {','.join(words)!r}: it must be whole numbers of 1 to {most:,}."
+    )
+
+
+def _tasks(values: Values) -> list[str]:
+    if get(values, "task") is None:
+        return list(TASKS)
+    return _chosen(values, "task", TASKS, ())
+
+
+def asked(values: Values, agents: list[int]) -> Asked:
+    """Raises: ConfigError."""
+    sizes = [part for part in (get(values, "sizes") or "256,256;64,64").split(";")]
+    buffers = listed(get(values, "buffers") or "1e6,131072")
+    axes = _chosen(values, "axes", tuple(sweeping.AXES), ("discount", "activation"))
+    if len(axes) != 2:
+        raise ConfigError(f"--axes is {get(values, 'axes')!r}: it must be two axes.")
+    all_cells = len(sweeping.cells(axes))
+    write = get(values, "write")
+    return Asked(
+        peers=_chosen(values, "against", tuple(PEERS), ()),
+        works=_chosen(values, "works", WORKS, WORKS),
+        algorithms=_chosen(values, "algorithms", ALGORITHMS, ALGORITHMS),
+        tasks=_tasks(values),
+        sizes=[_whole("sizes", listed(part), 10_000) for part in sizes],
+        buffers=list(_whole("buffers", buffers, 10**8)),
+        axes=axes,
+        steps=count(values, "steps", 20_000, least=1000),
+        cells=count(values, "cells", all_cells, most=all_cells),
+        agents=agents,
+        rounds=count(values, "rounds", 3),
+        homes=Path(get(values, "peers_dir") or _homes()).expanduser(),
+        write=_writable(write) if write else None,
+    )
+
+
+def _writable(path: str) -> Path:
+    """Raises: ConfigError if the file lacks a section for the tables."""
+    text = Path(path).read_text(encoding="utf-8") if Path(path).is_file() else ""
+    for work in WORKS:
+        if _mark(work) not in text:
+            raise ConfigError(
+                f"--write is {path!r}: it must be a file with the line {_mark(work)}, "
+                f"and {END} below it."
+            )
+    return Path(path)
+
+
+END = "<!-- end -->"
+
+
+def _mark(work: str) -> str:
+    return f"<!-- against: {work} -->"
+
+
+def refuse_alone(values: Values) -> None:
+    """Raises: ConfigError for a flag of a comparison where there is none."""
+    for name in NAMES:
+        if values[name].present:
+            raise ConfigError(
+                f"--{name} is of a comparison: give --against with it, such as "
+                "--against=sbx,rejax."
+            )
+
+
+def run(values: Values, agents: list[int]) -> None:
+    """Measure, print, and write where that was asked. Raises: ConfigError, OSError."""
+    found = asked(values, agents)
+    programs = _programs(found)
+    if not programs:
+        raise OSError("none of the peers could be installed.")
+    told = _told(found, programs)
+    line = _command(values)
+    works = {
+        "learner": functools.partial(_rates, found, programs, _learners(found)),
+        "loop": functools.partial(_rates, found, programs, _loops(found)),
+        "sweep": functools.partial(_sweep, found, programs),
+    }
+    for work in found.works:
+        lines = works[work]()
+        about = ABOUT[work].format(
+            cells=len(sweeping.cells(found.axes)),
+            axes=" by ".join(found.axes),
+            steps=found.steps,
+            start=found.steps // 2,
+        )
+        text = "\n".join([f"```\n{line}\n```", "", f"{about} {told}", "", *lines])
+        print(text, flush=True)
+        if found.write is not None:
+            _put(found.write, work, text)
+
+
+def _command(values: Values) -> str:
+    """That which measures the same again."""
+    flags_given = [
+        f"--{name}={get(values, name)}"
+        for name in ("against", *NAMES, "algorithms", "task", "agents", "rounds")
+        if values[name].present and name not in ("peers_dir", "write")
+    ]
+    return f"python -m launch.bench {' '.join(map(shlex.quote, flags_given))}"
+
+
+def _programs(found: Asked) -> dict[str, Program]:
+    """Of the peers that could be installed."""
+    programs = {}
+    for peer in found.peers:
+        try:
+            interpreter = homes.python(PEERS[peer], found.homes)
+        except Failed as reason:
+            print(f"{peer} could not be installed: {reason}", file=sys.stderr)
+            continue
+        programs[peer] = Program(interpreter, (str(SCRIPTS / PEERS[peer].script),))
+    return programs
+
+
+def _told(found: Asked, programs: dict[str, Program]) -> str:
+    """Rounds, versions and the machine, in sentences."""
+    versions = {OURS: {name: importlib.metadata.version(name) for name in OWN}}
+    for peer, program in programs.items():
+        versions[peer] = homes.versions(program.interpreter, PEERS[peer].told)
+    parts = [
+        f"{who}: {', '.join(f'{name} {version}' for name, version in known.items())}"
+        for who, known in versions.items()
+    ]
+    return (
+        f"Medians (and ranges) of {found.rounds} rounds, in turn. {'; '.join(parts)}. "
+        f"Python {platform.python_version()}, {devices.cores()} cores of {_cpu()}."
+    )
+
+
+def _cpu() -> str:
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    names = [line.partition(":")[2] for line in lines if line.startswith("model name")]
+    return " ".join((names or [platform.processor() or platform.machine()])[0].split())
+
+
+def _learners(found: Asked) -> list[Setting]:
+    return [
+        Setting((name,), Job(work="learner", library=OURS, algorithm=name))
+        for name in found.algorithms
+    ]
+
+
+def _loops(found: Asked) -> list[Setting]:
+    return [
+        Setting(
+            (task, "x".join(map(str, sizes)), f"{buffer:,}"),
+            Job(
+                work="loop",
+                library=OURS,
+                task=task.partition("/")[2],
+                sizes=sizes,
+                buffer=buffer,
+            ),
+        )
+        for task in found.tasks
+        for sizes in found.sizes
+        for buffer in found.buffers
+    ]
+
+
+def _rates(
+    found: Asked, programs: dict[str, Program], settings: list[Setting]
+) -> list[str]:
+    records = rounds.Rounds(programs, devices.cores()).run(
+        settings, found.agents, found.rounds
+    )
+    names = ("algorithm",) if len(settings[0].columns) == 1 else (
+        "task", "networks", "replay"
+    )  # fmt: skip
+    return tables.table(records, (*names, "agents"), list(programs))
+
+
+# ---------------------------------------------------------------- the sweep
+
+
+def _sweep(found: Asked, programs: dict[str, Program]) -> list[str]:
+    job = Job(
+        work="sweep",
+        library=OURS,
+        sizes=(64, 64),
+        buffer=found.steps,
+        start=found.steps // 2,
+        steps=found.steps,
+    )
+    records: list[Record] = []
+    able = [p for p in programs if set(found.axes) <= set(PEERS[p].axes)]
+    for number in range(found.rounds):
+        with tempfile.TemporaryDirectory() as cache:
+            for who in (OURS, AGAIN):
+                seconds, mean = sweeping.ours(job, found.axes, Path(cache))
+                records.append(_told_sweep(who, number, seconds, mean))
+        for peer in list(able):
+            try:
+                records.append(_swept(found, peer, programs[peer], job, number))
+            except Failed as reason:
+                able.remove(peer)
+                print(f"{peer} failed on the sweep: {reason}", file=sys.stderr)
+    return tables.sweeps(records)
+
+
+def _told_sweep(who: str, number: int, seconds: float, mean: float, note: str = ""):
+    line = f"round {number + 1}: {who}: sweep: {seconds:.1f} s{note}"
+    print(line, file=sys.stderr, flush=True)
+    return Record((f"{mean:.0f}",), who, number, seconds, note=note)
+
+
+def _swept(found: Asked, peer: str, program: Program, job: Job, number: int) -> Record:
+    """A peer's sweep; of one with a process a cell, scaled to all where few are run."""
+    every = sweeping.cells(found.axes)
+    some = every if PEERS[peer].together else every[: found.cells]
+    seconds, mean = sweeping.theirs(peer, program, job, some, devices.cores())
+    note = f", of {len(some)} cells" if len(some) < len(every) else ""
+    seconds *= len(every) / len(some)
+    return _told_sweep(peer, number, seconds, mean, note)
+
+
+def _put(path: Path, work: str, text: str) -> None:
+    """The text in the file's section of this work."""
+    old = path.read_text(encoding="utf-8")
+    before, mark, rest = old.partition(_mark(work))
+    after = rest.partition(END)[2]
+    store.replace(path, f"{before}{mark}\n{text}\n{END}{after}")

@@ -1,0 +1,81 @@
+"""What is measured of this library, for the jobs that the peers have."""
+
+import sys
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from coadapt import algorithms, cost, devices, envs, runner, schema, speed
+from coadapt.config import Config, Replay
+from launch import command
+from launch.peers import protocol
+from launch.peers.protocol import Job, Windows
+
+OWN = ("mpo", "awr")  # compared at the paper's own sizes
+
+
+def config_of(job: Job) -> Config:
+    """The preset, with the job's networks and minibatch where all have them equal."""
+    found = speed.scaled(algorithms.preset(job.algorithm))
+    if job.algorithm in OWN:
+        return found
+    return schema.override(
+        found,
+        {
+            "networks.policy.sizes": job.sizes,
+            "networks.critic.sizes": job.sizes,
+            "data.batch": job.batch,
+        },
+    )
+
+
+def learner(job: Job) -> None:
+    """Of algorithms with a replay, the updates of the critics are counted."""
+    config = config_of(job)
+    each = config.schedule.critic_steps if isinstance(config.data, Replay) else 1
+    rows = speed.measure(config, job.agents, rounds=job.windows, seconds=job.seconds)
+    for row in rows:
+        protocol.answer(
+            agents=row.agents, rates=[each * row.updates], fraction=row.fraction
+        )
+
+
+def loop(job: Job) -> None:
+    """One update after each env step, of all agents in one program."""
+    task = f"gym/{job.task}"
+    config = schema.override(
+        config_of(job),
+        {
+            "data.capacity": job.buffer,
+            "data.start": job.start,
+            "data.warmup": job.start,
+        },
+    )
+    spec = envs.spec(task)
+    for agents in job.agents:
+        about = runner.Program(
+            schema.stack([config] * agents), np.arange(agents), task, spec, 1
+        )
+        size = runner.store_size(config, spec, job.buffer)
+        running = runner.HostLoop(about, size, None)
+        windows, limit = Windows(job, least=3), speed.matmul_rate()
+        updates, steps, done = running.advance(0, job.start, 0), job.start, False
+        while not done:
+            chunk = max(64 // agents, 8)
+            updates = running.advance(steps, steps + chunk, updates)
+            jax.block_until_ready(running.learner)
+            steps, done = steps + chunk, windows.tick(chunk * agents)
+        running.close()
+        flops = cost.update_flops(config, spec) * np.median(windows.rates)
+        windows.tell(agents, fraction=float(flops / limit))
+
+
+WORKS: dict[str, Callable[[Job], None]] = {"learner": learner, "loop": loop}
+
+
+if __name__ == "__main__":
+    devices.use_cores()
+    command.keep_compiled(None)
+    asked = protocol.read(sys.argv)
+    WORKS[asked.work](asked)

@@ -1,0 +1,126 @@
+"""Rounds of measurements: ours and each peer in turn, so that drift hits all alike."""
+
+import dataclasses
+import statistics
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from launch.peers import PEERS, processes
+from launch.peers.homes import Failed
+from launch.peers.processes import OURS, Program
+from launch.peers.protocol import Job
+from launch.peers.tables import OURS as OUR_NAME
+from launch.peers.tables import Record
+
+LIMIT = 3600.0  # seconds that a process may take
+
+
+class Way(NamedTuple):
+    """How agents run: so many processes side by side, each of so many agents."""
+
+    processes: int
+    each: int
+
+
+class Setting(NamedTuple):
+    """What is measured, and the columns of a table that say so."""
+
+    columns: tuple[str, ...]
+    job: Job
+
+
+def able(peer: str, job: Job) -> bool:
+    known = PEERS[peer]
+    if job.work == "learner":
+        return job.algorithm in known.algorithms
+    return job.algorithm in known.algorithms and job.task in (known.tasks or job.task)
+
+
+def ways(together: bool, agents: int, cores: int) -> list[Way]:
+    """Of running so many agents: of these the fastest counts.
+
+    A program of several agents has them in one process, or shared out to one a core;
+    one of a single agent runs them one after another, or one a core side by side.
+    """
+    if together:
+        shared = cores > 1 and agents % cores == 0
+        return [Way(1, agents), *([Way(cores, agents // cores)] if shared else [])]
+    side_by_side = min(agents, cores)
+    return [Way(1, 1), *([Way(side_by_side, 1)] if side_by_side > 1 else [])]
+
+
+def rates(
+    program: Program, job: Job, wanted: Mapping[int, Sequence[Way]]
+) -> dict[int, float]:
+    """Units a second of each number of agents, the best of its ways. Raises: Failed."""
+    total: dict[Way, float] = {}
+    every = {way for found in wanted.values() for way in found}
+    for number in sorted({way.processes for way in every}):
+        each = tuple(sorted(w.each for w in every if w.processes == number))
+        jobs = [
+            dataclasses.replace(job, agents=each, core=i if number > 1 else None)
+            for i in range(number)
+        ]
+        for answers in processes.side_by_side(program, jobs, LIMIT):
+            for found in answers:
+                way = Way(number, found["agents"])
+                total[way] = total.get(way, 0) + statistics.median(found["rates"])
+    return {k: max(total[way] for way in found) for k, found in wanted.items()}
+
+
+def of_ours(job: Job, agents: Sequence[int]) -> list[dict[str, Any]]:
+    """What we answer, all agents in one process."""
+    asked = dataclasses.replace(job, agents=tuple(agents))
+    return processes.side_by_side(OURS, [asked], LIMIT)[0]
+
+
+class Rounds:
+    """All settings, all programs, one round after the other."""
+
+    def __init__(self, programs: Mapping[str, Program], cores: int):
+        self._programs, self._cores = programs, cores
+        self._broken: set[tuple[str, tuple[str, ...]]] = set()
+        self.records: list[Record] = []
+
+    def run(self, settings: Sequence[Setting], agents: Sequence[int], rounds: int):
+        for number in range(rounds):
+            for setting in settings:
+                self._try(OUR_NAME, setting, number, lambda s: self._ours(s, agents))
+                for peer in self._programs:
+                    if able(peer, setting.job):
+                        self._try(
+                            peer,
+                            setting,
+                            number,
+                            lambda s, p=peer: self._peer(s, p, agents),
+                        )
+        return self.records
+
+    def _ours(self, setting: Setting, agents: Sequence[int]):
+        for found in of_ours(setting.job, agents):
+            rate = statistics.median(found["rates"])
+            yield found["agents"], rate, found["fraction"]
+
+    def _peer(self, setting: Setting, peer: str, agents: Sequence[int]):
+        together = PEERS[peer].together
+        wanted = {k: ways(together, k, self._cores) for k in agents}
+        job = dataclasses.replace(setting.job, library=peer)
+        for k, rate in rates(self._programs[peer], job, wanted).items():
+            yield k, rate, None
+
+    def _try(self, who: str, setting: Setting, number: int, measure: Callable) -> None:
+        """A failure is told once, and not tried again."""
+        if (who, setting.columns) in self._broken:
+            return
+        what = f"{setting.job.work}, {', '.join(setting.columns)}"
+        try:
+            for agents, rate, fraction in measure(setting):
+                columns = (*setting.columns, str(agents))
+                record = Record(columns, who, number, rate, fraction)
+                self.records.append(record)
+                line = f"round {number + 1}: {who}: {what}, {agents} agents: "
+                print(f"{line}{rate:.1f}/s", file=sys.stderr, flush=True)
+        except Failed as reason:
+            self._broken.add((who, setting.columns))
+            print(f"{who} failed on {what}: {reason}", file=sys.stderr, flush=True)

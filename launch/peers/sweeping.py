@@ -1,0 +1,127 @@
+"""The sweep that a user feels: from the shell prompt to the table, by wall clock."""
+
+import csv
+import dataclasses
+import itertools
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+
+from coadapt import store
+from launch.peers import PEERS, processes
+from launch.peers.homes import Failed, last_line
+from launch.peers.processes import Program
+from launch.peers.protocol import Cell, Job
+from launch.peers.rounds import LIMIT
+
+AXES = {  # what a cell is given; the path of ours, and the values
+    "critics": ("g_estimate.critics", (1, 2)),
+    "activation": ("networks.critic.activation", ("relu", "tanh")),
+    "discount": ("g_estimate.discount", (0.99, 0.95)),
+}
+SEEDS = 4
+
+
+def cells(axes: Sequence[str]) -> list[Cell]:
+    """Of every combination of the axes' values; all variants of a seed together."""
+    rows = itertools.product(*(AXES[axis][1] for axis in axes))
+    variants = [dict(zip(axes, row, strict=True)) for row in rows]
+    return [
+        Cell("/".join(f"{k}={v}" for k, v in variant.items()), seed, **variant)
+        for seed in range(SEEDS)
+        for variant in variants
+    ]
+
+
+def our_command(job: Job, axes: Sequence[str], workdir: Path) -> list[str]:
+    sizes = ",".join(str(size) for size in job.sizes)
+    changes = {
+        "networks.policy.sizes": sizes,
+        "networks.critic.sizes": sizes,
+        "data.start": str(job.start),
+        "data.warmup": str(job.start),
+    }
+    grids = [f"{AXES[a][0]}={','.join(map(str, AXES[a][1]))}" for a in axes]
+    return [
+        *(sys.executable, "-m", "launch.sweep", "--algorithms=sac"),
+        *(f"--task=gym/{job.task}", f"--seeds={SEEDS}", f"--steps={job.steps}"),
+        *(f"--eval_every={job.steps}", f"--eval_episodes={job.episodes}"),
+        *(f"--set={path}={value}" for path, value in changes.items()),
+        *(f"--grid={grid}" for grid in grids),
+        f"--workdir={workdir}",
+    ]
+
+
+def ours(job: Job, axes: Sequence[str], cache: Path) -> tuple[float, float]:
+    """Seconds and the mean return; programs are kept in `cache`. Raises: Failed."""
+    with tempfile.TemporaryDirectory() as workdir:
+        begin = time.perf_counter()
+        done = subprocess.run(
+            our_command(job, axes, Path(workdir)),
+            env=processes.environment(False, COADAPT_CACHE=str(cache)),
+            capture_output=True,
+            text=True,
+        )
+        seconds = time.perf_counter() - begin
+        if done.returncode:
+            raise Failed(last_line(done.stderr))
+        rows = store.read(workdir)
+        return seconds, float(rows[rows.metric == "return"].value.mean())
+
+
+def jobs_of(peer: str, job: Job, found: Sequence[Cell]) -> list[Job]:
+    """The processes of a peer's sweep: one a cell, or one for all that it can map."""
+    groups = [[cell] for cell in found]
+    if PEERS[peer].together:
+        key = lambda cell: (cell.critics, cell.activation)  # noqa: E731
+        groups = [list(g) for _, g in itertools.groupby(sorted(found, key=key), key)]
+    return [
+        dataclasses.replace(job, library=peer, cells=tuple(group)) for group in groups
+    ]
+
+
+def theirs(
+    peer: str, program: Program, job: Job, found: Sequence[Cell], cores: int
+) -> tuple[float, float]:
+    """Seconds and the mean return of a peer, one process a core. Raises: Failed."""
+    free = SimpleQueue[int]()
+    for core in range(cores):
+        free.put(core)
+
+    def run(asked: Job) -> None:
+        core = free.get()
+        try:
+            bound = dataclasses.replace(asked, core=core if cores > 1 else None)
+            processes.side_by_side(program, [bound], LIMIT)
+        finally:
+            free.put(core)
+
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(cores) as pool:
+        rows, begin = Path(folder) / "rows.csv", time.perf_counter()
+        asked = jobs_of(peer, dataclasses.replace(job, rows=str(rows)), found)
+        try:
+            for _ in pool.map(run, asked):
+                pass
+        except Failed:
+            pool.shutdown(cancel_futures=True)
+            raise
+        returns = _table(rows, found)
+        return time.perf_counter() - begin, returns
+
+
+def _table(path: Path, found: Sequence[Cell]) -> float:
+    """The mean of all returns, every cell being there. Raises: Failed."""
+    with path.open(newline="") as file:
+        rows = [
+            (name, int(seed), float(value)) for name, seed, value in csv.reader(file)
+        ]
+    missing = {(c.variant, c.seed) for c in found} - {row[:2] for row in rows}
+    if missing:
+        raise Failed(f"{len(missing)} cells of its sweep have no row")
+    return statistics.mean(row[2] for row in rows)

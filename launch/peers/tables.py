@@ -1,0 +1,87 @@
+"""What was measured, as tables in Markdown."""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+OURS = "coadapt"
+
+
+class Record(NamedTuple):
+    """One number of one round."""
+
+    setting: tuple[str, ...]  # the columns that say what was measured
+    who: str
+    round: int
+    value: float  # units a second; seconds of a sweep
+    fraction: float | None = None  # of the limit, where it is known
+    note: str = ""  # beside the number
+
+
+def table(
+    records: Sequence[Record], columns: Sequence[str], peers: Sequence[str]
+) -> list[str]:
+    """A row a setting: medians and ranges over the rounds, ours over the best peer."""
+    shows_limit = any(r.fraction is not None for r in records)
+    names = [*columns, OURS, *(["of the limit"] if shows_limit else []), *peers]
+    lines = [[*names, f"{OURS} / best peer"], ["---"] * (len(names) + 1)]
+    for setting in dict.fromkeys(r.setting for r in records):
+        here = [r for r in records if r.setting == setting]
+        ours = [r for r in here if r.who == OURS]
+        cells = [*setting, shown(ours)]
+        if shows_limit:
+            parts = [r.fraction for r in ours if r.fraction is not None]
+            cells.append(f"{statistics.median(parts):.0%}" if parts else "-")
+        cells += [shown([r for r in here if r.who == peer]) for peer in peers]
+        lines.append([*cells, spread(ratios(here), "{:.2f}")])
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def shown(records: Sequence[Record]) -> str:
+    """The median, and the range where there are more."""
+    note = records[0].note if records else ""
+    return spread([r.value for r in records]) + note
+
+
+def spread(values: Sequence[float], form: str = "") -> str:
+    if not values:
+        return "-"
+    most = max(values)
+    form = form or ("{:,.0f}" if most >= 100 else "{:.1f}" if most >= 10 else "{:.2f}")
+    middle = form.format(statistics.median(values))
+    if len(values) == 1:
+        return middle
+    return f"{middle} ({form.format(min(values))} to {form.format(most)})"
+
+
+def ratios(records: Iterable[Record]) -> list[float]:
+    """Ours over the best peer, of each round that has both: drift hits both."""
+    rounds: dict[int, dict[str, float]] = {}
+    for record in records:
+        rounds.setdefault(record.round, {})[record.who] = record.value
+    return [
+        found[OURS] / max(value for who, value in found.items() if who != OURS)
+        for found in rounds.values()
+        if OURS in found and len(found) > 1
+    ]
+
+
+def sweeps(records: Sequence[Record]) -> list[str]:
+    """A row for each who: seconds, how often ours is faster, the mean return."""
+    lines = [
+        ["", "seconds", f"over {OURS}", f"over {OURS}, compiled before", "mean return"],
+        ["---"] * 5,
+    ]
+    for who in dict.fromkeys(r.who for r in records):
+        here = [r for r in records if r.who == who]
+        over = [
+            spread(_over(here, [r for r in records if r.who == own]), "{:.2f}")
+            for own in (OURS, f"{OURS}, compiled before")
+        ]
+        lines.append([who, shown(here), *over, here[0].setting[0]])
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def _over(records: Sequence[Record], ours: Sequence[Record]) -> list[float]:
+    seconds = {r.round: r.value for r in ours}
+    return [r.value / seconds[r.round] for r in records if r.round in seconds]
