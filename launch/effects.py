@@ -5,6 +5,7 @@ Examples:
   python -m launch.effects --workdir=runs/quickstart \\
       --pairs=sac:sac-single-q,awac:awac-single-q   variants with it and without
   python -m launch.effects --workdir=runs/critics --toggle=g_estimate.critics=2,1
+  python -m launch.effects --workdir=runs/grid --factorial=all
 
 An effect is the mean over tasks of (score with - score without), paired by seed, on a
 scale on which 0 is the worst variant of a task and 1 the best. With its 95% intervals
@@ -19,29 +20,23 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-import numpy as np
 from absl import flags
 
-from coadapt import effects, stats, store, taxonomy
-from coadapt.effects import Pair, Scale, Verdict
+from coadapt import effects, store, taxonomy, toggles
+from coadapt.effects import Verdict
 from coadapt.schema import ConfigError, nearest
-from coadapt.stats import Estimate
 from experiments import published
-from launch import command
+from launch import command, verdicts
 from launch.command import Values, get
+from launch.verdicts import SEED, Named, count, estimate
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCALES = ("range", "baseline")
-SEED = 0  # of the bootstrap: the same rows give the same intervals
-
-
-class Named(NamedTuple):
-    """The variants with and without a toggle, and what to call the two."""
-
-    label: str
-    on: str
-    off: str
+EVERY = "all"  # toggles of the variants
 
 
 def _define(values: Values) -> None:
@@ -60,6 +55,13 @@ def _define(values: Values) -> None:
         "g_estimate.critics=2,1; with one value, those without are the variants as "
         "they were",
     )
+    flags.DEFINE_multi_string(
+        "factorial",
+        [],
+        "main effects and interactions: 'all', or a toggle with its levels off and on, "
+        "g_estimate.critics=1,2; repeat for more",
+        flag_values=values,
+    )
     text("tasks", None, "tasks to average over (all that every variant has)")
     text(
         "scale",
@@ -75,7 +77,8 @@ def _run(values: Values) -> None:
     scale, margin, style = get(values, "scale"), _margin(values), get(values, "format")
     if scale not in SCALES:
         raise ConfigError(f"--scale is {scale!r}: it must be {' or '.join(SCALES)}.")
-    given = [n for n in ("workdir", "pairs", "toggle", "tasks") if get(values, n)]
+    names = ("workdir", "pairs", "toggle", "factorial", "tasks")
+    given = [name for name in names if get(values, name)]
     if get(values, "published"):
         if given:
             raise ConfigError(
@@ -165,57 +168,32 @@ def stored(
             )
     if asked:
         frame = frame.loc[frame.task.isin(asked)]
+    if get(values, "factorial"):
+        return _factorials(values, workdir, frame, style)
     pairs = _pairs(values, variants)
-    names = list(dict.fromkeys(name for pair in pairs for name in pair[1:]))
-    table, notes = _useful(stats.table(frame, names), scale)
-    scores = dict(zip(names, table.values, strict=True))
-    fit = _scale(scores, pairs, table, scale)
-    scaled = [Pair(fit(scores[pair.on]), fit(scores[pair.off])) for pair in pairs]
-    notes = [*_notes(table, scores, margin), *notes]
-    return _lines(_compared(pairs, scaled, margin), style, notes)
-
-
-def _useful(table: stats.Table, scale: str) -> tuple[stats.Table, list[str]]:
-    """Without tasks that have no range, unless none has one; and a note of them."""
-    keep = effects.differing(list(table.values))
-    if scale != "range" or keep.all() or not keep.any():
-        return table, []
-    left_out = [t for t, kept in zip(table.tasks, keep, strict=True) if not kept]
-    kept = table._replace(
-        tasks=tuple(t for t in table.tasks if t not in left_out),
-        values=table.values[:, :, keep],
-        env_steps=tuple(np.array(table.env_steps)[keep].tolist()),
-    )
-    note = "no two variants differ in their means"
-    return kept, [f"left out, since {note} there: {', '.join(left_out)}"]
+    names = [name for pair in pairs for name in (*pair.on, *pair.off)]
+    known = verdicts.scored(frame, names, scale, pairs[0].on)
+    first, *others = known.notes
+    seeds = f"seeds: that would show an effect of {margin:g} (power 0.8)"
+    notes = [first, seeds, *others]
+    return _lines(_compared(pairs, known, margin), style, notes)
 
 
 def _compared(
-    pairs: Sequence[Named], scaled: Sequence[Pair], margin: float
+    pairs: Sequence[Named], known: verdicts.Scored, margin: float
 ) -> list[dict[str, str]]:
+    scaled = [known.pair(pair) for pair in pairs]
+    titles = [f"{pair.on[0]} : {pair.off[0]}" for pair in pairs]
     if len(pairs) == 1:
         alone = effects.effect(scaled[0], seed=SEED)
-        needed = effects.seeds_needed(
-            effects.seed_std(stats.difference(*scaled[0])), margin
-        )
-        toggle = f"{pairs[0].on} : {pairs[0].off}"
-        return [{"toggle": toggle, "effect": _estimate(alone), "seeds": _count(needed)}]
+        needed = count(verdicts.seeds_alone(scaled[0], margin))
+        return [{"toggle": titles[0], "effect": estimate(alone), "seeds": needed}]
     rows = []
     for i, j in itertools.combinations(range(len(pairs)), 2):
         found = effects.compare(scaled[i], scaled[j], seed=SEED, margin=margin)
-        toggle = f"{pairs[i].on} : {pairs[i].off}"
-        row = _row(toggle, pairs[i].label, pairs[j].label, found)
+        row = _row(titles[i], pairs[i].label, pairs[j].label, found)
         rows.append({**row, "p": "-" if math.isnan(found.p) else f"{found.p:.3f}"})
     return rows
-
-
-def _scale(
-    scores: dict[str, np.ndarray], pairs: Sequence[Named], table: stats.Table, name: str
-) -> Scale:
-    every = list(scores.values())
-    if name == "range":
-        return effects.by_range(every, table.tasks)
-    return effects.by_baseline(scores[pairs[0].on], every, table.tasks)
 
 
 def _pairs(values: Values, variants: Sequence[str]) -> list[Named]:
@@ -243,7 +221,7 @@ def _listed(text: str, variants: Sequence[str]) -> list[Named]:
                     f"--pairs has {name!r}: no row is of such a variant"
                     f"{nearest(name, variants)}"
                 )
-        found.append(Named(on, on, off))
+        found.append(Named(on, (on,), (off,)))
     if not found:
         raise ConfigError("--pairs has none: write with:without,with:without.")
     return found
@@ -275,7 +253,8 @@ def _toggled(text: str, variants: Sequence[str]) -> list[Named]:
         i = parts.index(on)
         other = "/".join([*parts[:i], *off, *parts[i + 1 :]])
         if other in variants:
-            found.append(Named("/".join([*parts[:i], *parts[i + 1 :]]), name, other))
+            label = "/".join([*parts[:i], *parts[i + 1 :]])
+            found.append(Named(label, (name,), (other,)))
     if not found:
         raise ConfigError(
             f"--toggle is {text!r}: no two variants differ in it alone, of "
@@ -284,30 +263,62 @@ def _toggled(text: str, variants: Sequence[str]) -> list[Named]:
     return found
 
 
-def _notes(
-    table: stats.Table, scores: dict[str, np.ndarray], margin: float
+# ---------------------------------------------------------------- factorials
+
+
+def _factorials(
+    values: Values, workdir: Path, frame: "pd.DataFrame", style: str
 ) -> list[str]:
-    where = [
-        f"{task} at {steps:,} env steps"
-        for task, steps in zip(table.tasks, table.env_steps, strict=True)
-    ]
-    if len(where) > 6:
-        where = [f"{len(where)} tasks, each where all cells have come to"]
-    lines = [
-        f"{len(table.seeds)} seeds of each variant on {', '.join(where)}",
-        f"seeds: that would show an effect of {margin:g} (power 0.8)",
-    ]
-    counts = stats.counts(*scores.values())
-    lost = counts.failed + counts.diverged
-    if len(table.seeds) < 2:
-        lines.append("no interval: there is one seed of each variant")
-    if table.failed:
-        lines.append(f"{table.failed} runs failed: each counts as it was before")
-    if lost:
-        lines.append(f"{lost} runs have no finite score: each counts as the worst")
-    if table.absent:
-        lines.append(f"{table.absent} runs are left out: another variant has no match")
-    return lines
+    """Main effects and interactions, of each algorithm. Raises: ConfigError."""
+    for other in ("pairs", "toggle"):
+        if get(values, other):
+            raise ConfigError(
+                f"--factorial and --{other} exclude each other: give one of them."
+            )
+    if get(values, "scale") != "range":
+        raise ConfigError("--scale is of pairs: a factorial is on the range's.")
+    rows, notes = [], []
+    for each in _designs(values, workdir, frame):
+        found = verdicts.contrast(frame, each)
+        if found.reason:
+            raise ConfigError(found.reason)
+        rows += verdicts.rows(found)
+        notes += verdicts.legend(found)
+    return _lines(rows, style, list(dict.fromkeys(notes)))
+
+
+def _designs(
+    values: Values, workdir: Path, frame: "pd.DataFrame"
+) -> list[toggles.Factorial]:
+    header = store.load(workdir)
+    assert header is not None  # or its rows could not have been read
+    entries, seen = verdicts.entries_of(header), set(frame.variant)
+    settings = toggles.settings({n: e for n, e in entries.items() if n in seen})
+    asked = get(values, "factorial")
+    if asked != [EVERY]:
+        return toggles.factorials_of(settings, _levels(values))
+    found = toggles.factorials(settings)
+    if not found:
+        raise ConfigError(
+            "--factorial is 'all': no algorithm's variants are a factorial of two "
+            "toggles or more, each of two levels and in balance; name the toggles, as "
+            "in g_estimate.critics=1,2."
+        )
+    return found
+
+
+def _levels(values: Values) -> dict[str, tuple[str, str]]:
+    """Off and on of each --factorial. Raises: ConfigError."""
+    found = {}
+    for path, words in command.changes(values, "factorial").items():
+        levels = command.listed(words)
+        if len(set(levels)) != 2 or len(levels) != 2:
+            raise ConfigError(
+                f"--factorial is {f'{path}={words}'!r}: it must be 'all', or a toggle "
+                "and its levels off and on, as in g_estimate.critics=1,2."
+            )
+        found[path] = (levels[0], levels[1])
+    return found
 
 
 # ---------------------------------------------------------------- tables
@@ -318,22 +329,12 @@ def _row(toggle: str, first: str, second: str, found: Verdict) -> dict[str, str]
         "toggle": toggle,
         "A": first,
         "B": second,
-        "effect on A": _estimate(found.first),
-        "effect on B": _estimate(found.second),
-        "A - B": _estimate(found.gap),
+        "effect on A": estimate(found.first),
+        "effect on B": estimate(found.second),
+        "A - B": estimate(found.gap),
         "verdict": found.word,
-        "seeds": _count(found.seeds),
+        "seeds": count(found.seeds),
     }
-
-
-def _estimate(found: Estimate) -> str:
-    """'+0.57 [+0.48, +0.66]'; '+0.57 [-]' where there is no interval."""
-    ends = f"{found.low:+.2f}, {found.high:+.2f}" if found.defined else "-"
-    return f"{found.value:+.2f} [{ends}]"
-
-
-def _count(seeds: int | None) -> str:
-    return "-" if seeds is None else f"{seeds:,}"
 
 
 def _lines(

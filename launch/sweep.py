@@ -7,10 +7,16 @@ Examples:
   python -m launch.sweep --algorithms=sac,mpo --task=gym/Hopper-v5 --seeds=4 \\
       --grid=g_estimate.critics=1,2 --grid=pi_theta=Gaussian,TanhGaussian \\
       --steps=100000 --workdir=runs/grid
+  python -m launch.sweep --algorithms=sac --task=gym/Hopper-v5 --seeds=4 \\
+      --factorial=g_estimate.critics=1,2 --factorial=pi_theta=Gaussian,TanhGaussian \\
+      --factorial=data.batch=128,256 --factorial=networks.policy.activation=relu,elu \\
+      --resolution=4 --steps=100000 --workdir=runs/fraction
   python -m launch.sweep ... --dry_run        the plan, before anything compiles
 
 A grid runs all combinations of its axes. Where a field is a tuple, ';' stands between
-the values: --grid='networks.policy.sizes=64,64;256,256'.
+the values: --grid='networks.policy.sizes=64,64;256,256'. The toggles of a factorial
+have two values each, off and on; with --resolution, the smallest fraction that has it
+is run.
 """
 
 import dataclasses
@@ -19,7 +25,7 @@ from collections.abc import Mapping, Sequence
 
 from absl import flags
 
-from coadapt import sweep
+from coadapt import effects, sweep
 from coadapt.schema import ConfigError, nearest
 from coadapt.sweep import Sweep, Variant
 from experiments import CURVES, MODULES, load
@@ -46,6 +52,20 @@ def _define(values: Values) -> None:
         "grid",
         [],
         "an axis, path=value,value: --grid=g_estimate.critics=1,2; repeat for more",
+        flag_values=values,
+    )
+    flags.DEFINE_multi_string(
+        "factorial",
+        [],
+        "a toggle, path=off,on, of a full or, with --resolution, fractional factorial; "
+        "repeat for more",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "resolution",
+        None,
+        "of the smallest fraction of the factorial that has it: 3 keeps main effects "
+        "apart, 4 also from interactions, 5 interactions from each other",
         flag_values=values,
     )
     command.define_sweep(values)
@@ -100,7 +120,7 @@ def _budgeted(values: Values, name: str) -> Experiment:
 
 
 def _experiment(values: Values, name: str) -> Sweep:
-    for other in ("algorithms", "grid"):
+    for other in ("algorithms", "grid", "factorial"):
         if get(values, other):
             raise ConfigError(
                 f"--{other} and --experiment are both given: an experiment has its own "
@@ -136,13 +156,40 @@ def _grid(values: Values) -> Sweep:
         raise ConfigError("--task is missing: give one, such as gym/HalfCheetah-v5.")
     variants = {}
     for task in tasks:
-        start = _changed(values, sweep.presets(names, task))
+        start = _factorial(values, _changed(values, sweep.presets(names, task)))
         variants[task] = sweep.grid(start, command.axes(values, start[0].config))
     return Sweep(
         experiment="sweep",
         variants=variants,
         **command.amounts(values),
     )
+
+
+def _factorial(values: Values, start: Sequence[Variant]) -> Sequence[Variant]:
+    """Each variant at the settings of the toggles that the design has."""
+    toggles = command.axes(values, start[0].config, "factorial")
+    for path, levels in toggles.items():
+        if len(levels) != 2:
+            raise ConfigError(
+                f"--factorial has {path} with {len(levels)} levels: a toggle has two, "
+                "off and on; --grid has any number."
+            )
+    if get(values, "resolution") is None:
+        return sweep.grid(start, toggles) if toggles else start
+    if not toggles:
+        raise ConfigError("--resolution is of a factorial: give --factorial with it.")
+    least = command.count(values, "resolution", least=3, most=12)
+    design = effects.fractional(tuple(toggles), least)
+    settings = [
+        {
+            path: toggles[path][int(level > 0)]
+            for path, level in zip(toggles, row, strict=True)
+        }
+        for row in design.rows
+    ]
+    made = [sweep.vary(variant, setting) for variant in start for setting in settings]
+    sweep.distinct(made)
+    return made
 
 
 def _run(values: Values) -> None:

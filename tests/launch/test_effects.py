@@ -134,7 +134,7 @@ def test_what_was_lost_is_counted(capsys, tmp_path):
     workdir = made(tmp_path / "runs", lost=lost)
     rows, notes = run(capsys, f"--workdir={workdir}", "--pairs=sac:sac-single-q")
     assert "2 runs failed: each counts as it was before" in notes
-    assert "2 runs have no finite score: each counts as the worst" in notes
+    assert "2 runs without a finite score: each counts as the worst" in notes
     assert "[-]" not in rows[0]["effect"]
 
 
@@ -156,7 +156,7 @@ def test_seeds_that_others_lack_are_counted(capsys, tmp_path):
     path.write_text("".join(kept))
     _, notes = run(capsys, f"--workdir={workdir}", "--pairs=sac:sac-single-q")
     assert notes[0].startswith("3 seeds")
-    assert notes[-1] == "3 runs are left out: another variant has no match"
+    assert notes[-1] == "3 runs left out: another variant has no match"
 
 
 @pytest.mark.parametrize(
