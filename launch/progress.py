@@ -13,7 +13,7 @@ from rich.text import Text
 from coadapt import runner
 from coadapt.sweep import Group
 from coadapt.sweep import Progress as Event
-from launch.results import number
+from launch.layout import number
 
 Tell = Callable[[Event], None]
 Steps = Callable[[str], int]  # of each agent on a task

@@ -1,59 +1,67 @@
-"""What a sweep found: the table on the terminal, curves and the table in report/."""
+"""What a sweep found: on the terminal, and as a page, pictures and CSVs in report/."""
 
-import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from coadapt import plot, stats, store
+from coadapt import page, plot
+from launch import findings, layout, records, sections, verdicts
+from launch.findings import Findings
+from launch.layout import DAGGER
+from launch.sections import Report
 
 if TYPE_CHECKING:
     import pandas as pd
 
-DAGGER = "†"  # numerical error, as in the paper's tables
 HEADER = ("task", "variant", "env steps", "return: mean +- std", "n", "failed")
+GAPS = 10  # lines of what is missing, on the terminal
 
 
 def report(workdir: Path) -> None:
-    """Print the table of a run store; write report/ with a CSV and PNGs beside it.
+    """Print what a run store holds; write report/ with a page, PNGs and CSVs.
 
-    Works on a part of the cells too, and says how many are missing.
-    Raises: ConfigError if there is no run store.
+    Works on a part of the cells too, and says which are missing. Raises: ConfigError
+    if there is no run store, or no score in it.
     """
-    frame, header = store.read(workdir), store.load(workdir)
-    assert header is not None  # or read would have raised
-    failed, done = store.failures(workdir), store.finished(workdir, header)
-    summary = stats.summary(frame)
-    show(summary)  # not before all that there is was read
-    failures(failed)
-    cells = len(header.seeds) * sum(map(len, header.variants.values()))
-    missing = cells - sum(n >= header.steps_on(cell.task) for cell, n in done.items())
-    if missing:
-        print(f"{missing} of {cells} cells are not finished")
-    folder = workdir / "report"
-    folder.mkdir(exist_ok=True)
-    summary.to_csv(folder / "summary.csv", index=False)
-    written = [folder / "summary.csv"]
-    for task in dict.fromkeys(frame.task):
-        written.append(folder / f"{re.sub(r'[/:]', '_', str(task))}.png")
-        plot.curves(frame, str(task)).savefig(written[-1])
+    found = findings.read(workdir)
+    made = sections.compute(found)  # not before all that there is was read
+    show(found.summary, found)
+    print()
+    tell(made)
+    written = write(workdir / "report", made)
     print(f"written: {', '.join(map(str, written))}")
 
 
-def show(summary: "pd.DataFrame") -> None:
+# ---------------------------------------------------------------- the terminal
+
+
+def show(summary: "pd.DataFrame", found: Findings | None = None) -> None:
     """A table for each suite: ruled on a terminal, plain and aligned elsewhere.
 
     Suites, and versions of one, are never in one table: their physics differ where the
-    names of their tasks are the same.
+    names of their tasks are the same. `found` has the paper's cells beside ours.
     """
     suite = summary.task.str.partition("/")[0]
     titles = suite + " (" + summary.provider + ")"
+    known = found.beside if found else None
     for title, group in summary.groupby(titles, sort=False):
         print(title)
-        _table(_cells(group))
+        rows = _cells(group)
+        header = HEADER
+        keys = zip(group.task, group.variant, strict=True)
+        cells = [known.cell(*key) if known else None for key in keys]
+        if any(cells):
+            header = (*HEADER[:4], "paper", *HEADER[4:])
+            words = [layout.theirs(cell) if cell else "-" for cell in cells]
+            rows = [
+                (*row[:4], word, *row[4:])
+                for row, word in zip(rows, words, strict=True)
+            ]
+        _table(header, rows)
 
 
 def _cells(summary: "pd.DataFrame") -> list[tuple[str, ...]]:
@@ -62,7 +70,7 @@ def _cells(summary: "pd.DataFrame") -> list[tuple[str, ...]]:
             row["task"],
             row["variant"],
             f"{row['env_steps']:,}",
-            _score(row["mean"], row["std"], row["failed"]),
+            layout.score(row["mean"], row["std"], row["failed"]),
             str(row["n"]),
             str(row["failed"]),
         )
@@ -70,10 +78,10 @@ def _cells(summary: "pd.DataFrame") -> list[tuple[str, ...]]:
     ]
 
 
-def _table(rows: list[tuple[str, ...]]) -> None:
+def _table(header: Sequence[str], rows: list[tuple[str, ...]]) -> None:
     console = Console()
     if console.is_terminal:
-        table = Table(*HEADER)
+        table = Table(*header)
         for i, column in enumerate(table.columns):
             column.overflow = "fold"  # a name cut short could be another's
             column.justify = "left" if i < 2 else "right"
@@ -81,8 +89,8 @@ def _table(rows: list[tuple[str, ...]]) -> None:
             table.add_row(*row)
         console.print(table)
         return
-    widths = [max(len(line[i]) for line in [HEADER, *rows]) for i in range(len(HEADER))]
-    for line in [HEADER, *rows]:
+    widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
+    for line in [header, *rows]:
         cells = (
             cell.ljust(width) if i < 2 else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(line, widths, strict=True))
@@ -90,10 +98,23 @@ def _table(rows: list[tuple[str, ...]]) -> None:
         print("  ".join(cells).rstrip())
 
 
-def _score(mean: float, std: float, failed: int) -> str:
-    """'98.1 +- 3.2', '-inf'; with a dagger where a seed has failed, as in the paper."""
-    shown = number(mean) if math.isinf(mean) else f"{number(mean)} +- {number(std)}"
-    return f"{shown} {DAGGER}" if failed else shown
+def tell(made: Report) -> None:
+    """The verdicts, what failed, the budget and what is missing, a line each."""
+    for each in made.answers:
+        print(verdicts.sentence(each))
+    for each in made.factorials:
+        for row in verdicts.rows(each):
+            alias = row["not told from"]
+            told = "" if alias == "-" else f" (not told from {alias})"
+            print(f"{row['algorithm']}, {row['term']}: {row['effect']}{told}")
+    failures(made.of.failed)
+    for name, what in sections.facts(made.of):
+        print(f"{name}: {what}")
+    gaps = sections.gaps(made.of)
+    for task, variant, seeds, far in gaps[:GAPS]:
+        print(f"missing: {task}, {variant}, seeds {seeds}: {far} env steps")
+    if gaps[GAPS:]:
+        print(f"missing: {len(gaps) - GAPS} lines more, in report/missing.csv")
 
 
 def failures(failed: "pd.DataFrame") -> None:
@@ -107,10 +128,34 @@ def failures(failed: "pd.DataFrame") -> None:
         )
 
 
-def number(value: float) -> str:
-    """Enough digits to compare: '9,213', '98.1', '-4.21', '-inf', 'nan'."""
-    if not math.isfinite(value):
-        return str(value)
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+# ---------------------------------------------------------------- files
+
+
+def write(folder: Path, made: Report) -> list[Path]:
+    """All files of a report; what an earlier one had and this one has not, goes."""
+    folder.mkdir(exist_ok=True)
+    files = {"index.html": page.render(sections.page(made)).encode()}
+    for name, frame in records.frames(made).items():
+        text = "" if frame.empty else frame.to_csv(index=False)
+        files[f"{name}.csv"] = text.encode()
+    for i, table in enumerate(layout.tables(made.of), 1):
+        files[f"table{i if i > 1 else ''}.csv"] = page.records(table).encode()
+    files |= pictures(made.of)
+    for name, data in files.items():
+        if data:
+            (folder / name).write_bytes(data)
+        else:
+            (folder / name).unlink(missing_ok=True)
+    return [folder / name for name, data in files.items() if data]
+
+
+def pictures(found: Findings) -> dict[str, bytes]:
+    """The curves of each task, and of all in one figure."""
+    frame, tasks, look = found.drawn(), found.drawn_tasks, found.looks
+    made = {
+        f"{re.sub(r'[/:]', '_', task)}.png": plot.curves(frame, task, look=look)
+        for task in tasks
+    }
+    if len(tasks) > 1:
+        made["curves.png"] = plot.panels(frame, tasks, look)
+    return {name: sections.png(figure) for name, figure in made.items()}

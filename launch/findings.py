@@ -1,0 +1,144 @@
+"""All that a report is made of: what a run store holds, and what it does not yet."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from coadapt import plot, stats, store, toggles
+from coadapt.schema import ConfigError
+from coadapt.store import Cell, Header
+from experiments import beside
+from experiments.beside import Beside
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+METRIC = "return"
+
+
+class Score(NamedTuple):
+    """A variant's on a task; see `stats.summary`."""
+
+    mean: float
+    std: float
+    n: int  # seeds that have one
+    failed: int
+    env_steps: int  # of the seed that is furthest behind
+    provider: str
+    seeds: int  # that have rows
+
+
+class Behind(NamedTuple):
+    """A cell that is not finished."""
+
+    task: str
+    variant: str
+    seed: int
+    env_steps: int  # of its last row; 0 where it has none
+    steps: int  # that are asked for
+
+
+class Findings(NamedTuple):
+    """A run store as it was read, tasks and variants in the order to be shown."""
+
+    header: Header
+    frame: "pd.DataFrame"  # all rows
+    summary: "pd.DataFrame"
+    failed: "pd.DataFrame"
+    behind: tuple[Behind, ...]
+    beside: Beside | None
+    tasks: tuple[str, ...]
+    variants: tuple[str, ...]
+    scores: dict[tuple[str, str], Score]  # (task, variant)
+    labels: dict[str, str]  # variant -> a name as short as it can be
+
+    def drawn(self) -> "pd.DataFrame":
+        """All rows, variants under their short names, to be drawn."""
+        return self.frame.assign(variant=self.frame.variant.map(self.labels))
+
+    @property
+    def looks(self) -> dict[str, plot.Look]:
+        """Of the short names, on every picture alike."""
+        return plot.looks(self.labels.values())
+
+    @property
+    def drawn_tasks(self) -> list[str]:
+        """Those that have rows."""
+        return [task for task in self.tasks if (self.frame.task == task).any()]
+
+    @property
+    def cells(self) -> int:
+        """How many were asked for."""
+        return len(self.header.cells())
+
+
+def read(workdir: Path) -> Findings:
+    """Raises: ConfigError if there is no run store, or no score in it."""
+    frame, header = store.read(workdir), store.load(workdir)
+    assert header is not None  # or read would have raised
+    failed, done = store.failures(workdir), store.finished(workdir, header)
+    if not (frame.metric == METRIC).any():
+        raise ConfigError(
+            f"workdir {str(workdir)!r} has no scores yet: none of its "
+            f"{len(header.cells())} cells has come to its first evaluation, after "
+            f"{header.eval_every:,} env steps."
+        )
+    known = beside.of(header)
+    tasks, variants = beside.tasks(header, known), beside.variants(header, known)
+    summary = _ordered(stats.summary(frame, METRIC), tasks, variants)
+    return Findings(
+        header,
+        frame,
+        summary,
+        failed,
+        _behind(header, frame, done),
+        known,
+        tuple(tasks),
+        tuple(variants),
+        _scores(frame, summary),
+        toggles.short(variants),
+    )
+
+
+def _ordered(
+    summary: "pd.DataFrame", tasks: list[str], variants: list[str]
+) -> "pd.DataFrame":
+    """Task by task, as they are to be shown."""
+    down, across = ({n: i for i, n in enumerate(each)} for each in (tasks, variants))
+    places = [
+        (down.get(task, len(down)), across.get(variant, len(across)))
+        for task, variant in zip(summary.task, summary.variant, strict=True)
+    ]
+    order = sorted(range(len(places)), key=places.__getitem__)
+    return summary.iloc[order].reset_index(drop=True)
+
+
+def _scores(
+    frame: "pd.DataFrame", summary: "pd.DataFrame"
+) -> dict[tuple[str, str], Score]:
+    seeds = Counter((row["task"], row["variant"]) for row in _ends(frame))
+    found = {}
+    for row in summary.to_dict("records"):
+        key = row["task"], row["variant"]
+        values = {name: row[name] for name in Score._fields if name in row}
+        found[key] = Score(**values, seeds=seeds[key])
+    return found
+
+
+def _behind(
+    header: Header, frame: "pd.DataFrame", done: dict[Cell, int]
+) -> tuple[Behind, ...]:
+    reached = {
+        Cell(row["task"], row["variant"], row["seed"]): row["env_steps"]
+        for row in _ends(frame)
+    }
+    return tuple(
+        Behind(*cell, reached.get(cell, 0), header.steps_on(cell.task))
+        for cell in header.cells()
+        if done.get(cell, 0) < header.steps_on(cell.task)
+    )
+
+
+def _ends(frame: "pd.DataFrame") -> list[dict[str, Any]]:
+    """The last row of each cell."""
+    return stats.last(frame, METRIC).to_dict("records")

@@ -1,0 +1,452 @@
+"""`python -m launch.report`: what is on the page, on the terminal and in the tables."""
+
+import csv
+import math
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import stores
+from html_pages import read
+
+from coadapt import effects, stats, store, sweep
+from coadapt.store import Cell
+from coadapt.sweep import Variant
+from experiments import published
+from launch import effects as effects_command
+from launch import report
+from launch.layout import MINUS, NONE
+
+HOPPER, CHEETAH, SWIMMER = "gym/Hopper-v4", "gym/HalfCheetah-v4", "gym/Swimmer-v4"
+AXES = {
+    "g_estimate.critics": ["1", "2"],
+    "networks.policy.activation": ["relu", "elu"],
+}
+TIMES = " \u00d7 "
+PAPER = {(c.table, c.task, c.variant): c for c in published.cells()}
+
+
+def run(capsys, workdir):
+    """The page, and what was printed."""
+    assert report.main([f"--workdir={workdir}"]) == 0
+    shown = capsys.readouterr()
+    assert not shown.err
+    return read((workdir / "report" / "index.html").read_text()), shown.out
+
+
+def frame(workdir, name):
+    return pd.read_csv(workdir / "report" / f"{name}.csv", keep_default_na=False)
+
+
+def cells(table):
+    """{(head, what): {column: text}} of a table of scores."""
+    columns, *rows = table.rows
+    found, head = {}, ""
+    for row in rows:
+        if len(row) == len(columns):
+            head, *row = row
+        found[head, row[0]] = dict(zip(columns[2:], row[1:], strict=True))
+    return found
+
+
+def numbers(text):
+    """The mean and std of a cell."""
+    text = text.replace(MINUS, "-").replace(",", "")
+    found = re.match(r"(-?[\d.]+) ± ([\d.]+)", text)
+    assert found, text
+    return float(found[1]), float(found[2])
+
+
+def of(ends, task, variant):
+    return np.array([x for (t, v, _), x in ends.items() if (t, v) == (task, variant)])
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    return tmp_path_factory.mktemp("stores")
+
+
+# ---------------------------------------------------------------- the paper's tables
+
+
+@pytest.mark.parametrize(
+    "name, task, reading, row",
+    [
+        ("table2", CHEETAH, "MPO(D) (minimum of means)", "MPO(D)"),
+        ("table11", SWIMMER, "SAC-L+ (norm alone)", "SAC-L+"),
+    ],
+)
+def test_a_table_of_the_paper_has_its_rows_and_its_numbers(
+    capsys, tmp_path, name, task, reading, row
+):
+    ends = stores.of_experiment(tmp_path / "x", name, [task, HOPPER])
+    page, shown = run(capsys, tmp_path / "x")
+    paper = [key for key in PAPER if key[0] == name]
+    rows = list(dict.fromkeys(variant for _, _, variant in paper))
+    table = page.tables[0]
+    assert table.rows[0][:2] == ["task", ""]
+    assert table.rows[0][2 : 2 + len(rows)] == rows  # then readings of them
+    found = cells(table)
+    tasks = [head for head, what in found if what == "ours"]
+    assert tasks == [HOPPER, task]  # as the paper has them
+    for (head, what), line in found.items():
+        theirs = head.removeprefix("gym/").replace("-v4", "-v2")
+        for variant, text in line.items():
+            if what == "ours":
+                values = of(ends, head, variant)
+                expected = values.mean(), values.std()
+                assert numbers(text) == pytest.approx(expected, abs=0.06)
+            else:
+                own = row if variant == reading else variant
+                cell = PAPER.get((name, theirs, own))
+                if cell and math.isinf(cell.mean):
+                    assert text == f"{MINUS}∞"
+                elif cell:
+                    assert numbers(text) == (cell.mean, cell.std)
+    assert f"{PAPER[name, 'Hopper-v2', rows[0]].mean:,g} +- " in shown
+    claim, budget = re.findall(r"^(?:the paper's claim|budget): (.*)$", shown, re.M)
+    assert claim in page.words and budget in page.words
+    assert "scale reduced; 3 seeds (the paper: 10)" in budget and "5% of the" in budget
+    assert reading in page.words
+
+
+def test_networks_that_are_swapped_stand_as_in_tables_5_to_10(capsys, tmp_path):
+    ends = stores.of_experiment(tmp_path / "x", "table5", [HOPPER], seeds=2)
+    page, _ = run(capsys, tmp_path / "x")
+    found = cells(page.tables[0])
+    assert page.tables[0].rows[0] == [
+        "algorithm", "", "Net: MPO", "Net: AWR", "Net: SAC"
+    ]  # fmt: skip
+    assert [head for head, what in found if what == "ours"][:3] == ["MPO", "AWR", "SAC"]
+    mean, _ = numbers(found["SAC", "ours"]["Net: AWR"])
+    expected = of(ends, HOPPER, "SAC(Net: AWR)").mean()
+    assert mean == pytest.approx(expected, abs=0.06)
+    assert found["SAC", "paper"]["Net: AWR"] == "651 ± 381 †"
+    assert found["SAC (no layer norm)", "ours"]["Net: SAC"] == NONE
+    assert found["SAC (no layer norm)", "paper"]["Net: MPO"] == "2,239 ± 669"
+
+
+def test_the_papers_names_are_enough(capsys, tmp_path):
+    """A sweep of one's own with the names of the paper's rows."""
+    made = {HOPPER: [Variant(n, "sac", config()) for n in ("SAC(D)", "SAC(S)")]}
+    stores.build(tmp_path / "x", "mine", made, {HOPPER: 3000}, seeds=2)
+    page, shown = run(capsys, tmp_path / "x")
+    assert cells(page.tables[0])[HOPPER, "paper"]["SAC(S)"] == "1,601 ± 733"
+    assert "Clipped double Q" in shown and "0.3% of the paper's" in shown
+
+
+def config():
+    return sweep.presets(["sac"])[0].config
+
+
+def test_the_papers_numbers_are_in_the_summary(capsys, tmp_path):
+    ends = stores.of_experiment(tmp_path / "x", "table3", [CHEETAH], seeds=2)
+    run(capsys, tmp_path / "x")
+    found = frame(tmp_path / "x", "summary").set_index("variant")
+    own = found.loc["AWR(tanh) (safe inverse)"]
+    assert own["paper_variant"] == "AWR(tanh)" and own["paper_error"] in (True, "True")
+    values = of(ends, CHEETAH, "AWR(tanh) (safe inverse)")
+    assert own["mean"] == pytest.approx(values.mean())
+    assert found.loc["SAC(no tanh)"]["paper_mean"] == -math.inf
+
+
+# ---------------------------------------------------------------- verdicts
+
+
+def tanh(cell):
+    """SAC gains 80, AWR and MPO lose 60; seeds are a little apart."""
+    own = 80 if cell.variant.startswith("SAC") else -60
+    return 200 + own * ("(tanh)" in cell.variant) + 5 * cell.seed + len(cell.variant)
+
+
+def test_the_papers_comparisons_have_verdicts(capsys, tmp_path):
+    where = tmp_path / "x"
+    stores.of_experiment(where, "table3", [HOPPER, CHEETAH], score=tanh)
+    page, shown = run(capsys, where)
+    assert "tanh, SAC and MPO: co-adapted (SAC +0." in shown
+    table = next(t for t in page.tables if t.caption.startswith("What each toggle"))
+    row = dict(zip(table.rows[0], table.rows[1], strict=True))
+    assert (row["toggle"], row["A"], row["B"]) == ("tanh", "SAC", "MPO")
+    assert row["verdict"] == row["paper's cells"] == row["paper's text"] == "co-adapted"
+    pairs = "SAC(tanh):SAC(no tanh),MPO(tanh):MPO(no tanh)"
+    flags = [f"--workdir={where}", f"--pairs={pairs}", "--format=csv"]
+    assert effects_command.main(flags) == 0
+    (alone,) = csv.DictReader(capsys.readouterr().out.splitlines())
+    for name, other in (("effect on A", "effect on A"), (f"A {MINUS} B", "A - B")):
+        assert row[name].replace(MINUS, "-") == alone[other]
+    found = frame(where, "effects").iloc[0]
+    assert f"{found.effect_A:+.2f}" in alone["effect on A"]
+    assert found.paper_text == "co-adapted" and found.gap_low > 0
+
+
+def test_one_seed_decides_nothing_and_it_is_said(capsys, tmp_path):
+    stores.of_experiment(tmp_path / "x", "table3", [HOPPER], score=tanh, seeds=1)
+    page, shown = run(capsys, tmp_path / "x")
+    assert "SAC and MPO: not decided at this budget (SAC " in shown and "[-]" in shown
+    assert "no interval: there is one seed of each variant" in page.words
+    assert "not decided at this budget" in page.words
+    assert numbers(cells(page.tables[0])[HOPPER, "ours"]["SAC(tanh)"])[1] == 0
+
+
+def test_a_toggle_whose_variants_are_not_there_yet_is_not_judged(capsys, tmp_path):
+    absent = [Cell(HOPPER, "MPO(tanh)", seed) for seed in range(3)]
+    fields = {"score": tanh, "absent": absent}
+    stores.of_experiment(tmp_path / "x", "table3", [HOPPER], **fields)
+    _, shown = run(capsys, tmp_path / "x")
+    assert "tanh, SAC and MPO: not yet (variant 'MPO(tanh)' has no rows" in shown
+    assert "tanh, SAC and AWR: co-adapted" in shown
+
+
+# ---------------------------------------------------------------- grids
+
+
+def gains(cell):
+    """Two critics gain SAC 60 and MPO nothing; ELU gains 30, and 20 more with both."""
+    two, elu = "critics=2" in cell.variant, "=elu" in cell.variant
+    own = 60 * two * cell.variant.startswith("sac")
+    return 200 + own + 30 * elu + 20 * (two and elu) + 4 * cell.seed
+
+
+@pytest.fixture(scope="module")
+def grid(places):
+    variants = sweep.grid(["sac", "mpo"], AXES, task="gym/Hopper-v5")
+    tasks = ("gym/Hopper-v5", "gym/HalfCheetah-v5")
+    made = {task: variants for task in tasks}
+    steps = dict.fromkeys(tasks, 3000)
+    stores.build(places / "grid", "sweep", made, steps, score=gains)
+    return places / "grid"
+
+
+def test_a_grid_has_its_names_down_and_no_paper(capsys, grid):
+    page, shown = run(capsys, grid)
+    table = page.tables[0]
+    assert table.rows[0] == ["variant", "gym/Hopper-v5", "gym/HalfCheetah-v5"]
+    names = [row[0] for row in table.rows[1:]]
+    assert names[0] == "sac/critics=1/activation=relu" and len(names) == 8
+    assert numbers(table.rows[1][1]) == pytest.approx((204, 3.3), abs=0.04)
+    full = "sac/g_estimate.critics=1/networks.policy.activation=relu"
+    assert full in page.words  # what the short names stand for
+    assert "paper" not in page.words and "paper" not in shown
+    assert "budget: 3 seeds; 3,000 env steps;" in shown
+
+
+def test_a_toggle_that_two_algorithms_have_is_judged(capsys, grid):
+    _, shown = run(capsys, grid)
+    lines = [x for x in shown.splitlines() if "sac and mpo: " in x]
+    assert len(lines) == 2
+    assert lines[0].startswith("g_estimate.critics: 2, not 1, sac and mpo: transfers")
+    assert lines[1].startswith("networks.policy.activation: elu, not relu, sac and mpo")
+    assert "difference +0.00" in lines[1]
+
+
+def test_a_factorial_is_as_computed_by_hand(capsys, grid):
+    page, shown = run(capsys, grid)
+    tables = [t for t in page.tables if "main effects" in t.caption]
+    assert [t.caption.split(":")[0] for t in tables] == ["sac", "mpo"]
+    # 200, 230, 260, 310 on a scale of 110: (60+80)/2, (30+50)/2, ((310-260)-30)/2
+    by_hand = [70 / 110, 40 / 110, 10 / 110]
+    rows = tables[0].rows
+    assert rows[0] == ["term", "effect"]  # nothing is aliased
+    assert [row[0] for row in rows[1:]] == [*AXES, TIMES.join(AXES)]
+    assert [row[1].split()[0] for row in rows[1:]] == [f"{x:+.2f}" for x in by_hand]
+    flags = [f"--workdir={grid}", "--factorial=all", "--format=csv"]
+    assert effects_command.main(flags) == 0
+    alone = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [r["effect"] for r in alone[:3]] == [
+        r[1].replace(MINUS, "-") for r in rows[1:]
+    ]
+    assert f"sac, g_estimate.critics: {alone[0]['effect']}\n" in shown
+
+
+def test_a_fraction_says_what_it_cannot_tell(capsys, tmp_path):
+    axes = {**AXES, "data.batch": ["32", "64"]}
+    design = effects.fractional(list(axes), 3)
+    (start,) = sweep.presets(["sac"])
+    made = [
+        sweep.vary(
+            start, {p: axes[p][int(x > 0)] for p, x in zip(axes, row, strict=True)}
+        )
+        for row in design.rows
+    ]
+    where, task = tmp_path / "x", "toy/lqr"
+    stores.build(where, "sweep", {task: made}, {task: 300}, score=gains)
+    page, shown = run(capsys, where)
+    table = next(t for t in page.tables if "main effects" in t.caption)
+    assert table.rows[0] == ["term", "effect", "not told from"]
+    batch = next(row for row in table.rows if row[0] == "data.batch")
+    assert batch[2] == f"+ {TIMES.join(AXES)}"
+    assert "(not told from + " in shown
+
+
+def test_names_that_say_nothing_are_compared_by_their_configs(capsys, tmp_path):
+    """As in the quickstart."""
+    one = {"g_estimate.critics": 1}
+    made = []
+    for v in sweep.presets(["sac", "awac"]):
+        changed = sweep.change(v.config, one)
+        made += [v, Variant(f"{v.name}-single", v.algorithm, changed)]
+    where, task = tmp_path / "x", "toy/lqr"
+
+    def score(cell):
+        lost = 50 * cell.variant.startswith("sac-") + 45 * cell.variant.startswith("aw")
+        return 100 - lost + cell.seed
+
+    stores.build(where, "sweep", {task: made}, {task: 300}, score=score)
+    _, shown = run(capsys, where)
+    assert "g_estimate.critics: 2, not 1, sac and awac: co-adapted (sac +1.00" in shown
+
+
+# ---------------------------------------------------------------- statistics
+
+
+def test_statistics_are_those_of_the_library(capsys, grid):
+    page, _ = run(capsys, grid)
+    table = next(t for t in page.tables if "IQM" in t.caption)
+    assert table.rows[0] == ["variant", "mean", "median over tasks", "IQM"]
+    found = frame(grid, "statistics").set_index("variant")
+    rows, names = store.read(grid), list(found.index)
+    scores = stats.table(rows, names).values
+    fit = effects.by_range(list(scores))
+    for name, each in zip(names, scores, strict=True):
+        alone = stats.interval(stats.iqm, fit(each), seed=0)
+        ends = found.loc[name, ["iqm", "iqm_low", "iqm_high"]].astype(float)
+        assert tuple(ends) == pytest.approx(alone[:3])
+    text = table.rows[1][3].replace(MINUS, "-")
+    assert text.startswith(f"{found.iqm.iloc[0]:.2f} [")
+
+
+# ---------------------------------------------------------------- parts of a sweep
+
+
+def test_what_is_missing_is_said(capsys, tmp_path):
+    where = tmp_path / "x"
+    absent = [Cell(CHEETAH, "MPO(S)", seed) for seed in range(3)]
+    begun = [Cell(CHEETAH, "MPO(D)", seed) for seed in (0, 1)]
+    ends = stores.of_experiment(
+        where, "table2", [HOPPER, CHEETAH], absent=absent, begun=begun
+    )
+    page, shown = run(capsys, where)
+    line = cells(page.tables[0])[CHEETAH, "ours"]
+    assert line["MPO(S)"] == f"{NONE}no score yet"
+    assert line["MPO(D)"].endswith("at 50,000 steps")
+    mean = of(ends, CHEETAH, "MPO(D)").mean()
+    assert numbers(line["MPO(D)"])[0] == pytest.approx(mean, abs=0.06)
+    assert "5 of 42 cells are not finished" in shown
+    assert "missing: gym/HalfCheetah-v4, MPO(S), seeds 0 to 2: 0 of 150,000" in shown
+    assert "MPO(D), seeds 0, 1: 50,000 of 150,000 env steps" in shown
+    assert page.tables[-1].rows[1:] == [
+        ["MPO(D)", CHEETAH, "0, 1", "50,000 of 150,000"],
+        ["MPO(S)", CHEETAH, "0 to 2", "0 of 150,000"],
+    ]
+    found = frame(where, "missing")
+    assert set(zip(found.task, found.variant, found.seed, strict=True)) == {
+        *absent, *begun
+    }  # fmt: skip
+    stores.of_experiment(where, "table2", [HOPPER, CHEETAH])  # the rest
+    page, shown = run(capsys, where)
+    assert not (where / "report" / "missing.csv").exists()
+    assert "state: all of 42 cells finished." in shown and "Missing" not in page.words
+
+
+def test_dead_agents_have_daggers_and_are_listed(capsys, tmp_path):
+    where = tmp_path / "x"
+    dead = [Cell(HOPPER, "MPO(tanh)", 1)]
+
+    def score(cell):
+        lost = cell.variant == "SAC(no tanh)" and cell.seed == 2
+        return -math.inf if lost else tanh(cell)
+
+    ends = stores.of_experiment(where, "table3", [HOPPER], dead=dead, score=score)
+    page, shown = run(capsys, where)
+    line = cells(page.tables[0])[HOPPER, "ours"]
+    values = of(ends, HOPPER, "MPO(tanh)")
+    assert "†" in line["MPO(tanh)"] and line["MPO(tanh)"].endswith("1 of 3 failed")
+    assert numbers(line["MPO(tanh)"]) == pytest.approx(
+        (values.mean(), values.std()), abs=0.06
+    )
+    assert line["SAC(no tanh)"] == f"{MINUS}∞"
+    assert f"{MINUS}∞: a return diverged" in page.words
+    assert "a seed ended in a numerical error" in page.words
+    table = next(t for t in page.tables if t.caption.startswith("Agents"))
+    assert table.rows[1] == [
+        "MPO(tanh)", HOPPER, "policy.net.kernel", NONE, "1", "17", "3"
+    ]  # fmt: skip
+    assert "† gym/Hopper-v4, MPO(tanh), seed 1: policy.net.kernel was not" in shown
+
+
+def test_a_run_without_any_score_has_none(capsys, tmp_path):
+    where, task = tmp_path / "x", "toy/lqr"
+    made = {task: [Variant("sac", "sac", config())]}
+    score = {"score": lambda _: math.nan}
+    stores.build(where, "train", made, {task: 300}, seeds=1, **score)
+    page, shown = run(capsys, where)
+    assert "no score †" in shown and page.tables[0].rows[1][1].startswith("no score †")
+
+
+@pytest.mark.parametrize("kind", ["no store", "no rows", "no scores"])
+def test_nothing_to_report_is_one_sentence(capsys, tmp_path, kind):
+    where = tmp_path / "x"
+    if kind != "no store":
+        every = [Cell(HOPPER, name, s) for name in names_of("table2") for s in range(2)]
+        stores.of_experiment(where, "table2", [HOPPER], seeds=2, absent=every)
+    if kind == "no scores":
+        row = f"e,sac,SAC(D),{HOPPER},0,10,loss,1.0,mujoco\n"
+        with (where / store.RESULTS).open("a") as file:
+            file.write(row)
+    assert report.main([f"--workdir={where}"]) == 2
+    shown = capsys.readouterr()
+    assert not shown.out and shown.err.count("\n") == 1
+    words = "nothing is there" if kind == "no store" else "has no scores yet: none of"
+    assert words in shown.err
+    assert not (where / "report").exists()
+
+
+def names_of(name):
+    rows = dict.fromkeys(v for table, _, v in PAPER if table == name)
+    return [*rows, "MPO(D) (minimum of means)"]
+
+
+def test_the_same_rows_give_the_same_files(capsys, grid):
+    run(capsys, grid)
+    before = {p.name: p.read_bytes() for p in (grid / "report").iterdir()}
+    run(capsys, grid)
+    assert before == {p.name: p.read_bytes() for p in (grid / "report").iterdir()}
+    assert {"index.html", "summary.csv", "effects.csv", "factorial.csv"} <= set(before)
+    assert {"statistics.csv", "table.csv", "curves.png"} <= set(before)
+    assert "gym_Hopper-v5.png" in before
+
+
+# ---------------------------------------------------------------- the page
+
+
+def test_suites_and_their_versions_are_never_in_one_table(capsys, tmp_path):
+    tasks = ("gym/Hopper-v5", "brax/hopper:spring", "gym/Ant-v5")
+    by = dict(
+        zip(tasks, ("mujoco 3.17.0", "brax 0.14.2", "mujoco 3.18.0"), strict=True)
+    )
+    made = {task: [Variant("sac", "sac", config())] for task in tasks}
+    steps = dict.fromkeys(tasks, 300)
+    stores.build(tmp_path / "x", "train", made, steps, seeds=1, provider=by)
+    page, _ = run(capsys, tmp_path / "x")
+    tables = [t for t in page.tables if "return at the last" in t.caption]
+    assert sorted(t.rows[0][1] for t in tables) == sorted(tasks)
+    for table in tables:
+        assert by[table.rows[0][1]] in table.caption
+
+
+def test_the_page_is_whole_and_needs_nothing_else(capsys, grid):
+    page, _ = run(capsys, grid)
+    for tag, attrs in page.tags:
+        assert tag not in ("script", "link", "iframe", "object")
+        for name in ("src", "href", "action", "xlink:href"):
+            assert attrs.get(name, "data:image/png;").startswith("data:image/png;")
+    text = (grid / "report" / "index.html").read_text()
+    assert "url(" not in text and "@import" not in text
+    assert page.named("html") == [{"lang": "en"}] and len(page.named("h1")) == 1
+    assert page.named("meta")[1]["name"] == "viewport"
+    assert len(page.images) == 2
+    for image, task in zip(page.images, ("Hopper-v5", "HalfCheetah-v5"), strict=True):
+        assert task in image["alt"] and "up to 3,000" in image["alt"]
+    assert all(table.caption for table in page.tables)
+    assert len(page.tables) == len(page.named("caption"))
