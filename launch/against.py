@@ -131,7 +131,10 @@ def _tasks(values: Values) -> list[str]:
 
 def asked(values: Values, agents: list[int]) -> Asked:
     """Raises: ConfigError."""
-    sizes = [part for part in (get(values, "sizes") or "256,256;64,64").split(";")]
+    for name in ("set", "envs"):
+        if get(values, name):
+            raise ConfigError(f"--{name} and --against are both given: give one.")
+    sizes = (get(values, "sizes") or "256,256;64,64").split(";")
     buffers = listed(get(values, "buffers") or "1e6,131072")
     axes = _chosen(values, "axes", tuple(sweeping.AXES), ("discount", "activation"))
     if len(axes) != 2:

@@ -46,14 +46,18 @@ class _Process:
 
     def __init__(self, program: Program, job: Job):
         self.errors: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115 (see `end`)
-        self.child = subprocess.Popen(
-            program.command(job),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            text=True,
-            env=environment(job.core is not None),
-        )
+        try:
+            self.child = subprocess.Popen(
+                program.command(job),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self.errors,
+                text=True,
+                env=environment(job.core is not None),
+            )
+        except OSError as error:
+            self.errors.close()
+            raise Failed(f"{program.interpreter}: {error.strerror}") from None
         self.answers: list[dict[str, Any]] = []
 
     def until_ready(self) -> bool:
