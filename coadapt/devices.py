@@ -7,12 +7,13 @@ of one agent's layers are too small to gain much from being shared between cores
 
 import gc
 import os
-from collections.abc import Callable, Sequence
-from functools import wraps
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -20,6 +21,9 @@ T = TypeVar("T")
 
 _AXIS = "agents"
 _MAPS, _MANY_MAPS = Path("/proc/self/maps"), 20_000
+# of one agent's state: from here on a core's cache holds no second agent (measured in
+# docs/benchmarks.md)
+_LARGE = 2**19
 # what a user sets who wants another number of devices
 _FLAG, _VARIABLE = "xla_force_host_platform_device_count", "JAX_NUM_CPU_DEVICES"
 
@@ -107,3 +111,56 @@ def spread_out(
         return spread_function
 
     return decorate
+
+
+def over_agents(
+    function: Callable[..., tuple],
+    *,
+    shared: Sequence[int] = (),
+    becomes: Mapping[int, int],
+) -> Callable[..., tuple]:
+    """A function of one agent, of all agents of a device: arrays [N, ...].
+
+    As `jax.vmap`, but on a CPU agents whose state is large are run one after another,
+    each in its core's cache. `becomes` says which arguments are state, and the result
+    that takes the place of each; `shared` has the positions of arguments that all
+    agents have in common.
+    """
+
+    def over(*args: Any) -> tuple:
+        state = {i: args[i] for i in becomes}
+        leaves = jax.tree.leaves(state)
+        number = leaves[0].shape[0]
+        if _together(sum(leaf.nbytes for leaf in leaves) // number):
+            axes = tuple(None if i in shared else 0 for i in range(len(args)))
+            return jax.vmap(function, axes)(*args)
+
+        def one(state: dict[int, Any], agent: jax.Array):
+            now = [state.get(i, arg) for i, arg in enumerate(args)]
+            own = [x if i in shared else _row(x, agent) for i, x in enumerate(now)]
+            results = list(function(*own))
+            for i, place in becomes.items():
+                state[i] = _with_row(state[i], agent, results[place])
+                results[place] = None
+            return state, results
+
+        state, results = jax.lax.scan(one, state, jnp.arange(number, dtype=jnp.int32))
+        for i, place in becomes.items():
+            results[place] = state[i]
+        return tuple(results)
+
+    return over
+
+
+def _together(nbytes: int) -> bool:
+    return jax.default_backend() != "cpu" or nbytes < _LARGE
+
+
+def _row(tree: T, agent: jax.Array) -> T:
+    take = partial(jax.lax.dynamic_index_in_dim, index=agent, keepdims=False)
+    return jax.tree.map(take, tree)
+
+
+def _with_row(tree: T, agent: jax.Array, row: T) -> T:
+    put = partial(jax.lax.dynamic_update_index_in_dim, index=agent, axis=0)
+    return jax.tree.map(put, tree, row)

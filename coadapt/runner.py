@@ -1,7 +1,7 @@
 """The loop: act, step, add, learn, measure. It stands once, and knows no algorithm.
 
-Functions with a leading underscore and a `config` are for one agent; `_over_agents` is
-the only vmap over agents in the library. Counters are the same for all agents of a
+Functions with a leading underscore and a `config` are for one agent; `_over_agents`
+and, for updates, `devices.over_agents` map them over agents. Counters are the same for all agents of a
 program and stay outside of it, so that branches stay branches.
 """
 
@@ -189,9 +189,10 @@ def start_offline(configs: Config, seeds: jax.Array, obs: jax.Array, *, spec):
     return _over_agents(begin)(configs, seeds)
 
 
+_LEARNT = {1: 0, 3: 1}  # learn.update's agent and health
 _act_all = _over_agents(_act, in_axes=(0, 0, 0, _SHARED))
 _add_all = _over_agents(_add, in_axes=(0, 0, 0, 0, _SHARED))
-_learn_all = _over_agents(learn.update, in_axes=(0, 0, 0, 0, 0, _SHARED))
+_learn_all = devices.over_agents(learn.update, shared=(5,), becomes=_LEARNT)
 
 act = jax.jit(devices.spread_out(shared=(3,))(_act_all))
 add = jax.jit(devices.spread_out(shared=(4,))(_add_all), donate_argnums=1)
@@ -453,7 +454,7 @@ class DeviceLoop:
         pass
 
 
-_learn_offline = _over_agents(learn.update, in_axes=(0, 0, _SHARED, 0, 0, _SHARED))
+_learn_offline = devices.over_agents(learn.update, shared=(2, 5), becomes=_LEARNT)
 
 
 @partial(jax.jit, donate_argnums=1)

@@ -106,3 +106,38 @@ def test_several_agents_start_on_each_of_two_devices():
         capture_output=True, text=True, check=True, timeout=120,
     )  # fmt: skip
     assert result.stdout == "started\n"
+
+
+# ---------------------------------------------------------------- in turn
+
+
+def _count(rate, state, seed, by):
+    new = {"sum": state["sum"] + rate * by * seed, "n": state["n"] + 1}
+    return 2 * state["sum"], new
+
+
+def _counters(agents):
+    state = {"sum": jnp.arange(agents, dtype=jnp.float32), "n": jnp.zeros(agents)}
+    return jnp.linspace(0.1, 0.9, agents), state, jnp.ones(agents), jnp.float32(3.0)
+
+
+@pytest.mark.parametrize("agents", [1, 2, 5])
+@pytest.mark.parametrize("large", [0, 2**19])
+def test_agents_in_turn_are_agents_together(agents, large, monkeypatch):
+    monkeypatch.setattr(devices, "_LARGE", large)
+    over = devices.over_agents(_count, shared=(3,), becomes={1: 1})
+    args = _counters(agents)
+    found = jax.jit(over)(*args)
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        found,
+        jax.vmap(_count, (0, 0, 0, None))(*args),
+    )
+
+
+@pytest.mark.parametrize("large", [0, 2**19])
+def test_only_large_agents_take_turns(large, monkeypatch):
+    monkeypatch.setattr(devices, "_LARGE", large)
+    over = devices.over_agents(_count, shared=(3,), becomes={1: 1})
+    text = str(jax.make_jaxpr(over)(*_counters(3)))
+    assert ("scan[" in text) == (large == 0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from recipes import KNOBS, OFFLINE, RATES, get, small, write_dataset
 
-from coadapt import algorithms, runner, schema
+from coadapt import algorithms, devices, learn, runner, schema, speed
 from coadapt.data import replay
 from coadapt.envs import toy
 
@@ -261,3 +261,38 @@ def test_actions_of_another_kind_are_refused(name, task, bins, words):
     with pytest.raises(schema.ConfigError, match=words) as caught:
         trained([small(name, **changes)], [0], task=task)
     assert str(caught.value).count(". ") == 0 and str(caught.value)[-1] == "."
+
+
+# ---------------------------------------------------------------- in turn
+
+
+@pytest.mark.parametrize("name", ["sac", "mpo", "awr", "ppo"])
+def test_updates_in_turn_are_updates_together(name, monkeypatch):
+    """As much as one update can differ: float32 sums in another order."""
+    configs, seeds = variants(name, 3), np.arange(3, dtype=np.uint32)
+    learner = trained(configs, seeds, steps=140)
+    args = schema.stack(configs), *learner, seeds, runner.Clock(140, 40)
+    found = []
+    for large in (0, 2**62):
+        monkeypatch.setattr(devices, "_LARGE", large)
+        over = devices.over_agents(learn.update, shared=(5,), becomes={1: 0, 3: 1})
+        found.append(jax.jit(over)(*args))
+    in_turn, together = found
+    for x, y in zip(jax.tree.leaves(in_turn), jax.tree.leaves(together), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6)
+
+
+def test_a_replay_is_read_in_place():
+    """An update holds as much beside agents with a replay a hundred times as large."""
+    preset, agents = algorithms.preset("sac"), 4
+    configs, seeds = schema.stack([preset] * agents), np.zeros(agents, np.uint32)
+    obs = np.zeros((agents, speed.SPEC.obs_size), np.float32)
+    held = []
+    for capacity in (10_000, 1_000_000):
+        shapes = runner.start.eval_shape(
+            configs, seeds, obs, spec=speed.SPEC, size=replay.size(capacity)
+        )
+        clock = runner.Clock(np.int32(1), np.int32(1))
+        program = runner.update.lower(configs, *shapes, seeds, clock).compile()
+        held.append(program.memory_analysis().temp_size_in_bytes)
+    assert held[0] == held[1]
