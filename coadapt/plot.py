@@ -162,9 +162,11 @@ def _curve(axes: "Axes", rows: "pd.DataFrame", name: str, look: Look) -> None:
     label = f"{name} ({failed} failed)" if failed else name
     mark = "o" if len(steps) == 1 else None  # a line of one point cannot be seen
     color, dash = look
-    axes.plot(steps, values, dash, color=color, lw=0.6, alpha=0.4)
+    thin = {"lw": 0.6, "alpha": 0.3, "zorder": 2}
     axes.fill_between(steps, mean - std, mean + std, color=color, alpha=0.15, lw=0)
-    axes.plot(steps, mean, dash, color=color, lw=1.8, label=label, marker=mark)
+    axes.plot(steps, values, dash, color=color, **thin)
+    thick = {"lw": 1.8, "label": label, "marker": mark, "zorder": 3}  # on top of all
+    axes.plot(steps, mean, dash, color=color, **thick)
 
 
 def _label(axes: "Axes", metric: str) -> None:

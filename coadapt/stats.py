@@ -109,7 +109,7 @@ def table(
     names = ("variant", "task", "seed", "env_steps", "value")
     for v, t, seed, steps, value in zip(*(rows[n] for n in names), strict=True):
         curves.setdefault((v, t, int(seed)), {})[int(steps)] = float(value)
-    for missing in set(variants) - set(rows.variant):
+    for missing in (v for v in variants if not (rows.variant == v).any()):
         raise ConfigError(f"variant {missing!r} has no rows of {metric!r}.")
     have = {(v, t) for v, t, _ in curves}
     tasks = [

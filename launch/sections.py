@@ -138,11 +138,16 @@ def _of_paper(found: Findings) -> list[str]:
     if not any(known.cell(*key) for key in found.scores):
         return ["the paper shows curves, and has no numbers of this"]
     notes = ["paper: mean ± std over ten seeds, at its own budget"]
-    readings = [v for v in found.variants if v in known.experiment.readings]
-    if any(known.cell(task, v) for v in readings for task in found.tasks):
+    rows = {v: known.experiment.row(v) for v in found.variants}
+    pairs = [
+        f"{name} ({row})"
+        for name, row in rows.items()
+        if name != row and any(known.cell(task, name) for task in found.tasks)
+    ]
+    if pairs:
         notes.append(
-            "a variant that reads a row otherwise has that row's number beside it: "
-            + "; ".join(f"{v} ({known.experiment.row(v)})" for v in readings)
+            "a variant of another name than the row that it reads has that row's "
+            f"number beside it: {'; '.join(pairs)}"
         )
     entries = {e.task: e for suite in catalogue.SUITES.values() for e in suite}
     others = [
@@ -151,8 +156,8 @@ def _of_paper(found: Findings) -> list[str]:
         if each.paper and not each.task.endswith(f"/{each.paper}")
     ]
     if others:
-        pairs = ", ".join(f"{each.task} beside {each.paper}" for each in others)
-        notes.append(f"no task is the paper's own: {pairs}")
+        words = ", ".join(f"{each.task} beside {each.paper}" for each in others)
+        notes.append(f"no task is the paper's own: {words}")
     return notes + [
         f"{each.task} differs from {each.paper}: {each.differs}"
         for each in others
@@ -324,7 +329,7 @@ def _sentence(text: str) -> str:
 
 def _aggregates(found: Aggregated, labels: Mapping[str, str]) -> Section:
     if found.reason:
-        return Section("Statistics", (f"None yet: {found.reason}",))
+        return Section("Statistics", (f"None: {found.reason}",))
     lines = [
         [
             labels[each.variant],
