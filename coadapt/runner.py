@@ -1,8 +1,8 @@
 """The loop: act, step, add, learn, measure. It stands once, and knows no algorithm.
 
 Functions with a leading underscore and a `config` are for one agent; `_over_agents`
-and, for updates, `devices.over_agents` map them over agents. Counters are the same for all agents of a
-program and stay outside of it, so that branches stay branches.
+and, for updates, `devices.over_agents` map them over agents. Counters are the same for
+all agents of a program and stay outside of it, so that branches stay branches.
 """
 
 import time
