@@ -10,7 +10,6 @@ import importlib.metadata
 import platform
 import shlex
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -26,12 +25,12 @@ from launch.peers.homes import Failed
 from launch.peers.processes import Program
 from launch.peers.protocol import Job
 from launch.peers.rounds import Setting
-from launch.peers.tables import OURS, Record
+from launch.peers.sweeping import Sweeps
+from launch.peers.tables import OURS
 
 WORKS = ("learner", "loop", "sweep")
 ALGORITHMS = ("sac", "td3", "ddpg", "mpo", "awr")
 TASKS = ("gym/Pendulum-v1", "gym/HalfCheetah-v5")
-AGAIN = f"{OURS}, compiled before"
 SCRIPTS = Path(__file__).parent / "peers"
 OWN = ("coadapt", "jax", "jaxlib", "flax", "gymnasium", "mujoco", "numpy")
 ABOUT = {
@@ -193,7 +192,10 @@ def run(values: Values, agents: list[int]) -> None:
     programs = _programs(found)
     if not programs:
         raise OSError("none of the peers could be installed.")
-    told = _told(found, programs)
+    try:
+        told = _told(found, programs)
+    except Failed as reason:
+        raise OSError(f"an environment is damaged: {reason}") from None
     line = _command(values)
     works = {
         "learner": functools.partial(_rates, found, programs, _learners(found)),
@@ -296,48 +298,9 @@ def _rates(
     return tables.table(records, (*names, "agents"), list(programs))
 
 
-# ---------------------------------------------------------------- the sweep
-
-
 def _sweep(found: Asked, programs: dict[str, Program]) -> list[str]:
-    job = Job(
-        work="sweep",
-        library=OURS,
-        sizes=(64, 64),
-        buffer=found.steps,
-        start=found.steps // 2,
-        steps=found.steps,
-    )
-    records: list[Record] = []
-    able = [p for p in programs if set(found.axes) <= set(PEERS[p].axes)]
-    for number in range(found.rounds):
-        with tempfile.TemporaryDirectory() as cache:
-            for who in (OURS, AGAIN):
-                seconds, mean = sweeping.ours(job, found.axes, Path(cache))
-                records.append(_told_sweep(who, number, seconds, mean))
-        for peer in list(able):
-            try:
-                records.append(_swept(found, peer, programs[peer], job, number))
-            except Failed as reason:
-                able.remove(peer)
-                print(f"{peer} failed on the sweep: {reason}", file=sys.stderr)
-    return tables.sweeps(records)
-
-
-def _told_sweep(who: str, number: int, seconds: float, mean: float, note: str = ""):
-    line = f"round {number + 1}: {who}: sweep: {seconds:.1f} s{note}"
-    print(line, file=sys.stderr, flush=True)
-    return Record((f"{mean:.0f}",), who, number, seconds, note=note)
-
-
-def _swept(found: Asked, peer: str, program: Program, job: Job, number: int) -> Record:
-    """A peer's sweep; of one with a process a cell, scaled to all where few are run."""
-    every = sweeping.cells(found.axes)
-    some = every if PEERS[peer].together else every[: found.cells]
-    seconds, mean = sweeping.theirs(peer, program, job, some, devices.cores())
-    note = f", of {len(some)} cells" if len(some) < len(every) else ""
-    seconds *= len(every) / len(some)
-    return _told_sweep(peer, number, seconds, mean, note)
+    asked = Sweeps(found.axes, found.steps, found.cells, found.rounds, devices.cores())
+    return tables.sweeps(asked.measure(programs), list(programs))
 
 
 def _put(path: Path, work: str, text: str) -> None:

@@ -8,10 +8,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
+from typing import NamedTuple
 
 from coadapt import store
 from launch.peers import PEERS, processes
@@ -19,6 +20,7 @@ from launch.peers.homes import Failed, last_line
 from launch.peers.processes import Program
 from launch.peers.protocol import Cell, Job
 from launch.peers.rounds import LIMIT
+from launch.peers.tables import AGAIN, OURS, Record
 
 AXES = {  # what a cell is given; the path of ours, and the values
     "critics": ("g_estimate.critics", (1, 2)),
@@ -125,3 +127,54 @@ def _table(path: Path, found: Sequence[Cell]) -> float:
     if missing:
         raise Failed(f"{len(missing)} cells of its sweep have no row")
     return statistics.mean(row[2] for row in rows)
+
+
+class Sweeps(NamedTuple):
+    """Rounds of sweeps: ours with nothing compiled before and again, then each peer."""
+
+    axes: Sequence[str]
+    steps: int
+    cells: int  # of a peer with a process a cell; the time is scaled to all
+    rounds: int
+    cores: int
+
+    def job(self) -> Job:
+        return Job(
+            work="sweep",
+            library=OURS,
+            sizes=(64, 64),
+            buffer=self.steps,
+            start=self.steps // 2,
+            steps=self.steps,
+        )
+
+    def measure(self, programs: Mapping[str, Program]) -> list[Record]:
+        """What failed has no record, and is told on standard error."""
+        records: list[Record] = []
+        able = [p for p in programs if set(self.axes) <= set(PEERS[p].axes)]
+        whos = [OURS, AGAIN, *able]
+        for number in range(self.rounds):
+            with tempfile.TemporaryDirectory() as cache:
+                for who in list(whos):
+                    try:
+                        records.append(self._one(who, programs, Path(cache), number))
+                    except Failed as reason:
+                        whos.remove(who)
+                        print(f"{who} failed on the sweep: {reason}", file=sys.stderr)
+        return records
+
+    def _one(
+        self, who: str, programs: Mapping[str, Program], cache: Path, number: int
+    ) -> Record:
+        every, note = cells(self.axes), ""
+        if who in programs:
+            some = every if PEERS[who].together else every[: self.cells]
+            seconds, mean = theirs(who, programs[who], self.job(), some, self.cores)
+            if len(some) < len(every):
+                note = f", of {len(some)} cells"
+                seconds *= len(every) / len(some)
+        else:
+            seconds, mean = ours(self.job(), self.axes, cache)
+        line = f"round {number + 1}: {who}: sweep: {seconds:.1f} s{note}"
+        print(line, file=sys.stderr, flush=True)
+        return Record((f"{mean:.0f}",), who, number, seconds, note=note)

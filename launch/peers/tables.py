@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 OURS = "coadapt"
+AGAIN = f"{OURS}, compiled before"  # the same sweep, its programs on disk
 
 
 class Record(NamedTuple):
@@ -66,19 +67,20 @@ def ratios(records: Iterable[Record]) -> list[float]:
     ]
 
 
-def sweeps(records: Sequence[Record]) -> list[str]:
-    """A row for each who: seconds, how often ours is faster, the mean return."""
+def sweeps(records: Sequence[Record], peers: Sequence[str]) -> list[str]:
+    """A row for each who: seconds, how much longer than ours, the mean return."""
     lines = [
-        ["", "seconds", f"over {OURS}", f"over {OURS}, compiled before", "mean return"],
+        ["", "seconds", f"over {OURS}", f"over {AGAIN}", "mean return"],
         ["---"] * 5,
     ]
-    for who in dict.fromkeys(r.who for r in records):
+    for who in (OURS, AGAIN, *peers):
         here = [r for r in records if r.who == who]
         over = [
             spread(_over(here, [r for r in records if r.who == own]), "{:.2f}")
-            for own in (OURS, f"{OURS}, compiled before")
+            for own in (OURS, AGAIN)
         ]
-        lines.append([who, shown(here), *over, here[0].setting[0]])
+        mean = here[0].setting[0] if here else "-"
+        lines.append([who, shown(here), *over, mean])
     return [f"| {' | '.join(line)} |" for line in lines]
 
 

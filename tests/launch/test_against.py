@@ -216,10 +216,11 @@ def test_the_table_of_sweeps_says_what_was_scaled():
         Record(("-150",), "coadapt, compiled before", 0, 25.0),
         Record(("-140",), "sbx", 0, 200.0, note=", of 4 cells"),
     ]
-    assert tables.sweeps(found)[2:] == [
+    assert tables.sweeps(found, ["sbx", "pfrl"])[2:] == [
         "| coadapt | 50.0 | 1.00 | 2.00 | -150 |",
         "| coadapt, compiled before | 25.0 | 0.50 | 1.00 | -150 |",
         "| sbx | 200, of 4 cells | 4.00 | 8.00 | -140 |",
+        "| pfrl | - | - | - | - |",
     ]
 
 
@@ -275,6 +276,22 @@ def test_the_sweep_of_a_peer_is_read_and_a_missing_row_is_a_failure(script):
     with pytest.raises(Failed, match="2 cells of its sweep have no row"):
         answer = "open(job.rows, 'a').close()\nprotocol.answer(cells=1)"
         sweeping.theirs("sbx", script(answer), job, cells, 2)
+
+
+def test_a_sweep_that_fails_is_told_and_has_no_row(monkeypatch, script, capsys):
+    def ours(job, axes, cache):
+        cache.joinpath("compiled").touch()
+        return 2.0, -1.0
+
+    monkeypatch.setattr(sweeping, "ours", ours)
+    asked = sweeping.Sweeps(("critics", "activation"), 1000, 2, 2, 2)
+    rows = "protocol.add_rows(job, [1.0 for cell in job.cells])"
+    programs = {"sbx": script(rows), "pfrl": script(rows), "rejax": Program("no", ())}
+    found = asked.measure(programs)
+    assert [r.who for r in found] == ["coadapt", "coadapt, compiled before", "sbx"] * 2
+    assert found[2].note == ", of 2 cells"
+    error = capsys.readouterr().err
+    assert error.count("rejax failed on the sweep: no: No such file") == 1
 
 
 # ---------------------------------------------------------------- environments
