@@ -127,6 +127,7 @@ def over_agents(
     agents have in common.
     """
 
+    @wraps(function)
     def over(*args: Any) -> tuple:
         state = {i: args[i] for i in becomes}
         leaves = jax.tree.leaves(state)

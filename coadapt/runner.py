@@ -333,7 +333,7 @@ class HostLoop:
 
 @partial(jax.jit, static_argnames="env")
 @devices.spread_out(shared=(1,))
-def _reset_device(seeds: jax.Array, index: jax.Array, *, env: DeviceEnv):
+def reset_device(seeds: jax.Array, index: jax.Array, *, env: DeviceEnv):
     return jax.vmap(lambda s: env.reset(stream(s, Purpose.RESET, index)))(seeds)
 
 
@@ -345,7 +345,7 @@ def _no_metrics(learn_all: Callable, *args: Any) -> Metrics:
 
 @partial(jax.jit, static_argnames=("env", "learns"), donate_argnums=(1, 2))
 @devices.spread_out(shared=(4, 5))
-def _iterate_device(
+def iterate_device(
     configs: Config,
     learners: Learner,
     states: EnvState,
@@ -415,7 +415,7 @@ class DeviceLoop:
         )
 
     def _begin(self, index: int) -> jax.Array:
-        self.states, obs = _reset_device(self.seeds, np.int32(index), env=self.env)
+        self.states, obs = reset_device(self.seeds, np.int32(index), env=self.env)
         return obs
 
     def renew(self, steps: int) -> None:
@@ -438,7 +438,7 @@ class DeviceLoop:
     def _iterate(self, begin: int, updates: int, count: int, *, learns: bool) -> None:
         if count == 0:
             return
-        self.learner, self.states, metrics = _iterate_device(
+        self.learner, self.states, metrics = iterate_device(
             self.configs,
             self.learner,
             self.states,
@@ -459,7 +459,7 @@ _learn_offline = devices.over_agents(learn.update, shared=(2, 5), becomes=_LEARN
 
 @partial(jax.jit, donate_argnums=1)
 @devices.spread_out(shared=(2, 5, 6))
-def _iterate_offline(
+def iterate_offline(
     configs: Config,
     states: AgentState,
     store: Store,
@@ -503,7 +503,7 @@ class OfflineLoop:
 
     def advance(self, begin: int, end: int, updates: int) -> int:
         """Updates begin + 1 to end; returns the number of updates made so far."""
-        state, health, self.metrics = _iterate_offline(
+        state, health, self.metrics = iterate_offline(
             self.configs,
             *self.learner,
             self.seeds,
@@ -556,7 +556,7 @@ def _measure_host(
 
 @partial(jax.jit, static_argnames=("env", "each"))
 @devices.spread_out(shared=(3,))
-def _measure_device(
+def measure_device(
     configs: Config,
     state: AgentState,
     seeds: jax.Array,
@@ -783,7 +783,7 @@ def _measure(
             env.close()
     else:
         returns = np.asarray(
-            _measure_device(
+            measure_device(
                 loop.configs,
                 loop.learner.agent,
                 loop.seeds,

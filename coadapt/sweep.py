@@ -18,7 +18,7 @@ import jax
 import psutil
 
 from coadapt import agent as agents
-from coadapt import algorithms, checkpoint, cost, devices, envs, runner, schema
+from coadapt import ahead, algorithms, checkpoint, cost, devices, envs, runner, schema
 from coadapt.config import BoundCost, BoundLoss, BoundWeights, Config, Offline
 from coadapt.data import offline
 from coadapt.factors import pi_p, pi_q, pi_theta
@@ -633,10 +633,9 @@ def run(
     not been; so does one whose cells are finished with fewer steps than are asked for
     now, or, where no snapshot of it is left, it starts anew and its rows are replaced.
     `checkpoints` None writes no snapshots; `ended` is called with what each program
-    leaves, once its cells are finished; where `stop` says so, the program that runs
-    ends at its next checkpoint.
-    Raises: ConfigError, before anything compiles; store.StoreError; runner.Interrupted,
-    after a snapshot.
+    leaves, once its cells are finished; where `stop` says so, the running one ends at
+    its next checkpoint. Raises: ConfigError, before anything compiles;
+    store.StoreError; runner.Interrupted, after a snapshot.
     """
     validate(sweep)
     path, about = folder(workdir), header(sweep)
@@ -653,14 +652,27 @@ def run(
                 checkpoint.note(path, each.group.cells, each.group.prints)
                 for each in todo
             ]
-            for i, (each, record) in enumerate(zip(todo, records, strict=True), 1):
-                if stop():
-                    raise runner.Interrupted(0)
-                tell = partial(_tell, progress, i, len(todo), each.group)
-                job = _Job(sweep, each, record, store, checkpoints, stop)
-                ended(each.group, job.run(tell))
-                devices.make_room()
+            with ahead.Ahead(_to_compile(sweep, todo)) as others:
+                for i, each in enumerate(todo):
+                    if stop():
+                        raise runner.Interrupted(0)
+                    tell = partial(_tell, progress, i + 1, len(todo), each.group)
+                    job = _Job(sweep, each, records[i], store, checkpoints, stop)
+                    ended(each.group, job.run(tell))
+                    with others.lock:
+                        devices.make_room()
     return sum(len(each.group.agents) for each in todo)
+
+
+def _to_compile(sweep: Sweep, todo: Sequence[_Planned]) -> list[ahead.Task]:
+    """The programs after the first that differ from those before them."""
+    found: dict[object, ahead.Task] = {}
+    for group in (each.group for each in todo):
+        configs = [agent.variant.config for agent in group.agents]
+        steps = sweep.steps_on(group.task)
+        key = group.task, jax.tree.structure(configs[0]), len(configs)
+        found.setdefault(key, (configs, group.task, steps, sweep.eval_episodes))
+    return list(found.values())[1:]
 
 
 def done_of(workdir: Path, about: Header) -> set[Cell]:

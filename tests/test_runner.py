@@ -91,7 +91,7 @@ def test_a_place_in_a_group_changes_no_bit(name, traced):
     with the updates, and the env steps before them without."""
     configs, seeds = variants(name, 4), [3, 1, 4, 15]
     group = trained(configs, seeds, 184)
-    assert traced["_iterate_device"] + traced["_iterate_offline"] <= 2
+    assert traced["iterate_device"] + traced["iterate_offline"] <= 2
     assert traced["start"] + traced["start_offline"] <= 1
     moved = trained(configs[::-1], seeds[::-1], 184)
     for i in range(4):

@@ -23,9 +23,10 @@ def shuffle(key: jax.Array, index: jax.Array, n: jax.Array) -> jax.Array:
     Returns: int32 [...].
     """
     words = jax.random.bits(key, (2, ROUNDS), jnp.uint32)
-    n = jnp.broadcast_to(n, index.shape)
-    for pivot_word, salt in zip(words[0], words[1], strict=True):
-        pivot = (pivot_word % n.astype(jnp.uint32)).astype(jnp.int32)
+    n = jnp.asarray(n)
+    for word, salt in zip(words[0], words[1], strict=True):
+        # a division for each n, not for each index: they are what takes long
+        pivot = (word % n.astype(jnp.uint32)).astype(jnp.int32)
         partner = pivot - index
         partner = jnp.where(partner < 0, partner + n, partner)
         high = jnp.maximum(index, partner).astype(jnp.uint32)

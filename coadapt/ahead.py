@@ -1,0 +1,127 @@
+"""Compile the programs of a sweep while an earlier one runs.
+
+JAX keeps what is compiled, in memory and, where that is on, in its persistent cache,
+and the program finds it there when its turn comes.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from coadapt import devices, envs, runner, schema
+from coadapt.config import Config, Offline, Replay
+from coadapt.learn import Clock
+from coadapt.types import TimeStep
+
+Task = tuple[Sequence[Config], str, int, int]  # configs, task, env steps, episodes
+
+
+class Ahead:
+    """A thread that compiles tasks in their order, until it is left.
+
+    On leaving, the program that is being compiled is waited for.
+    """
+
+    def __init__(self, tasks: Sequence[Task]):
+        self._tasks, self._ended = list(tasks), threading.Event()
+        # held while something is traced: caches must not be cleared under it
+        self.lock = threading.Lock()
+        self._thread = threading.Thread(target=self._compile, name="ahead")
+
+    def __enter__(self) -> "Ahead":
+        self._thread.start()
+        return self
+
+    def finish(self) -> None:
+        """Wait until all is compiled."""
+        self._thread.join()
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _compile(self) -> None:
+        for configs, task, steps, episodes in self._tasks:
+            try:
+                with self.lock:
+                    found = list(lowered(configs, task, steps, episodes))
+            except Exception:  # the program itself will tell, when its turn comes
+                continue
+            for program in found:
+                if self._ended.is_set():
+                    return
+                program.compile()
+
+
+def lowered(
+    configs: Sequence[Config], task: str, steps: int, episodes: int
+) -> Iterator[Any]:
+    """What `runner.train` will compile for these agents, in its order.
+
+    Nothing is allocated but the configs. Learning from a data set is left out.
+    """
+    if isinstance(configs[0].data, Offline):
+        return
+    number, spec = len(configs), envs.spec(task)
+    stacked, seeds = devices.spread(
+        number, (schema.stack(configs), np.zeros(number, np.uint32))
+    )
+    size = runner.store_size(configs[0], spec, steps)
+    obs: Any = np.zeros((number, spec.obs_size), np.float32)
+    count = np.int32(0)
+    env: Any = None if envs.on_host(task) else envs.make(task, 1)
+    states: Any = None
+    if env is not None:
+        begin = runner.reset_device
+        states, obs = _placed(number, begin.eval_shape(seeds, count, env=env))
+        yield begin.lower(seeds, count, env=env)
+    yield runner.start.lower(stacked, seeds, obs, spec=spec, size=size)
+    learner = _placed(
+        number, runner.start.eval_shape(stacked, seeds, obs, spec=spec, size=size)
+    )
+    args = configs[0], spec, episodes, stacked, learner, seeds
+    yield from _on_host(*args) if env is None else _on_device(env, states, *args)
+
+
+def _on_host(config, spec, episodes, stacked, learner, seeds):
+    number, count = len(seeds), np.int32(0)
+    clock = Clock(count, count)
+    yield runner.update.lower(stacked, *learner, seeds, clock)
+    action = _placed(number, runner.act.eval_shape(stacked, learner, seeds, count))
+    flags, words = np.zeros(number, bool), np.zeros(number, np.float32)
+    obs = np.zeros((number, spec.obs_size), np.float32)
+    step = TimeStep(obs, words, words, flags, obs)
+    data = config.data
+    if isinstance(data, Replay) and data.overlap:
+        rest = learner.agent._replace(moments=None)
+        yield runner.add_and_act.lower(
+            stacked, learner.seen, rest, action, step, seeds, clock
+        )
+    else:
+        yield runner.add.lower(stacked, learner.seen, action, step, clock)
+    seen = np.zeros((number, episodes, spec.obs_size), np.float32)
+    when = np.zeros(2, np.int32)
+    yield runner.greedy.lower(stacked, learner.agent, seen, seeds, when)
+    yield runner.act.lower(stacked, learner, seeds, count)
+
+
+def _on_device(env, states, config, spec, episodes, stacked, learner, seeds):
+    count = np.int32(0)
+    for learns in (True, False):
+        yield runner.iterate_device.lower(
+            stacked, learner, states, seeds, Clock(count, count), count,
+            env=env, learns=learns,
+        )  # fmt: skip
+    yield runner.measure_device.lower(
+        stacked, learner.agent, seeds, count, env=env, each=episodes
+    )
+
+
+def _placed(number: int, shapes: Any) -> Any:
+    place = devices.place(number)
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), shapes
+    )

@@ -1,0 +1,47 @@
+"""Programs compiled ahead are those that training compiles."""
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+PROGRAM = """
+    import json, sys
+    import jax
+    from coadapt import ahead, algorithms, devices, runner, schema
+    devices.use_cores()
+    name, task = sys.argv[1:]
+    small = {"data.batch": 8, "data.start": 30, "data.warmup": 30, "data.steps": 10}
+    if name == "awr":
+        small = {"data.batch": 8, "data.start": 300, "data.steps": 100,
+                 "schedule.critic_steps": 2, "schedule.policy_steps": 2}
+    small |= {"networks.policy.sizes": (8, 8), "networks.critic.sizes": (8, 8)}
+    configs = [schema.override(algorithms.preset(name), small)] * 2
+    steps = 450
+    with ahead.Ahead([(configs, task, steps, 2)]) as others:
+        others.finish()
+    compiled = []
+    def note(event, seconds, **about):
+        if event.endswith("backend_compile_duration"):
+            compiled.append(about.get("fun_name"))
+    jax.monitoring.register_event_duration_secs_listener(note)
+    runner.train(configs, [0, 1], task, steps=steps, eval_episodes=2)
+    print(json.dumps(compiled))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [("sac", "gym/Pendulum-v1"), ("awr", "gym/Pendulum-v1"), ("sac", "toy/lqr")],
+)
+def test_training_compiles_nothing_of_its_own(name, task):
+    """But for a comparison of a few numbers, made eagerly."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(PROGRAM), name, task],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(json.loads(done.stdout.splitlines()[-1])) <= 2
