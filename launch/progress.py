@@ -1,9 +1,11 @@
 """Progress of a sweep: live bars on a terminal, plain lines elsewhere."""
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import psutil
 from rich.console import Console
 from rich.console import Group as Stack
 from rich.live import Live
@@ -42,6 +44,14 @@ class _Pace:
     def __init__(self, steps: Steps):
         self.steps = steps
         self.first: runner.Report | None = None
+        self.told = False
+
+    def first_row(self, event: Event) -> str:
+        """Of the first row that the process makes: seconds since it was started."""
+        if self.told or event.report is None:
+            return ""
+        self.told = True
+        return f"first row after {time.time() - psutil.Process().create_time():.1f} s"
 
     def words(self, event: Event) -> tuple[str, str]:
         """Agent-steps a second, and time left of this program: '' while unknown."""
@@ -74,10 +84,8 @@ class _Lines:
         total = self.steps(event.group.task)
         done = f"{event.report.steps:,} of {total:,} steps"
         scores = returns(event.group, event.report)
-        print(
-            "  ".join(part for part in (head + ":", done, scores, rate, left) if part),
-            flush=True,
-        )
+        parts = head + ":", done, scores, rate, left, self.pace.first_row(event)
+        print("  ".join(part for part in parts if part), flush=True)
 
 
 class _Screen:
@@ -98,6 +106,8 @@ class _Screen:
             return
         text = Text(f"{head}: {returns(event.group, event.report)}")
         done = event.report.steps
+        if first := self.pace.first_row(event):
+            self.live.console.print(first)
         self.bar.update(self.task, completed=done, rate=rate, left=left)
         self.live.update(Stack(text, self.bar))
         if done == self.pace.steps(event.group.task):
