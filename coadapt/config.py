@@ -94,6 +94,10 @@ class Replay:
     # An update runs while the environment takes the step before it, so the newest
     # transition joins from the update after on; False waits for it.
     overlap: bool = True
+    # of stored observations and actions; rewards stay float32. What is acted on is
+    # stored first, so an agent sees no more than it learns from. float16 holds numbers
+    # up to 65,504 in 11 bits, bfloat16 all of float32's range in 8.
+    precision: Literal["float32", "float16", "bfloat16"] = "float32"
 
 
 @config

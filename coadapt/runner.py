@@ -76,8 +76,11 @@ def store_size(config: Config, spec: EnvSpec, steps: int) -> replay.Size:
     most = data.capacity
     if isinstance(data, Trajectories):
         most = episodes.capacity_of_store(most, spec.max_steps)
-    kept = g_estimate.keeps_log_prob(config.g_estimate)
-    return replay.size(min(most, max(steps, 1)), log_prob=kept)
+    return replay.size(
+        min(most, max(steps, 1)),
+        log_prob=g_estimate.keeps_log_prob(config.g_estimate),
+        precision=getattr(data, "precision", "float32"),
+    )
 
 
 def shapes(config: Config, spec: EnvSpec, steps: int) -> Learner:

@@ -21,6 +21,7 @@ CASES = {
     "device-full-ring": ("toy/lqr", small("mpo")),
     "device-rollout": ("toy/lqr", small("ppo")),
     "device-trajectories": ("toy/lqr", small("awr")),
+    "device-half": ("toy/lqr", small("sac", data__precision="bfloat16")),
     "host-replay": ("gym/Pendulum-v1", small("sac", **HOST)),
     "host-rollout": ("gym/CartPole-v1", small("reps", pi_theta__bins=None)),
 }

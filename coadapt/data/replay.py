@@ -4,7 +4,8 @@ Observations stand in a ring of rows in the order in which they were seen; where
 episode ends, its final observation takes a row of its own before the next episode's
 first. Transition t keeps the row of its obs, and its true successor is the row after.
 Insertion and sampling touch O(1) and O(B) rows and are in place where the store is
-donated. Every function is for one agent.
+donated. Observations and actions may be kept in half the bits; what is read is float32
+again. Every function is for one agent.
 """
 
 from typing import Any, NamedTuple
@@ -20,8 +21,8 @@ from coadapt.types import Action, EnvSpec, TimeStep, Transition
 class Store(NamedTuple):
     """Capacity C transitions over R > C rows of observations."""
 
-    obs: jax.Array  # [R, O]
-    action: jax.Array  # [C, A]
+    obs: jax.Array  # [R, O], of the precision that the size says
+    action: jax.Array  # [C, A], likewise
     reward: jax.Array  # [C]
     discount: jax.Array  # [C]
     last: jax.Array  # [C] bool
@@ -38,28 +39,37 @@ class Size(NamedTuple):
     capacity: int  # C, transitions
     rows: int  # R, observations
     log_prob: bool = False  # whether those of actions are kept
+    precision: str = "float32"  # of observations and actions
 
     def nbytes(self, spec: EnvSpec) -> int:
         """Bytes of one agent's store."""
-        each = spec.action_size + 3 + self.log_prob
-        words = self.rows * spec.obs_size + self.capacity * each
-        return 4 * words + self.capacity + 12
+        numbers = self.rows * spec.obs_size + self.capacity * spec.action_size
+        words = self.capacity * (3 + self.log_prob)
+        each = jnp.dtype(self.precision).itemsize
+        return each * numbers + 4 * words + self.capacity + 12
 
 
-def size(capacity: int, *, shortest: int = 50, log_prob: bool = False) -> Size:
+def size(
+    capacity: int,
+    *,
+    shortest: int = 50,
+    log_prob: bool = False,
+    precision: str = "float32",
+) -> Size:
     """Room for C transitions, the newest observation, and the finals of episodes.
 
     Episodes of `shortest` steps and more fit; of shorter ones, fewer are kept.
     """
-    return Size(capacity, capacity + capacity // shortest + 3, log_prob)
+    return Size(capacity, capacity + capacity // shortest + 3, log_prob, precision)
 
 
 def init(spec: EnvSpec, size: Size, obs: jax.Array) -> Store:
     """An empty store, whose first transition starts at obs [O]."""
-    capacity = size.capacity
+    capacity, kept = size.capacity, jnp.dtype(size.precision)
+    rows = jnp.zeros((size.rows, spec.obs_size), kept)
     return Store(
-        obs=jnp.zeros((size.rows, spec.obs_size)).at[0].set(obs),
-        action=jnp.zeros((capacity, spec.action_size)),
+        obs=rows.at[0].set(jnp.asarray(obs, kept)),
+        action=jnp.zeros((capacity, spec.action_size), kept),
         reward=jnp.zeros(capacity),
         discount=jnp.zeros(capacity),
         last=jnp.zeros(capacity, bool),
@@ -89,8 +99,10 @@ def add(
     fresh = jnp.where(really, (store.head + 2) % room, room)
     takes = 1 + jnp.asarray(step.last).astype(jnp.int32)
     head = store.head + jnp.where(really, takes, 0)
-    obs = store.obs.at[final].set(step.next_obs)
-    obs = obs.at[fresh].set(jnp.where(step.last, step.obs, obs[fresh]))
+    kept = store.obs.dtype
+    obs = store.obs.at[final].set(jnp.asarray(step.next_obs, kept))
+    first = jnp.asarray(step.obs, kept)
+    obs = obs.at[fresh].set(jnp.where(step.last, first, obs[fresh]))
     row = store.row.at[slot].set(store.head)
     count = store.count + jnp.asarray(really).astype(jnp.int32)
     tail = _unspoilt(store.tail, row, head, count, room)
@@ -99,7 +111,7 @@ def add(
         log_prob = log_prob.at[slot].set(chosen.log_prob)
     return Store(
         obs=obs,
-        action=store.action.at[slot].set(chosen.action),
+        action=store.action.at[slot].set(jnp.asarray(chosen.action, kept)),
         reward=store.reward.at[slot].set(step.reward),
         discount=store.discount.at[slot].set(step.discount),
         last=store.last.at[slot].set(step.last),
@@ -130,7 +142,7 @@ def cut(store: Store, obs: jax.Array) -> Store:
     runs = (store.count > 0) & ~store.last[slot]
     head = store.head + runs.astype(jnp.int32)
     return store._replace(
-        obs=store.obs.at[head % room].set(obs),
+        obs=store.obs.at[head % room].set(jnp.asarray(obs, store.obs.dtype)),
         last=store.last.at[slot].set(store.last[slot] | runs),
         head=head,
         tail=_unspoilt(store.tail, store.row, head, store.count, room),
@@ -172,13 +184,17 @@ def gather(store: Store, index: jax.Array) -> Transition:
     row = store.row[slot]
     room = store.obs.shape[0]
     return Transition(
-        obs=store.obs[row % room],
-        action=store.action[slot],
+        obs=_read(store.obs, row % room),
+        action=_read(store.action, slot),
         reward=store.reward[slot],
         discount=store.discount[slot],
         last=store.last[slot],
-        next_obs=store.obs[(row + 1) % room],
+        next_obs=_read(store.obs, (row + 1) % room),
     )
+
+
+def _read(rows: jax.Array, index: jax.Array) -> jax.Array:
+    return rows[index].astype(jnp.float32)
 
 
 def sample(store: Store, key: jax.Array, size: int) -> Transition:
@@ -208,4 +224,4 @@ def _starts(store: Store, key: jax.Array, size: int, steps: int) -> jax.Array:
 
 def current(store: Store) -> jax.Array:
     """The observation to act on. [O]."""
-    return store.obs[store.head % store.obs.shape[0]]
+    return _read(store.obs, store.head % store.obs.shape[0])

@@ -47,13 +47,44 @@ def test_current_is_what_to_act_on():
     assert float(replay.current(store)[0]) == kept[-1][5] + 1
 
 
-def test_each_observation_is_stored_once():
+@pytest.mark.parametrize(
+    ("precision", "each"), [("float32", 4), ("float16", 2), ("bfloat16", 2)]
+)
+def test_each_observation_is_stored_once(precision, each):
     capacity = 10_000
-    store = replay.init(SPEC, replay.size(capacity), jnp.zeros(1))
+    size = replay.size(capacity, precision=precision)
+    store = replay.init(SPEC, size, jnp.zeros(1))
     held = sum(x.nbytes for x in jax.tree.leaves(store))
-    assert held == replay.size(capacity).nbytes(SPEC)
-    # obs, action, reward, discount, row of 4 bytes, a flag of 1; 2% of rows for finals
-    assert held <= capacity * (5 * 4 + 1 + 0.02 * 4) + 64
+    assert held == size.nbytes(SPEC)
+    # obs and action; reward, discount, row of 4 bytes, a flag of 1; 2% of rows for
+    # finals
+    assert held <= capacity * (2 * each + 3 * 4 + 1 + 0.02 * each) + 64
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_half_the_bits_round_observations_and_actions_alone(precision):
+    """Read back as float32: each the nearest number of that precision."""
+    size, third = replay.size(50, precision=precision), jnp.full(1, 1 / 3)
+    store = replay.init(SPEC, size, third)
+    step = TimeStep(
+        obs=2 * third,
+        reward=third[0],
+        discount=jnp.float32(1),
+        last=jnp.bool(False),
+        next_obs=2 * third,
+    )
+    store = replay.add(store, Action(3 * third / 7, None), step)
+    found = replay.gather(store, jnp.int32(0))
+    assert {x.dtype for x in found} == {jnp.dtype(jnp.float32), jnp.dtype(bool)}
+    for kept, came in (
+        (found.obs, third),
+        (found.next_obs, 2 * third),
+        (found.action, 3 * third / 7),
+        (replay.current(store), 2 * third),
+    ):
+        nearest = np.asarray(came, jnp.dtype(precision)).astype(np.float32)
+        np.testing.assert_array_equal(kept, nearest)
+    assert found.reward == third[0]
 
 
 def test_a_sample_has_no_duplicates_and_covers_everything():
@@ -179,7 +210,7 @@ class Model:
 
     def held(self) -> list[tuple]:
         """Those that the capacity and the rows are enough for, and the newest."""
-        capacity, rows, _ = self.size
+        capacity, rows = self.size[:2]
         self.tail = max(self.tail, len(self.steps) - capacity)
         while self.tail < len(self.steps) - 1:
             if self.head - self.rows[self.tail] < rows:
