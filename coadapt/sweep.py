@@ -33,6 +33,8 @@ Axes = Mapping[str, Sequence[object]]  # path -> the values that it takes
 MOST, MOST_SEEDS = 2**31 - 1, 10_000  # steps are counted in int32
 MOST_EPISODES = 10_000  # of an evaluation
 _MEMORY_SHARE = 0.8  # of what is available; the rest is the programs' own
+# Python, JAX, MuJoCo and what XLA takes to compile: measured in docs/results.md
+_BASE_BYTES = 750 * 2**20
 _TRAINING_COPIES = 2  # of what an agent learns: itself, and gradients and updates
 
 
@@ -377,6 +379,7 @@ class Plan:
     programs: int
     replay_bytes: int
     parameter_bytes: int  # parameters, targets and optimisers
+    memory_bytes: int  # all of the above, and what an update and its agents hold beside
     gradient_steps: int  # of all agents
     env_steps: int  # of all agents
 
@@ -387,6 +390,8 @@ class Plan:
             f"programs: {self.programs}",
             f"replay memory: {human_bytes(self.replay_bytes)} (largest program)",
             f"parameter memory: {human_bytes(self.parameter_bytes)} (largest program)",
+            f"peak memory: about {human_bytes(_BASE_BYTES + self.memory_bytes)}, of "
+            f"which {human_bytes(_BASE_BYTES)} are Python's, JAX's and the simulators'",
             f"gradient steps: {self.gradient_steps:,}",
             f"env steps: {self.env_steps:,}",
         ]
@@ -430,6 +435,7 @@ def plan_of(programs: Sequence[Group], sweep: Sweep) -> Plan:
         parameter_bytes=max(
             (len(g.agents) * c.parameter_bytes for g, c in each), default=0
         ),
+        memory_bytes=max((len(g.agents) * c.memory for g, c in each), default=0),
         gradient_steps=sum(len(g.agents) * c.gradient_steps for g, c in each),
         env_steps=sum(len(g.agents) * sweep.steps_on(g.task) for g in programs),
     )
