@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,7 @@ class Speed(NamedTuple):
     update: float  # seconds for one update of all agents
     flops: int  # floating-point operations in it, counted from the networks' shapes
     limit: float  # of the machine's float32 matrix products in the same rounds, per s
+    held: int  # bytes of all devices that an update holds beside agents and replays
 
     @property
     def updates(self) -> float:
@@ -95,6 +96,8 @@ class _Race:
             configs, *self.learner, self.seeds, self._clock()
         ).compile()
         self.compile = time.perf_counter() - begin
+        held: Any = self.program.memory_analysis()
+        self.held = held.temp_size_in_bytes * devices.mesh(agents).size
         self.times: list[float] = []
 
     def _clock(self) -> Clock:
@@ -141,6 +144,7 @@ def measure(
             float(np.median(race.times)),
             flops,
             float(np.median(rates)),
+            race.held,
         )
 
 

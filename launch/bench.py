@@ -5,6 +5,7 @@ Examples:
   python -m launch.bench --algorithms=sac --agents=8 --set=networks.policy.sizes=64,64
   python -m launch.bench --algorithms=sac --agents=8 --task=gym/HalfCheetah-v5
   python -m launch.bench --envs=gym/HalfCheetah-v5,dmc/cartpole_swingup --agents=1,8,64
+  python -m launch.bench --algorithms=sac,mpo --agents=1,8,64,512 --project=h100
   python -m launch.bench --against=sbx,rejax,pfrl,authors --works=learner --rounds=3
 
 Each update is on a minibatch of a frozen random replay with HalfCheetah's shapes. The
@@ -15,6 +16,9 @@ its steps.
 With --envs, thousands of environment steps a second instead: ours, a plain loop over
 the suite's own environments, Gymnasium's vector environments, the physics alone.
 
+With --project, what an update would take on an accelerator, from its operations, bytes
+and kernels: not a measurement. On one, the first command measures it.
+
 With --against, the same works by other programs, each in a virtual environment that is
 made for it: updates alone (learner), with env steps (loop), a whole sweep by the clock
 (sweep).
@@ -22,18 +26,19 @@ made for it: updates alone (learner), with env steps (loop), a whole sweep by th
 
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from absl import flags
 
-from coadapt import algorithms, legality, rates, schema, speed
+from coadapt import algorithms, legality, projection, rates, schema, speed
+from coadapt.config import Config
 from coadapt.schema import ConfigError
 from launch import against, command
 from launch.command import Values, count, get, listed
 
 HEADER = (
     "algorithm  agents  compile s  ms/update  agent-updates/s  "
-    "GFLOP/agent  GFLOP/s  limit  ratio"
+    "GFLOP/agent  GFLOP/s  limit  ratio  MB held"
 )
 
 
@@ -56,6 +61,12 @@ def _define(values: Values) -> None:
     )
     flags.DEFINE_string(
         "envs", None, "tasks of the host: measure their steps alone", flag_values=values
+    )
+    flags.DEFINE_string(
+        "project",
+        None,
+        f"an accelerator, {' or '.join(projection.ACCELERATORS)}: project, not measure",
+        flag_values=values,
     )
     flags.DEFINE_multi_string(
         "set", [], "change a field of the configs, path=value", flag_values=values
@@ -91,6 +102,9 @@ def _run(values: Values) -> None:
     }
     for preset in presets.values():
         legality.check(preset)
+    if get(values, "project"):
+        _project(presets, projection.accelerator(get(values, "project")), agents)
+        return
     if get(values, "task"):
         _overhead(presets, get(values, "task"), agents, rounds)
         return
@@ -102,9 +116,29 @@ def _run(values: Values) -> None:
                 f"{1e3 * row.update:>11.2f}{row.updates:>17.1f}"
                 f"{row.flops / row.agents / 1e9:>13.3f}"
                 f"{row.flops / row.update / 1e9:>9.1f}{row.limit / 1e9:>7.0f}"
-                f"{row.fraction:>7.2f}",
+                f"{row.fraction:>7.2f}{row.held / 1e6:>9.0f}",
                 flush=True,
             )
+
+
+def _project(
+    presets: Mapping[str, Config],
+    device: projection.Accelerator,
+    agents: list[int],
+) -> None:
+    print(
+        f"algorithm  agents  ms/update on one {device.name}, projected  agent-updates/s"
+    )
+    for name, preset in presets.items():
+        work = projection.work(preset)
+        for n in agents:
+            took = device.seconds(work, n)
+            print(f"{name:<9}{n:>8}{1e3 * took:>37.2f}{n / took:>17.0f}", flush=True)
+        print(
+            f"{name}: {work.flops / 1e9:.3f} GFLOP and {work.bytes / 1e6:.0f} MB an "
+            f"agent, {work.kernels} kernels",
+            flush=True,
+        )
 
 
 def _overhead(presets, task: str, agents: list[int], rounds: int) -> None:

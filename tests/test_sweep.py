@@ -216,6 +216,8 @@ def test_plan_counts_and_compiles_nothing():
     assert (found.agents, found.programs, found.env_steps) == (4, 2, 240)
     # updates at steps 20 to 60, a critic's and a policy's step each, of four agents
     assert found.gradient_steps == 4 * 41 * 2
+    group = sweep.groups(TASK, [tiny()], range(2))[0]
+    assert found.memory_bytes >= 2 * sweep.cost_of(group, asked()).memory
     lines = found.lines()
     assert lines[:2] == ["agents: 4", "programs: 2"]
     assert all(line.count(": ") == 1 for line in lines)

@@ -1,0 +1,135 @@
+"""What an update of N agents would take on an accelerator: a projection, not a measure.
+
+An update of one agent is so many operations, bytes and kernels. Mapped over N agents it
+is N times the operations and bytes in as many kernels, so that
+
+    seconds = max(N operations / peak, N bytes / bandwidth) + kernels * launch,
+
+as if products ran at their peak and all other kernels at the memory's. Operations are
+counted from the shapes (coadapt/cost.py), bytes and kernels from the program that XLA
+makes for a CPU, whose fusions are much as an accelerator's.
+"""
+
+import re
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coadapt import cost, learn, runner, schema, speed
+from coadapt.config import Config, Replay
+from coadapt.data import replay
+from coadapt.learn import Clock
+
+
+class Accelerator(NamedTuple):
+    """From its data sheet."""
+
+    name: str
+    flops: float  # of float32 products, a second
+    bandwidth: float  # bytes a second
+    launch: float  # seconds from one kernel to the next
+
+    def seconds(self, work: "Work", agents: int) -> float:
+        """Of one update of all agents."""
+        arithmetic = agents * work.flops / self.flops
+        return max(arithmetic, agents * work.bytes / self.bandwidth) + (
+            work.kernels * self.launch
+        )
+
+
+# NVIDIA's data sheets (SXM): float32 outside of tensor cores. A launch of 3
+# microseconds is what streams of small kernels show.
+ACCELERATORS = {
+    "h100": Accelerator("H100", 67e12, 3.35e12, 3e-6),
+    "a100": Accelerator("A100", 19.5e12, 2.04e12, 3e-6),
+}
+
+
+class Work(NamedTuple):
+    """Of one agent's update."""
+
+    flops: int
+    bytes: float  # that all kernels read and write
+    kernels: int
+
+
+def accelerator(name: str) -> Accelerator:
+    """One that is known. Raises: ConfigError."""
+    if name not in ACCELERATORS:
+        known = ", ".join(ACCELERATORS)
+        raise schema.ConfigError(
+            f"accelerator {name!r} is not known: it must be of {known}"
+            f"{schema.nearest(name, ACCELERATORS)}"
+        )
+    return ACCELERATORS[name]
+
+
+def work(config: Config) -> Work:
+    """Counted from a program of one agent, compiled here. Raises: ConfigError."""
+    if not isinstance(config.data, Replay):
+        raise schema.ConfigError(
+            f"data is {type(config.data).__name__}: a projection is of updates from a "
+            "Replay, since XLA counts the body of a loop once."
+        )
+    program = together(config, 1)
+    counted: Any = program.cost_analysis()
+    return Work(
+        cost.update_flops(config, speed.SPEC),
+        float(counted["bytes accessed"]),
+        kernels(program.as_text() or ""),
+    )
+
+
+def together(config: Config, agents: int):
+    """An update of so many agents, mapped, compiled for one device."""
+    configs, seeds = schema.stack([config] * agents), np.zeros(agents, np.uint32)
+    obs = jnp.zeros((agents, speed.SPEC.obs_size))
+    size = replay.size(speed.STEPS)
+    shapes = runner.start.eval_shape(configs, seeds, obs, spec=speed.SPEC, size=size)
+    update = jax.vmap(learn.update, (0, 0, 0, 0, 0, None))
+    clock = Clock(np.int32(1), np.int32(1))
+    return jax.jit(update).lower(configs, *shapes, seeds, clock).compile()
+
+
+# ---------------------------------------------------------------- kernels
+
+_FREE = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all"}
+_COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\) -> .*\{$")
+_INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?[\w.\-]+ = (?:\(.*?\)|\S+) ([\w\-]+)\(")
+_CALLED = re.compile(r"(?:body|to_apply|calls)=%?([\w.\-]+)")
+_TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
+
+
+def kernels(text: str) -> int:
+    """How many kernels a compiled program runs: loops count as often as they turn.
+
+    A fusion is one, and so is a product, a copy or a reduction that stands alone.
+    """
+    bodies: dict[str, list[str]] = {}
+    entry = name = ""
+    for line in text.splitlines():
+        if found := _COMPUTATION.match(line):
+            name = found[2]
+            bodies[name] = []
+            entry = name if found[1] else entry
+        elif name:
+            bodies[name].append(line)
+    return _kernels(bodies, entry)
+
+
+def _kernels(bodies: dict[str, list[str]], name: str) -> int:
+    total = 0
+    for line in bodies.get(name, ()):
+        found = _INSTRUCTION.match(line)
+        if not found or found[1] in _FREE:
+            continue
+        if found[1] not in ("while", "call", "conditional"):
+            total += 1
+            continue
+        trips = _TRIPS.search(line)
+        called = _CALLED.search(line)
+        times = int(trips[1]) if trips else 1
+        total += times * (_kernels(bodies, called[1]) if called else 1)
+    return total
