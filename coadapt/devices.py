@@ -21,9 +21,9 @@ T = TypeVar("T")
 
 _AXIS = "agents"
 _MAPS, _MANY_MAPS = Path("/proc/self/maps"), 20_000
-# of one agent's state: from here on a core's cache holds no second agent (measured in
-# docs/benchmarks.md)
-_LARGE = 2**19
+# of agents' states that are computed together: more fall out of the core's cache
+# (measured in docs/benchmarks.md)
+_CACHE = 4 * 2**20
 # what a user sets who wants another number of devices
 _FLAG, _VARIABLE = "xla_force_host_platform_device_count", "JAX_NUM_CPU_DEVICES"
 
@@ -121,31 +121,35 @@ def over_agents(
 ) -> Callable[..., tuple]:
     """A function of one agent, of all agents of a device: arrays [N, ...].
 
-    As `jax.vmap`, but on a CPU agents whose state is large are run one after another,
-    each in its core's cache. `becomes` says which arguments are state, and the result
-    that takes the place of each; `shared` has the positions of arguments that all
-    agents have in common.
+    As `jax.vmap`, but on a CPU no more agents at once than its cache holds, block
+    after block. `becomes` says which arguments are state, and the result that takes the
+    place of each; `shared` has the positions of arguments that all agents have in
+    common.
     """
 
     @wraps(function)
     def over(*args: Any) -> tuple:
+        axes = tuple(None if i in shared else 0 for i in range(len(args)))
+        together = jax.vmap(function, axes)
         state = {i: args[i] for i in becomes}
-        leaves = jax.tree.leaves(state)
-        number = leaves[0].shape[0]
-        if _together(sum(leaf.nbytes for leaf in leaves) // number):
-            axes = tuple(None if i in shared else 0 for i in range(len(args)))
-            return jax.vmap(function, axes)(*args)
+        number, size = _block(state)
+        if size == number:
+            return together(*args)
 
-        def one(state: dict[int, Any], agent: jax.Array):
+        def block(state: dict[int, Any], first: jax.Array):
             now = [state.get(i, arg) for i, arg in enumerate(args)]
-            own = [x if i in shared else _row(x, agent) for i, x in enumerate(now)]
-            results = list(function(*own))
+            own = [
+                x if i in shared else _rows(x, first, size) for i, x in enumerate(now)
+            ]
+            results = list(together(*own))
             for i, place in becomes.items():
-                state[i] = _with_row(state[i], agent, results[place])
+                state[i] = _with_rows(state[i], first, results[place])
                 results[place] = None
             return state, results
 
-        state, results = jax.lax.scan(one, state, jnp.arange(number, dtype=jnp.int32))
+        firsts = jnp.arange(0, number, size, dtype=jnp.int32)
+        state, results = jax.lax.scan(block, state, firsts)
+        results = jax.tree.map(lambda x: x.reshape(number, *x.shape[2:]), results)
         for i, place in becomes.items():
             results[place] = state[i]
         return tuple(results)
@@ -153,15 +157,21 @@ def over_agents(
     return over
 
 
-def _together(nbytes: int) -> bool:
-    return jax.default_backend() != "cpu" or nbytes < _LARGE
+def _block(state: Any) -> tuple[int, int]:
+    """The number of agents, and how many at once: a divisor of it."""
+    leaves = jax.tree.leaves(state)
+    number, nbytes = leaves[0].shape[0], sum(leaf.nbytes for leaf in leaves)
+    if jax.default_backend() != "cpu":
+        return number, number
+    most = max(_CACHE * number // nbytes, 1)
+    return number, max(n for n in range(1, min(most, number) + 1) if number % n == 0)
 
 
-def _row(tree: T, agent: jax.Array) -> T:
-    take = partial(jax.lax.dynamic_index_in_dim, index=agent, keepdims=False)
+def _rows(tree: T, first: jax.Array, size: int) -> T:
+    take = partial(jax.lax.dynamic_slice_in_dim, start_index=first, slice_size=size)
     return jax.tree.map(take, tree)
 
 
-def _with_row(tree: T, agent: jax.Array, row: T) -> T:
-    put = partial(jax.lax.dynamic_update_index_in_dim, index=agent, axis=0)
-    return jax.tree.map(put, tree, row)
+def _with_rows(tree: T, first: jax.Array, rows: T) -> T:
+    put = partial(jax.lax.dynamic_update_slice_in_dim, start_index=first, axis=0)
+    return jax.tree.map(put, tree, rows)

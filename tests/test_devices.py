@@ -121,10 +121,10 @@ def _counters(agents):
     return jnp.linspace(0.1, 0.9, agents), state, jnp.ones(agents), jnp.float32(3.0)
 
 
-@pytest.mark.parametrize("agents", [1, 2, 5])
-@pytest.mark.parametrize("large", [0, 2**19])
-def test_agents_in_turn_are_agents_together(agents, large, monkeypatch):
-    monkeypatch.setattr(devices, "_LARGE", large)
+@pytest.mark.parametrize("agents", [1, 2, 5, 6])
+@pytest.mark.parametrize("cache", [0, 16, 2**22])  # an agent's state has 8 bytes
+def test_agents_in_turn_are_agents_together(agents, cache, monkeypatch):
+    monkeypatch.setattr(devices, "_CACHE", cache)
     over = devices.over_agents(_count, shared=(3,), becomes={1: 1})
     args = _counters(agents)
     found = jax.jit(over)(*args)
@@ -135,9 +135,14 @@ def test_agents_in_turn_are_agents_together(agents, large, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("large", [0, 2**19])
-def test_only_large_agents_take_turns(large, monkeypatch):
-    monkeypatch.setattr(devices, "_LARGE", large)
+@pytest.mark.parametrize(
+    ("agents", "cache", "blocks"),
+    [(6, 0, 6), (6, 16, 3), (6, 39, 2), (6, 47, 2), (6, 48, 1), (5, 39, 5), (1, 0, 1)],
+)
+def test_as_many_at_once_as_the_cache_holds(agents, cache, blocks, monkeypatch):
+    """Blocks are even: of 5 agents 4 would fit, but only 1 divides them."""
+    monkeypatch.setattr(devices, "_CACHE", cache)
     over = devices.over_agents(_count, shared=(3,), becomes={1: 1})
-    text = str(jax.make_jaxpr(over)(*_counters(3)))
-    assert ("scan[" in text) == (large == 0)
+    text = str(jax.make_jaxpr(over)(*_counters(agents)))
+    assert ("scan[" in text) == (blocks > 1)
+    assert blocks == 1 or f"length={blocks}" in text

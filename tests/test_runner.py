@@ -273,8 +273,8 @@ def test_updates_in_turn_are_updates_together(name, monkeypatch):
     learner = trained(configs, seeds, steps=140)
     args = schema.stack(configs), *learner, seeds, runner.Clock(140, 40)
     found = []
-    for large in (0, 2**62):
-        monkeypatch.setattr(devices, "_LARGE", large)
+    for cache in (0, 2**62):
+        monkeypatch.setattr(devices, "_CACHE", cache)
         over = devices.over_agents(learn.update, shared=(5,), becomes={1: 0, 3: 1})
         found.append(jax.jit(over)(*args))
     in_turn, together = found
