@@ -4,6 +4,7 @@
 
     variants = coadapt.grid(["sac", "mpo"], {"g_estimate.critics": [1, 2]})
     rows = coadapt.train(variants, task="gym/Hopper-v5", seeds=4, steps=100_000)
+    agent = coadapt.load("runs/x", variant="sac", seed=0)
 
 Names are imported when they are first used: `import coadapt` loads nothing heavy.
 """
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from coadapt import algorithms as algorithms
     from coadapt.api import train as train
     from coadapt.config import Config as Config
+    from coadapt.saved import SavedAgent as SavedAgent
+    from coadapt.saved import load as load
     from coadapt.schema import ConfigError as ConfigError
     from coadapt.schema import override as override
     from coadapt.sweep import Variant as Variant
@@ -27,8 +30,10 @@ if TYPE_CHECKING:
 _HOMES = {
     "Config": "coadapt.config",
     "ConfigError": "coadapt.schema",
+    "SavedAgent": "coadapt.saved",
     "Variant": "coadapt.sweep",
     "grid": "coadapt.sweep",
+    "load": "coadapt.saved",
     "one_at_a_time": "coadapt.sweep",
     "override": "coadapt.schema",
     "swap": "coadapt.sweep",
@@ -38,10 +43,12 @@ _HOMES = {
 __all__ = [
     "Config",
     "ConfigError",
+    "SavedAgent",
     "Variant",
     "__version__",
     "algorithms",
     "grid",
+    "load",
     "one_at_a_time",
     "override",
     "swap",

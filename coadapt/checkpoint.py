@@ -16,7 +16,7 @@ import logging
 import shutil
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -317,10 +317,7 @@ def read(
     """
     said, folder = about(record, steps), record.folder / str(steps)
     try:
-        now = _checksums(folder)
-        for name in sorted({*said["files"], *now}):
-            if said["files"].get(name) != now.get(name):
-                raise ValueError(f"{name} is not what was written")
+        _require_files(folder, said)
         every = len(places) == len(record.cells)
         found = arrays(folder, devices.place(len(places)) if every else None)
         if not every:
@@ -338,8 +335,79 @@ def read(
     return Snapshot(learner, clock, metrics, said["seconds"])
 
 
-def arrays(folder: Path, place: jax.sharding.Sharding | None = None) -> dict[str, Any]:
-    """By name; on the host, or at once in their place, so that none is there twice."""
+_STORE = "learner/store/"
+
+
+def read_agent(record: Record, steps: int, like: Learner, cell: Cell) -> Snapshot:
+    """One agent of a snapshot, without an agent axis, and without its store.
+
+    Nothing is changed, and the store, which may be large, is not brought to memory.
+    Args: like: the shapes of one agent's learner.
+    Raises: DamagedError, OtherError, as `read` does.
+    """
+    said = about(record, steps)
+    found = _of_one(record, steps, said, cell, store=False)
+    try:
+        learner = _learner(found, like, replay.Size(0, 0))
+    except Exception as error:
+        raise _damaged(record.folder / str(steps), error) from None
+    learner, metrics = jax.tree.map(
+        lambda x: x[0],
+        (learner, {n: x for n, x in found.items() if n.startswith("metrics/")}),
+    )
+    clock = Clock(np.int32(said["steps"]), np.int32(said["updates"]))
+    metrics = {name.removeprefix("metrics/"): x for name, x in metrics.items()}
+    return Snapshot(learner, clock, metrics, said["seconds"])
+
+
+def read_replay(
+    record: Record, steps: int, like: Learner, cell: Cell
+) -> replay.Store | None:
+    """What one agent had stored, as it was; None where it was left out.
+
+    Raises: DamagedError, OtherError, as `read` does.
+    """
+    found = _of_one(record, steps, about(record, steps), cell, store=True)
+    if not found:
+        return None
+    try:
+        named = _named({"learner": {"store": like.store}})
+        leaves = [found[name][0] for name in named]
+        return jax.tree.unflatten(jax.tree.structure(like.store), leaves)
+    except Exception as error:
+        raise _damaged(record.folder / str(steps), error) from None
+
+
+def _of_one(
+    record: Record, steps: int, said: dict[str, Any], cell: Cell, *, store: bool
+) -> dict[str, Any]:
+    """The arrays of one agent, [1, ...]: of its store, or all others."""
+    folder, place = record.folder / str(steps), record.cells.index(cell)
+    try:
+        _require_files(folder, said)
+        found = arrays(folder, chosen=lambda n: n.startswith(_STORE) == store)
+        return {name: x[place : place + 1].copy() for name, x in found.items()}
+    except Exception as error:  # Orbax and TensorStore have no common one
+        raise _damaged(folder, error) from None
+
+
+def _require_files(folder: Path, said: dict[str, Any]) -> None:
+    """Raises: ValueError, if a file is not what was written."""
+    now = _checksums(folder)
+    for name in sorted({*said["files"], *now}):
+        if said["files"].get(name) != now.get(name):
+            raise ValueError(f"{name} is not what was written")
+
+
+def arrays(
+    folder: Path,
+    place: jax.sharding.Sharding | None = None,
+    chosen: Callable[[str], bool] | None = None,
+) -> dict[str, Any]:
+    """By name; on the host, or at once in their place, so that none is there twice.
+
+    Those that are `chosen`, or all; the others are not read.
+    """
     import orbax.checkpoint as ocp
 
     with _checkpointer() as checkpointer:
@@ -347,9 +415,17 @@ def arrays(folder: Path, place: jax.sharding.Sharding | None = None) -> dict[str
         how = ocp.RestoreArgs(restore_type=np.ndarray)
         if place is not None:
             how = ocp.ArrayRestoreArgs(sharding=place)
-        options = {name: how for name in tree.tree}
-        restore = ocp.args.PyTreeRestore(restore_args=options)  # type: ignore[call-arg]
+        options = {name: how for name in tree.tree if chosen is None or chosen(name)}
+        if not options:
+            return {}
+        some: Any = {} if chosen is None else _only(options)
+        restore = ocp.args.PyTreeRestore(restore_args=options, **some)
         return checkpointer.restore(folder.absolute(), args=restore)
+
+
+def _only(names: dict[str, Any]) -> dict[str, Any]:
+    """The arguments by which Orbax reads these alone."""
+    return {"item": dict.fromkeys(names, 0), "partial_restore": True}
 
 
 def _learner(arrays: dict[str, Any], like: Learner, size: replay.Size) -> Learner:

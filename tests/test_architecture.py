@@ -40,7 +40,7 @@ LAYERS = [
         "coadapt.page",
         "coadapt.projection",
     ],
-    ["coadapt.sweep", "coadapt.toggles"],
+    ["coadapt.sweep", "coadapt.toggles", "coadapt.saved"],
     ["coadapt.api"],
     ["coadapt"],
     ["experiments"],

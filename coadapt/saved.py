@@ -1,0 +1,280 @@
+"""The agents that runs left: opened in one line, to be looked at and tried.
+
+    agent = coadapt.load("runs/quickstart", variant="sac", seed=0)
+    agent.act(obs)          # greedy actions
+    agent.q(obs, action)    # of each critic
+
+Nothing in the run store is changed, and a run may be going on in it.
+"""
+
+import dataclasses
+import os
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from coadapt import agent as agents
+from coadapt import checkpoint, envs, learn, runner, schema, store
+from coadapt.config import Config, Offline
+from coadapt.data.replay import Store
+from coadapt.factors import pi_theta
+from coadapt.factors.g import is_action_value
+from coadapt.learn import Health
+from coadapt.schema import ConfigError
+from coadapt.store import Cell, Entry, Header
+from coadapt.streams import Purpose, stream
+from coadapt.types import AgentState, EnvSpec, Rows, Tree
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SavedAgent:
+    """One agent as a snapshot has it: its state, and what it does and thinks with it.
+
+    Observations are a task's own, float32. Actions are in agent units: of a box task in
+    [-1, 1]^A, whatever the task's bounds are (`envs.base.own_units` maps them), of a
+    discrete one one-hot.
+    """
+
+    task: str
+    variant: str
+    seed: int
+    algorithm: str
+    config: Config
+    spec: EnvSpec
+    state: (
+        AgentState  # NumPy arrays, no agent axis; of one that failed, the last finite
+    )
+    steps: int  # env steps that the snapshot has
+    updates: int  # updates that it has
+    alive: bool  # all of its numbers were finite until then
+    health: str  # 'alive', or where and at which tensor it failed
+    replay: Store | None = dataclasses.field(default=None, repr=False)
+
+    def act(self, obs: Rows, key: jax.Array | None = None) -> np.ndarray:
+        """Greedy actions at obs [B, O]: [B, A], agent units.
+
+        What greedy is, `config.greedy` says. `key` is read where that draws samples;
+        without one, it is always the same.
+        """
+        return self._act(obs, key, greedy=True)
+
+    def explore(self, obs: Rows, key: jax.Array) -> np.ndarray:
+        """Actions as training draws them, at obs [B, O]: [B, A], agent units."""
+        return self._act(obs, key, greedy=False)
+
+    def _act(self, obs: Rows, key: jax.Array | None, *, greedy: bool) -> np.ndarray:
+        if key is None:
+            key = stream(np.uint32(self.seed), Purpose.MEASURE, 0)  # type: ignore[arg-type]
+        seen = self._rows(obs)
+        return np.asarray(_act(self._traced(), self.state, seen, key, greedy=greedy))
+
+    def q(self, obs: Rows, action: Rows) -> np.ndarray:
+        """Q of each critic: obs [B, O], action [..., B, A] -> [K, ..., B], reward units.
+
+        Raises: ConfigError, where the critic knows states alone, or there is none.
+        """
+        if self.state.params.critic is None or not is_action_value(self.config.g):
+            raise self._without("values of actions", "v(obs)")
+        seen, action = self._rows(obs), np.asarray(action, np.float32)
+        return np.asarray(_q(self._traced(), self.state, seen, action))
+
+    def v(self, obs: Rows) -> np.ndarray:
+        """V of each critic: obs [B, O] -> [K, B], reward units.
+
+        Raises: ConfigError, where the critic knows actions too, or there is none.
+        """
+        if self.state.params.critic is None or is_action_value(self.config.g):
+            raise self._without("values of states", "q(obs, action)")
+        return np.asarray(_v(self._traced(), self.state, self._rows(obs)))
+
+    def policy(self, obs: Rows) -> Tree:
+        """The parameters of the action distribution at obs [B, O], by name.
+
+        Of a squashed Gaussian those before the tanh.
+        """
+        found = _policy(self._traced(), self.state, self._rows(obs))
+        return jax.tree.map(np.asarray, found)
+
+    def log_prob(self, obs: Rows, action: Rows) -> np.ndarray:
+        """Of actions [B, A], agent units, under the policy at obs [B, O]: [B], nats.
+
+        Raises: ConfigError, of a deterministic policy.
+        """
+        if isinstance(self.config.pi_theta, pi_theta.Deterministic):
+            raise ConfigError(
+                f"{self.variant} has a deterministic policy: its actions have no "
+                "log_prob."
+            )
+        seen, action = self._rows(obs), np.asarray(action, np.float32)
+        return np.asarray(_log_prob(self._traced(), self.state, seen, action))
+
+    def _rows(self, obs: Rows) -> np.ndarray:
+        rows = np.asarray(obs, np.float32)
+        if rows.ndim != 2 or rows.shape[1] != self.spec.obs_size:
+            raise ConfigError(
+                f"obs is of shape {rows.shape}: it must be [B, {self.spec.obs_size}], "
+                "a row for each state."
+            )
+        return rows
+
+    def _traced(self) -> Config:
+        """The config in the types that a program has it in."""
+        return jax.tree.map(lambda x: x[0], schema.stack([self.config]))
+
+    def _without(self, what: str, instead: str) -> ConfigError:
+        if self.state.params.critic is None:
+            return ConfigError(f"{self.variant} has no critic, and so no {what}.")
+        return ConfigError(
+            f"{self.variant} has a critic without {what}: ask {instead}."
+        )
+
+
+@partial(jax.jit, static_argnames="greedy")
+def _act(config: Config, state: AgentState, obs: jax.Array, key: jax.Array, *, greedy):
+    return agents.act(config, state, obs, key, greedy=greedy)
+
+
+@jax.jit
+def _q(config: Config, state: AgentState, obs: jax.Array, action: jax.Array):
+    return agents.action_values(config, state, state.params.critic, obs, action)
+
+
+@jax.jit
+def _v(config: Config, state: AgentState, obs: jax.Array):
+    return agents.state_values(config, state, state.params.critic, obs)
+
+
+@jax.jit
+def _policy(config: Config, state: AgentState, obs: jax.Array):
+    return agents.policy(config, state, state.params.policy, obs)
+
+
+_log_prob = jax.jit(agents.log_prob)
+
+
+# ---------------------------------------------------------------- reading
+
+
+def load(
+    workdir: str | os.PathLike[str],
+    *,
+    variant: str,
+    seed: int,
+    task: str | None = None,
+    steps: int | None = None,
+    replay: bool = False,
+) -> SavedAgent:
+    """The agent that a run left, as its newest whole snapshot has it.
+
+    Args:
+        task: may be left out where the run store has one that has the variant.
+        steps: env steps of an older snapshot, where several were kept.
+        replay: also read what it had stored. It is not there once a run has finished
+            with keep=0, nor where a data set is read.
+    Raises: ConfigError, in one sentence; StoreError, if a snapshot that was asked for
+        is damaged, or of another version of coadapt.
+    """
+    where = store.folder(workdir)
+    header = store.load(where)
+    if header is None:
+        raise ConfigError(f"workdir {str(where)!r} holds no run.")
+    cell = _cell(header, variant, seed, task)
+    entry = header.variants[cell.task][cell.variant]
+    config = schema.from_dict(Config, entry.config)
+    spec = envs.spec(cell.task)
+    like = runner.shapes(config, spec, header.steps_on(cell.task))
+    record, found = _newest(where, cell, entry, like, steps)
+    health, clock = found.learner.health, found.clock
+    held = None
+    if replay and not isinstance(config.data, Offline):
+        held = checkpoint.read_replay(record, int(clock.steps), like, cell)
+    return SavedAgent(
+        **cell._asdict(),
+        algorithm=entry.algorithm,
+        config=config,
+        spec=spec,
+        state=found.learner.agent,
+        steps=int(clock.steps),
+        updates=int(clock.updates),
+        alive=bool(health.alive),
+        health=_words(where, cell, health, found.learner.agent),
+        replay=held,
+    )
+
+
+def _newest(
+    workdir: Path, cell: Cell, entry: Entry, like: learn.Learner, steps: int | None
+) -> tuple[checkpoint.Record, runner.Snapshot]:
+    """The newest snapshot of an agent that can be read, and where it is."""
+    places = [
+        (number, record)
+        for record in checkpoint.records(workdir)
+        if cell in record.cells
+        and record.fingerprints[record.cells.index(cell)] == entry.fingerprint
+        for number in record.steps()
+    ]
+    there = sorted({number for number, _ in places}, reverse=True)
+    name = f"{cell.variant} on {cell.task} with seed {cell.seed}"
+    if not there:
+        raise ConfigError(
+            f"{name} has no snapshot in {str(workdir)!r}: it has not come to its first "
+            "checkpoint, or its checkpoints were removed."
+        )
+    if steps is not None and steps not in there:
+        close = min(there, key=lambda n: abs(n - steps))
+        raise ConfigError(
+            f"{name} has no snapshot at {steps} env steps, but at "
+            f"{', '.join(map(str, there))}; did you mean {close}?"
+        )
+    damaged = checkpoint.DamagedError("")
+    for number in there if steps is None else [steps]:
+        for found, record in places:
+            if found == number:
+                try:
+                    return record, checkpoint.read_agent(record, number, like, cell)
+                except checkpoint.DamagedError as error:
+                    damaged = error
+    raise damaged
+
+
+def _cell(header: Header, variant: str, seed: int, task: str | None) -> Cell:
+    """The agent that is meant. Raises: ConfigError."""
+    if task is not None and task not in header.variants:
+        raise _unknown("task", task, header.variants)
+    having = [t for t, named in header.variants.items() if variant in named]
+    named = header.variants if task is None else {task: header.variants[task]}
+    if not any(variant in variants for variants in named.values()):
+        every = [name for variants in named.values() for name in variants]
+        raise _unknown("variant", variant, dict.fromkeys(every))
+    if task is None and len(having) > 1:
+        raise ConfigError(
+            f"task is missing: {variant} is there on {', '.join(having)}."
+        )
+    if seed not in header.seeds:
+        raise _unknown("seed", seed, map(str, header.seeds))
+    return Cell(task or having[0], variant, int(seed))
+
+
+def _unknown(what: str, got: object, allowed: Iterable[str]) -> ConfigError:
+    names = list(allowed)
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return ConfigError(
+        f"{what} is {schema.shown(got)}: the run store has "
+        f"{', '.join(names[:8])}{more}{schema.nearest(got, names) or '.'}"
+    )
+
+
+def _words(workdir: Path, cell: Cell, health: Health, state: AgentState) -> str:
+    if health.alive:
+        return "alive"
+    rows = store.failures(workdir)
+    mine = (rows.task == cell.task) & (rows.variant == cell.variant)
+    causes = [c for c in rows.cause[mine & (rows.seed == cell.seed)] if c]
+    tensor = learn.tensors(state)[int(health.tensor)]
+    return (
+        f"failed at env step {int(health.steps)}, update {int(health.updates)}: "
+        f"{tensor} was not finite{f' ({causes[0]})' if causes else ''}"
+    )
