@@ -72,7 +72,7 @@ class SavedAgent:
         return np.asarray(_act(self._traced(), self.state, seen, key, greedy=greedy))
 
     def q(self, obs: Rows, action: Rows) -> np.ndarray:
-        """Q of each critic: obs [B, O], action [..., B, A] -> [K, ..., B], reward units.
+        """Q of each critic: obs [B, O], action [..., B, A] -> [K, ..., B], in rewards.
 
         Raises: ConfigError, where the critic knows states alone, or there is none.
         """
