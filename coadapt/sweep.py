@@ -33,7 +33,7 @@ Axes = Mapping[str, Sequence[object]]  # path -> the values that it takes
 MOST, MOST_SEEDS = 2**31 - 1, 10_000  # steps are counted in int32
 MOST_EPISODES = 10_000  # of an evaluation
 _MEMORY_SHARE = 0.8  # of what is available; the rest is the programs' own
-# Python, JAX, MuJoCo and what XLA takes to compile: measured in docs/results.md
+# Python, JAX, MuJoCo and what XLA takes to compile: measured in docs/benchmarks.md
 _BASE_BYTES = 750 * 2**20
 _TRAINING_COPIES = 2  # of what an agent learns: itself, and gradients and updates
 
