@@ -82,14 +82,17 @@ def lowered(
     learner = _placed(
         number, runner.start.eval_shape(stacked, seeds, obs, spec=spec, size=size)
     )
-    args = configs[0], spec, episodes, stacked, learner, seeds
+    last = steps // configs[0].data.steps * configs[0].data.steps  # that may update
+    learns = last > 0 and runner.due(configs[0], last)
+    args = configs[0], spec, episodes, stacked, learner, seeds, learns
     yield from _on_host(*args) if env is None else _on_device(env, states, *args)
 
 
-def _on_host(config, spec, episodes, stacked, learner, seeds):
+def _on_host(config, spec, episodes, stacked, learner, seeds, learns):
     number, count = len(seeds), np.int32(0)
     clock = Clock(count, count)
-    yield runner.update.lower(stacked, *learner, seeds, clock)
+    if learns:
+        yield runner.update.lower(stacked, *learner, seeds, clock)
     action = _placed(number, runner.act.eval_shape(stacked, learner, seeds, count))
     flags, words = np.zeros(number, bool), np.zeros(number, np.float32)
     obs = np.zeros((number, spec.obs_size), np.float32)
@@ -108,12 +111,13 @@ def _on_host(config, spec, episodes, stacked, learner, seeds):
     yield runner.act.lower(stacked, learner, seeds, count)
 
 
-def _on_device(env, states, config, spec, episodes, stacked, learner, seeds):
+def _on_device(env, states, config, spec, episodes, stacked, learner, seeds, learns):
     count = np.int32(0)
-    for learns in (True, False):
+    waits = config.data.start > config.data.steps or not learns
+    for updates in [True] * learns + [False] * waits:
         yield runner.iterate_device.lower(
             stacked, learner, states, seeds, Clock(count, count), count,
-            env=env, learns=learns,
+            env=env, learns=updates,
         )  # fmt: skip
     yield runner.measure_device.lower(
         stacked, learner.agent, seeds, count, env=env, each=episodes
