@@ -99,6 +99,12 @@ class Group(NamedTuple):
         return [Cell(self.task, a.variant.name, a.seed) for a in self.agents]
 
     @property
+    def program(self) -> tuple[object, ...]:
+        """Equal of groups that run one compiled program."""
+        structure = jax.tree.structure(self.agents[0].variant.config)
+        return self.task, structure, len(self.agents)
+
+    @property
     def prints(self) -> list[str]:
         """The fingerprint of each agent's config."""
         return [schema.fingerprint(a.variant.config) for a in self.agents]
@@ -423,14 +429,10 @@ def plan(sweep: Sweep, memory: int | None = None) -> Plan:
 def plan_of(programs: Sequence[Group], sweep: Sweep) -> Plan:
     """The plan of these programs; two that differ in their agents only compile once."""
     each = [(group, cost_of(group, sweep)) for group in programs]
-    compiled = {
-        (g.task, jax.tree.structure(g.agents[0].variant.config), len(g.agents))
-        for g in programs
-    }
     number = sum(len(group.agents) for group in programs)
     return Plan(
         agents=number,
-        programs=len(compiled),
+        programs=len({group.program for group in programs}),
         replay_bytes=max((len(g.agents) * c.replay_bytes for g, c in each), default=0),
         parameter_bytes=max(
             (len(g.agents) * c.parameter_bytes for g, c in each), default=0
@@ -676,8 +678,8 @@ def _to_compile(sweep: Sweep, todo: Sequence[_Planned]) -> list[ahead.Task]:
     for group in (each.group for each in todo):
         configs = [agent.variant.config for agent in group.agents]
         steps = sweep.steps_on(group.task)
-        key = group.task, jax.tree.structure(configs[0]), len(configs)
-        found.setdefault(key, (configs, group.task, steps, sweep.eval_episodes))
+        task = configs, group.task, steps, sweep.eval_episodes
+        found.setdefault(group.program, task)
     return list(found.values())[1:]
 
 
