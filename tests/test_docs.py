@@ -12,13 +12,22 @@ from coadapt import taxonomy
 from launch import train
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
     links = re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_page_is_on_the_site():
+    """With the README as its first page and the changelog as its last."""
+    nav = (ROOT / "mkdocs.yml").read_text().split("\nnav:\n")[1]
+    listed = re.findall(r": ([\w./-]+)$", nav, re.MULTILINE)
+    docs = ROOT / "docs"
+    pages = [str(page.relative_to(docs)) for page in docs.rglob("*.md")]
+    assert sorted(listed) == sorted([*pages, "index.md", "changelog.md"])
 
 
 def test_table_1_of_the_readme_is_generated():
@@ -72,7 +81,7 @@ def test_every_source_that_the_code_cites_is_listed():
     files = [
         f for top in ("coadapt", "experiments") for f in ROOT.glob(f"{top}/**/*.py")
     ]
-    files += ROOT.glob("docs/*.md")
+    files += ROOT.glob("docs/**/*.md")
     lists = r"settings ((?:\d\.\d+)(?:(?:, | and )\d\.\d+)*)"
     cited = {
         number
