@@ -37,6 +37,7 @@ class BoundWeights:
 
     epsilon: Positive = 1e-3  # nats
     init: Scalar = 1.0  # of the raw variable
+    # of the multiplier: projected after a step, or clamped in the forward pass
     floor: Literal["project", "clamp"] = "project"  # settings 2.11
 
 
@@ -44,7 +45,7 @@ class BoundWeights:
 class BoundLoss:
     """scale * half the squared distance of the mean from the box. Settings 1.4."""
 
-    scale: Positive = 10.0
+    scale: Positive = 10.0  # of the loss
 
 
 @config
@@ -54,7 +55,7 @@ class BoundCost:
     What takes tanh's place in SAC without it (settings 1.7).
     """
 
-    scale: Positive = 1.0
+    scale: Positive = 1.0  # of the cost
 
 
 Bounds = BoundWeights | BoundLoss | BoundCost
@@ -64,22 +65,22 @@ Bounds = BoundWeights | BoundLoss | BoundCost
 class Soft:
     """target <- (1 - rate) target + rate online, after every update."""
 
-    rate: Fraction = 5e-3
+    rate: Fraction = 5e-3  # what an update takes over
 
 
 @config
 class Hard:
     """target <- online, every `period` updates."""
 
-    period: Size = 100
+    period: Size = 100  # updates from one copy to the next
 
 
 @config
 class Target:
     """Slowly moving copies of the networks."""
 
-    policy: Hard | Soft | None = None
-    critic: Hard | Soft | None = Soft()
+    policy: Hard | Soft | None = None  # of the policy; none: the policy itself is read
+    critic: Hard | Soft | None = Soft()  # of the critics, as policy
 
 
 @config
@@ -87,7 +88,7 @@ class Replay:
     """Uniform minibatches from the transitions of a long past."""
 
     capacity: Size = 1_000_000  # transitions
-    batch: Size = 256
+    batch: Size = 256  # transitions of a minibatch
     steps: Size = 1  # env steps from one update to the next
     start: Annotated[int, Range(ge=0)] = 10_000  # env steps before the first update
     warmup: Annotated[int, Range(ge=0)] = 10_000  # env steps of uniform random actions
@@ -105,7 +106,7 @@ class Trajectories:
     """Whole episodes, all of them relabelled before each phase of learning."""
 
     capacity: Size = 50_000  # transitions of finished episodes
-    batch: Size = 256
+    batch: Size = 256  # transitions of a minibatch
     steps: Size = 3000  # env steps from one iteration to the next
     start: Annotated[int, Range(ge=0)] = 3000  # env steps before the first iteration
     relabel: bool = True  # estimate G anew between the critic's and the policy's phase
@@ -118,7 +119,7 @@ class Trajectories:
 class Rollout:
     """The newest steps only, all by the policy that then learns from them."""
 
-    batch: Size = 64
+    batch: Size = 64  # transitions of a minibatch
     steps: Size = 2048  # env steps from one iteration to the next
     # of the policy's steps; none: as `batch`. With as many as `steps`, each step of the
     # policy is on all of the data; where some steps wait for their episode's end, some
@@ -140,7 +141,7 @@ class Offline:
     """Uniform minibatches from a data set that is there; a step is an update."""
 
     dataset: str = ""  # of Minari's, on this machine
-    batch: Size = 256
+    batch: Size = 256  # transitions of a minibatch
 
     @property
     def start(self) -> int:
@@ -161,7 +162,9 @@ _MOST_STEPS = 100_000  # of an update: more would not end
 class Schedule:
     """What one update is made of."""
 
+    # gradient steps of the critic in an update
     critic_steps: Annotated[int, Range(ge=0, le=_MOST_STEPS)] = 1
+    # gradient steps of the policy in an update
     policy_steps: Annotated[int, Range(ge=1, le=_MOST_STEPS)] = 1
     # the first updates in which the policy is pulled to its prior alone; settings 3.10
     warm_start: Annotated[Count, Range(ge=0)] = 0
@@ -184,7 +187,7 @@ class Sampled:
 class BestOf:
     """Of some that the policy draws, the one that the first critic values most."""
 
-    samples: Size = 10  # settings 3.10
+    samples: Size = 10  # actions drawn; settings 3.10
 
 
 Greedy = Mode | Sampled | BestOf
@@ -194,17 +197,19 @@ Greedy = Mode | Sampled | BestOf
 class Config:
     """One agent, as a value. The presets of coadapt.algorithms are such values."""
 
-    pi_q: pi_q.PiQ
+    pi_q: pi_q.PiQ  # what object the posterior is
+    # the prior: where candidate actions come from, and how likely they are
     pi_p: pi_p.PiP
+    # the E-step: how pi_q, or its temperature, is found
     pi_q_update: pi_q_update.PiQUpdate
-    pi_p_update: pi_p_update.PiPUpdate
-    g: g.G
-    g_estimate: g_estimate.GEstimate
-    pi_theta: pi_theta.PiTheta
-    networks: Networks = Networks()
-    optim: Optim = Optim()
-    bounds: Bounds | None = None
-    target: Target = Target()
-    data: Data = Replay()
-    schedule: Schedule = Schedule()
+    pi_p_update: pi_p_update.PiPUpdate  # the M-step: how the prior follows
+    g: g.G  # what optimal means
+    g_estimate: g_estimate.GEstimate  # how it is estimated
+    pi_theta: pi_theta.PiTheta  # what distribution the parameters make
+    networks: Networks = Networks()  # the networks of policy and critics
+    optim: Optim = Optim()  # how gradients become steps
+    bounds: Bounds | None = None  # what keeps actions in the box
+    target: Target = Target()  # slow copies of the networks
+    data: Data = Replay()  # which data an update reads, and how often there is one
+    schedule: Schedule = Schedule()  # the steps of an update
     greedy: Greedy = Mode()  # how the agent acts when it is measured

@@ -42,8 +42,8 @@ class Init:
     sqrt(scale / fan).
     """
 
-    weights: Distribution = "xavier_uniform"
-    scale: Positive = 1.0
+    weights: Distribution = "xavier_uniform"  # the distribution
+    scale: Positive = 1.0  # what multiplies them
     bias: Literal["fan_in", "zeros"] = "fan_in"  # fan_in: U(+-1/sqrt(in)), torch's own
 
     def kernel(self, key: jax.Array, shape: Sequence[int]) -> jax.Array:
@@ -111,7 +111,7 @@ class Fourier:
     Source: Rahimi and Recht 2007. W and b are the same for all agents, not learned.
     """
 
-    number: Size = 100
+    number: Size = 100  # of features
     width: Positive = 1.0  # of the Gaussian kernel that they stand for, in inputs
 
     def size(self, inputs: int) -> int:
@@ -134,21 +134,21 @@ class Network:
     """
 
     features: Quadratic | Fourier | None = None  # what the first layer reads
-    sizes: tuple[Size, ...] = (256, 256)
-    activation: Literal["relu", "elu", "tanh"] = "relu"
+    sizes: tuple[Size, ...] = (256, 256)  # hidden layers
+    activation: Literal["relu", "elu", "tanh"] = "relu"  # after each hidden layer
     # none; after the first layer, whose activation becomes tanh (the authors, Acme);
     # after the first layer; after every layer, before or after its activation
     layer_norm: LayerNorm = "none"
-    hidden: Init = Init()
-    output: Init = Init()
+    hidden: Init = Init()  # how hidden layers start
+    output: Init = Init()  # how the output layer starts
 
 
 @config
 class InputNorm:
     """Inputs are clip((x - mean) / sqrt(var + epsilon), -limit, limit)."""
 
-    limit: Positive = 5.0  # settings 1.4
-    epsilon: NonNegative = 0.01  # settings 1.4
+    limit: Positive = 5.0  # where normalised inputs are clipped; settings 1.4
+    epsilon: NonNegative = 0.01  # added to the variance; settings 1.4
     until: Annotated[int, Range(ge=0)] = (
         300_000  # env steps after which the moments are frozen; settings 1.4
     )
@@ -158,8 +158,9 @@ class InputNorm:
 class Networks:
     """The networks of an agent: what the paper swaps in Tables 5 to 10."""
 
-    policy: Network = Network()
-    critic: Network = Network()
+    policy: Network = Network()  # of the policy
+    critic: Network = Network()  # of each critic
+    # of observations, by their running moments; none: as they come
     input_norm: InputNorm | None = None
 
 

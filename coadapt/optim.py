@@ -14,14 +14,14 @@ from coadapt.types import Tree
 class Clip:
     """Gradients are scaled down to this global L2 norm."""
 
-    norm: Positive = 40.0  # settings 1.3
+    norm: Positive = 40.0  # the largest norm; settings 1.3
 
 
 @config
 class Adam:
     """Adam with betas 0.9, 0.999 and epsilon 1e-8 outside the root."""
 
-    rate: Positive = 3e-4
+    rate: Positive = 3e-4  # the learning rate
 
     def direction(self) -> optax.GradientTransformation:
         return optax.scale_by_adam()
@@ -31,7 +31,8 @@ class Adam:
 class SGD:
     """Gradient descent with heavy-ball momentum, no dampening."""
 
-    rate: Positive = 1e-2
+    rate: Positive = 1e-2  # the learning rate
+    # the share of the last step that goes on
     momentum: Annotated[Scalar, Range(ge=0, lt=1)] = 0.9
 
     def direction(self) -> optax.GradientTransformation:
@@ -45,7 +46,7 @@ Optimizer = Adam | SGD
 class Optim:
     """The optimisers; clipping and decay belong to the algorithm, not to them."""
 
-    policy: Optimizer = Adam()
+    policy: Optimizer = Adam()  # of the policy
     critic: Optimizer = Adam()  # one for each critic
     dual: Optimizer = Adam()  # one for each multiplier
     prior: Optimizer = Adam()  # of a behaviour policy's model

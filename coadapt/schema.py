@@ -192,6 +192,26 @@ def diff(a: object, b: object) -> dict[str, tuple[object, object]]:
     return {path: pair for path, pair in pairs.items() if pair[0] != pair[1]}
 
 
+class Field(NamedTuple):
+    """What a field of a config may hold."""
+
+    name: str
+    kind: str  # traced, static or subtree
+    allowed: str  # in words, as messages have it
+    classes: tuple[type, ...]  # of a subtree
+
+
+def fields(cls: type) -> list[Field]:
+    """The fields of a class made with @config, in their order.
+
+    Raises: TypeError for another class.
+    """
+    return [
+        Field(name, _kind(hint), _describe(hint), tuple(_classes(hint).values()))
+        for name, hint in _fields(cls).items()
+    ]
+
+
 def stack(configs: Sequence[T]) -> T:
     """One config whose leaves are arrays [N] over the N configs of one program.
 

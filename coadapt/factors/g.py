@@ -47,6 +47,7 @@ class LogQ:
     Source: settings 3.1.
     """
 
+    # the least of which is taken off: of the rewards, or of the returns
     shift: Literal["reward", "return"] = "reward"
 
     @property
@@ -62,6 +63,7 @@ class LogReward:
     Source: settings 3.2.
     """
 
+    # the return that followed a step, or its reward
     of: Literal["return", "reward"] = "return"
 
     @property

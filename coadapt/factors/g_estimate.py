@@ -24,21 +24,22 @@ class Smoothing:
     Source: Fujimoto et al. 2018 (settings 3.9).
     """
 
-    std: Positive = 0.2
-    limit: Positive = 0.5
+    std: Positive = 0.2  # of the noise, in actions of [-1, 1]
+    limit: Positive = 0.5  # where the noise is clipped
 
 
 @config
 class TD0:
     """One step of reward, then the value of the policy's own actions."""
 
-    discount: Discount = 0.99
-    critics: Critics = 2
+    discount: Discount = 0.99  # gamma: what a reward a step later counts
+    critics: Critics = 2  # trained side by side, K
     # of the critics: mix * minimum + (1 - mix) * maximum; settings 3.10
     mix: Fraction = 1.0
     samples: Size = 1  # actions at the next state, and which of their values counts
+    # what of the values of those actions is the target's
     over: Literal["mean", "max"] = "mean"  # settings 3.10
-    smoothing: Smoothing | None = None
+    smoothing: Smoothing | None = None  # noise on the target's actions
 
     @property
     def symbol(self) -> str:
@@ -54,8 +55,8 @@ class Retrace:
     policy that acted: Munos et al. 2016.
     """
 
-    discount: Discount = 0.99
-    critics: Critics = 1
+    discount: Discount = 0.99  # gamma: what a reward a step later counts
+    critics: Critics = 1  # trained side by side, K
     # of two critics: the minimum at each action, or the critic of the lower mean
     minimum: Literal["sample", "mean"] = "sample"  # settings 1.7, MPO (D)
     steps: Size = 1  # of a sequence
@@ -70,8 +71,8 @@ class Retrace:
 class TDLambda:
     """Lambda-returns along whole episodes, bootstrapped at time limits."""
 
-    discount: Discount = 0.99
-    lam: Fraction = 0.95
+    discount: Discount = 0.99  # gamma: what a reward a step later counts
+    lam: Fraction = 0.95  # lambda: 0 is one step, 1 the whole return
     scaled: Toggle = True  # the network fits (1 - discount) V; settings 1.4
 
     @property
@@ -88,8 +89,8 @@ class TDLambda:
 class GAE:
     """Generalised advantages: the lambda-return's difference from V, which fits it."""
 
-    discount: Discount = 0.99
-    lam: Fraction = 0.95  # settings 3.7
+    discount: Discount = 0.99  # gamma: what a reward a step later counts
+    lam: Fraction = 0.95  # lambda: 0 is one step, 1 the whole return; settings 3.7
 
     @property
     def symbol(self) -> str:
@@ -100,8 +101,8 @@ class GAE:
 class NStep:
     """Rewards of `steps` steps (fewer where an episode ends), then V."""
 
-    discount: Discount = 0.99
-    steps: Size = 32  # settings 3.5
+    discount: Discount = 0.99  # gamma: what a reward a step later counts
+    steps: Size = 32  # rewards before the bootstrap; settings 3.5
 
     @property
     def symbol(self) -> str:
@@ -117,7 +118,7 @@ class MonteCarlo:
     only finished episodes count, and a return ends with its episode.
     """
 
-    discount: Discount = 0.99
+    discount: Discount = 0.99  # gamma: what a reward a step later counts
 
     @property
     def symbol(self) -> str:
@@ -131,7 +132,7 @@ class DualValue:
     Source: Peters et al. 2010 (settings 3.3); L-BFGS.
     """
 
-    discount: Discount = 0.99
+    discount: Discount = 0.99  # gamma: what a reward a step later counts
     iterations: Size = 100  # at most
     tolerance: float = 1e-4  # of the gradient's norm
     ridge: Positive = 1e-3  # of the critic's parameters, half their squared norm

@@ -76,8 +76,10 @@ class Clone:
 class VAE:
     """A conditional variational auto-encoder: actions, but no density. BEAR's."""
 
+    # hidden layers of encoder and decoder
     sizes: tuple[Size, ...] = (750, 750)  # settings 3.10
     latent: Size = 2  # dimensions of the latent for each of the action's; settings 3.10
+    # of the latents' KL from N(0, 1), beside the squared error
     kl_weight: Positive = 0.5  # settings 3.10
     limit: Positive = 0.5  # of the latents that actions are drawn from
 
@@ -86,7 +88,7 @@ class VAE:
 class Behavior:
     """The policy that made the data, pi_b, as a model fitted to them shows it."""
 
-    model: Clone | VAE = Clone()
+    model: Clone | VAE = Clone()  # what is fitted to the data
     # updates that fit the model and nothing else, before all others start
     steps: Annotated[int, Range(ge=0)] = 0
     follow: bool = True  # whether the model is fitted on with every update after

@@ -21,6 +21,7 @@ class DecoupledKL:
     epsilon_std: Positive = 1e-6  # nats a dimension
     init_mean: Scalar = 1.0  # of the raw variable
     init_std: Scalar = 10.0  # of the raw variable
+    # of the raw variables: projected after a step, or clamped in the forward pass
     floor: Literal["project", "clamp"] = "project"  # settings 2.11
 
     def start(self, action_size: int) -> dict[str, jax.Array]:
@@ -44,6 +45,7 @@ class JointKL:
 
     epsilon_joint: Positive = 1e-2  # nats
     init_joint: Scalar = 1.0  # of the raw variable
+    # of the raw variable: projected after a step, or clamped in the forward pass
     floor: Literal["project", "clamp"] = "project"  # settings 2.11
 
     def start(self, action_size: int) -> dict[str, jax.Array]:
@@ -60,6 +62,7 @@ class JointKL:
 class Gradient:
     """Weighted maximum likelihood by stochastic gradient: the M-step."""
 
+    # what keeps the policy near its target copy
     trust_region: DecoupledKL | JointKL | None = None
 
     @property
@@ -75,7 +78,7 @@ class ClosedForm:
     what is left. Source: settings 3.1.
     """
 
-    ridge: NonNegative = 1e-3  # settings 3.1
+    ridge: NonNegative = 1e-3  # of the regression; settings 3.1
     min_std: Positive = 1e-3**0.5  # Sigma is at least 1e-3; settings 3.1
 
     @property

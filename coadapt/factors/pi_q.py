@@ -13,7 +13,7 @@ from coadapt.schema import Positive, Range, Toggle, config
 class Clip:
     """Weights are at most `limit`."""
 
-    limit: Positive = 20.0
+    limit: Positive = 20.0  # the largest weight
 
 
 @config
@@ -23,7 +23,7 @@ class NonParametric:
     # what Z sums over: the samples of each state, the batch, or nothing (Z = 1)
     normalize: Literal["state", "batch", "none"] = "state"
     standardize: Toggle = False  # G in standard deviations over the data
-    clip: Clip | None = None
+    clip: Clip | None = None  # of the weights, after Z
     # the share of the batch with the best G that is kept: V-MPO's top half; the rest
     # has weight 0
     keep: Annotated[float, Range(gt=0, le=1)] = 1.0
@@ -99,6 +99,7 @@ class LikelihoodRatio:
 class Parametric:
     """The policy itself, moved along a gradient of the objective (4.1.2)."""
 
+    # how G's gradient reaches the policy
     gradient: Pathwise | LikelihoodRatio = Pathwise()
 
     @property

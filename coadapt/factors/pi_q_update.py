@@ -22,6 +22,7 @@ class KLTemperature:
 
     epsilon: Positive = 0.1  # nats; settings 1.3
     init: Scalar = 1.0  # of the raw variable, eta = softplus(raw); settings 1.3
+    # of the raw variable: projected after a step, or clamped in the forward pass
     floor: Literal["project", "clamp"] = "project"  # settings 2.11
 
     def start(self) -> jax.Array:
@@ -85,10 +86,10 @@ class EntropyTemperature:
 class DivergenceTemperature:
     """eta keeps the divergence from the prior at a limit, by ascent on log eta."""
 
-    limit: Positive = 0.05  # settings 3.10
+    limit: Positive = 0.05  # what the divergence may be, in its units; settings 3.10
     init: Positive = 1.0  # eta itself
     low: Scalar = -5.0  # of log eta; settings 3.10
-    high: Scalar = 10.0  # settings 3.10
+    high: Scalar = 10.0  # of log eta; settings 3.10
 
     def start(self) -> jax.Array:
         return jnp.log(jnp.asarray(self.init, jnp.float32))
@@ -101,7 +102,7 @@ class DivergenceTemperature:
 class KL:
     """KL(pi_q || pi_p), as the mean of log pi_q - log pi_p over samples of pi_q."""
 
-    samples: Size = 1
+    samples: Size = 1  # actions of the policy that it is averaged over, M
 
 
 @config
@@ -112,8 +113,9 @@ class MMD:
     """
 
     samples: Size = 10  # of each; settings 3.10
+    # of the exponential of a distance (L1) or a squared one (L2)
     kernel: Literal["laplacian", "gaussian"] = "laplacian"  # settings 3.10
-    sigma: Positive = 20.0  # settings 3.10
+    sigma: Positive = 20.0  # width of the kernel; settings 3.10
 
 
 @config
@@ -162,6 +164,7 @@ class KLPenalty:
     target: Positive = 0.01  # nats
     init: Positive = 1.0  # eta at the start
     factor: Annotated[Scalar, Range(ge=1)] = 2.0  # 1 leaves eta as it is
+    # eta changes where the KL is beyond target times or over this
     tolerance: Annotated[Scalar, Range(ge=1)] = 1.5
 
 
@@ -169,6 +172,7 @@ class KLPenalty:
 class ClippedRatio:
     """min(r A, clip(r, 1 - epsilon, 1 + epsilon) A), r = pi_theta / pi_p."""
 
+    # how far from 1 a ratio of probabilities counts
     epsilon: Annotated[Scalar, Range(gt=0, lt=1)] = 0.2  # Schulman et al. 2017
 
 
@@ -176,6 +180,7 @@ class ClippedRatio:
 class Analytic:
     """pi_q has a closed form: weights on the prior's samples."""
 
+    # eta, and how it is found
     temperature: (
         ConstantTemperature | KLTemperature | DualTemperature | ExponentialTemperature
     ) = ConstantTemperature()
@@ -190,10 +195,11 @@ class Analytic:
 class Gradient:
     """Stochastic gradient on E[G] - eta D(pi_q, pi_p)."""
 
+    # eta, and how it is found
     temperature: ConstantTemperature | EntropyTemperature | DivergenceTemperature = (
         EntropyTemperature()
     )
-    divergence: KL | MMD | DualKL | Wasserstein = KL()
+    divergence: KL | MMD | DualKL | Wasserstein = KL()  # of the policy from the prior
 
     @property
     def symbol(self) -> str:
@@ -204,6 +210,7 @@ class Gradient:
 class Proximal:
     """Stochastic gradient on E[G] that is kept near the prior."""
 
+    # what keeps the policy near the prior
     trust_region: KLPenalty | ClippedRatio = KLPenalty()
 
     @property
@@ -220,7 +227,9 @@ class NaturalGradient:
 
     radius: Positive = 0.01  # nats; settings 3.6
     iterations: Size = 20  # of conjugate gradients; settings 3.6
+    # added to the diagonal of the Fisher matrix
     damping: NonNegative = 0.1  # settings 3.6
+    # of the step, at most, until it is in the region and an improvement
     halvings: Size = 10  # settings 3.6
 
     @property

@@ -53,8 +53,8 @@ class Residual(NamedTuple):
 class StateLogStd:
     """std(s) = exp(clip(x, low, high)), x an output of the network: SAC's head."""
 
-    low: Scalar = -20.0  # settings 1.1
-    high: Scalar = 2.0  # settings 1.1
+    low: Scalar = -20.0  # of log std; settings 1.1
+    high: Scalar = 2.0  # of log std; settings 1.1
 
     symbol = "Sigma_theta(s)"
 
@@ -75,7 +75,7 @@ class StateSoftplusStd:
     """std(s) = init softplus(x) / log 2 + floor, x an output of the network: MPO's."""
 
     init_std: Positive = 0.5  # at x = 0; settings 1.3, per task
-    floor: Positive = 1e-6  # settings 1.3
+    floor: Positive = 1e-6  # added to the std; settings 1.3
 
     symbol = "Sigma_theta(s)"
 
@@ -143,7 +143,7 @@ class LearnedLogStd:
 class ConstantStd:
     """One std for all states and all time: AWR's."""
 
-    value: Positive = 0.4  # settings 1.4, per task
+    value: Positive = 0.4  # the std; settings 1.4, per task
 
     symbol = "Sigma"
 
@@ -226,7 +226,7 @@ class Gaussian:
     mean: Literal["free", "tanh"] = (
         "free"  # tanh keeps the mean, not the action, inside
     )
-    scale: Scale = StateSoftplusStd()
+    scale: Scale = StateSoftplusStd()  # how its std is made
 
     @property
     def symbol(self) -> str:
@@ -272,7 +272,7 @@ class Gaussian:
 class TanhGaussian:
     """tanh(N(mu, Sigma)): actions stay inside the box."""
 
-    scale: Scale = StateLogStd()
+    scale: Scale = StateLogStd()  # how the std is made, before tanh
     # how a stored action is mapped back: clipped to +-(1 - 1e-6) first, or plain atanh,
     # which is infinite at +-1 and can end a run (settings 2.9)
     inverse: Literal["safe", "naive"] = "safe"

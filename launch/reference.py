@@ -1,0 +1,171 @@
+"""Print what every flag and every field of a config is, as docs/ has it.
+
+Examples:
+  python -m launch.reference --page=flags
+  python -m launch.reference --page=config        fields, and the values of presets
+  python -m launch.reference --write              both, into docs/
+"""
+
+import importlib
+import inspect
+import pkgutil
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+
+from absl import flags
+
+from coadapt import algorithms, taxonomy
+from coadapt.config import Config
+from coadapt.schema import ConfigError, nearest
+from launch import command, fields
+from launch.command import Values, get
+
+HOME = Path(__file__).parent
+DOCS = HOME.parent / "docs"
+TYPES = {"bool": "switch", "string": "text", "multi string": "text, repeated"}
+
+
+def _define(values: Values) -> None:
+    flags.DEFINE_string(
+        "page", "", f"one of them only: {', '.join(PAGES)} (all)", flag_values=values
+    )
+    flags.DEFINE_bool(
+        "write", False, "into docs/, instead of printing", flag_values=values
+    )
+
+
+def _run(values: Values) -> None:
+    chosen = get(values, "page")
+    if chosen and chosen not in PAGES:
+        raise ConfigError(
+            f"--page is {chosen!r}: it must be one of {', '.join(PAGES)}"
+            f"{nearest(chosen, PAGES)}."
+        )
+    for name in [chosen] if chosen else list(PAGES):
+        text = PAGES[name]()
+        if get(values, "write"):
+            (DOCS / f"{name}.md").write_text(text, encoding="utf-8")
+        else:
+            print(text, end="")
+
+
+# ---------------------------------------------------------------- flags
+
+
+def commands() -> dict[str, ModuleType]:
+    """The commands of this package by name: modules that define flags and run."""
+    names = [info.name for info in pkgutil.iter_modules([str(HOME)])]
+    modules = {name: importlib.import_module(f"launch.{name}") for name in names}
+    return {
+        name: module
+        for name, module in sorted(modules.items())
+        if hasattr(module, "main") and hasattr(module, "_define")
+    }
+
+
+def flags_of(module: ModuleType) -> Values:
+    """The flags of a command, none of them given."""
+    values = Values()
+    module._define(values)
+    return values
+
+
+def flags_page() -> str:
+    """docs/flags.md."""
+    parts = [
+        "# Flags",
+        "Printed by `python -m launch.reference`, and held to the code by a test. A "
+        "flag is written `--name=value`, a switch `--name`; `--help` of each command "
+        "prints the same. A number may be written 100000, 100_000 or 1e5. Where the "
+        "default is empty, its text says what holds without the flag.",
+    ]
+    for name, module in commands().items():
+        about = (inspect.getdoc(module) or "").partition("\n")[0]
+        values = flags_of(module)
+        table = [_flag_row(values[flag]) for flag in values]
+        parts += [f"## launch.{name}", about, taxonomy.render(table, "markdown")]
+    return "\n\n".join(parts) + "\n"
+
+
+def _flag_row(flag: flags.Flag) -> taxonomy.Row:
+    about = " ".join((flag.help or "").split()).removesuffix(command.REPEAT)
+    kind = flag.flag_type()
+    usual = "" if flag.default in (None, False, "", []) else f"`{_path(flag.default)}`"
+    return {
+        "flag": f"`--{flag.name}`",
+        "type": TYPES.get(kind, kind),
+        "default": "off" if kind == "bool" and not usual else usual,
+        "what": _cell(about),
+    }
+
+
+def _path(value: object) -> str:
+    """A default; a file of the repository without where the repository is."""
+    return str(value).removeprefix(f"{DOCS.parent}/")
+
+
+def _cell(text: str) -> str:
+    """Words as a cell of a table: no bar, no tag."""
+    return re.sub(r"<(?=[A-Za-z/!])", "&lt;", text.replace("|", "\\|"))
+
+
+# ---------------------------------------------------------------- fields
+
+
+def config_page() -> str:
+    """docs/config.md."""
+    parts = [
+        "# Config",
+        "Printed by `python -m launch.reference` from the code, and held to it by a "
+        "test. `--set=path=value` changes a field: `--set=g_estimate.critics=2`, or, "
+        "to another class of a union, `--set=g_estimate=GAE`. Variants that differ in "
+        "*traced* fields share a compiled program; a *static* field and the class of "
+        "a *subtree* are part of the program ([Extending](extending.md)). `settings "
+        "N.M` is a line of [Sources](sources.md).",
+        "## Fields",
+    ]
+    parts.append(_table(fields.rows(Config)))
+    for name, allowed, classes in fields.sections():
+        parts += [f"## {name}", f"{allowed}."]
+        for cls in classes:
+            parts += [f"### {cls.__name__}", _cell(inspect.getdoc(cls) or "")]
+            parts += [_table(fields.rows(cls))] if fields.rows(cls) else []
+    parts += [
+        "## Presets",
+        "The values of each preset that are not the defaults above, and the changes "
+        "of it on some tasks, whose names begin so.",
+    ]
+    for name, (_, tasks) in algorithms.PRESETS.items():
+        parts += [f"### {name}", _table(fields.preset_rows(name))]
+        changes = [_changes(task, change) for task, change in tasks.items()]
+        parts += ["\n".join(changes)] if changes else []
+    return "\n\n".join(parts) + "\n"
+
+
+def _changes(task: str, change) -> str:
+    words = [f"`{path}={fields.written(value)}`" for path, value in change.items()]
+    return f"* {task}: {', '.join(words)}"
+
+
+def _table(rows: Sequence[taxonomy.Row]) -> str:
+    """Without the columns that are empty."""
+    kept = [key for key in rows[0] if any(row[key] for row in rows)]
+    cells = [{key: _cell(row[key]) for key in kept} for row in rows]
+    for row in cells:
+        row["field"] = f"`{row['field']}`"
+    return taxonomy.render(cells, "markdown")
+
+
+PAGES: dict[str, Callable[[], str]] = {"flags": flags_page, "config": config_page}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit status; `argv` without the program's name."""
+    return command.execute(__doc__ or "", _define, _run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
