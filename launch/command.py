@@ -1,19 +1,21 @@
 """What the commands share: flags, help, exit status, and flags that become sweeps."""
 
+import contextlib
 import json
 import math
 import os
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 from absl import flags
 
-from coadapt import devices, schema, store, sweep
+from coadapt import devices, schema, sinks, store, sweep
 from coadapt.config import Config
 from coadapt.runner import Interrupted, Snapshot
 from coadapt.schema import ConfigError, paths
@@ -160,6 +162,11 @@ def define_sweep(values: Values) -> None:
         "and times it on this device",
     )
     switch("quiet", "show no progress, only the result")
+    switch(
+        "tensorboard",
+        "also write each agent's rows to <workdir>/tensorboard, as event files",
+    )
+    text("wandb", "also log each agent as a run of this Weights & Biases project")
     text(
         "compile_cache",
         "folder that keeps compiled programs; empty: none "
@@ -268,11 +275,39 @@ def run_sweep(
     folder = Path(required(values, "workdir"))
     keep_compiled(get(values, "compile_cache"))
     show = progress.quiet if get(values, "quiet") else progress.shown
-    with show(asked.steps_on) as tell, signals.held() as stop:
-        ran = sweep.run(asked, folder, tell, checkpoints=rules, ended=ended, stop=stop)
+    with show(asked.steps_on) as tell, signals.held() as stop, _fed(values) as feed:
+        told = partial(_tell, tell, feed)
+        ran = sweep.run(asked, folder, told, checkpoints=rules, ended=ended, stop=stop)
     if not ran and not get(values, "quiet"):
         print(f"all {plan.agents} cells were finished: nothing to run")
     results.report(folder)
+
+
+@contextlib.contextmanager
+def _fed(values: Values) -> Iterator[sinks.Feed]:
+    """Where rows go beside results.csv, as flags say. Raises: ConfigError."""
+    folder, project = Path(get(values, "workdir")), get(values, "wandb")
+    asked: list[sinks.Sink] = []
+    if get(values, "tensorboard"):
+        asked.append(sinks.named(sinks.TENSORBOARD, folder, ""))
+    if project is not None:
+        asked.append(sinks.named(sinks.WANDB, folder, project or sinks.PROJECT))
+    feed = sinks.Feed(folder, asked)
+    try:
+        yield feed
+        feed.rest()
+    finally:
+        feed.close()
+
+
+def _tell(tell: progress.Tell, feed: sinks.Feed, event: sweep.Progress) -> None:
+    """A program that begins, or its newest rows, to the screen and to the feed."""
+    tell(event)
+    if event.report is None:
+        feed.close()
+        feed.begin(event.group.cells)
+    else:
+        feed.land(event.group.cells, event.report.steps, event.report.metrics)
 
 
 def _plan(asked: Sweep, plan: sweep.Plan, workdir: str | None) -> list[str]:

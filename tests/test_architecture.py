@@ -39,6 +39,7 @@ LAYERS = [
         "coadapt.effects",
         "coadapt.page",
         "coadapt.projection",
+        "coadapt.sinks",
     ],
     ["coadapt.sweep", "coadapt.toggles", "coadapt.saved"],
     ["coadapt.api"],

@@ -1,0 +1,221 @@
+"""Rows in TensorBoard and Weights & Biases are those of the run store, each once."""
+
+import importlib
+import json
+import re
+import shutil
+import struct
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+import stores
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from coadapt import sinks, store, sweep
+from coadapt.schema import ConfigError
+from coadapt.store import Cell
+from launch import logs, train
+from launch import sweep as launch_sweep
+
+TASK = "toy/lqr"
+# 60 steps of an agent of 8 units: what is learned is of no interest here
+TINY = [
+    f"--task={TASK}", "--seeds=2", "--eval_every=30", "--eval_episodes=1", "--quiet",
+    "--set=networks.policy.sizes=8", "--set=networks.critic.sizes=8",
+    "--set=data.batch=8", "--set=data.start=20", "--set=data.warmup=20",
+]  # fmt: skip
+GRID = ["--algorithms=sac", "--grid=optim.policy.rate=1e-3,1e-4", *TINY]
+
+
+def events(workdir, cell: Cell) -> dict[str, list[tuple[int, float]]]:
+    """Metric -> (env steps, value), as TensorBoard reads them."""
+    found = EventAccumulator(str(sinks.event_folder(workdir, cell))).Reload()
+    return {
+        name: [(e.step, e.value) for e in found.Scalars(name)]
+        for name in found.Tags()["scalars"]
+    }
+
+
+def same_as_the_store(workdir) -> None:
+    """Every row is there once, and nothing else; event files have float32."""
+    rows = sinks.rows_of(workdir)
+    assert rows
+    for cell, by_step in rows.items():
+        expected = Counter(
+            (name, steps, str(np.float32(value)))
+            for steps, values in by_step.items()
+            for name, value in values.items()
+        )
+        found = Counter(
+            (name, steps, str(np.float32(value)))
+            for name, points in events(workdir, cell).items()
+            for steps, value in points
+        )
+        assert found == expected
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Two variants, two seeds, with event files, and a session of more steps."""
+    workdir = tmp_path_factory.mktemp("run") / "work"
+    args = [*GRID, f"--workdir={workdir}", "--checkpoint_every=30"]
+    assert launch_sweep.main([*args, "--steps=60", "--tensorboard"]) == 0
+    assert launch_sweep.main([*args, "--steps=90", "--tensorboard"]) == 0
+    return workdir
+
+
+def test_tensorboard_has_the_rows_of_a_sweep_that_went_on(run):
+    assert len(sinks.rows_of(run)) == 4
+    same_as_the_store(run)
+    cell = Cell(TASK, "sac/optim.policy.rate=1e-3", 1)
+    assert [step for step, _ in events(run, cell)["return"]] == [30, 60, 90]
+    assert (run / "tensorboard" / cell.variant / TASK / "seed1").is_dir()
+
+
+def test_a_store_is_copied_and_copied_again(run, tmp_path, capsys):
+    made = {TASK: sweep.presets(["sac", "mpo"])}
+    dead = [Cell(TASK, "mpo", 1)]  # its return is NaN from there on
+    stores.build(tmp_path, "test", made, {TASK: 300}, dead=dead)
+    before = (tmp_path / store.RESULTS).read_bytes()
+    for _ in range(2):
+        assert logs.main([f"--workdir={tmp_path}", "--to=tensorboard"]) == 0
+        same_as_the_store(tmp_path)
+    assert (tmp_path / store.RESULTS).read_bytes() == before
+    assert capsys.readouterr().out.splitlines()[-1].endswith(", 6 agents")
+    assert np.isnan(events(tmp_path, dead[0])["return"][-1][1])
+
+
+def test_rows_that_are_made_again_are_there_once(tmp_path):
+    """A session that was killed after its last checkpoint leaves rows behind it."""
+    cell = Cell(TASK, "sac", 0)
+    made = {TASK: sweep.presets(["sac"])}
+    stores.build(tmp_path, "test", made, {TASK: 300}, seeds=1, begun=[cell])
+    killed = sinks.Feed(tmp_path, [sinks.TensorBoard(tmp_path)])
+    killed.begin([cell])
+    for steps in (200, 300):
+        killed.land([cell], steps, {"return": np.array([7.0])})
+    assert [p for p in events(tmp_path, cell)["return"] if p[1] == 7.0]
+    again = sinks.Feed(tmp_path, [sinks.TensorBoard(tmp_path)])
+    again.begin([cell])
+    same_as_the_store(tmp_path)
+    again.land([cell], 100, {"return": np.array([8.0])})  # the store has that row
+    again.land([cell], 200, {"return": np.array([9.0])})
+    first, second = events(tmp_path, cell)["return"]
+    assert first[0] == 100 and first[1] != 8.0 and second == (200, 9.0)
+    again.close()
+    killed.close()
+
+
+def test_many_agents_do_not_keep_many_files_open(tmp_path, monkeypatch):
+    monkeypatch.setattr(sinks, "MOST_OPEN", 2)
+    made = {TASK: sweep.presets(["sac"])}
+    stores.build(tmp_path, "test", made, {TASK: 300}, seeds=5)
+    sink = sinks.TensorBoard(tmp_path)
+    feed = sinks.Feed(tmp_path, [sink])
+    cells = list(sinks.rows_of(tmp_path))
+    feed.begin(cells)
+    assert len(sink._open) <= 2
+    feed.close()
+    same_as_the_store(tmp_path)
+
+
+def test_what_earlier_sessions_left_out_is_written_at_the_end(run, tmp_path):
+    workdir = tmp_path / "work"
+    shutil.copytree(run, workdir)
+    shutil.rmtree(workdir / sinks.TENSORBOARD)
+    args = [*GRID, f"--workdir={workdir}", "--checkpoint_every=30", "--steps=90"]
+    assert launch_sweep.main(args) == 0  # nothing is left to be run
+    assert not (workdir / sinks.TENSORBOARD).exists()
+    assert launch_sweep.main([*args, "--tensorboard"]) == 0
+    same_as_the_store(workdir)
+
+
+@pytest.mark.parametrize("variant", ["../../x", "/x", "a//b", "."])
+def test_a_name_leads_nowhere_else(tmp_path, variant):
+    folder = sinks.event_folder(tmp_path, Cell(TASK, variant, 0))
+    assert folder.resolve().is_relative_to(tmp_path / sinks.TENSORBOARD)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--to=tensorbord"], "sink is 'tensorbord'.*did you mean 'tensorboard'"),
+        ([], "--to is missing"),
+        (["--to=tensorboard", "--project=x"], "give --to=wandb"),
+        (["--to=tensorboard"], "is no run store"),
+    ],
+)
+def test_mistakes_are_a_sentence(tmp_path, capsys, args, words):
+    assert logs.main([f"--workdir={tmp_path}", *args]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert re.search(words, said)
+
+
+def test_a_package_that_is_missing_is_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sinks.PACKAGES, sinks.TENSORBOARD, "no_such_package")
+    args = ["--algorithm=sac", *TINY, f"--workdir={tmp_path / 'x'}", "--steps=60"]
+    assert train.main([*args, "--tensorboard"]) == 2
+    assert "pip install -c constraints.txt -e '.[tensorboard]'" in (
+        capsys.readouterr().err
+    )
+    assert not (tmp_path / "x").exists()
+    with pytest.raises(ConfigError):
+        sinks.TensorBoard(tmp_path)
+
+
+# ---------------------------------------------------------------- Weights & Biases
+
+
+def test_wandb_has_a_run_of_each_agent(tmp_path, monkeypatch):
+    """Offline: what would be sent is in files, which wandb's own reader reads."""
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    made = {TASK: sweep.presets(["sac"])}
+    stores.build(tmp_path, "test", made, {TASK: 300}, seeds=1)
+    for _ in range(2):
+        assert logs.main([f"--workdir={tmp_path}", "--to=wandb", "--project=p"]) == 0
+    (folder,) = (tmp_path / sinks.WANDB).glob("offline-run-*")
+    run, history, config = offline(folder)
+    (values,) = sinks.rows_of(tmp_path).values()
+    assert history == {n: v["return"] for n, v in values.items()}
+    assert (run.run_group, run.project, run.job_type) == ("sac", "p", "sac")
+    assert run.display_name == f"sac/{TASK}/seed0"
+    assert config["config"]["g_estimate"]["critics"] == 2
+
+
+def records(path):
+    """Of wandb's own file: after 7 bytes, LevelDB's log of blocks of 32 KiB.
+
+    A record has a checksum (4 bytes), a length (2) and a kind (1: whole; 2, 3, 4: its
+    first, a middle and its last part) before it.
+    """
+    data, at, parts = path.read_bytes(), 7, b""
+    while at + 7 <= len(data):
+        room = 2**15 - at % 2**15
+        if room < 7:
+            at += room
+            continue
+        length, kind = struct.unpack("<HB", data[at + 4 : at + 7])
+        parts += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):
+            yield parts
+            parts = b""
+
+
+def offline(folder):
+    """The run, step -> return, and the config, of an offline run's file."""
+    proto: Any = importlib.import_module("wandb.proto.wandb_internal_pb2")
+    (path,) = folder.glob("*.wandb")
+    run, history = None, {}
+    for data in records(path):
+        record = proto.Record.FromString(data)
+        if record.WhichOneof("record_type") == "run":
+            run = run or record.run
+        if record.WhichOneof("record_type") == "history":
+            row = {i.key or i.nested_key[0]: i.value_json for i in record.history.item}
+            history[int(row["_step"])] = json.loads(row["return"])
+    assert run is not None
+    return run, history, {i.key: json.loads(i.value_json) for i in run.config.update}
