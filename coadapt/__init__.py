@@ -16,6 +16,7 @@ from coadapt.version import __version__
 
 if TYPE_CHECKING:
     from coadapt import algorithms as algorithms
+    from coadapt import diagnostics as diagnostics
     from coadapt.api import train as train
     from coadapt.config import Config as Config
     from coadapt.saved import SavedAgent as SavedAgent
@@ -47,6 +48,7 @@ __all__ = [
     "Variant",
     "__version__",
     "algorithms",
+    "diagnostics",
     "grid",
     "load",
     "one_at_a_time",
@@ -57,8 +59,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "algorithms":
-        return importlib.import_module("coadapt.algorithms")
+    if name in ("algorithms", "diagnostics"):
+        return importlib.import_module(f"coadapt.{name}")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'coadapt' has no attribute {name!r}")
