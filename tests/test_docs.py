@@ -1,6 +1,7 @@
 """What the documents say is so: links, the table, the error shown, the guide's code."""
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from coadapt import taxonomy
-from launch import train
+from launch import reference, train
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -36,14 +37,107 @@ def test_table_1_of_the_readme_is_generated():
     assert table and table[1] == taxonomy.render(taxonomy.table1(), "markdown")
 
 
-def test_the_mistake_in_the_readme_is_answered_as_it_says(capsys):
-    shown = re.search(
-        r"\$ python -m launch\.train (.*)\n(error: .*)\n",
-        (ROOT / "README.md").read_text(),
+MISTAKES = [
+    (page, *shown)
+    for page in PAGES
+    for shown in re.findall(
+        r"\$ python -m launch\.train (.*)\n(error: .*)\n", page.read_text()
     )
-    assert shown
-    assert train.main(shown[1].split()) == 2
-    assert capsys.readouterr().err == shown[2] + "\n"
+]
+
+
+@pytest.mark.parametrize(("page", "args", "error"), MISTAKES, ids=str)
+def test_a_mistake_is_answered_as_the_page_says(page, args, error, capsys):
+    """What is free on this machine is not what was free on another."""
+    assert train.main(args.split()) == 2
+    free = re.compile(r"[\d.]+ GiB may be used")
+    assert free.sub("", capsys.readouterr().err) == free.sub("", error) + "\n"
+
+
+# ---------------------------------------------------------------- commands
+
+
+def joined(text: str) -> str:
+    """Without the ends of lines within a command."""
+    return re.sub(r"\\\n\s*", "", text)
+
+
+COMMANDS = sorted(
+    {
+        (name, line.split(" # ")[0])
+        for page in PAGES
+        for block in re.findall(r"^```\n(.*?)^```", page.read_text(), re.M | re.S)
+        for name, line in re.findall(
+            r"python -m launch\.(\w+)(.*)$", joined(block), re.M
+        )
+    }
+    | {
+        (name, line.partition("   ")[0])  # what follows says what it does
+        for name, module in reference.commands().items()
+        for name, line in re.findall(
+            r"^  python -m launch\.(\w+)(.*)$", joined(module.__doc__ or ""), re.M
+        )
+    }
+)
+# what the reader has from elsewhere: an algorithm of the guide, data, a config
+OWN = ("soft_mpo", "data.dataset=", "mine.json")
+
+
+def words(line: str) -> list[str]:
+    return [word for word in shlex.split(line) if word != "..."]
+
+
+@pytest.mark.parametrize(("name", "line"), COMMANDS, ids=str)
+def test_a_command_has_flags_that_there_are(name, line):
+    values = reference.flags_of(reference.commands()[name])
+    assert values(["", *words(line)])[1:] == []
+
+
+PLANNED = [
+    (name, line)
+    for name, line in COMMANDS
+    if name in ("train", "sweep") and len(words(line)) > 1
+    if not any(word in line for word in OWN)
+]
+QUICK = [
+    (name, line)
+    for name, line in COMMANDS
+    if name in ("taxonomy", "effects") and "--workdir" not in line
+]
+
+
+@pytest.mark.parametrize(("name", "line"), PLANNED, ids=str)
+def test_a_command_of_a_run_has_a_plan(name, line, capsys):
+    """Its values are checked; nothing is compiled or written. The run itself is long.
+
+    Except for what is shown beside its mistake.
+    """
+    args = [word for word in words(line) if word not in ("--measure", "--dry_run")]
+    status = reference.commands()[name].main([*args, "--dry_run"])
+    said = capsys.readouterr()
+    if any(line.split() == shown.split() for _, shown, _ in MISTAKES):
+        assert status == 2
+    else:
+        assert (status, said.err) == (0, "") and "programs: " in said.out
+
+
+@pytest.mark.parametrize(("name", "line"), QUICK, ids=str)
+def test_a_quick_command_runs(name, line, capsys):
+    assert reference.commands()[name].main(words(line)) == 0
+    said = capsys.readouterr()
+    assert said.out and not said.err
+
+
+def test_every_extra_that_is_installed_is_there():
+    setup = (ROOT / "setup.cfg").read_text()
+    extras = setup.split("[options.extras_require]\n")[1].split("\n[")[0]
+    known = set(re.findall(r"^(\w+) =$", extras, re.MULTILINE))
+    asked = {
+        extra
+        for page in PAGES
+        for extra in re.findall(r"pip install .*?'\.\[(\w+)\]'", page.read_text())
+    }
+    assert asked and asked - known == set()
 
 
 def test_the_algorithm_of_the_guide_is_one_file_and_one_line(tmp_path):
