@@ -1,0 +1,61 @@
+"""The paper's toggles at a budget of two cores: smaller, shorter, and by other means.
+
+Networks are a quarter as wide, minibatches half as large, and rates are those that
+`quickstart` found for short runs: without them MPO and AWR would hardly have begun.
+Rows bear the paper's names, so that a report asks the paper's questions of them, but
+what they answer holds for these sizes and this budget. Tasks are the cheap ones that
+every experiment of the paper has at scale 'reduced'; rows, seeds and steps were fixed
+before any of them ran.
+"""
+
+import dataclasses
+
+from coadapt import sweep
+from coadapt.sweep import Variant
+from experiments import figure2, quickstart, table2, table3, table11
+from experiments.base import Experiment, Row
+from experiments.paper import CHEAP
+
+ROWS = {
+    **table2.ROWS,
+    **table3.ROWS,
+    **{name: row for name, row in table11.ROWS.items() if name != "AWR"},
+    **{
+        figure2.swapped(a, b): Row(a, {}, b)
+        for a in ("sac", "mpo")
+        for b in ("sac", "mpo")
+    },
+}
+
+
+def shortened(row: Row, name: str, task: str) -> Variant:
+    """The row's variant, with narrow networks and quickstart's rates and periods."""
+    made = row.variant(name, task)
+    nets = made.config.networks
+    narrow = {
+        f"networks.{net}.sizes": tuple(width // 4 for width in getattr(nets, net).sizes)
+        for net in ("policy", "critic")
+    }
+    changes = quickstart.CHANGES[row.algorithm] | narrow
+    return dataclasses.replace(made, config=sweep.change(made.config, changes))
+
+
+def variants(task: str) -> tuple[Variant, ...]:
+    """The rows of Tables 2, 3 and 11, and the swaps of SAC's and MPO's networks."""
+    return tuple(shortened(row, name, task) for name, row in ROWS.items())
+
+
+EXPERIMENTS = (
+    Experiment(
+        name="shortened",
+        claim="Tanh, clipped double Q and networks are co-adapted with SAC or MPO; ELU "
+        "and layer normalisation transfer.",
+        variants=variants,
+        tasks=CHEAP,
+        steps=25_000,
+        seeds=5,
+        eval_every=2500,
+        eval_episodes=5,
+        tables=("table2", "table3", "table11", *figure2.TABLES.values()),
+    ),
+)
