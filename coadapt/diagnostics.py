@@ -11,7 +11,7 @@ T the steps of an episode.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -711,42 +711,34 @@ def _layers(
     spec: networks.Network, params: Tree, rows: np.ndarray, slope: float
 ) -> list[list]:
     """Name, units, share of the dead, norms: of each layer."""
-    inner, lines = pre_activations(spec, params, rows), []
-    for i, x in enumerate(inner):
-        activation, _ = networks._layer(spec, i)
-        dead = dead_share(np.asarray(_slopes(x, activation=activation)), slope)
-        lines.append([f"hidden_{i}", x.shape[-1], dead])
+    lines = []
+    for i, each in enumerate(_slopes(spec, params, rows)):
+        lines.append([f"hidden_{i}", each.shape[-1], dead_share(each, slope)])
     lines.append(["output", params["output"]["bias"].shape[-1], np.nan])
-    return [[*line, *_norms(params[line[0]])] for line in lines]
+    return [
+        [*line, _norm(params[line[0]]["kernel"]), _norm(params[line[0]]["bias"])]
+        for line in lines
+    ]
 
 
-def _norms(layer: Mapping[str, np.ndarray]) -> tuple[float, float]:
-    kernel, offset = (np.asarray(layer[x], np.float64) for x in ("kernel", "bias"))
-    return float(np.linalg.norm(kernel)), float(np.linalg.norm(offset))
-
-
-def pre_activations(
-    spec: networks.Network, params: Tree, rows: np.ndarray
-) -> list[np.ndarray]:
-    """What the activation of each hidden layer reads: rows [B, in] -> [B, units]."""
+@jax.jit
+def _slopes(spec: networks.Network, params: Tree, rows: jax.Array) -> list[jax.Array]:
+    """The slope of each hidden unit's activation at rows [B, in]: [B, units] each."""
     outputs = params["output"]["bias"].shape[-1]
     _, kept = networks.MLP(spec, outputs).apply(
         {"params": params}, rows, capture_intermediates=True, mutable=["intermediates"]
     )  # type: ignore[misc]
     inner: Any = kept["intermediates"]
-    names = [
-        f"norm_{i}" if networks._layer(spec, i)[1] == "before" else f"hidden_{i}"
-        for i in range(len(spec.sizes))
-    ]
-    return [np.asarray(inner[name]["__call__"][0]) for name in names]
+    found = []
+    for i in range(len(spec.sizes)):
+        activation, norm = networks._layer(spec, i)
+        name = f"norm_{i}" if norm == "before" else f"hidden_{i}"
+        slope = jax.vmap(jax.vmap(jax.grad(activation)))
+        found.append(slope(inner[name]["__call__"][0]))
+    return found
 
 
-@partial(jax.jit, static_argnames="activation")
-def _slopes(x: jax.Array, *, activation: Callable) -> jax.Array:
-    return jax.vmap(jax.vmap(jax.grad(activation)))(x)
-
-
-def dead_share(slopes: np.ndarray, limit: float) -> float:
+def dead_share(slopes: Rows, limit: float) -> float:
     """The share of units whose slope [B, units] is at most `limit` at every row."""
     return float((np.abs(slopes) <= limit).all(axis=0).mean())
 
@@ -814,56 +806,72 @@ def saturated(
 def duals(agent: SavedAgent) -> dict[str, float]:
     """The temperature and the multipliers as they act, not as they are stored.
 
-    `temperature` is eta, in units of G, where there is one; `alpha_...` multiplies the
-    KL of a trust region (the mean over dimensions), `bound` is the temperature of a
-    bound's weights, `penalty` multiplies the KL of a proximal step.
+    `temperature` is eta, in units of G, where there is one; `dual_mean`, `dual_std` or
+    `dual_joint` multiplies the KL of a trust region (the mean over dimensions),
+    `dual_bound` is the temperature of a bound's weights, `dual_penalty` multiplies the
+    KL of a proximal step.
     """
     config, raw = agent.config, agent.state.params.dual
     found = {}
     if pi_q_update.temperature_of(config.pi_q_update) is not None:
         found["temperature"] = models.temperature(_traced(agent), raw)
     if "penalty" in raw:
-        found["penalty"] = raw["penalty"]
+        found["dual_penalty"] = raw["penalty"]
     if "bound" in raw:
         clamp = getattr(config.bounds, "floor", "project") == "clamp"
-        found["bound"] = lagrange.multiplier(jnp.asarray(raw["bound"]), clamp=clamp)
+        found["dual_bound"] = lagrange.multiplier(
+            jnp.asarray(raw["bound"]), clamp=clamp
+        )
     trust = getattr(config.pi_p_update, "trust_region", None)
     if isinstance(trust, pi_p_update.DecoupledKL | pi_p_update.JointKL):
         for name in trust.start(1):
-            found[f"alpha_{name}"] = trust.value_of(jnp.asarray(raw[name]))
+            found[f"dual_{name}"] = trust.value_of(jnp.asarray(raw[name]))
     return {name: float(np.mean(value)) for name, value in found.items()}
 
 
 def vitals(agent: SavedAgent, obs: Rows, *, seed: int = 0) -> dict[str, float]:
     """What can be said of the agent in numbers, at obs [B, O]: means over them.
 
-    The duals; `entropy` (nats); `saturated` (share); `dead_policy`, `dead_critic`
-    (share of hidden units) and `norm_policy`, `norm_critic` (L2, of kernels); with its
-    replay, `effective_fraction`, `weight_entropy` and `weight_kl` (nats) of the E-step.
-    What does not apply to the agent is left out.
+    The duals; `policy_entropy` (nats); `saturated` (share); `policy_dead` and
+    `critic_dead` (share of hidden units), `policy_norm` and `critic_norm` (L2, of all
+    parameters; the mean over critics); with its replay, `effective_fraction`,
+    `weight_entropy` and `weight_kl` (nats) of an E-step. What does not apply to the
+    agent is left out.
     """
     found = duals(agent)
     if not isinstance(agent.config.pi_theta, pi_theta.Deterministic):
-        found["entropy"] = float(entropy(agent, obs).mean())
+        found["policy_entropy"] = float(entropy(agent, obs).mean())
     if not agent.spec.num_actions:
         found["saturated"] = float(saturated(agent, obs).mean())
-    lines = layers(agent, obs)
-    for name in ("policy", "critic"):
-        mine = lines.loc[lines.network.str.startswith(name)]
-        hidden = mine.loc[mine.dead.notna()]
-        if len(mine):
-            found[f"norm_{name}"] = float(np.linalg.norm(mine.kernel_norm))
-        if len(hidden):
-            dead = np.average(hidden["dead"], weights=hidden["units"])
-            found[f"dead_{name}"] = float(dead)
-    offline = isinstance(agent.config.data, Offline)
-    weighs = not isinstance(agent.config.pi_q, pi_q.Parametric)
-    if weighs and (offline or agent.replay is not None):
+    found |= _of_networks(agent, obs)
+    there = agent.replay is not None or isinstance(agent.config.data, Offline)
+    if there and not isinstance(agent.config.pi_q, pi_q.Parametric):
         step = e_step(agent, seed=seed)
         found["effective_fraction"] = float(step.effective.mean())
         found["weight_entropy"] = float(step.entropy.mean())
         found["weight_kl"] = float(step.kl.mean())
     return found
+
+
+def _of_networks(agent: SavedAgent, obs: Rows) -> dict[str, float]:
+    lines, params, found = layers(agent, obs), agent.state.params, {}
+    found["policy_norm"] = _norm(params.policy)
+    if params.critic is not None:
+        number = jax.tree.leaves(params.critic)[0].shape[0]
+        each = [jax.tree.map(lambda x, k=k: x[k], params.critic) for k in range(number)]
+        found["critic_norm"] = float(np.mean([_norm(one) for one in each]))
+    hidden = lines.loc[lines.dead.notna()]
+    for name in ("policy", "critic"):
+        mine = hidden.loc[hidden.network.str.startswith(name)]
+        if len(mine):
+            dead = np.average(mine["dead"], weights=mine["units"])
+            found[f"{name}_dead"] = float(dead)
+    return found
+
+
+def _norm(tree: Tree) -> float:
+    parts = [np.asarray(x, np.float64).ravel() for x in jax.tree.leaves(tree)]
+    return float(np.linalg.norm(np.concatenate(parts)))
 
 
 def snapshots(

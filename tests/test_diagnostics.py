@@ -3,13 +3,20 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import coadapt
 from coadapt import agent as agents
-from coadapt import algorithms, diagnostics, envs, schema
+from coadapt import algorithms, diagnostics, envs, runner, schema, store, sweep
+from coadapt.data import replay
+from coadapt.envs import toy
+from coadapt.ops import weights
 from coadapt.saved import SavedAgent
+from coadapt.sweep import Checkpoints, Sweep, Variant
+from coadapt.types import Action, TimeStep
+from tests.recipes import SHORT, small
 
 GAMMA = 0.9
 # networks that are linear in their inputs, or in the products of two of them: their
@@ -178,3 +185,369 @@ def test_agents_that_have_no_such_thing_are_a_sentence():
         with pytest.raises(coadapt.ConfigError, match=message) as caught:
             ask()
         assert "\n" not in str(caught.value)
+
+
+# ---------------------------------------------------------------- returns
+
+
+def plain(reward, discount, last, gamma, end):
+    """Of one episode after another, as a reader would write it."""
+    value, tail = np.zeros_like(reward), np.zeros_like(reward)
+    for e in range(reward.shape[1]):
+        for t in range(reward.shape[0]):
+            weight = 1.0
+            for k in range(t, reward.shape[0]):
+                value[t, e] += weight * reward[k, e]
+                weight *= gamma * discount[k, e]
+                if last[k, e] or k == reward.shape[0] - 1:
+                    value[t, e] += weight * end[k, e]
+                    tail[t, e] = weight
+                    break
+    return value, tail
+
+
+def test_returns_are_those_of_a_plain_loop():
+    rng = np.random.default_rng(0)
+    reward, end = rng.normal(size=(2, 12, 40))
+    last = rng.random((12, 40)) < 0.2
+    discount = np.where(last & (rng.random((12, 40)) < 0.5), 0.0, 1.0)
+    both = last & (discount == 1.0)
+    assert both.any() and (last & (discount == 0.0)).any()
+    found = diagnostics.discounted_returns(reward, discount, last, GAMMA, end)
+    value, tail = plain(reward, discount, last, GAMMA, end)
+    # sums of twelve float32 numbers of size 1
+    np.testing.assert_allclose(found.value, value, atol=1e-5)
+    np.testing.assert_allclose(found.tail, tail, atol=1e-6)
+    without = diagnostics.discounted_returns(reward, discount, last, GAMMA)
+    value, _ = plain(reward, discount, last, GAMMA, np.zeros_like(end))
+    np.testing.assert_allclose(without.value, value, atol=1e-5)
+
+
+def linear_critic(gains: np.ndarray) -> np.ndarray:
+    """M with Q(x, a) = -z' M z, z = (x, a), of a = -gains x on toy/lqr, for ever."""
+    lqr, gain = toy.LQR(), gains[None]
+    a, b = lqr.matrices
+    closed, cost = a - b @ gain, np.diag([1.0, 0.0]) + lqr.action_cost * gain.T @ gain
+    value = np.zeros((2, 2))
+    for _ in range(500):  # the closed loop contracts
+        value = cost + GAMMA * closed.T @ value @ closed
+    both = np.concatenate([a, b], axis=1)
+    own = np.diag([1.0, 0.0, lqr.action_cost])
+    return own + GAMMA * both.T @ value @ both
+
+
+GAINS = toy.lqr_gain(GAMMA)
+ONE = linear_critic(GAINS)
+
+
+def on_lqr(name: str, *offsets: float, **changes) -> SavedAgent:
+    """An agent whose policy is linear and whose critics are exact but for offsets."""
+    agent = made(
+        name, **LINEAR, **NARROW, **DISCOUNT, g_estimate__critics=len(offsets),
+        **changes,
+    )  # fmt: skip
+    outputs = agent.state.params.policy["net"]["output"]["bias"].shape[0]
+    policy = -GAINS[:, None].repeat(outputs, 1), np.zeros(outputs)
+    return having(agent, policy=policy, critic=[quadratic(-ONE, b) for b in offsets])
+
+
+@pytest.fixture(scope="module")
+def exact():
+    agent = on_lqr("mpo", 0.0)
+    return agent, diagnostics.rollout(agent, episodes=4)
+
+
+def test_an_exact_critic_has_no_error(exact):
+    agent, found = exact
+    assert found.reward.shape == (30, 4) and found.there.all()
+    assert found.last[-1].all() and not found.last[:-1].any()
+    assert (found.discount == 1.0).all()  # a time limit is no termination
+    bias = diagnostics.overestimation(agent, found, max_tail=1.0)
+    assert bias.names == ("critic 1", "target")
+    # float32 sums of 30 rewards of size 1; the policy's own noise has a std of 0.001
+    np.testing.assert_allclose(bias.error, 0.0, atol=1e-2)
+    line = diagnostics.bias({"mpo": bias}).iloc[0]
+    assert line.steps == 120 and line.correlation > 0.9999
+
+
+def test_a_return_that_leaves_its_tail_out_is_not_what_the_critic_is_of(exact):
+    _, found = exact
+    cut = diagnostics.discounted_returns(
+        found.reward, found.discount, found.last, found.gamma
+    )
+    total = np.zeros(4)
+    for t in reversed(range(30)):
+        total = found.reward[t] + GAMMA * total
+    np.testing.assert_allclose(cut.value[0], total, rtol=1e-5)
+    np.testing.assert_allclose(cut.tail[:, 0], GAMMA ** np.arange(30, 0, -1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("offsets", [(1.5,), (1.0, -2.0)], ids=["one", "two"])
+def test_what_is_promised_too_much_is_found(exact, offsets):
+    _, found = exact
+    agent = on_lqr("mpo", *offsets)
+    bias = diagnostics.overestimation(agent, found, max_tail=1.0)
+    assert bias.names == (*(f"critic {k + 1}" for k in range(len(offsets))), "target")
+    tail = GAMMA ** np.arange(30, 0, -1)[:, None]
+    # the end's value is the critics' own: there they are compared with themselves
+    for error, offset in zip(bias.error, (*offsets, min(offsets)), strict=True):
+        expected = offset - tail * min(offsets)
+        np.testing.assert_allclose(error, expected + 0 * error, atol=1e-2)
+    mean, std = bias.along("critic 1")
+    np.testing.assert_allclose(mean, bias.error[0].mean(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(std, bias.error[0].std(axis=1), atol=1e-5)
+    far = diagnostics.overestimation(agent, found, max_tail=0.1)
+    assert far.counts.sum(axis=0).tolist() == [9] * 4  # 0.9 ** 22 < 0.1 < 0.9 ** 21
+    assert np.isnan(far.along()[0][9:]).all() and len(far.pairs()[0]) == 36
+    with pytest.raises(coadapt.ConfigError, match=r"max_tail is 0\.01: .* least is"):
+        diagnostics.overestimation(agent, found, max_tail=0.01)
+    with pytest.raises(coadapt.ConfigError, match="did you mean 'target'"):
+        bias.along("targte")
+
+
+def test_a_soft_critic_counts_the_entropy_of_what_follows():
+    """With a policy of constant entropy H, eta H gamma / (1 - gamma) more."""
+    entropy = -7.0 + 0.5 * np.log(2 * np.pi * np.e)
+    agent = on_lqr("sac", *[entropy * GAMMA / (1 - GAMMA)] * 2, pi_theta="Gaussian")
+    found = diagnostics.rollout(agent, episodes=4)
+    error = diagnostics.overestimation(agent, found, max_tail=1.0).error
+    # each state's entropy is the mean of 32 draws of std 0.7: 0.25 in the sum of ten
+    # or so that count, while H alone is 5.6, and all of it 50
+    assert np.abs(error).max() < 1.25 and abs(error.mean()) < 0.25
+
+
+def test_values_of_states_beside_returns_of_a_chain():
+    agent = made(
+        "ppo", "toy/chain", **DISCOUNT,
+        **{"networks.policy.sizes": (), "networks.critic.sizes": ()},
+    )  # fmt: skip
+    values = toy.chain_values(0.5, GAMMA)
+    agent = having(
+        agent,
+        policy=(np.zeros((7, 1)), [0.0]),
+        critic=[(values[:, None], [0.0])],
+    )
+    found = diagnostics.rollout(agent, episodes=400)
+    length = found.there.sum(axis=0)
+    ends = found.last[length - 1, np.arange(400)]
+    assert ends.all() and len(set(length)) > 5
+    np.testing.assert_array_equal(
+        found.there.argmin(axis=0) % length.max(), length % length.max()
+    )
+    bias = diagnostics.overestimation(agent, found)
+    done = found.discount[length - 1, np.arange(400)] == 0.0
+    assert done.sum() > 390 and (bias.tail[0, done] == 0.0).all()
+    # returns are in [0, 1], of std 0.3: the mean of 400 has one of 0.015
+    assert abs(np.nanmean(bias.error[0, 0])) < 0.06
+    for e in np.flatnonzero(done)[:20]:
+        paid = GAMMA ** (length[e] - 1) * found.reward[length[e] - 1, e]
+        np.testing.assert_allclose(bias.returns[0, e], paid, rtol=1e-4, atol=1e-7)
+    np.testing.assert_array_equal(np.isfinite(bias.returns), found.there)
+
+
+def test_episodes_on_the_host_end_each_at_its_own_time():
+    agent = made("ppo", "gym/CartPole-v1", **TINY, pi_theta="Softmax")
+    found = diagnostics.rollout(agent, episodes=3)
+    length = found.there.sum(axis=0)
+    assert found.obs.shape == (length.max(), 3, 4) and (length < 500).all()
+    np.testing.assert_array_equal(found.returns, length)  # a reward of 1 a step
+    end = length - 1, np.arange(3)
+    assert found.last[end].all() and (found.discount[end] == 0.0).all()
+    assert np.isfinite(found.states()).all() and len(found.states()) == length.sum()
+    again = diagnostics.rollout(agent, episodes=3)
+    np.testing.assert_array_equal(again.states(), found.states())
+    other = diagnostics.rollout(agent, episodes=3, seed=1)
+    assert not np.array_equal(other.obs[0], found.obs[0])
+    bias = diagnostics.overestimation(agent, found)
+    np.testing.assert_array_equal(bias.counts, found.there)
+    value = (1 - 0.99 ** np.arange(length[0], 0, -1)) / (1 - 0.99)
+    np.testing.assert_allclose(bias.returns[: length[0], 0], value, rtol=1e-5)
+
+
+# ---------------------------------------------------------------- weights
+
+
+def test_statistics_of_weights():
+    even = diagnostics.EStep(np.full((4, 3), 0.25), np.zeros((4, 3)), 1.0, True)
+    np.testing.assert_allclose(even.effective, np.ones(3))
+    np.testing.assert_allclose(even.entropy, np.log(4) * np.ones(3))
+    np.testing.assert_allclose(even.kl, np.zeros(3), atol=1e-12)
+    one = np.zeros((4, 3))
+    one[1] = 1.0
+    lone = diagnostics.EStep(one, one, 1.0, True)
+    np.testing.assert_allclose(lone.effective, np.full(3, 0.25))
+    np.testing.assert_allclose(lone.kl, np.log(4) * np.ones(3))
+    whole = diagnostics.EStep(one, one, 1.0, False)  # 3 of 12 alike
+    np.testing.assert_allclose(whole.effective, [0.25])
+    np.testing.assert_allclose(whole.entropy, [np.log(3)])
+
+
+def stored(agent: SavedAgent, steps: int = 90) -> SavedAgent:
+    """The agent with random steps of toy/lqr stored, in episodes of 30."""
+    size = runner.store_size(agent.config, agent.spec, steps)
+    rng = np.random.default_rng(0)
+
+    def add(store, number):
+        obs = jax.random.normal(jax.random.key(number), (4,))
+        last = number % 30 == 29
+        step = TimeStep(obs[:2], obs[2], jnp.float32(1.0), last, obs[:2])
+        chosen = Action(jnp.tanh(obs[3:]), jnp.float32(0.0))
+        return replay.add(store, chosen, step), None
+
+    begin = replay.init(agent.spec, size, rng.normal(size=2).astype(np.float32))
+    numbers = jnp.arange(steps)
+    held, _ = jax.jit(lambda: jax.lax.scan(add, begin, numbers))()
+    return dataclasses.replace(agent, replay=jax.tree.map(np.array, held))
+
+
+def test_the_weights_are_those_of_the_engine():
+    config = small("mpo")
+    agent = stored(made("mpo", **(SHORT["mpo"] | TINY)))
+    step = diagnostics.e_step(agent)
+    size, samples = config.data.batch, config.pi_p.samples
+    assert step.weight.shape == (samples, size) and step.per_state
+    np.testing.assert_allclose(step.weight.sum(axis=0), 1.0, rtol=1e-5)
+    choose, noise, draws = jax.random.split(diagnostics._key(agent, 2), 3)
+    config, state = diagnostics._traced(agent), agent.state
+
+    @jax.jit
+    def theirs(store):
+        transition = replay.sample(store, choose, size)
+        batch = agents.annotate(config, state, transition, noise)
+        critic = state.params.critic
+        return agents.improve(config, state, batch, draws, critic)[1]
+
+    said = theirs(agent.replay)
+    np.testing.assert_allclose(step.temperature, said["temperature"], rtol=1e-6)
+    mine = weights.effective_fraction(jnp.asarray(step.weight))
+    # the same program but for what is around it
+    np.testing.assert_allclose(mine, said["effective_fraction"], rtol=1e-4)
+    each = np.square(step.weight).sum(axis=0) * samples
+    np.testing.assert_allclose(step.effective, 1 / each, rtol=1e-5)
+
+
+def test_the_weights_of_labelled_steps():
+    changes = {**SHORT["awr"], **TINY, "pi_q_update.temperature.value": 0.25}
+    agent = stored(made("awr", **changes))
+    step = diagnostics.e_step(agent)
+    assert step.weight.shape == (1, 32) and not step.per_state
+    np.testing.assert_allclose(
+        step.weight, np.minimum(np.exp(step.score / 0.25), 20.0), rtol=1e-4
+    )
+    assert step.effective.shape == step.kl.shape == (1,) and step.kl[0] > 0
+    assert diagnostics.batch(agent, 16).shape == (16, 2)
+    assert diagnostics.vitals(agent, diagnostics.states(agent)).keys() >= {
+        "temperature", "effective_fraction", "weight_entropy", "weight_kl",
+        "policy_entropy", "saturated", "policy_dead", "critic_dead", "policy_norm",
+        "critic_norm",
+    }  # fmt: skip
+
+
+# ---------------------------------------------------------------- networks, policy
+
+
+@pytest.mark.parametrize(
+    ("activation", "norm"),
+    [("relu", "none"), ("elu", "none"), ("tanh", "none"), ("relu", "before"),
+     ("relu", "after")],
+)  # fmt: skip
+def test_dead_units_are_counted(activation, norm):
+    networks = {"activation": activation, "layer_norm": norm, "sizes": (8, 4)}
+    changes = {f"networks.policy.{key}": value for key, value in networks.items()}
+    agent = made("mpo", **(TINY | changes))
+    layer = agent.state.params.policy["net"][
+        "norm_0" if norm == "before" else "hidden_0"
+    ]
+    layer["bias"][:3] = -100.0
+    # at so many states no unit is dead by chance
+    states = np.random.default_rng(0).normal(0.0, 3.0, (64, 2))
+    lines = diagnostics.layers(agent, states)
+    assert lines.network.tolist() == ["policy"] * 3 + ["critic 1"] * 3
+    assert lines.layer.tolist() == ["hidden_0", "hidden_1", "output"] * 2
+    assert lines.units.tolist() == [8, 4, 2, 8, 8, 1]
+    assert lines.dead[0] == 3 / 8 and np.isnan(lines.dead[2])
+    net = agent.state.params.policy["net"]
+    expected = np.sqrt(np.square(net["hidden_0"]["kernel"]).sum())
+    np.testing.assert_allclose(lines.kernel_norm[0], expected, rtol=1e-6)
+    expected = np.sqrt(np.square(net["hidden_0"]["bias"]).sum())
+    np.testing.assert_allclose(lines.bias_norm[0], expected, rtol=1e-6)
+
+
+def test_a_unit_that_is_on_at_one_row_is_not_dead():
+    slopes = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
+    assert diagnostics.dead_share(slopes, 0.0) == 1 / 3
+
+
+def test_entropies(two):
+    closed = 2 * (np.log(0.3) + 0.5 * np.log(2 * np.pi * np.e))
+    np.testing.assert_allclose(diagnostics.entropy(two, STATES), closed, rtol=1e-5)
+    # -log pi of two dimensions has a std of 1: of 4096 draws, 0.016
+    drawn = diagnostics.sampled_entropy(two, STATES, samples=4096)
+    np.testing.assert_allclose(drawn, closed, atol=0.08)
+    arms = made("ppo", "toy/arms", **TINY, pi_theta="Softmax")
+    arms.state.params.policy["net"]["output"]["kernel"][:] = 0.0
+    arms.state.params.policy["net"]["output"]["bias"][:] = np.log([0.2, 0.3, 0.5])
+    expected = -sum(p * np.log(p) for p in (0.2, 0.3, 0.5))
+    found = diagnostics.entropy(arms, np.ones((2, 1)))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_a_squashed_policy_beside_the_integral_of_its_density():
+    agent = made("sac", **LINEAR)
+    agent = having(agent, policy=(np.zeros((2, 2)), [0.4, np.log(0.6)]))
+    found = diagnostics.critic_slice(agent, STATES[:1], points=2000)
+    width = 2 / 2000
+    # the middle rule on a smooth density that vanishes at the border
+    np.testing.assert_allclose(found.density.sum() * width, 1.0, rtol=1e-3)
+    expected = -(found.density * np.log(found.density)).sum() * width
+    # 4096 draws of std 0.8 or so
+    drawn = diagnostics.entropy(agent, STATES[:1], samples=4096)
+    np.testing.assert_allclose(drawn, expected, atol=0.06)
+
+
+def test_actions_at_the_border():
+    agent = having(made("td3", size=2, **LINEAR), policy=(np.zeros((2, 2)), [5.0, 0.0]))
+    assert diagnostics.saturated(agent, STATES).tolist() == [1.0, 0.0]
+
+
+def test_duals_are_what_acts():
+    found = diagnostics.duals(made("mpo", size=2, **TINY))
+    one = np.log1p(np.exp(1.0))  # softplus of the raw 1
+    for name in ("temperature", "dual_mean", "dual_bound"):
+        np.testing.assert_allclose(found[name], one, rtol=1e-5)
+    np.testing.assert_allclose(found["dual_std"], 10.0, rtol=1e-4)  # softplus(10)
+    assert diagnostics.duals(made("sac", **TINY)) == {"temperature": 1.0}
+    assert diagnostics.duals(made("ppo", **TINY)) == {"dual_penalty": 1.0}
+
+
+# ---------------------------------------------------------------- through training
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "work"
+    config = schema.override(small("mpo"), TINY)
+    asked = Sweep(
+        experiment="test", variants={"toy/lqr": [Variant("one", "mpo", config)]},
+        seeds=(0, 1), steps=120, eval_every=120, eval_episodes=1, checkpoint_every=60,
+    )  # fmt: skip
+    sweep.run(asked, folder, checkpoints=Checkpoints(keep=2, share=float("inf")))
+    return folder
+
+
+def test_a_history_of_the_snapshots_that_were_kept(run):
+    who = {"variant": "one", "seed": 1}
+    assert diagnostics.snapshots(run, **who) == [60, 120]
+    rows = diagnostics.history(run, variants=["one"], seeds=[0, 1], task="toy/lqr")
+    assert list(rows.columns) == list(store.COLUMNS)
+    assert len(rows) == 2 * 2 * rows.metric.nunique()
+    for steps in (60, 120):
+        agent = coadapt.load(run, **who, steps=steps, replay=True)
+        expected = diagnostics.vitals(agent, diagnostics.states(agent))
+        mine = rows[(rows.seed == 1) & (rows.env_steps == steps)]
+        assert dict(zip(mine.metric, mine.value, strict=True)) == expected
+    # the newest update's own rows say the same of the duals
+    said = store.read(run)
+    same = (said.metric == "temperature") & (said.seed == 1)
+    bound = rows[(rows.metric == "weight_kl") & (rows.env_steps == 120)]
+    assert said[same].value.notna().all() and (bound.value > 0).all()
