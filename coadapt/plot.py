@@ -1,10 +1,16 @@
-"""Learning curves. Figures are made without pyplot, so no window system is touched."""
+"""Learning curves, and what `diagnostics` finds.
+
+Figures are made without pyplot, so no window system is touched.
+"""
 
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
+
+from coadapt.schema import ConfigError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,8 +66,7 @@ def curves(
     if len(lines) > BESIDE or max(map(len, names), default=0) > LONG:
         _below(figure, lines, names)
     elif lines:
-        place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
-        axes.legend(frameon=False, fontsize="small", **place)
+        _beside(axes)
     return figure
 
 
@@ -142,9 +147,7 @@ def _draw(
             _curve(axes, groups[name], name, one)
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 50k, 3M
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    axes.grid(True, color="0.9", lw=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    _plain(axes)
 
 
 def _curve(axes: "Axes", rows: "pd.DataFrame", name: str, look: Look) -> None:
@@ -173,3 +176,297 @@ def _label(axes: "Axes", metric: str) -> None:
     axes.set_xlabel("environment steps")
     unit = " (sum of rewards of an episode)" if metric == "return" else ""
     axes.set_ylabel(f"{metric.replace('_', ' ')}{unit}")
+
+
+# ---------------------------------------------------------------- for a paper
+
+
+class Interval(Protocol):
+    """A number with the ends of its interval, as `stats.Estimate` is."""
+
+    @property
+    def value(self) -> float: ...
+
+    @property
+    def low(self) -> float: ...
+
+    @property
+    def high(self) -> float: ...
+
+    @property
+    def defined(self) -> bool: ...
+
+
+def intervals(found: Mapping[str, Interval], label: str) -> "Figure":
+    """Estimates with their intervals, a line each, the first on top: one column wide.
+
+    `label` is of the axis, with its unit. A dotted line stands at 0; an estimate that
+    has no interval is a point alone, and one that is no number is said to be none.
+    """
+    figure = _figure(3.5, 0.55 + 0.28 * len(found))
+    axes = figure.subplots()
+    for i, each in enumerate(found.values()):
+        if each.defined:
+            ends = [each.low, each.high]
+            axes.plot(ends, [i, i], color=COLORS[0], lw=1.6, solid_capstyle="butt")
+        axes.plot(each.value, i, "o", color=COLORS[0], ms=4.5, clip_on=False)
+        if not math.isfinite(each.value):
+            place = {"transform": axes.get_yaxis_transform(), "va": "center"}
+            axes.text(0.5, i, "no estimate", ha="center", fontsize="small", **place)
+    axes.axvline(0.0, color="0.4", lw=0.8, ls=":", zorder=0)
+    axes.set_yticks(range(len(found)), list(found))
+    axes.set_ylim(len(found) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(label, fontsize="small")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    return figure
+
+
+def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
+    """Write a figure as its suffix says: .pdf, .svg, .png.
+
+    Text stays text, in TrueType fonts as journals ask, and the same figure gives the
+    same file, to the bit. Raises: ConfigError on another suffix; OSError.
+    """
+    import matplotlib
+
+    dated = {".pdf": "CreationDate", ".svg": "Date", ".png": None}
+    suffix = os.path.splitext(path)[1]
+    if suffix not in dated:
+        raise ConfigError(
+            f"path is {str(path)!r}: it must end in {', '.join(dated)}"
+            f"{nearest(suffix, dated) or '.'}"
+        )
+    date = dated[suffix]
+    with matplotlib.rc_context():
+        matplotlib.rcParams["pdf.fonttype"] = 42
+        matplotlib.rcParams["svg.fonttype"] = "none"
+        matplotlib.rcParams["svg.hashsalt"] = "coadapt"
+        figure.savefig(path, metadata={date: None} if date else None)
+
+
+# ---------------------------------------------------------------- diagnostics
+
+
+class Landscape(Protocol):
+    """Of `diagnostics.Slice` what is drawn: its axes, and [..., G, S] over them."""
+
+    @property
+    def axes(self) -> tuple[int, ...]: ...
+    @property
+    def grid(self) -> tuple[np.ndarray, ...]: ...
+    @property
+    def q(self) -> np.ndarray: ...
+    @property
+    def advantage(self) -> np.ndarray: ...
+    @property
+    def share(self) -> np.ndarray | None: ...
+    @property
+    def weight(self) -> np.ndarray | None: ...
+    @property
+    def posterior(self) -> np.ndarray | None: ...
+
+
+class Bias(Protocol):
+    """Of `diagnostics.Overestimation` what is drawn."""
+
+    def along(self, name: str = "target") -> tuple[np.ndarray, np.ndarray]: ...
+    def pairs(self, name: str = "target") -> tuple[np.ndarray, np.ndarray]: ...
+
+
+class Weights(Protocol):
+    """Of `diagnostics.EStep` what is drawn."""
+
+    @property
+    def weight(self) -> np.ndarray: ...
+    @property
+    def per_state(self) -> bool: ...
+
+
+_SHARES = {  # how what adds up to 1 over a slice is called, and drawn
+    "share": ("policy", Look(COLORS[0], "-")),
+    "weight": (r"weights, exp(Q/$\eta$)/Z", Look(COLORS[3], "--")),
+    "posterior": ("policy x weights", Look(COLORS[2], "-.")),
+}
+
+
+def action_line(found: Landscape, state: int = 0) -> "list[Axes]":
+    """Each critic over one dimension of the action, above; below, who acts there.
+
+    Below are densities over the line: of the policy, of the E-step's weights, and of
+    their product. Args: a slice along one axis; which of its states. Returns: 2 axes.
+    """
+    figure = _figure(5.0, 4.2)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    line = found.grid[0]
+    for k, q in enumerate(found.q[..., state]):
+        color, dash = COLORS[4 + k], DASHES[k]
+        above.plot(line, q, dash, color=color, lw=1.8, label=f"critic {k + 1}")
+    above.set_ylabel("Q (reward units)")
+    width = line[1] - line[0]
+    for name, (label, look) in _SHARES.items():
+        values = getattr(found, name)
+        if values is not None:
+            density = values[:, state] / width
+            below.plot(line, density, look.dash, color=look.color, lw=1.8, label=label)
+            below.fill_between(line, density, color=look.color, alpha=0.12, lw=0)
+    below.set_ylabel("density")
+    below.set_ylim(bottom=0)
+    below.set_xlabel(_dimension(found.axes[0]))
+    for axes in (above, below):
+        _plain(axes)
+        _beside(axes)
+    return [above, below]
+
+
+def action_plane(found: Landscape, state: int = 0) -> "list[Axes]":
+    """The advantage over two dimensions of the action, and who acts where.
+
+    A contour holds half of what the policy, the E-step's weights, or their product has
+    on the plane. Args: a slice along two axes; which of its states. Returns: one axes.
+    """
+    figure = _figure(5.2, 4.0)
+    axes = figure.subplots()
+    sizes = [len(one) for one in found.grid]
+    table = found.advantage[:, state].reshape(sizes).T
+    most = float(np.abs(table).max()) or 1.0
+    cells = axes.pcolormesh(
+        *found.grid, table, cmap="PuOr", vmin=-most, vmax=most, rasterized=True
+    )
+    figure.colorbar(cells, label="advantage (reward units)", shrink=0.9)
+    lines, names = [], []
+    for name, (label, look) in _SHARES.items():
+        values = getattr(found, name)
+        if values is not None and np.isfinite(values[:, state]).all():
+            share = values[:, state].reshape(sizes).T
+            style = {"colors": look.color, "linestyles": look.dash, "linewidths": 1.8}
+            axes.contour(*found.grid, share, levels=[half_level(share)], **style)
+            lines.append(_line(look))
+            names.append(f"half of {label}")
+    axes.set_xlabel(_dimension(found.axes[0]))
+    axes.set_ylabel(_dimension(found.axes[1]))
+    axes.set_aspect("equal")
+    _below(figure, lines, names)
+    return [axes]
+
+
+def half_level(shares: np.ndarray) -> float:
+    """The level at and above which half of what adds up to 1 lies."""
+    most = np.sort(shares, axis=None)[::-1]
+    return float(most[np.searchsorted(np.cumsum(most), 0.5 * most.sum())])
+
+
+def calibration(found: Mapping[str, Bias], name: str = "target") -> "Axes":
+    """Values beside the returns that followed, a colour an agent; the diagonal is true.
+
+    Args: agents by the name in the legend; which of their critics.
+    """
+    axes = _figure(4.6, 3.6).subplots()
+    for (label, one), look in zip(found.items(), looks(found).values(), strict=True):
+        value, got = one.pairs(name)
+        few = np.linspace(0, len(got) - 1, min(len(got), 1000)).astype(int)
+        style = {"s": 8, "alpha": 0.35, "lw": 0, "rasterized": True}
+        axes.scatter(got[few], value[few], color=look.color, **style)
+        axes.scatter([], [], s=20, color=look.color, label=label)
+    low, high = axes.get_xlim()
+    axes.axline((low, low), (high, high), color="0.3", lw=1, ls="--", zorder=1)
+    axes.set_xlabel("return that followed (discounted)")
+    axes.set_ylabel("value that the critic gave")
+    _plain(axes)
+    _beside(axes)
+    return axes
+
+
+def overestimation(found: Mapping[str, Bias], name: str = "target") -> "Axes":
+    """Value less return along an episode: mean and one std (ddof=0) over episodes.
+
+    Args: agents by the name in the legend; which of their critics.
+    """
+    axes = _figure(5.6, 3.2).subplots()
+    for (label, one), look in zip(found.items(), looks(found).values(), strict=True):
+        mean, std = one.along(name)
+        steps, color = np.arange(len(mean)), look.color
+        axes.fill_between(steps, mean - std, mean + std, color=color, alpha=0.15, lw=0)
+        axes.plot(steps, mean, look.dash, color=color, lw=1.8, label=label)
+    axes.axhline(0, color="0.3", lw=1, ls="--", zorder=1)
+    axes.set_xlabel("step of the episode")
+    axes.set_ylabel("value - return (reward units)")
+    _plain(axes)
+    _beside(axes)
+    return axes
+
+
+def weights(found: Weights) -> "Axes":
+    """How much of an E-step's weight the best samples have: the diagonal, all alike.
+
+    The median over states, and from the lowest tenth to the highest; of weights that
+    are compared over a batch, the batch's.
+    """
+    table = np.asarray(found.weight, np.float64)
+    table = np.sort(table if found.per_state else table.reshape(-1, 1), axis=0)[::-1]
+    held = np.cumsum(table, axis=0) / table.sum(axis=0)
+    held = np.concatenate([np.zeros((1, held.shape[1])), held])
+    share = np.linspace(0, 1, len(held))
+    low, middle, high = np.quantile(held, [0.1, 0.5, 0.9], axis=1)
+    axes = _figure(4.0, 3.2).subplots()
+    if found.per_state:
+        style = {"alpha": 0.2, "lw": 0, "label": "states, 10% to 90%"}
+        axes.fill_between(share, low, high, color=COLORS[0], **style)
+    label = "median state" if found.per_state else "batch"
+    axes.plot(share, middle, color=COLORS[0], lw=1.8, label=label)
+    axes.plot([0, 1], [0, 1], color="0.3", lw=1, ls="--", label="all alike")
+    axes.set_xlabel("share of the samples, best first")
+    axes.set_ylabel("share of the weight")
+    _plain(axes)
+    axes.legend(frameon=False, fontsize="small", loc="lower right")
+    return axes
+
+
+def metrics(
+    frame: "pd.DataFrame",
+    task: str,
+    names: Sequence[str] | Mapping[str, str],
+    logarithmic: Sequence[str] = (),
+) -> "list[Axes]":
+    """A panel for each metric over env steps, drawn as `curves` draws a return.
+
+    Args:
+        names: metrics, or what stands above the panel of each. One without a row is
+            left out.
+        logarithmic: those of a logarithmic axis.
+    """
+    rows = frame.loc[frame.task == task]
+    labels = dict(names) if isinstance(names, Mapping) else {n: n for n in names}
+    there = [name for name in labels if (rows.metric == name).any()]
+    look = looks(rows.variant[rows.metric.isin(there)])
+    across = min(max(len(there), 1), COLUMNS)
+    down = math.ceil(max(len(there), 1) / across)
+    figure = _figure(3.4 * across, 2.4 * down)
+    grid = np.ravel(figure.subplots(down, across, squeeze=False))
+    for i, (axes, name) in enumerate(zip(grid, there, strict=False)):
+        _draw(axes, rows, task, name, look)
+        axes.set_title(labels[name].replace("_", " "), loc="left", fontsize="medium")
+        if name in logarithmic:
+            axes.set_yscale("log")
+        if i + across >= len(there):
+            axes.set_xlabel("environment steps")
+    for axes in grid[len(there) :]:
+        axes.set_axis_off()
+    _below(figure, [_line(one) for one in look.values()], list(look))
+    return list(grid[: len(there)])
+
+
+def _dimension(axis: int) -> str:
+    return f"action, dimension {axis} (agent units)"
+
+
+def _plain(axes: "Axes") -> None:
+    axes.grid(True, color="0.9", lw=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _beside(axes: "Axes") -> None:
+    """A legend on the right of what is drawn."""
+    place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+    axes.legend(frameon=False, fontsize="small", **place)

@@ -293,6 +293,11 @@ class Estimate(NamedTuple):
         """1 or -1 where the whole interval is above or below 0, otherwise 0."""
         return int(self.low > 0) - int(self.high < 0)
 
+    def __str__(self) -> str:
+        """'0.42 [0.31, 0.50]'; the number alone where it has no interval."""
+        ends = f" [{self.low:.2f}, {self.high:.2f}]" if self.defined else ""
+        return f"{self.value:.2f}{ends}"
+
 
 class Bands(NamedTuple):
     """A profile at thresholds `taus`, arrays [K], with an interval at each of them."""

@@ -4,8 +4,11 @@ import io
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from coadapt import plot, store
+from coadapt.schema import ConfigError
+from coadapt.stats import Counts, Estimate
 
 
 def frame():
@@ -66,3 +69,47 @@ def test_one_evaluation_and_none():
     data = frame()
     plot.curves(data[data.env_steps == 10], "toy/lqr").savefig(io.BytesIO())
     plot.curves(data[data.env_steps == 0], "toy/lqr").savefig(io.BytesIO())
+
+
+# ---------------------------------------------------------------- for a paper
+
+SOME = Counts(10, 2, 0, 0)
+FOUND = {
+    "SAC": Estimate(0.4, 0.1, 0.7, SOME),
+    "MPO": Estimate(-0.1, np.nan, np.nan, SOME),
+    "TD3": Estimate(np.nan, np.nan, np.nan, SOME),
+}
+
+
+def test_intervals_are_lines_from_top_to_bottom():
+    (axes,) = plot.intervals(FOUND, "effect (score)").axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == list(FOUND)
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first is on top
+    bars = [tuple(x.get_xdata()) for x in axes.lines if x.get_linewidth() == 1.6]
+    assert bars == [(0.1, 0.7)]
+    dots = [x.get_xdata()[0] for x in axes.lines if x.get_marker() == "o"]
+    np.testing.assert_array_equal(dots, [0.4, -0.1, np.nan])
+    assert [text.get_text() for text in axes.texts] == ["no estimate"]
+    assert axes.get_xlabel() == "effect (score)"
+
+
+def test_a_figure_is_saved_the_same_each_time_and_its_text_is_text(tmp_path):
+    figure = plot.intervals(FOUND, "effect")
+    for suffix in ("pdf", "svg", "png"):
+        for name in ("one", "two"):
+            plot.save(figure, tmp_path / f"{name}.{suffix}")
+        one, two = ((tmp_path / f"{n}.{suffix}").read_bytes() for n in ("one", "two"))
+        assert one == two and one
+    made = (tmp_path / "one.pdf").read_bytes()
+    assert b"/FontFile2" in made and b"/Type3" not in made  # TrueType
+    assert ">effect</text>" in (tmp_path / "one.svg").read_text()
+    with pytest.raises(ConfigError, match=r"must end in .pdf, .svg, .png"):
+        plot.save(figure, tmp_path / "one.gif")
+
+
+def test_an_estimate_says_itself():
+    assert [str(each) for each in FOUND.values()] == [
+        "0.40 [0.10, 0.70]",
+        "-0.10",
+        "nan",
+    ]
