@@ -1,6 +1,7 @@
 """Diagnostics against closed forms, plain loops, and what the engine itself says."""
 
 import dataclasses
+import io
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import pytest
 
 import coadapt
 from coadapt import agent as agents
-from coadapt import algorithms, diagnostics, envs, runner, schema, store, sweep
+from coadapt import algorithms, diagnostics, envs, plot, runner, schema, store, sweep
 from coadapt.data import replay
 from coadapt.envs import toy
 from coadapt.ops import weights
@@ -551,3 +552,81 @@ def test_a_history_of_the_snapshots_that_were_kept(run):
     same = (said.metric == "temperature") & (said.seed == 1)
     bound = rows[(rows.metric == "weight_kl") & (rows.env_steps == 120)]
     assert said[same].value.notna().all() and (bound.value > 0).all()
+
+
+# ---------------------------------------------------------------- pictures
+
+
+def drawn(axes) -> None:
+    axes.figure.savefig(io.BytesIO())
+
+
+def test_a_line_through_the_actions_is_drawn(two):
+    found = diagnostics.critic_slice(two, STATES, points=20)
+    above, below = plot.action_line(found, state=1)
+    drawn(above)
+    for line, q in zip(above.lines, found.q[:, :, 1], strict=True):
+        np.testing.assert_array_equal(line.get_ydata(), q)
+    assert [line.get_label() for line in above.lines] == ["critic 1", "critic 2"]
+    for line, share in zip(
+        below.lines, (found.share, found.weight, found.posterior), strict=True
+    ):
+        # shares of 20 cells between -1 and 1
+        np.testing.assert_allclose(line.get_ydata(), share[:, 1] * 10, rtol=1e-5)
+    assert "dimension 0" in below.get_xlabel() and "reward" in above.get_ylabel()
+
+
+def test_a_plane_through_the_actions_is_drawn(two):
+    found = diagnostics.critic_slice(two, STATES, (1, 0), points=12)
+    (axes,) = plot.action_plane(found, state=2)
+    drawn(axes)
+    table = found.advantage[:, 2].reshape(12, 12).T  # axis 1 of the action along x
+    np.testing.assert_allclose(axes.collections[0].get_array().reshape(12, 12), table)
+    assert "dimension 1" in axes.get_xlabel() and "dimension 0" in axes.get_ylabel()
+    assert len(axes.figure.legends[0].get_texts()) == 3
+
+
+def test_half_of_what_is_shared_lies_above_its_level():
+    assert plot.half_level(np.array([[0.1, 0.35], [0.25, 0.3]])) == 0.3
+    assert plot.half_level(np.array([0.6, 0.4])) == 0.6
+
+
+def test_values_beside_returns_are_drawn(exact):
+    agent, found = exact
+    both = {
+        "exact": diagnostics.overestimation(agent, found, max_tail=1.0),
+        "too much": diagnostics.overestimation(on_lqr("mpo", 1.5), found, max_tail=0.1),
+    }
+    axes = plot.overestimation(both)
+    drawn(axes)
+    np.testing.assert_array_equal(
+        axes.lines[1].get_ydata(), both["too much"].along()[0]
+    )
+    assert [x.get_label() for x in axes.lines[:2]] == list(both)
+    axes = plot.calibration(both)
+    drawn(axes)
+    value, got = both["too much"].pairs()
+    np.testing.assert_allclose(
+        axes.collections[2].get_offsets(), np.stack([got, value], 1)
+    )
+
+
+def test_weights_are_drawn():
+    weight = np.array([[0.7, 0.1], [0.2, 0.8], [0.1, 0.1]])
+    axes = plot.weights(diagnostics.EStep(weight, weight, 1.0, True))
+    drawn(axes)
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), [0, 0.75, 0.9, 1.0])
+    axes = plot.weights(diagnostics.EStep(weight, weight, 1.0, False))
+    assert len(axes.lines[0].get_ydata()) == 7 and not axes.collections
+
+
+def test_metrics_are_drawn_in_panels(run):
+    rows = store.read(run)
+    told = {"temperature": "eta (reward units)", "kl_mean": "KL", "nothing": "none"}
+    first, second = plot.metrics(rows, "toy/lqr", told, logarithmic=["kl_mean"])
+    drawn(first)
+    assert first.get_title(loc="left") == "eta (reward units)"
+    assert first.get_yscale() == "linear" and second.get_yscale() == "log"
+    assert second.get_xlabel() == "environment steps"
+    value = rows[rows.metric == "temperature"].value.mean()
+    np.testing.assert_allclose(first.lines[-1].get_ydata(), value)
