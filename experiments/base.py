@@ -31,6 +31,8 @@ class Experiment:
     tables: Sequence[str] = ()  # of scores.csv; none where the paper has a figure only
     same: Mapping[str, str] = dataclasses.field(default_factory=dict)
     readings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    # rows that another variant of the experiment is too, to the bit: not run again
+    twins: Mapping[str, str] = dataclasses.field(default_factory=dict)
     cheap: Sequence[str] | None = None  # tasks of the budgets below; None: no budgets
 
     def steps_on(self, task: str) -> int:

@@ -16,16 +16,20 @@ from experiments import figure2, quickstart, table2, table3, table11
 from experiments.base import Experiment, Row
 from experiments.paper import CHEAP
 
-ROWS = {
-    **table2.ROWS,
-    **table3.ROWS,
-    **{name: row for name, row in table11.ROWS.items() if name != "AWR"},
-    **{
-        figure2.swapped(a, b): Row(a, {}, b)
-        for a in ("sac", "mpo")
-        for b in ("sac", "mpo")
-    },
+SWAPS = {
+    figure2.swapped(a, b): Row(a, {}, b) for a in ("sac", "mpo") for b in ("sac", "mpo")
 }
+# what the paper calls by several names
+TWINS = {
+    "SAC(D)": "SAC",
+    "SAC(tanh)": "SAC",
+    "SAC(Net: SAC)": "SAC",
+    "MPO(S)": "MPO",
+    "MPO(no tanh)": "MPO",
+    "MPO(Net: MPO)": "MPO",
+}
+PAPERS = {**table2.ROWS, **table3.ROWS, **table11.ROWS, **SWAPS}
+ROWS = {n: r for n, r in PAPERS.items() if n not in TWINS and n != "AWR"}
 
 
 def shortened(row: Row, name: str, task: str) -> Variant:
@@ -52,10 +56,11 @@ EXPERIMENTS = (
         "and layer normalisation transfer.",
         variants=variants,
         tasks=CHEAP,
-        steps=25_000,
+        steps=20_000,
         seeds=5,
         eval_every=2500,
         eval_episodes=5,
+        twins=TWINS,
         tables=("table2", "table3", "table11", *figure2.TABLES.values()),
     ),
 )

@@ -1,6 +1,6 @@
 """What toggles do in a run store: verdicts on pairs of algorithms, and factorials."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -149,9 +149,12 @@ def questions(header: Header) -> list[Question]:
     of it alone.
     """
     entries = entries_of(header)
-    theirs = beside.comparisons(entries)
+    known = beside.of(header)
+    twins = {} if known is None else known.experiment.twins
+    twins = {row: variant for row, variant in twins.items() if variant in entries}
+    theirs = beside.comparisons([*entries, *twins])
     if theirs:
-        return [_asked(each) for each in theirs]
+        return [_asked(each, twins) for each in theirs]
     contrasts = toggles.contrasts(toggles.settings(entries))
     pairs = list(toggles.alike(contrasts))
     met = {id(each) for pair in pairs for each in pair}
@@ -173,9 +176,9 @@ def entries_of(header: Header) -> dict[str, Entry]:
     return found
 
 
-def _asked(each: published.Comparison) -> Question:
+def _asked(each: published.Comparison, twins: Mapping[str, str]) -> Question:
     pairs = (
-        Named(name, (on,), (off,))
+        Named(name, (twins.get(on, on),), (twins.get(off, off),))
         for name, (on, off) in (
             (each.first, each.first_cells),
             (each.second, each.second_cells),
