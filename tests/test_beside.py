@@ -8,6 +8,7 @@ import pytest
 from coadapt.store import Entry, Header
 from experiments import beside, load
 from experiments.base import scaled
+from launch import verdicts
 
 HOPPER, CHEETAH, ANT = "gym/Hopper-v4", "gym/HalfCheetah-v4", "gym/Ant-v4"
 
@@ -91,6 +92,18 @@ def test_comparisons_need_all_four_of_their_variants():
     assert (found.toggle, found.first, found.second) == ("tanh", "SAC", "MPO")
     rows = ["SAC", "SAC-E+", "SAC-L+", "SAC-E+L+", "MPO", "MPO-E-L-"]
     assert [c.tables for c in beside.comparisons(rows)] == [("table11",)] * 3
+
+
+def test_a_twin_answers_under_each_of_its_names():
+    """SAC is SAC(tanh), SAC(D) and SAC(Net: SAC): it need not run four times."""
+    names = ["SAC", "SAC(S)", "SAC(no tanh)", "MPO", "MPO(D)", "MPO(tanh)"]
+    found = verdicts.questions(header("shortened", names))
+    assert {q.toggle: [(p.on, p.off) for p in q.pairs] for q in found} == {
+        "clipped double Q": [(("SAC",), ("SAC(S)",)), (("MPO(D)",), ("MPO",))],
+        "tanh": [(("SAC",), ("SAC(no tanh)",)), (("MPO(tanh)",), ("MPO",))],
+    }
+    assert [q.paper for q in found] == ["co-adapted"] * 2
+    assert verdicts.questions(header("shortened", ["SAC(S)", "MPO(D)"])) == []
 
 
 def test_a_budget_is_told_beside_the_papers():

@@ -11,12 +11,12 @@ from coadapt import catalogue, schema, sweep
 from coadapt.config import BoundCost, BoundLoss, Replay
 from coadapt.schema import ConfigError
 from coadapt.sweep import Sweep
-from experiments import CURVES, MODULES, figure2, load
+from experiments import CURVES, MODULES, figure2, load, shortened
 from experiments.base import PAPER, SCALES, paper_steps, scaled
 from launch import sweep as command
 
 ROOT = Path(__file__).parents[1]
-OURS = ("quickstart", "every_task")
+OURS = ("quickstart", "every_task", "shortened")
 PAPERS = [name for name in MODULES if name not in OURS]
 TABLES = [name for name in PAPERS if name.startswith("table")]
 SWAPS = tuple(figure2.TABLES.values())  # figure2 has their variants
@@ -80,6 +80,21 @@ def test_every_variant_has_its_row_or_is_a_reading(name):
             assert row in there or not found.tables or not row, variant.name
     made = {v.name for task in found.tasks for v in found.variants(task)}
     assert set(found.same) <= made
+
+
+def test_the_shortened_study_has_every_row_once():
+    """And its twins are the agents that they are said to be: one config, two names."""
+    found, swaps = load("shortened"), {"SAC(Net: SAC)", "SAC(Net: MPO)"}
+    swaps |= {"MPO(Net: SAC)", "MPO(Net: MPO)"}
+    for task in found.tasks:
+        made = {v.name: v.config for v in found.variants(task)}
+        rows = {row for key, names in published().items() for row in names
+                if key[0] in ("table2", "table3", "table11")}  # fmt: skip
+        assert {*made, *found.twins} == (rows | swaps) - {"AWR"}
+        assert len({*made, *found.twins}) == len(made) + len(found.twins)
+        for row, twin in found.twins.items():
+            made_anew = shortened.shortened(shortened.PAPERS[row], row, task)
+            assert made_anew.config == made[twin], row
 
 
 def test_figures_are_tables_or_are_there():
