@@ -19,6 +19,7 @@ SPEC = EnvSpec(  # the shapes of HalfCheetah
     task="random/17-6", obs_size=17, action_size=6, max_steps=100, provider="random"
 )
 STEPS = 10_000  # transitions in the frozen replay
+_REPEATS = 50  # of a product, in a round
 
 
 class Speed(NamedTuple):
@@ -118,6 +119,56 @@ class _Race:
         self.times.append(
             _seconds(lambda: [self._update() for _ in range(repeats)]) / repeats
         )
+
+
+# The three products of a layer: what it gives, and the gradients of its inputs and of
+# its weights. x, y [batch, width], w [width, width].
+PRODUCTS: dict[str, Callable] = {
+    "x w": lambda x, w, y: x @ w,
+    "y w^T": lambda x, w, y: y @ w.T,
+    "x^T y": lambda x, w, y: x.T @ y,
+}
+
+
+class ProductSpeed(NamedTuple):
+    """A product of a layer, and nothing else: medians over the rounds."""
+
+    name: str  # of PRODUCTS
+    width: int
+    rate: float  # float32 operations a second, all devices together
+    limit: float  # of the machine's large products in the same rounds
+
+    @property
+    def fraction(self) -> float:
+        """Of the limit: what an update of nothing but such products could reach."""
+        return self.rate / self.limit
+
+
+def measure_products(
+    widths: Sequence[int], *, agents: int = 8, batch: int = 256, rounds: int = 5
+) -> Iterator[ProductSpeed]:
+    """XLA's products of layers so wide, alone: of the twin critics of all agents, which
+    are spread over the devices as in an update.
+    """
+
+    def race(product: Callable, width: int) -> Callable[[], object]:
+        x, w = (jnp.ones((agents, 2, n, width)) for n in (batch, width))
+        arrays = devices.spread(agents, (x, w, x))
+        of_all = devices.spread_out()(jax.vmap(jax.vmap(product)))
+        program = jax.jit(of_all).lower(*arrays).compile()
+        return lambda: [program(*arrays) for _ in range(_REPEATS)]
+
+    races = {(n, w): race(p, w) for w in widths for n, p in PRODUCTS.items()}
+    times: dict[tuple[str, int], list[float]] = {key: [] for key in races}
+    limits = []
+    for _ in range(rounds):
+        limits.append(matmul_rate())
+        for key, work in races.items():
+            times[key].append(_seconds(work) / _REPEATS)
+    for (name, width), took in times.items():
+        flops = agents * 2 * 2 * batch * width**2
+        rate = flops / float(np.median(took))
+        yield ProductSpeed(name, width, rate, float(np.median(limits)))
 
 
 def measure(

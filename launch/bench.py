@@ -5,6 +5,7 @@ Examples:
   python -m launch.bench --algorithms=sac --agents=8 --set=networks.policy.sizes=64,64
   python -m launch.bench --algorithms=sac --agents=8 --task=gym/HalfCheetah-v5
   python -m launch.bench --envs=gym/HalfCheetah-v5,dmc/cartpole_swingup --agents=1,8,64
+  python -m launch.bench --products=64,256
   python -m launch.bench --algorithms=sac,mpo --agents=1,8,64,512 --project=h100
   python -m launch.bench --against=sbx,rejax,pfrl,authors --works=learner --rounds=3
 
@@ -15,6 +16,8 @@ its steps.
 
 With --envs, thousands of environment steps a second instead: ours, a plain loop over
 the suite's own environments, Gymnasium's vector environments, the physics alone.
+
+With --products, the products of layers alone, without the rest of an update.
 
 With --project, what an update would take on an accelerator, from its operations, bytes
 and kernels: not a measurement. On one, the first command measures it.
@@ -68,24 +71,30 @@ def _define(values: Values) -> None:
         f"an accelerator, {' or '.join(projection.ACCELERATORS)}: project, not measure",
         flag_values=values,
     )
+    flags.DEFINE_string(
+        "products",
+        None,
+        "widths of layers: measure XLA's products of them alone, as an update has them",
+        flag_values=values,
+    )
     flags.DEFINE_multi_string(
         "set", [], "change a field of the configs, path=value", flag_values=values
     )
     against.define(values)
 
 
-def _numbers(values: Values) -> list[int]:
-    words = listed(get(values, "agents"))
+def _numbers(values: Values, flag: str) -> list[int]:
+    words = listed(get(values, flag))
     if not words or not all(w.isdecimal() and 0 < len(w) < 6 and int(w) for w in words):
         raise ConfigError(
-            f"--agents is {get(values, 'agents')!r}: it must be whole numbers, 1 or "
+            f"--{flag} is {get(values, flag)!r}: it must be whole numbers, 1 or "
             "more (99999 at most), such as 1,2,4."
         )
     return [int(word) for word in words]
 
 
 def _run(values: Values) -> None:
-    changes, agents = command.changes(values), _numbers(values)
+    changes, agents = command.changes(values), _numbers(values, "agents")
     if values["against"].present:
         against.run(values, agents)
         return
@@ -93,6 +102,9 @@ def _run(values: Values) -> None:
     rounds = count(values, "rounds", 5)
     if get(values, "envs"):
         _envs(listed(get(values, "envs")), agents, rounds)
+        return
+    if get(values, "products") is not None:
+        _products(_numbers(values, "products"), rounds)
         return
     if not listed(get(values, "algorithms")):
         raise ConfigError("--algorithms is empty: give presets, such as sac,mpo.")
@@ -119,6 +131,16 @@ def _run(values: Values) -> None:
                 f"{row.fraction:>7.2f}{row.held / 1e6:>9.0f}",
                 flush=True,
             )
+
+
+def _products(widths: list[int], rounds: int) -> None:
+    print("product  width  GFLOP/s  limit  of limit")
+    for row in speed.measure_products(widths, rounds=rounds):
+        print(
+            f"{row.name:<7}{row.width:>7}{row.rate / 1e9:>9.0f}{row.limit / 1e9:>7.0f}"
+            f"{row.fraction:>10.2f}",
+            flush=True,
+        )
 
 
 def _project(

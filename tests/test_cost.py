@@ -51,11 +51,30 @@ def test_bench_prints_a_row_for_each_number_of_agents(capsys):
     assert [line.split()[:2] for line in lines[1:]] == [["sac", "1"], ["sac", "2"]]
 
 
+def test_bench_has_the_products_alone(capsys):
+    assert bench.main(["--products=32,64", "--rounds=1"]) == 0
+    lines = capsys.readouterr().out.splitlines()[1:]
+    rows = [(line[:7].strip(), line.split()[-4]) for line in lines]
+    assert rows == [(p, w) for w in ("32", "64") for p in speed.PRODUCTS]
+    assert all(float(line.split()[-3]) > 0 for line in lines)  # GFLOP/s
+
+
+def test_the_products_are_those_of_a_layer():
+    """y = x w, and what jax.grad makes of it."""
+    key = jax.random.key(0)
+    x, w, y = (jax.random.normal(key, (4, 4)) for _ in range(3))
+    out, pull = jax.vjp(lambda x, w: x @ w, x, w)
+    expected = {"x w": out, **dict(zip(("y w^T", "x^T y"), pull(y), strict=True))}
+    for name, product in speed.PRODUCTS.items():
+        assert jnp.allclose(product(x, w, y), expected[name], rtol=1e-6), name
+
+
 @pytest.mark.parametrize(
     ("flag", "sentence"),
     [
         ("--agents=1,x", "--agents is '1,x'"),
         ("--agents=0", "--agents is '0'"),
+        ("--products=64,y", "--products is '64,y'"),
         ("--algorithms=sca", "did you mean 'sac'?"),
         ("--set=data.batch=0", "data.batch is"),
     ],
