@@ -69,6 +69,9 @@ class Slice(NamedTuple):
     # [G, S], exp(score / eta) as the E-step weighs, adding up to 1 over the points;
     # None where neither the E-step nor the temperature makes one
     weight: np.ndarray | None
+    # [G, S], pi_q, the prior's density times the weights, adding up to 1; None unless
+    # the prior is the policy, or its slow copy
+    posterior: np.ndarray | None
 
     @property
     def advantage(self) -> np.ndarray:
@@ -83,13 +86,6 @@ class Slice(NamedTuple):
         marginal over these axes.
         """
         return None if self.density is None else _shares(self.density)
-
-    @property
-    def posterior(self) -> np.ndarray | None:
-        """Density times weight, adding up to 1: pi_q, if pi_p is the policy. [G, S]."""
-        if self.density is None or self.weight is None:
-            return None
-        return _shares(self.density * self.weight)
 
     def shaped(self, values: np.ndarray) -> np.ndarray:
         """[..., G, S] -> [..., G_0(, G_1), S]."""
@@ -135,9 +131,11 @@ def critic_slice(
     if not isinstance(agent.config.pi_theta, pi_theta.Deterministic):
         density = np.exp(agent.log_prob(seen, action))
     weight = _weights(config, state, score)
-    if weight is not None:
-        weight = np.asarray(weight)
-    return Slice(axes, grid, q, score, value, density, weight)
+    weight = None if weight is None else np.asarray(weight)
+    posterior = None
+    if weight is not None and isinstance(agent.config.pi_p, pi_p.Policy):
+        posterior = _shares(np.exp(_prior(config, state, seen, action)) * weight)
+    return Slice(axes, grid, q, score, value, density, weight, posterior)
 
 
 def _require_slice(
@@ -183,6 +181,13 @@ def _scores(config: Config, state: AgentState, obs: jax.Array, action: jax.Array
     critic = state.target.critic if slow else state.params.critic
     values = agents.action_values(config, state, critic, obs, action)
     return models.pessimistic(config, values)
+
+
+@jax.jit
+def _prior(config: Config, state: AgentState, obs: jax.Array, action: jax.Array):
+    """log pi_p of actions [M, B, A], the policy that draws the E-step's samples."""
+    dist = agents.policy(config, state, models.following(state), obs)
+    return pi_theta.likelihood(config.pi_theta).log_prob(dist, action)
 
 
 @jax.jit
@@ -548,7 +553,7 @@ def bias(found: Mapping[str, Overestimation]) -> "pd.DataFrame":
     lines = []
     for agent, one in found.items():
         for name in one.names:
-            value, got = one.pairs(name)
+            value, got = (np.asarray(x, np.float64) for x in one.pairs(name))
             error = value - got
             lines.append([
                 agent, name, len(got), value.mean(), got.mean(), error.mean(),

@@ -286,7 +286,7 @@ class Weights(Protocol):
 _SHARES = {  # how what adds up to 1 over a slice is called, and drawn
     "share": ("policy", Look(COLORS[0], "-")),
     "weight": (r"weights, exp(Q/$\eta$)/Z", Look(COLORS[3], "--")),
-    "posterior": ("policy x weights", Look(COLORS[2], "-.")),
+    "posterior": (r"posterior, $\pi_p$ exp(Q/$\eta$)/Z", Look(COLORS[2], "-.")),
 }
 
 
@@ -330,9 +330,8 @@ def action_plane(found: Landscape, state: int = 0) -> "list[Axes]":
     sizes = [len(one) for one in found.grid]
     table = found.advantage[:, state].reshape(sizes).T
     most = float(np.abs(table).max()) or 1.0
-    cells = axes.pcolormesh(
-        *found.grid, table, cmap="PuOr", vmin=-most, vmax=most, rasterized=True
-    )
+    style = {"cmap": "PuOr", "vmin": -most, "vmax": most, "shading": "gouraud"}
+    cells = axes.pcolormesh(*found.grid, table, rasterized=True, **style)
     figure.colorbar(cells, label="advantage (reward units)", shrink=0.9)
     lines, names = [], []
     for name, (label, look) in _SHARES.items():

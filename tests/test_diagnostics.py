@@ -51,6 +51,8 @@ def having(agent: SavedAgent, *, policy=None, critic=None) -> SavedAgent:
     state = jax.tree.map(np.array, agent.state)
     if policy is not None:
         state.params.policy["net"]["output"] = of_layer(*policy)
+        if state.target.policy is not None:
+            state.target.policy["net"]["output"] = of_layer(*policy)
     if critic is not None:
         layers = [of_layer(*one) for one in critic]
         layer = jax.tree.map(lambda *x: np.stack(x), *layers)
@@ -146,6 +148,7 @@ def test_sac_has_the_boltzmann_weights_that_it_climbs_to_and_ddpg_none():
     found = diagnostics.critic_slice(agent, STATES)
     weight = np.exp(found.score)  # eta starts at 1
     np.testing.assert_allclose(found.weight, weight / weight.sum(axis=0), rtol=1e-4)
+    assert found.posterior is None  # whose prior is uniform
     lone = having(made("ddpg", **LINEAR), critic=[quadratic(-np.eye(3))])
     found = diagnostics.critic_slice(lone, STATES)
     assert found.density is found.share is found.weight is found.posterior is None
@@ -568,9 +571,8 @@ def test_a_line_through_the_actions_is_drawn(two):
     for line, q in zip(above.lines, found.q[:, :, 1], strict=True):
         np.testing.assert_array_equal(line.get_ydata(), q)
     assert [line.get_label() for line in above.lines] == ["critic 1", "critic 2"]
-    for line, share in zip(
-        below.lines, (found.share, found.weight, found.posterior), strict=True
-    ):
+    shares = found.share, found.weight, found.posterior
+    for line, share in zip(below.lines, shares, strict=True):
         # shares of 20 cells between -1 and 1
         np.testing.assert_allclose(line.get_ydata(), share[:, 1] * 10, rtol=1e-5)
     assert "dimension 0" in below.get_xlabel() and "reward" in above.get_ylabel()
