@@ -14,9 +14,11 @@ import numpy as np
 from coadapt import devices, envs, runner, schema
 from coadapt.config import Config, Offline, Replay
 from coadapt.learn import Clock
+from coadapt.logs import DEFAULT, Log
 from coadapt.types import TimeStep
 
-Task = tuple[Sequence[Config], str, int, int]  # configs, task, env steps, episodes
+# configs, task, env steps, episodes of an evaluation, metrics
+Task = tuple[Sequence[Config], str, int, int, Log]
 
 
 class Ahead:
@@ -44,10 +46,10 @@ class Ahead:
         self._thread.join()
 
     def _compile(self) -> None:
-        for configs, task, steps, episodes in self._tasks:
+        for task in self._tasks:
             try:
                 with self.lock:
-                    found = list(lowered(configs, task, steps, episodes))
+                    found = list(lowered(*task))
             except Exception:  # the program itself will tell, when its turn comes
                 continue
             for program in found:
@@ -57,7 +59,7 @@ class Ahead:
 
 
 def lowered(
-    configs: Sequence[Config], task: str, steps: int, episodes: int
+    configs: Sequence[Config], task: str, steps: int, episodes: int, log: Log = DEFAULT
 ) -> Iterator[Any]:
     """What `runner.train` will compile for these agents, in its order.
 
@@ -84,15 +86,15 @@ def lowered(
     )
     last = steps // configs[0].data.steps * configs[0].data.steps  # that may update
     learns = last > 0 and runner.due(configs[0], last)
-    args = configs[0], spec, episodes, stacked, learner, seeds, learns
+    args = configs[0], spec, episodes, stacked, learner, seeds, learns, log
     yield from _on_host(*args) if env is None else _on_device(env, states, *args)
 
 
-def _on_host(config, spec, episodes, stacked, learner, seeds, learns):
+def _on_host(config, spec, episodes, stacked, learner, seeds, learns, log):
     number, count = len(seeds), np.int32(0)
     clock = Clock(count, count)
     if learns:
-        yield runner.update.lower(stacked, *learner, seeds, clock)
+        yield runner.update.lower(stacked, *learner, seeds, clock, log=log)
     action = _placed(number, runner.act.eval_shape(stacked, learner, seeds, count))
     flags, words = np.zeros(number, bool), np.zeros(number, np.float32)
     obs = np.zeros((number, spec.obs_size), np.float32)
@@ -111,16 +113,18 @@ def _on_host(config, spec, episodes, stacked, learner, seeds, learns):
     yield runner.act.lower(stacked, learner, seeds, count)
 
 
-def _on_device(env, states, config, spec, episodes, stacked, learner, seeds, learns):
+def _on_device(
+    env, states, config, spec, episodes, stacked, learner, seeds, learns, log
+):
     count = np.int32(0)
     waits = config.data.start > config.data.steps or not learns
     for updates in [True] * learns + [False] * waits:
         yield runner.iterate_device.lower(
             stacked, learner, states, seeds, Clock(count, count), count,
-            env=env, learns=updates,
+            env=env, learns=updates, log=log,
         )  # fmt: skip
     yield runner.measure_device.lower(
-        stacked, learner.agent, seeds, count, env=env, each=episodes
+        stacked, learner.agent, seeds, count, env=env, each=episodes, log=log
     )
 
 

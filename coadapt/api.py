@@ -24,6 +24,7 @@ def train(
     eval_episodes: int = 10,
     checkpoint_every: int = 20_000,
     keep: int = 1,
+    log: Sequence[str] = ("default",),
     workdir: str | os.PathLike[str] | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> "pd.DataFrame":
@@ -35,6 +36,7 @@ def train(
         steps: env steps of each agent.
         checkpoint_every: env steps between checkpoints, where running episodes end.
         keep: how many checkpoints of a program stay; 0: of a finished one its agents.
+        log: metrics and groups of them, as docs/logging.md lists them.
         workdir: a run store, in which finished cells are not run again and whose other
             rows are returned too; None keeps nothing.
     Raises: ConfigError.
@@ -53,6 +55,7 @@ def train(
         eval_every=eval_every,
         eval_episodes=eval_episodes,
         checkpoint_every=checkpoint_every,
+        log=log,
     )
     with contextlib.ExitStack() as stack:
         if workdir is None:

@@ -13,6 +13,7 @@ from coadapt.data.episodes import Episodes
 from coadapt.data.replay import Store
 from coadapt.factors import g_estimate, pi_p, pi_q
 from coadapt.factors.g import LogReward
+from coadapt.logs import DEFAULT, Log, kept
 from coadapt.ops import moments
 from coadapt.ops.moments import Moments
 from coadapt.streams import Purpose, stream
@@ -131,30 +132,40 @@ def update(
     health: Health,
     seed: jax.Array,
     clock: Clock,
+    log: Log = DEFAULT,
 ) -> tuple[AgentState, Health, Metrics]:
-    """One update, unless something is not finite after it: then none, for ever."""
-    new, metrics = learn(config, state, store, seed, clock)
+    """One update, unless something is not finite after it: then none, for ever.
+
+    `log` names the metrics; what it leaves out is not computed.
+    """
+    new, metrics = learn(config, state, store, seed, clock, log)
     bad, after = [_broken(x) for _, x in _learned(new)], clock.updates + 1
     health = _note(health, bad, clock._replace(updates=after), len(_STEP))
-    kept = jax.tree.map(lambda n, o: jnp.where(health.alive, n, o), new, state)
-    return kept, health, metrics
+    lasts = jax.tree.map(lambda n, o: jnp.where(health.alive, n, o), new, state)
+    return lasts, health, metrics
 
 
 # ---------------------------------------------------------------- learning
 
 
 class _Reads(NamedTuple):
-    """What an update reads."""
+    """What an update reads, and what it is to tell."""
 
     agent: AgentState
     store: Store
+    log: Log
 
 
 def learn(
-    config: Config, state: AgentState, store: Store, seed: jax.Array, clock: Clock
+    config: Config,
+    state: AgentState,
+    store: Store,
+    seed: jax.Array,
+    clock: Clock,
+    log: Log = DEFAULT,
 ) -> tuple[AgentState, Metrics]:
-    """One update: critic steps, policy steps, targets."""
-    key, learner = stream(seed, Purpose.LEARN, clock.updates), _Reads(state, store)
+    """One update: critic steps, policy steps, targets. The metrics are those of log."""
+    key, learner = stream(seed, Purpose.LEARN, clock.updates), _Reads(state, store, log)
     if isinstance(config.data, Trajectories | Rollout):
         return _learn_sequences(config, learner, key, clock)
     if not isinstance(config.pi_p, pi_p.Behavior):
@@ -172,13 +183,14 @@ def _learn_from_others(
 
     def fit(state: AgentState) -> tuple[AgentState, Metrics]:
         transition = replay.sample(learner.store, choose, batch)
-        return agents.fit_prior(config, state, transition, noise)
+        state, metrics = agents.fit_prior(config, state, transition, noise)
+        return state, kept(metrics, learner.log)
 
     def everything(state: AgentState) -> tuple[AgentState, Metrics]:
-        metrics: Metrics = {"prior_loss": jnp.array(jnp.nan)}
+        metrics = kept({"prior_loss": jnp.array(jnp.nan)}, learner.log)
         if prior.follow:
             state, metrics = fit(state)
-        now = _Reads(state, learner.store)
+        now = learner._replace(agent=state)
         state, found = _learn_steps(config, now, key, clock)
         return state, metrics | found
 
@@ -223,7 +235,7 @@ def _learn_steps(
     config: Config, learner: _Reads, key: jax.Array, clock: Clock
 ) -> tuple[AgentState, Metrics]:
     """Every step on a fresh minibatch; the policy's first on the critic's last."""
-    (state, store), schedule = learner, config.schedule
+    (state, store, log), schedule = learner, config.schedule
     keys = jax.random.split(key, schedule.critic_steps + schedule.policy_steps)
     warm = _warm(config, clock)
 
@@ -232,22 +244,37 @@ def _learn_steps(
         return _annotated(config, state, store, choose, annotate), improve
 
     def critic_step(state: AgentState, key: jax.Array):
-        return agents.evaluate(config, state, draw(state, key)[0])
+        return _kept(log, agents.evaluate(config, state, draw(state, key)[0]))
 
     def policy_step(state: AgentState, key: jax.Array):
         batch, improve = draw(state, key)
-        return agents.improve(config, state, batch, improve, critic, warm)
+        return _kept(log, agents.improve(config, state, batch, improve, critic, warm))
 
     last = schedule.critic_steps - 1  # 0 or more: legality.check holds it
     state, _ = _repeat(critic_step, state, keys[:last], _UNROLLED)
     before = state.params.critic
     batch, improve = draw(state, keys[last])
-    state, metrics = agents.evaluate(config, state, batch)
+    state, metrics = _kept(log, agents.evaluate(config, state, batch))
     critic = before if schedule.simultaneous else state.params.critic
-    state, found = agents.improve(config, state, batch, improve, critic, warm)
+    found = agents.improve(config, state, batch, improve, critic, warm)
+    state, found = _kept(log, found)
     metrics |= found
     state, found = _repeat(policy_step, state, keys[last + 2 :], _UNROLLED)
-    return agents.track(config, state, clock.updates + 1), metrics | found
+    metrics |= found | _vitals(config, state, batch, key, log)
+    return agents.track(config, state, clock.updates + 1), metrics
+
+
+def _kept(log: Log, told: tuple[AgentState, Metrics]) -> tuple[AgentState, Metrics]:
+    state, metrics = told
+    return state, kept(metrics, log)
+
+
+def _vitals(
+    config: Config, state: AgentState, batch: Batch, key: jax.Array, log: Log
+) -> Metrics:
+    """At a minibatch; the key is of no draw that learning makes."""
+    own = jax.random.fold_in(key, 2)
+    return agents.vitals(config, state, batch.transition, own, log)
 
 
 def _sequences(config: Config, store: Store) -> Episodes:
@@ -302,38 +329,42 @@ def _learn_sequences(
     config: Config, learner: _Reads, key: jax.Array, clock: Clock
 ) -> tuple[AgentState, Metrics]:
     """Two phases, the critic's and the policy's, on shuffled passes over all steps."""
-    (state, store), data = learner, config.data
-    kept = _sequences(config, store)
+    (state, store, log), data = learner, config.data
+    steps = _sequences(config, store)
     positions, n = episodes.entries(
-        kept.seen & ~(kept.last & getattr(data, "drop_last", False))
+        steps.seen & ~(steps.last & getattr(data, "drop_last", False))
     )
-    state, metrics = agents.solve(config, state, store.obs, kept)
-    labels = agents.label(config, state, store.obs, kept)
-    state = _look(config, state, store.obs[kept.row], kept.seen, clock)
-    pool = _Pool(store, kept, positions, jnp.maximum(n, 1), labels, None)
+    state, metrics = _kept(log, agents.solve(config, state, store.obs, steps))
+    labels = agents.label(config, state, store.obs, steps)
+    state = _look(config, state, store.obs[steps.row], steps.seen, clock)
+    pool = _Pool(store, steps, positions, jnp.maximum(n, 1), labels, None)
     critic_key, policy_key = jax.random.split(key)
 
     def critic_step(state: AgentState, step: jax.Array):
         batch = pool.batch(critic_key, step, data.batch)
-        return agents.evaluate(config, state, batch)
+        return _kept(log, agents.evaluate(config, state, batch))
 
     state, found = _repeat(critic_step, state, jnp.arange(config.schedule.critic_steps))
     metrics |= found
     if data.relabel:  # type: ignore[union-attr]
-        pool = pool._replace(labels=agents.label(config, state, store.obs, kept))
-    pool = pool._replace(prior=agents.priors(config, state, store.obs, kept))
+        pool = pool._replace(labels=agents.label(config, state, store.obs, steps))
+    pool = pool._replace(prior=agents.priors(config, state, store.obs, steps))
     size = getattr(data, "policy_batch", None) or data.batch
 
     def policy_step(state: AgentState, step: jax.Array):
         batch = pool.batch(policy_key, step, size)
         own = jax.random.fold_in(policy_key, step)
-        return agents.improve(config, state, batch, own, state.params.critic)
+        found = agents.improve(config, state, batch, own, state.params.critic)
+        return _kept(log, found)
 
     state, found = _repeat(policy_step, state, jnp.arange(config.schedule.policy_steps))
     metrics |= found
-    rows, score = store.obs[kept.row], pool.labels.score
-    state, found = agents.settle(config, state, rows, score, pool.prior, kept.seen)
-    return agents.track(config, state, clock.updates + 1), metrics | found
+    rows, score = store.obs[steps.row], pool.labels.score
+    found = agents.settle(config, state, rows, score, pool.prior, steps.seen)
+    state, found = _kept(log, found)
+    first = pool.batch(policy_key, jnp.int32(0), size)
+    metrics |= found | _vitals(config, state, first, key, log)
+    return agents.track(config, state, clock.updates + 1), metrics
 
 
 def _look(

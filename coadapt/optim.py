@@ -85,4 +85,9 @@ def step(
     return jax.tree.map(lambda p, u: p - rate * u, params, updates), opt
 
 
-__all__ = ["SGD", "Adam", "Clip", "Optim", "Optimizer", "init", "step"]
+def norm(tree: Tree) -> jax.Array:
+    """The L2 norm of all numbers of a tree. Scalar."""
+    return jnp.sqrt(sum(jnp.sum(jnp.square(x)) for x in jax.tree.leaves(tree)))
+
+
+__all__ = ["SGD", "Adam", "Clip", "Optim", "Optimizer", "init", "norm", "step"]

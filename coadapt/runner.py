@@ -7,7 +7,7 @@ all agents of a program and stay outside of it, so that branches stay branches.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import partial, wraps
 from typing import Any, NamedTuple
 
 import jax
@@ -15,16 +15,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from coadapt import agent as agents
-from coadapt import devices, envs, learn, schema
+from coadapt import devices, envs, learn, logs, schema
 from coadapt.config import Config, Offline, Replay, Rollout, Trajectories
 from coadapt.data import episodes, offline, replay
 from coadapt.data.replay import Store
 from coadapt.envs.base import DeviceEnv, EnvState, HostEnv, once
 from coadapt.factors import g_estimate, pi_theta
+from coadapt.factors.g import is_action_value
 from coadapt.learn import Clock, Health, Learner, Seen
+from coadapt.logs import DEFAULT, Log
 from coadapt.ops import moments
 from coadapt.streams import Purpose, host_seeds, stream
-from coadapt.types import Action, AgentState, EnvSpec, Metrics, TimeStep
+from coadapt.types import Action, AgentState, EnvSpec, Metrics, Rows, TimeStep
 
 
 class Failure(NamedTuple):
@@ -195,14 +197,26 @@ def start_offline(configs: Config, seeds: jax.Array, obs: jax.Array, *, spec):
 _LEARNT = {1: 0, 3: 1}  # learn.update's agent and health
 _act_all = _over_agents(_act, in_axes=(0, 0, 0, _SHARED))
 _add_all = _over_agents(_add, in_axes=(0, 0, 0, 0, _SHARED))
-_learn_all = devices.over_agents(learn.update, shared=(5,), becomes=_LEARNT)
+
+
+def _learn_all(log: Log, *args: Any, shared: tuple[int, ...] = (5,)) -> tuple:
+    """An update of all agents of a device, with the metrics that are logged."""
+    one = wraps(learn.update)(partial(learn.update, log=log))
+    return devices.over_agents(one, shared=shared, becomes=_LEARNT)(*args)
+
 
 act = jax.jit(devices.spread_out(shared=(3,))(_act_all))
 add = jax.jit(devices.spread_out(shared=(4,))(_add_all), donate_argnums=1)
-update = jax.jit(devices.spread_out(shared=(5,))(_learn_all), donate_argnums=1)
 cut = jax.jit(devices.spread_out()(_over_agents(replay.cut)), donate_argnums=0)
 _greedy_all = _over_agents(_greedy, in_axes=(0, 0, 0, 0, _SHARED))
 greedy = jax.jit(devices.spread_out(shared=(4,))(_greedy_all))
+
+
+@partial(jax.jit, static_argnames="log", donate_argnums=1)
+@devices.spread_out(shared=(5,))
+def update(configs, states, store, health, seeds, clock, *, log: Log = DEFAULT):
+    """One update of all agents: their states, healths and metrics."""
+    return _learn_all(log, configs, states, store, health, seeds, clock)
 
 
 @partial(jax.jit, donate_argnums=1)
@@ -228,6 +242,7 @@ class Program(NamedTuple):
     task: str
     spec: EnvSpec
     checkpoint_every: int  # env steps
+    log: Log = DEFAULT  # the metrics that are computed and reported
 
     def spread(self) -> tuple[Config, np.ndarray]:
         """Configs and seeds on the devices."""
@@ -309,7 +324,7 @@ class HostLoop:
         """One update; returns before it is finished."""
         state, store, health = self.learner
         state, health, self.metrics = update(
-            self.configs, state, store, health, self.seeds, clock
+            self.configs, state, store, health, self.seeds, clock, log=self.about.log
         )
         self.learner = Learner(state, store, health)
 
@@ -346,7 +361,7 @@ def _no_metrics(learn_all: Callable, *args: Any) -> Metrics:
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
 
-@partial(jax.jit, static_argnames=("env", "learns"), donate_argnums=(1, 2))
+@partial(jax.jit, static_argnames=("env", "learns", "log"), donate_argnums=(1, 2))
 @devices.spread_out(shared=(4, 5))
 def iterate_device(
     configs: Config,
@@ -358,6 +373,7 @@ def iterate_device(
     *,
     env: DeviceEnv,
     learns: bool,
+    log: Log = DEFAULT,
 ):
     """Iterations of (env steps until an update is due, the update), on the device."""
 
@@ -380,7 +396,7 @@ def iterate_device(
         if learns:
             state, store, health = learners
             state, health, metrics = _learn_all(
-                configs, state, store, health, seeds, clock
+                log, configs, state, store, health, seeds, clock
             )
             learners = Learner(state, store, health)
             clock = clock._replace(updates=clock.updates + 1)
@@ -388,7 +404,8 @@ def iterate_device(
 
     metrics: Metrics = {}
     if learns:
-        metrics = _no_metrics(_learn_all, configs, *learners, seeds, clock)
+        learn_all = partial(_learn_all, log)
+        metrics = _no_metrics(learn_all, configs, *learners, seeds, clock)
     carry = (learners, states, clock, metrics)
     learners, states, _, metrics = jax.lax.fori_loop(0, iterations, iterate, carry)
     return learners, states, metrics
@@ -450,6 +467,7 @@ class DeviceLoop:
             np.int32(count),
             env=self.env,
             learns=learns,
+            log=self.about.log,
         )
         self.metrics = metrics or self.metrics
 
@@ -457,10 +475,7 @@ class DeviceLoop:
         pass
 
 
-_learn_offline = devices.over_agents(learn.update, shared=(2, 5), becomes=_LEARNT)
-
-
-@partial(jax.jit, donate_argnums=1)
+@partial(jax.jit, static_argnames="log", donate_argnums=1)
 @devices.spread_out(shared=(2, 5, 6))
 def iterate_offline(
     configs: Config,
@@ -470,15 +485,18 @@ def iterate_offline(
     seeds: jax.Array,
     clock: Clock,
     updates: jax.Array,
+    *,
+    log: Log = DEFAULT,
 ):
     """So many updates of all agents on the one data set."""
+    learn_all = partial(_learn_all, log, shared=(2, 5))
 
     def body(i: jax.Array, carry):
         states, health, _ = carry
         now = Clock(clock.steps + i + 1, clock.updates + i)
-        return _learn_offline(configs, states, store, health, seeds, now)
+        return learn_all(configs, states, store, health, seeds, now)
 
-    metrics = _no_metrics(_learn_offline, configs, states, store, health, seeds, clock)
+    metrics = _no_metrics(learn_all, configs, states, store, health, seeds, clock)
     return jax.lax.fori_loop(0, updates, body, (states, health, metrics))
 
 
@@ -493,7 +511,7 @@ class OfflineLoop:
         self.behavior = np.full(
             len(about.seeds), offline.describe(transitions).mean, np.float32
         )
-        self.configs, self.seeds = about.spread()
+        self.about, (self.configs, self.seeds) = about, about.spread()
         self.metrics: dict[str, Any] = {}
         if start_at is not None:
             learner = about.spread_snapshot(start_at)
@@ -512,6 +530,7 @@ class OfflineLoop:
             self.seeds,
             Clock(np.int32(begin), np.int32(updates)),
             np.int32(end - begin),
+            log=self.about.log,
         )
         self.learner = Learner(state, self.store, health)
         self.metrics["behavior_return"] = self.behavior
@@ -526,38 +545,77 @@ class OfflineLoop:
 
 # ---------------------------------------------------------------- measure
 
+_VALUES = ("start_value", "overestimation")  # for which the critics are asked
+
+
+def _wants(log: Log, config: Config) -> bool:
+    """Whether the evaluation asks the critics, which are there."""
+    asked = any(name in log for name in _VALUES)
+    return asked and g_estimate.critics(config.g_estimate, config.g) > 0
+
+
+def _value(
+    config: Config, state: AgentState, obs: jax.Array, action: jax.Array
+) -> jax.Array:
+    """Mean over critics of Q, or of V: obs [E, O], action [E, A] -> [E]."""
+    critic = state.params.critic
+    if is_action_value(config.g):
+        return jnp.mean(agents.action_values(config, state, critic, obs, action), 0)
+    return jnp.mean(agents.state_values(config, state, critic, obs), 0)
+
+
+values = jax.jit(devices.spread_out()(_over_agents(_value)))
+
+
+class Episodes(NamedTuple):
+    """Greedy episodes, [N, E]; None where that is not logged."""
+
+    total: Rows  # undiscounted return
+    length: Rows | None = None  # env steps
+    discounted: Rows | None = None  # return
+    value: Rows | None = None  # of the critics, at the start
+
 
 def _measure_host(
-    env: HostEnv, loop: "Loop", seeds: np.ndarray, index: int, alive: np.ndarray
-) -> np.ndarray:
-    """Undiscounted returns [N, E] of one greedy episode in each environment.
+    env: HostEnv, loop: "Loop", index: int, alive: np.ndarray
+) -> Episodes:
+    """One greedy episode in each environment.
 
     NaN where an action or a reward is, and of agents that have failed.
     """
+    seeds, log = loop.about.seeds, loop.about.log
     number, each = len(seeds), env.count // len(seeds)
     state, configs = loop.learner.agent, loop.configs
     starts = [host_seeds(int(s), Purpose.MEASURE, index, each) for s in seeds]
     obs = env.reset([word for words in starts for word in words])
     running = np.repeat(alive, each)
     total = np.where(running, 0.0, np.nan)
-    t = 0
+    discounted, length, value, t = total.copy(), np.zeros(env.count), None, 0
+    gamma = np.repeat(np.asarray(configs.g_estimate.discount, np.float64), each)
+    asks = _wants(log, configs)
     while running.any():
         when = np.array([index, t], np.int32)
         seen = obs.reshape(number, each, -1)
         actions = np.array(greedy(configs, state, seen, loop.seeds, when))
-        t += 1
+        if asks and value is None:
+            value = np.asarray(values(configs, state, seen, actions))
         actions = actions.reshape(env.count, -1)
         broken = ~np.isfinite(actions).all(axis=1)
         actions[~running] = np.nan  # their environments rest
         step = env.step(actions)
         reward = np.where(broken, np.nan, step.reward)
         total += np.where(running, reward, 0.0)
+        if asks:
+            discounted += np.where(running, gamma**t * reward, 0.0)
+        length += running
+        t += 1
         running &= ~np.asarray(step.last) & ~np.isnan(total)
         obs = step.obs
-    return total.reshape(number, each)
+    found = Episodes(total, length, discounted, value)
+    return jax.tree.map(lambda x: x.reshape(number, each), found)
 
 
-@partial(jax.jit, static_argnames=("env", "each"))
+@partial(jax.jit, static_argnames=("env", "each", "log"))
 @devices.spread_out(shared=(3,))
 def measure_device(
     configs: Config,
@@ -567,23 +625,38 @@ def measure_device(
     *,
     env: DeviceEnv,
     each: int,
-):
+    log: Log = DEFAULT,
+) -> Episodes:
+    """As `_measure_host`; what is not logged is not computed."""
     env = once(env)
 
-    def one_agent(config: Config, state: AgentState, seed: jax.Array):
+    def one_agent(config: Config, state: AgentState, seed: jax.Array) -> Episodes:
         keys = jax.random.split(stream(seed, Purpose.MEASURE, index), each)
         states, obs = jax.vmap(env.reset)(keys)
+        gamma, value = jnp.asarray(config.g_estimate.discount, jnp.float32), None
+        zeros = Episodes(jnp.zeros(each))
+        if "length" in log:
+            zeros = zeros._replace(length=jnp.zeros(each))
+        if _wants(log, config):
+            zeros = zeros._replace(discounted=jnp.zeros(each))
+            begin = jnp.stack([index, jnp.zeros_like(index)])
+            value = _value(config, state, obs, _greedy(config, state, obs, seed, begin))
 
         def body(carry, t):
-            states, obs, total, running = carry
+            states, obs, sums, running = carry
             action = _greedy(config, state, obs, seed, jnp.stack([index, t]))
             states, step = jax.vmap(env.step)(states, action)
-            total += jnp.where(running, step.reward, 0.0)
-            return (states, step.obs, total, running & ~step.last), None
+            weight = jnp.power(gamma, t.astype(jnp.float32))
+            own = step.reward, jnp.ones(each), weight * step.reward, 0.0
+            sums = Episodes._make(
+                None if total is None else total + jnp.where(running, x, 0.0)
+                for total, x in zip(sums, own, strict=True)
+            )
+            return (states, step.obs, sums, running & ~step.last), None
 
-        carry = (states, obs, jnp.zeros(each), jnp.ones(each, bool))
+        carry = (states, obs, zeros, jnp.ones(each, bool))
         carry, _ = jax.lax.scan(body, carry, jnp.arange(env.spec.max_steps))
-        return carry[2]
+        return carry[2]._replace(value=value)
 
     return _over_agents(one_agent)(configs, state, seeds)
 
@@ -655,6 +728,7 @@ def train(
     save: Callable[[Snapshot], None] = lambda _: None,
     start_at: Snapshot | None = None,
     stop: Callable[[], bool] = lambda: False,
+    log: Sequence[str] = ("default",),
 ) -> Snapshot:
     """Train agents of one structure in one program: agent i is configs[i], seeds[i].
 
@@ -666,7 +740,8 @@ def train(
     environments are made anew: there, and at the end, `save` is told all that the
     program has, and one that starts at such a snapshot, whose arrays it takes over, is
     to the bit the one that was not interrupted. There too, `stop` is asked. When no
-    agent is left whose numbers are finite, the program ends.
+    agent is left whose numbers are finite, the program ends. `log` has metrics and
+    groups of them (`logs.GROUPS`): what it leaves out is not computed.
     Raises: ValueError if the configs differ in structure, or on an unknown task;
     Interrupted, after `save`, where `stop` says so.
     """
@@ -674,7 +749,10 @@ def train(
     for config in configs:
         admissible(config, spec, steps)
     seed_array = np.asarray(seeds, np.uint32)
-    about = Program(schema.stack(configs), seed_array, task, spec, checkpoint_every)
+    about = Program(
+        schema.stack(configs), seed_array, task, spec, checkpoint_every,
+        logs.chosen(log),
+    )  # fmt: skip
     return _Training(about, steps, eval_every, eval_episodes, start_at).run(
         report, save, stop
     )
@@ -695,9 +773,11 @@ class _Training:
         self.eval_every, self.eval_episodes = eval_every, eval_episodes
         self.began = time.monotonic()
         self.done = self.updates = 0
+        self.told = 0, 0.0  # env steps and seconds at the newest report
         if start_at is not None:
             self.done, self.updates = map(int, start_at.clock)
             self.began -= start_at.seconds
+            self.told = self.done, start_at.seconds
         self.loop = _loop(about, steps, start_at)
         if start_at is not None:
             self.loop.metrics = dict(start_at.metrics)
@@ -746,7 +826,13 @@ class _Training:
         index = -(-self.done // self.eval_every) - 1
         metrics = {k: np.asarray(v) for k, v in self.loop.metrics.items()}
         metrics |= _measure(self.about, self.loop, index, self.eval_episodes, alive)
-        return Report(self.done, metrics, self.seconds, self._failures())
+        seconds, number = self.seconds, len(self.about.seeds)
+        rate = (self.done - self.told[0]) / max(seconds - self.told[1], 1e-9)
+        metrics["steps_per_second"] = np.full(number, rate)
+        self.told = self.done, seconds
+        # a snapshot may have metrics that are not asked for now
+        metrics = logs.kept(metrics, self.about.log)
+        return Report(self.done, metrics, seconds, self._failures())
 
     def _failures(self) -> list[Failure]:
         health = jax.tree.map(np.asarray, self.loop.learner.health)
@@ -774,30 +860,41 @@ def _stops(begin: int, end: int, *periods: int) -> list[int]:
 def _measure(
     about: Program, loop: Loop, index: int, each: int, alive: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Mean and std over episodes of each agent; NaN of an agent that has failed.
+    """Means over episodes of each agent; NaN of an agent that has failed.
 
     In environments made anew: what one did before cannot reach the numbers.
     """
     env = envs.make(about.task, len(about.seeds) * each)
     if isinstance(env, HostEnv):
         try:
-            returns = _measure_host(env, loop, about.seeds, index, alive)
+            found = _measure_host(env, loop, index, alive)
         finally:
             env.close()
     else:
-        returns = np.asarray(
-            measure_device(
-                loop.configs,
-                loop.learner.agent,
-                loop.seeds,
-                np.int32(index),
-                env=env,
-                each=each,
-            )
+        found = measure_device(
+            loop.configs,
+            loop.learner.agent,
+            loop.seeds,
+            np.int32(index),
+            env=env,
+            each=each,
+            log=about.log,
         )
+    told = _told(jax.tree.map(np.asarray, found))
+    return {name: np.where(alive, x, np.nan) for name, x in told.items()}
+
+
+def _told(found: Episodes) -> dict[str, np.ndarray]:
+    """Metrics [N] of episodes [N, E]."""
     with np.errstate(invalid="ignore"):  # inf - inf
-        mean, std = returns.mean(axis=1), returns.std(axis=1)
-    return {
-        "return": np.where(alive, mean, np.nan),
-        "return_std": np.where(alive, std, np.nan),
-    }
+        told: dict[str, Any] = {
+            "return": found.total.mean(axis=1),
+            "return_std": found.total.std(axis=1),
+        }
+        if found.length is not None:
+            told["length"] = found.length.mean(axis=1)
+        if found.value is not None:
+            assert found.discounted is not None  # they come together
+            told["start_value"] = found.value.mean(axis=1)
+            told["overestimation"] = (found.value - found.discounted).mean(axis=1)
+    return told

@@ -18,7 +18,17 @@ import jax
 import psutil
 
 from coadapt import agent as agents
-from coadapt import ahead, algorithms, checkpoint, cost, devices, envs, runner, schema
+from coadapt import (
+    ahead,
+    algorithms,
+    checkpoint,
+    cost,
+    devices,
+    envs,
+    logs,
+    runner,
+    schema,
+)
 from coadapt.config import BoundCost, BoundLoss, BoundWeights, Config, Offline
 from coadapt.data import offline
 from coadapt.factors import pi_p, pi_q, pi_theta
@@ -59,6 +69,8 @@ class Sweep:
     eval_episodes: int = 10
     # env steps; there episodes end, environments are made anew, and a run can go on
     checkpoint_every: int = 20_000
+    # metrics and groups of them (`logs.GROUPS`); what is learned does not depend on it
+    log: Sequence[str] = ("default",)
 
     def steps_on(self, task: str) -> int:
         """Env steps of each agent there. Raises: ConfigError if nothing says so."""
@@ -329,6 +341,7 @@ def validate(sweep: Sweep) -> None:
             f"{MOST_EPISODES:,}, because they run side by side."
         )
     _validate_seeds(sweep)
+    logs.chosen(sweep.log)
     if not sweep.variants:
         raise ConfigError("tasks are none: at least one is needed.")
     for task, variants in sweep.variants.items():
@@ -678,7 +691,7 @@ def _to_compile(sweep: Sweep, todo: Sequence[_Planned]) -> list[ahead.Task]:
     for group in (each.group for each in todo):
         configs = [agent.variant.config for agent in group.agents]
         steps = sweep.steps_on(group.task)
-        task = configs, group.task, steps, sweep.eval_episodes
+        task = configs, group.task, steps, sweep.eval_episodes, logs.chosen(sweep.log)
         found.setdefault(group.program, task)
     return list(found.values())[1:]
 
@@ -748,6 +761,7 @@ class _Job:
             save=self._save,
             start_at=begin,
             stop=self.stop,
+            log=sweep.log,
         )
         self.store.finish(group.cells, self.steps, result.seconds)
         return result

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 from absl import flags
 
-from coadapt import devices, schema, sinks, store, sweep
+from coadapt import devices, logs, schema, sinks, store, sweep
 from coadapt.config import Config
 from coadapt.runner import Interrupted, Snapshot
 from coadapt.schema import ConfigError, paths
@@ -162,6 +162,11 @@ def define_sweep(values: Values) -> None:
         "and times it on this device",
     )
     switch("quiet", "show no progress, only the result")
+    text(
+        "log",
+        "metrics and groups of them, by comma, such as default,norms or all; "
+        "docs/logging.md lists them (default)",
+    )
     switch(
         "tensorboard",
         "also write each agent's rows to <workdir>/tensorboard, as event files",
@@ -250,6 +255,7 @@ def amounts(
         "eval_every": count(values, "eval_every", every),
         "eval_episodes": count(values, "eval_episodes", episodes),
         "checkpoint_every": count(values, "checkpoint_every", 20_000),
+        "log": logs.chosen(listed(get(values, "log")) or ("default",)),
     }
 
 

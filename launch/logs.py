@@ -8,6 +8,8 @@ Examples:
 
 A sweep does the same while it runs with --tensorboard, or --wandb=PROJECT. What was
 copied before is replaced, never doubled, and the run store is only read.
+
+  python -m launch.logs --metrics       every metric that --log can name
 """
 
 import sys
@@ -15,7 +17,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from coadapt import sinks, store
+from coadapt import metrics, sinks, store
 from coadapt.schema import ConfigError
 from launch import command
 from launch.command import Values, get, required
@@ -28,9 +30,18 @@ def _define(values: Values) -> None:
         ("project", "of Weights & Biases (coadapt)"),
     ):
         flags.DEFINE_string(name, None, about, flag_values=values)
+    flags.DEFINE_boolean(
+        "metrics",
+        False,
+        "print the table of metrics: definitions, units, who has them",
+        flag_values=values,
+    )
 
 
 def _run(values: Values) -> None:
+    if get(values, "metrics"):
+        print(metrics.table())
+        return
     folder, to = store.folder(required(values, "workdir")), required(values, "to")
     project = get(values, "project")
     if project and to != sinks.WANDB:

@@ -32,6 +32,7 @@ LAYERS = [
         "coadapt.plot",
         "coadapt.speed",
         "coadapt.ahead",
+        "coadapt.metrics",
     ],
     [
         "coadapt.checkpoint",
@@ -42,7 +43,7 @@ LAYERS = [
         "coadapt.sinks",
     ],
     ["coadapt.sweep", "coadapt.toggles", "coadapt.saved"],
-    ["coadapt.api", "coadapt.diagnostics"],
+    ["coadapt.api", "coadapt.diagnostics", "coadapt.video"],
     ["coadapt"],
     ["experiments"],
     ["launch"],

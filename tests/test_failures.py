@@ -23,8 +23,8 @@ class Poison:
     """Makes a tensor NaN in one update of some seeds, inside of the program."""
 
     def __init__(self, monkeypatch, seeds, update: int, part: str):
-        def poisoned(config, state, store, seed, clock):
-            new, metrics = REAL(config, state, store, seed, clock)
+        def poisoned(config, state, store, seed, clock, *log):
+            new, metrics = REAL(config, state, store, seed, clock, *log)
             hit = jnp.isin(seed, jnp.asarray(seeds, jnp.uint32))
             hit &= clock.updates == update
             params = new.params._asdict()

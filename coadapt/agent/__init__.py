@@ -12,6 +12,7 @@ between algorithms is a field that it reads.
     improve    one step of the policy             (improve.py)
     settle     what is set once an iteration      (improve.py)
     track      target networks
+    vitals     what can be told of an agent       (vitals.py)
 """
 
 import jax
@@ -30,6 +31,7 @@ from coadapt.agent.estimate import (
 )
 from coadapt.agent.improve import improve, settle
 from coadapt.agent.models import action_values, policy, state_values
+from coadapt.agent.vitals import vitals
 from coadapt.config import BestOf, BoundWeights, Config, Hard, Mode, Soft
 from coadapt.factors import g_estimate, pi_q_update, pi_theta
 from coadapt.factors.g import is_action_value
@@ -54,6 +56,7 @@ __all__ = [
     "solve",
     "state_values",
     "track",
+    "vitals",
 ]
 
 fit_prior = behavior.fit
@@ -190,13 +193,18 @@ def evaluate(
         return jnp.sum(each), (each, value)
 
     grads, (each, value) = jax.grad(loss, has_aux=True)(state.params.critic)
+    size = jnp.mean(jax.vmap(optim.norm)(grads))
     step = jax.vmap(
         lambda g, o, p: optim.step(
             config.optim.critic, config.optim.clip, g, o, p, config.optim.weight_decay
         )
     )
     critic, opt = step(grads, state.opt.critic, state.params.critic)
-    metrics = {"critic_loss": jnp.mean(each), "value": jnp.mean(value)}
+    metrics = {
+        "critic_loss": jnp.mean(each),
+        "value": jnp.mean(value),
+        "critic_gradient_norm": size,
+    }
     return state._replace(
         params=state.params._replace(critic=critic),
         opt=state.opt._replace(critic=opt),

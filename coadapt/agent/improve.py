@@ -60,6 +60,11 @@ def _step_policy(config: Config, state: AgentState, grads: Tree) -> AgentState:
     )
 
 
+def _told(loss: jax.Array, grads: Tree) -> Metrics:
+    """Of what the policy's step descends; dead code where it is not logged."""
+    return {"policy_loss": loss, "policy_gradient_norm": optim.norm(grads)}
+
+
 def _step_dual(
     config: Config, state: AgentState, name: str, grad: jax.Array, *, project: bool
 ) -> AgentState:
@@ -110,12 +115,13 @@ def _climb(
         total += _bound_loss(config, dist)
         return total, kl
 
-    grads, kl = jax.grad(loss, has_aux=True)(state.params.policy)
+    (total, kl), grads = jax.value_and_grad(loss, has_aux=True)(state.params.policy)
     state = _step_policy(config, state, grads)
     state = _step_temperature(config, state, kl, batch.transition.action.shape[-1])
+    metrics = {"temperature": eta} | _told(total, grads)
     if isinstance(config.pi_p, pi_p.Uniform):
-        return state, {"temperature": eta, "entropy": -jnp.mean(kl)}
-    return state, {"temperature": eta, "divergence": jnp.mean(kl)}
+        return state, metrics | {"entropy": -jnp.mean(kl)}
+    return state, metrics | {"divergence": jnp.mean(kl)}
 
 
 def _climbed(config: Config, values: jax.Array) -> jax.Array:
@@ -191,8 +197,9 @@ def _ratio_step(
         total = eta * jnp.mean(kl) - jnp.mean(gain)
         return total + _bound_loss(config, dist), jnp.mean(kl)
 
-    grads, kl = jax.grad(loss, has_aux=True)(state.params.policy)
-    return _step_policy(config, state, grads), {"temperature": eta, "kl": kl}
+    (total, kl), grads = jax.value_and_grad(loss, has_aux=True)(state.params.policy)
+    metrics = {"temperature": eta, "kl": kl} | _told(total, grads)
+    return _step_policy(config, state, grads), metrics
 
 
 def _penalty(config: Config, state: AgentState) -> jax.Array:
@@ -227,7 +234,8 @@ def _natural_step(
         old, step, radius=update.radius, halvings=update.halvings,
     )  # fmt: skip
     state = state._replace(params=state.params._replace(policy=new))
-    return state, {"kl": kl(new), "step_fraction": fraction}
+    metrics = {"kl": kl(new), "step_fraction": fraction}
+    return state, metrics | _told(-before, gradient)
 
 
 # ---------------------------------------------------------------- EM control
@@ -358,9 +366,10 @@ def _m_step(
             total += jnp.sum(trust.value_of(state.params.dual[name]) * value)
         return total + bound, kl
 
-    grads, kl = jax.grad(loss, has_aux=True)(state.params.policy)
+    (total, kl), grads = jax.value_and_grad(loss, has_aux=True)(state.params.policy)
     state = _step_policy(config, state, grads)
     metrics = {f"kl_{name}": jnp.sum(value) for name, value in kl.items()}
+    metrics |= _told(total, grads)
     if trust is not None:
         state = _step_multipliers(config, state, trust, kl)
     return state, metrics

@@ -1,0 +1,124 @@
+"""What can be told of an agent after an update: its networks, its policy, its duals."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from coadapt import networks, optim
+from coadapt.agent import models
+from coadapt.config import BoundWeights, Config
+from coadapt.factors import pi_theta
+from coadapt.factors.g import is_action_value
+from coadapt.networks import Network
+from coadapt.ops import lagrange
+from coadapt.types import AgentState, Metrics, Transition, Tree
+
+SLOPE = 1e-3  # of an activation, at and below which it counts as flat
+
+
+def vitals(
+    config: Config,
+    state: AgentState,
+    transition: Transition,
+    key: jax.Array,
+    log: Sequence[str],
+) -> Metrics:
+    """The metrics of `log` that are of a state, at transitions [B, ...].
+
+    What is not named is not even traced. `key` is read by policy_entropy alone.
+    """
+    made: dict[str, Callable[[], jax.Array]] = {
+        "policy_norm": lambda: optim.norm(state.params.policy),
+        "policy_dead": lambda: _policy_dead(config, state, transition.obs),
+        "policy_entropy": lambda: entropy(config, state, transition.obs, key),
+        "critic_norm": lambda: jnp.mean(jax.vmap(optim.norm)(state.params.critic)),
+        "critic_dead": lambda: _critic_dead(config, state, transition),
+    }
+    absent = set[str]()
+    if isinstance(config.pi_theta, pi_theta.Deterministic):
+        absent.add("policy_entropy")
+    if not config.networks.policy.sizes:
+        absent.add("policy_dead")
+    if state.params.critic is None:
+        absent |= {"critic_norm", "critic_dead"}
+    if not config.networks.critic.sizes:
+        absent.add("critic_dead")
+    found = {n: make() for n, make in made.items() if n in log and n not in absent}
+    return found | {n: x for n, x in _duals(config, state).items() if n in log}
+
+
+def _duals(config: Config, state: AgentState) -> Metrics:
+    """The multipliers that there are beside the temperature, as their updates left
+    them."""
+    trust = getattr(config.pi_p_update, "trust_region", None)
+    found = {}
+    for name, raw in state.params.dual.items():
+        value = raw
+        if name in ("mean", "std", "joint"):
+            assert trust is not None  # whose they are
+            value = jnp.mean(trust.value_of(raw))
+        if name == "bound":
+            assert isinstance(config.bounds, BoundWeights)
+            value = lagrange.multiplier(raw, clamp=config.bounds.floor == "clamp")
+        found[f"dual_{name}"] = value
+    found.pop("dual_temperature", None)  # each step tells of it
+    return found
+
+
+def entropy(
+    config: Config, state: AgentState, obs: jax.Array, key: jax.Array
+) -> jax.Array:
+    """Of the online policy at obs [B, O], by one action of each state. Scalar, nats.
+
+    -mean log pi(a|s); of a tanh Gaussian that of the action in the box, of a Softmax
+    that of the choice among its options.
+    """
+    dist, pi = models.policy(config, state, state.params.policy, obs), config.pi_theta
+    raw = pi.draw(dist, key, 1)
+    return -jnp.mean(pi_theta.likelihood(pi).log_prob_of(dist, raw))
+
+
+# ---------------------------------------------------------------- dead units
+
+
+def _policy_dead(config: Config, state: AgentState, obs: jax.Array) -> jax.Array:
+    seen = models.inputs(config, state, obs)
+    return dead_share(config.networks.policy, state.params.policy["net"], seen)
+
+
+def _critic_dead(config: Config, state: AgentState, data: Transition) -> jax.Array:
+    seen, spec = models.inputs(config, state, data.obs), config.networks.critic
+    if is_action_value(config.g):
+        seen = models.beside(seen, data.action)
+    each = jax.vmap(lambda params: dead_share(spec, params, seen))
+    return jnp.mean(each(state.params.critic))
+
+
+def dead_share(spec: Network, params: Tree, rows: jax.Array) -> jax.Array:
+    """The share of the hidden units that are dead at rows [B, in]. Scalar.
+
+    A unit is dead if the slope of its activation is at most 1e-3 at every row: of a
+    ReLU, if it is 0 throughout.
+    """
+    dead = []
+    for i, x in enumerate(pre_activations(spec, params, rows)):
+        activation = networks._layer(spec, i)[0]
+        slope = jax.vmap(jax.vmap(jax.grad(activation)))(x)
+        dead.append(jnp.all(jnp.abs(slope) <= SLOPE, axis=0))
+    return jnp.mean(jnp.concatenate(dead).astype(jnp.float32))
+
+
+def pre_activations(spec: Network, params: Tree, rows: jax.Array) -> list[jax.Array]:
+    """What the activation of each hidden layer reads: rows [B, in] -> [B, units]."""
+    outputs = params["output"]["bias"].shape[-1]
+    _, kept = networks.MLP(spec, outputs).apply(
+        {"params": params}, rows, capture_intermediates=True, mutable=["intermediates"]
+    )  # type: ignore[misc]
+    inner: Any = kept["intermediates"]
+    names = [
+        f"norm_{i}" if networks._layer(spec, i)[1] == "before" else f"hidden_{i}"
+        for i in range(len(spec.sizes))
+    ]
+    return [inner[name]["__call__"][0] for name in names]

@@ -1,0 +1,73 @@
+"""Which metrics an algorithm has: read off the programs that would compute them."""
+
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coadapt import algorithms, envs, learn, logs, runner, schema
+from coadapt.config import Config, Offline
+from coadapt.data import replay
+from coadapt.factors import g_estimate, pi_theta
+from coadapt.learn import Clock
+from coadapt.types import EnvSpec
+
+TASK = "toy/lqr"
+
+
+def of(config: Config, spec: EnvSpec) -> logs.Log:
+    """All that can be logged of such an agent. Traces an update, and runs nothing."""
+    like = runner.shapes(config, spec, 1000)
+    store = like.store
+    if store is None:  # the data set's
+        size, obs = replay.size(1000), jnp.zeros(spec.obs_size)
+        store = jax.eval_shape(lambda: replay.init(spec, size, obs))
+    clock = Clock(np.int32(1), np.int32(1))
+    traced = jax.tree.map(lambda x: x[0], schema.stack([config]))
+
+    def update(state, store, health):
+        seed = jnp.uint32(0)
+        return learn.update(
+            traced, state, store, health, seed, clock, logs.GROUPS["all"]
+        )[2]
+
+    found = set(jax.eval_shape(update, like.agent, store, like.health))
+    found |= {"return", "return_std", "length", "steps_per_second"}
+    if g_estimate.critics(config.g_estimate, config.g):
+        found |= {"start_value", "overestimation"}
+    if isinstance(config.data, Offline):
+        found.add("behavior_return")
+    return tuple(name for name in logs.METRICS if name in found)
+
+
+@cache
+def of_presets() -> dict[str, logs.Log]:
+    """Of every algorithm, with actions in bins where it needs them."""
+    found = {}
+    for name in algorithms.PRESETS:
+        config = algorithms.preset(name)
+        if isinstance(config.pi_theta, pi_theta.Softmax):
+            config = schema.override(config, {"pi_theta.bins": 5})
+        found[name] = of(config, envs.spec(TASK))
+    return found
+
+
+def table() -> str:
+    """Every metric, in Markdown: group, unit, definition, who has it."""
+    lines = [
+        "| metric | group | unit | default | what it is | algorithms |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    having = of_presets()
+    for name, metric in logs.METRICS.items():
+        who = [algorithm for algorithm, found in having.items() if name in found]
+        lacking = [algorithm for algorithm in having if algorithm not in who]
+        words = "all" if not lacking else ", ".join(who)
+        if 0 < len(lacking) < len(who):
+            words = f"all but {', '.join(lacking)}"
+        lines.append(
+            f"| `{name}` | {metric.group} | {metric.unit} | "
+            f"{'yes' if metric.default else ''} | {metric.about} | {words} |"
+        )
+    return "\n".join(lines)
