@@ -30,6 +30,39 @@ SMALL: dict[str, dict[str, object]] = {
             "schedule.policy_steps": 2,
         },
     },
+    "04_failure": {
+        "STEPS": 200,
+        "SEEDS": 2,
+        "EVERY": 100,
+        "RATE": 1e6,  # one that breaks within a few updates
+        "SETS": REPLAY | {"data.capacity": 300},
+    },
+    "05_your_ablation": {
+        "TASKS": ["toy/lqr"],
+        "STEPS": 200,
+        "SEEDS": 2,
+        "EVERY": 100,
+        "TOGGLE": {"optim.policy.rate": [1e-3, 1e-2]},  # traced: two programs of four
+        "SETS": {path: [value] for path, value in REPLAY.items()},
+    },
+    "02_critics": {
+        "TASK": "gym/Reacher-v5",  # two dimensions of the action, and short episodes
+        "STEPS": 96,
+        "SEEDS": 1,
+        "EVERY": 96,
+        "EPISODES": 2,
+        "MAX_TAIL": 1.0,
+        "AXES": (0, 1),
+        "SETS": REPLAY,
+    },
+    "03_temperatures": {
+        "TASK": "toy/lqr",
+        "STEPS": 128,
+        "SEEDS": 1,
+        "EVERY": 64,
+        "SNAPSHOTS": 2,
+        "SETS": {k: v for k, v in REPLAY.items() if k != "data.warmup"},
+    },
 }
 # what a cell may not do: a notebook that computes by itself is not tested elsewhere
 LOGIC = (
