@@ -1,0 +1,190 @@
+"""Films of saved agents show the episodes of their evaluations."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from recipes import small
+
+import coadapt
+from coadapt import envs, store, sweep, video
+from coadapt.schema import ConfigError
+from coadapt.streams import Purpose, host_seeds
+from coadapt.sweep import Sweep, Variant
+from launch import render
+
+GYM, DMC, TOY = "gym/Hopper-v5", "dmc/cartpole_swingup", "toy/lqr"
+EPISODES = 2
+# an update is not needed, so none is compiled
+PLAIN = small(
+    "ppo", networks__policy__sizes=(8,), networks__critic__sizes=(8,), data__steps=5000
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Agents on three kinds of tasks, as they begin."""
+    workdir = tmp_path_factory.mktemp("run") / "work"
+    tasks = [GYM, TOY] + [DMC] * has_dmc()
+    asked = Sweep(
+        experiment="test",
+        variants={task: (Variant("ppo", "ppo", PLAIN),) for task in tasks},
+        seeds=(0,),
+        steps=2,
+        eval_every=2,
+        eval_episodes=EPISODES,
+    )
+    sweep.run(asked, workdir)
+    return workdir
+
+
+def has_dmc() -> bool:
+    try:
+        return bool(envs.spec(DMC))
+    except ValueError:
+        return False
+
+
+def drawn_by() -> str | None:
+    try:
+        return video.choose_gl()
+    except ConfigError:
+        return None
+
+
+@pytest.fixture
+def gl(monkeypatch):
+    """Where something draws; the environment is put back."""
+    monkeypatch.setenv(video.GL, os.environ.get(video.GL, ""))
+    if not drawn_by():
+        pytest.skip("neither EGL nor OSMesa works here, so nothing can be drawn")
+
+
+def blind(task: str) -> video.Stage:
+    """A stage without a camera: the environment of an evaluation, alone."""
+    env = envs.make(task, 1)
+    assert isinstance(env, envs.HostEnv)
+    return video.Stage(env, lambda: np.zeros((2, 2, 3), np.uint8), 30.0)
+
+
+def test_an_episode_is_that_of_the_evaluation(run):
+    """Both episodes of the last evaluation: their mean is the row of the store."""
+    agent, frames = coadapt.load(run, variant="ppo", seed=0, task=GYM), []
+    stage = blind(GYM)
+    found = [
+        video.perform(agent, stage, show=frames.append, episode=i)
+        for i in range(EPISODES)
+    ]
+    rows = store.read(run)
+    row = rows[(rows.task == GYM) & (rows.metric == "return")].value.item()
+    # programs of one agent and of many round differently; episodes are short
+    np.testing.assert_allclose(np.mean([e.total for e in found]), row, rtol=1e-3)
+    assert len(frames) == sum(e.steps for e in found)
+    # a hopper that has learned nothing falls long before 1000 steps
+    assert [e.end for e in found] == ["termination"] * EPISODES
+
+
+def test_a_time_limit_is_named(run):
+    if not has_dmc():
+        pytest.skip("dm_control is not installed")
+    agent = coadapt.load(run, variant="ppo", seed=0, task=DMC)
+    found = video.perform(agent, blind(DMC), show=lambda frame: None)
+    assert (found.end, found.steps) == ("time limit", agent.spec.max_steps)
+
+
+@pytest.mark.parametrize("task", [GYM, DMC])
+def test_frames_and_observations_are_of_one_episode(run, gl, task):
+    """The stage, which is drawn, gives what the evaluation's environment gives."""
+    if task == DMC and not has_dmc():
+        pytest.skip("dm_control is not installed")
+    (seed,), rng = host_seeds(0, Purpose.MEASURE, 0, 1), np.random.default_rng(0)
+    plain = envs.make(task, 1)
+    try:
+        with video.open_stage(task, (64, 48)) as stage:
+            _compare(stage, plain, seed, rng)
+    except ConfigError as error:
+        if task == DMC:  # dm_control chooses for itself when it is first imported
+            pytest.skip(str(error))
+        raise
+
+
+def _compare(stage, plain, seed, rng):
+    np.testing.assert_array_equal(stage.env.reset([seed]), plain.reset([seed]))
+    first = stage.shoot()
+    assert first.shape == (48, 64, 3) and first.dtype == np.uint8 and first.std() > 0
+    for _ in range(8):
+        action = rng.uniform(-1, 1, (1, plain.spec.action_size)).astype(np.float32)
+        one, two = stage.env.step(action), plain.step(action)
+        for name in ("obs", "reward", "discount", "last", "next_obs"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+    assert (stage.shoot() != first).any()
+
+
+def test_a_film_is_written(run, gl, tmp_path, capsys):
+    """As a command: frames that a reader of films reads, and what happened."""
+    out = tmp_path / "film.mp4"
+    args = [f"--workdir={run}", "--variant=ppo", "--seed=0", f"--task={GYM}"]
+    assert render.main([*args, f"--out={out}", "--size=64x48", "--episodes=2"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert (
+        said[0].startswith("episode 0: return ") and "ended by termination" in said[0]
+    )
+    assert said[2] == f"written: {out}"
+    imageio = pytest.importorskip("imageio.v3")
+    frames = imageio.imread(out, plugin="FFMPEG")
+    steps = [int(line.split(", ")[1].split()[0]) for line in said[:2]]
+    assert frames.shape == (sum(steps), 48, 64, 3)
+
+
+def test_where_nothing_draws_the_sentence_says_what_to_install(
+    run, monkeypatch, capsys
+):
+    monkeypatch.setattr(video, "_draws", lambda name: False)
+    monkeypatch.delenv(video.GL, raising=False)
+    args = [f"--workdir={run}", "--variant=ppo", "--seed=0", f"--task={GYM}"]
+    assert render.main(args) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "apt install libegl1" in said and "apt install libosmesa6" in said
+
+
+def test_what_draws_is_found_out_and_what_was_chosen_is_kept(monkeypatch):
+    monkeypatch.setattr(video, "_draws", lambda name: name == "osmesa")
+    monkeypatch.delenv(video.GL, raising=False)
+    assert video.choose_gl() == os.environ[video.GL] == "osmesa"
+    monkeypatch.setenv(video.GL, "egl")
+    with pytest.raises(ConfigError, match="MUJOCO_GL=egl works here"):
+        video.choose_gl()
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ([f"--task={TOY}"], "there is no picture of it"),
+        ([f"--task={GYM}", "--size=63x48"], "--size is '63x48'"),
+        ([f"--task={GYM}", "--variant=pop"], "did you mean 'ppo'"),
+        ([f"--task={GYM}", "--out=x.avi"], "it must end in .mp4 or .gif"),
+        (["--workdir=nothing-is-here", f"--task={GYM}"], "holds no run"),
+    ],
+)
+def test_mistakes_are_a_sentence(run, monkeypatch, capsys, args, words):
+    monkeypatch.setattr(video, "_draws", lambda name: True)
+    monkeypatch.setenv(video.GL, "egl")
+    base = [f"--workdir={run}", "--variant=ppo", "--seed=0"]
+    assert render.main([*base, *args]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert words in said
+
+
+def test_the_library_part_imports_nothing_that_draws():
+    code = (
+        "import sys, coadapt.video\n"
+        "print([m for m in ('mujoco', 'gymnasium', 'imageio') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    assert done.stdout.strip() == "[]"
