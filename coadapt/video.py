@@ -160,7 +160,13 @@ def _fitted(frame: np.ndarray, size: Size) -> np.ndarray:
 
 
 def _dmc_stage(name: str, size: Size) -> Stage:
-    spec = envs.spec(f"dmc/{name}")
+    spec, render = envs.spec(f"dmc/{name}"), sys.modules.get("dm_control._render")
+    backend = getattr(render, "BACKEND", None)
+    if backend != os.environ.get(GL):
+        raise ConfigError(
+            f"task 'dmc/{name}' cannot be drawn: dm_control was imported before {GL} "
+            f"was set, and draws with {backend}; call video.choose_gl() first."
+        )
     made: Any = copy.deepcopy(dmc._template(name))
     stepper: Stepper = dmc._Stepper(made)
     loop = Loop(spec, [stepper], shape=(spec.action_size,))
