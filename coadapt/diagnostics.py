@@ -23,13 +23,14 @@ from coadapt import agent as agents
 from coadapt import checkpoint, envs, learn, networks, saved, schema, store
 from coadapt.agent import estimate, models
 from coadapt.agent.improve import _support
+from coadapt.agent.vitals import pre_activations
 from coadapt.config import Config, Offline, Rollout, Trajectories
 from coadapt.data import episodes, offline, replay
 from coadapt.data.replay import Store
 from coadapt.envs.base import DeviceEnv, HostEnv, once
-from coadapt.factors import g, pi_p, pi_p_update, pi_q, pi_q_update, pi_theta
+from coadapt.factors import g, pi_p, pi_q, pi_q_update, pi_theta
 from coadapt.factors.g import is_action_value
-from coadapt.ops import lagrange, returns, weights
+from coadapt.ops import returns, weights
 from coadapt.saved import SavedAgent
 from coadapt.schema import ConfigError
 from coadapt.store import Cell
@@ -721,7 +722,10 @@ def _layers(
         lines.append([f"hidden_{i}", each.shape[-1], dead_share(each, slope)])
     lines.append(["output", params["output"]["bias"].shape[-1], np.nan])
     return [
-        [*line, _norm(params[line[0]]["kernel"]), _norm(params[line[0]]["bias"])]
+        [
+            *line,
+            *(float(np.linalg.norm(params[line[0]][x])) for x in ("kernel", "bias")),
+        ]
         for line in lines
     ]
 
@@ -729,17 +733,10 @@ def _layers(
 @jax.jit
 def _slopes(spec: networks.Network, params: Tree, rows: jax.Array) -> list[jax.Array]:
     """The slope of each hidden unit's activation at rows [B, in]: [B, units] each."""
-    outputs = params["output"]["bias"].shape[-1]
-    _, kept = networks.MLP(spec, outputs).apply(
-        {"params": params}, rows, capture_intermediates=True, mutable=["intermediates"]
-    )  # type: ignore[misc]
-    inner: Any = kept["intermediates"]
     found = []
-    for i in range(len(spec.sizes)):
-        activation, norm = networks._layer(spec, i)
-        name = f"norm_{i}" if norm == "before" else f"hidden_{i}"
-        slope = jax.vmap(jax.vmap(jax.grad(activation)))
-        found.append(slope(inner[name]["__call__"][0]))
+    for i, x in enumerate(pre_activations(spec, params, rows)):
+        activation, _ = networks._layer(spec, i)
+        found.append(jax.vmap(jax.vmap(jax.grad(activation)))(x))
     return found
 
 
@@ -816,22 +813,21 @@ def duals(agent: SavedAgent) -> dict[str, float]:
     `dual_bound` is the temperature of a bound's weights, `dual_penalty` multiplies the
     KL of a proximal step.
     """
-    config, raw = agent.config, agent.state.params.dual
-    found = {}
-    if pi_q_update.temperature_of(config.pi_q_update) is not None:
-        found["temperature"] = models.temperature(_traced(agent), raw)
-    if "penalty" in raw:
-        found["dual_penalty"] = raw["penalty"]
-    if "bound" in raw:
-        clamp = getattr(config.bounds, "floor", "project") == "clamp"
-        found["dual_bound"] = lagrange.multiplier(
-            jnp.asarray(raw["bound"]), clamp=clamp
-        )
-    trust = getattr(config.pi_p_update, "trust_region", None)
-    if isinstance(trust, pi_p_update.DecoupledKL | pi_p_update.JointKL):
-        for name in trust.start(1):
-            found[f"dual_{name}"] = trust.value_of(jnp.asarray(raw[name]))
-    return {name: float(np.mean(value)) for name, value in found.items()}
+    found = _told(agent, _DUALS)
+    if pi_q_update.temperature_of(agent.config.pi_q_update) is not None:
+        eta = models.temperature(_traced(agent), agent.state.params.dual)
+        found["temperature"] = float(eta)
+    return found
+
+
+_DUALS = ("dual_mean", "dual_std", "dual_joint", "dual_bound", "dual_penalty")
+
+
+def _told(agent: SavedAgent, names: Sequence[str]) -> dict[str, float]:
+    """What training would log of the agent's state alone, of these names."""
+    key, nothing = _key(agent, 0), None  # neither is read by such names
+    found = agents.vitals(_traced(agent), agent.state, nothing, key, names)  # type: ignore[arg-type]
+    return {name: float(value) for name, value in found.items()}
 
 
 def vitals(agent: SavedAgent, obs: Rows, *, seed: int = 0) -> dict[str, float]:
@@ -839,9 +835,9 @@ def vitals(agent: SavedAgent, obs: Rows, *, seed: int = 0) -> dict[str, float]:
 
     The duals; `policy_entropy` (nats); `saturated` (share); `policy_dead` and
     `critic_dead` (share of hidden units), `policy_norm` and `critic_norm` (L2, of all
-    parameters; the mean over critics); with its replay, `effective_fraction`,
-    `weight_entropy` and `weight_kl` (nats) of an E-step. What does not apply to the
-    agent is left out.
+    parameters; the mean over critics); with its replay, of an E-step,
+    `effective_fraction` (of all its weights, as training logs it), and `weight_entropy`
+    and `weight_kl` (nats). What does not apply to the agent is left out.
     """
     found = duals(agent)
     if not isinstance(agent.config.pi_theta, pi_theta.Deterministic):
@@ -852,19 +848,15 @@ def vitals(agent: SavedAgent, obs: Rows, *, seed: int = 0) -> dict[str, float]:
     there = agent.replay is not None or isinstance(agent.config.data, Offline)
     if there and not isinstance(agent.config.pi_q, pi_q.Parametric):
         step = e_step(agent, seed=seed)
-        found["effective_fraction"] = float(step.effective.mean())
+        whole = weights.effective_fraction(jnp.asarray(step.weight))
+        found["effective_fraction"] = float(whole)
         found["weight_entropy"] = float(step.entropy.mean())
         found["weight_kl"] = float(step.kl.mean())
     return found
 
 
 def _of_networks(agent: SavedAgent, obs: Rows) -> dict[str, float]:
-    lines, params, found = layers(agent, obs), agent.state.params, {}
-    found["policy_norm"] = _norm(params.policy)
-    if params.critic is not None:
-        number = jax.tree.leaves(params.critic)[0].shape[0]
-        each = [jax.tree.map(lambda x, k=k: x[k], params.critic) for k in range(number)]
-        found["critic_norm"] = float(np.mean([_norm(one) for one in each]))
+    lines, found = layers(agent, obs), _told(agent, ("policy_norm", "critic_norm"))
     hidden = lines.loc[lines.dead.notna()]
     for name in ("policy", "critic"):
         mine = hidden.loc[hidden.network.str.startswith(name)]
@@ -872,11 +864,6 @@ def _of_networks(agent: SavedAgent, obs: Rows) -> dict[str, float]:
             dead = np.average(mine["dead"], weights=mine["units"])
             found[f"{name}_dead"] = float(dead)
     return found
-
-
-def _norm(tree: Tree) -> float:
-    parts = [np.asarray(x, np.float64).ravel() for x in jax.tree.leaves(tree)]
-    return float(np.linalg.norm(np.concatenate(parts)))
 
 
 def snapshots(

@@ -435,7 +435,8 @@ def metrics(
         logarithmic: those of a logarithmic axis.
     """
     rows = frame.loc[frame.task == task]
-    labels = dict(names) if isinstance(names, Mapping) else {n: n for n in names}
+    labels = {name: name.replace("_", " ") for name in names}
+    labels |= names if isinstance(names, Mapping) else {}
     there = [name for name in labels if (rows.metric == name).any()]
     look = looks(rows.variant[rows.metric.isin(there)])
     across = min(max(len(there), 1), COLUMNS)
@@ -444,7 +445,7 @@ def metrics(
     grid = np.ravel(figure.subplots(down, across, squeeze=False))
     for i, (axes, name) in enumerate(zip(grid, there, strict=False)):
         _draw(axes, rows, task, name, look)
-        axes.set_title(labels[name].replace("_", " "), loc="left", fontsize="medium")
+        axes.set_title(labels[name], loc="left", fontsize="medium")
         if name in logarithmic:
             axes.set_yscale("log")
         if i + across >= len(there):
