@@ -294,7 +294,8 @@ def action_line(found: Landscape, state: int = 0) -> "list[Axes]":
     """Each critic over one dimension of the action, above; below, who acts there.
 
     Below are densities over the line: of the policy, of the E-step's weights, and of
-    their product. Args: a slice along one axis; which of its states. Returns: 2 axes.
+    pi_q where it is the policy's density times these. Dotted: the box, where the line
+    leaves it. Args: a slice along one axis; which of its states. Returns: 2 axes.
     """
     figure = _figure(5.0, 4.2)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
@@ -316,6 +317,9 @@ def action_line(found: Landscape, state: int = 0) -> "list[Axes]":
     for axes in (above, below):
         _plain(axes)
         _beside(axes)
+        for border in (-1.0, 1.0):
+            if line[0] < border < line[-1]:
+                axes.axvline(border, color="0.3", lw=1, ls=":", zorder=1)
     return [above, below]
 
 
@@ -446,14 +450,24 @@ def metrics(
     for i, (axes, name) in enumerate(zip(grid, there, strict=False)):
         _draw(axes, rows, task, name, look)
         axes.set_title(labels[name], loc="left", fontsize="medium")
-        if name in logarithmic:
-            axes.set_yscale("log")
+        if name in logarithmic and (rows.value[rows.metric == name] > 0).any():
+            _logarithmic(axes)
         if i + across >= len(there):
             axes.set_xlabel("environment steps")
     for axes in grid[len(there) :]:
         axes.set_axis_off()
     _below(figure, [_line(one) for one in look.values()], list(look))
     return list(grid[: len(there)])
+
+
+def _logarithmic(axes: "Axes") -> None:
+    """A logarithmic y axis with few and plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _dimension(axis: int) -> str:
