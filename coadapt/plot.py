@@ -142,15 +142,47 @@ def _draw(
 
     rows = frame.loc[(frame.task == task) & (frame.metric == metric)]
     groups = {str(name): group for name, group in rows.groupby("variant", sort=False)}
+    floor = _floor(rows.value.to_numpy(float))
     for name, one in (look or looks(groups)).items():
         if name in groups:
-            _curve(axes, groups[name], name, one)
+            _curve(axes, groups[name], name, one, floor)
+    if floor > -np.inf:
+        _leave_out(axes, groups, floor)
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 50k, 3M
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     _plain(axes)
 
 
-def _curve(axes: "Axes", rows: "pd.DataFrame", name: str, look: Look) -> None:
+def _floor(values: np.ndarray) -> float:
+    """Below it lies what fell so deep that nothing else could be read.
+
+    That is below the median of all values by more than ten times the highest of them,
+    or what that is above the median: a return that runs away, not one that is low.
+    """
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return -np.inf
+    middle, top = np.median(finite), finite.max()
+    floor = middle - 10 * max(top - middle, abs(top))
+    return floor if finite.min() < floor else -np.inf
+
+
+def _leave_out(axes: "Axes", groups: Mapping[str, "pd.DataFrame"], floor: float):
+    """Show what is above the floor, and name what is not."""
+    every = np.concatenate([rows.value.to_numpy(float) for rows in groups.values()])
+    kept = every[np.isfinite(every) & (every >= floor)]
+    room = 0.05 * (np.ptp(kept) or 1.0)
+    axes.set_ylim(kept.min() - room, kept.max() + room)
+    fell = [name for name, rows in groups.items() if (rows.value < floor).any()]
+    axes.text(
+        0.01, 0.01, f"below the picture: {', '.join(fell)}", fontsize="x-small",
+        transform=axes.transAxes, zorder=4,
+    )  # fmt: skip
+
+
+def _curve(
+    axes: "Axes", rows: "pd.DataFrame", name: str, look: Look, floor: float
+) -> None:
     table = rows.pivot(index="env_steps", columns="seed", values="value")
     steps, values = table.index.to_numpy(), table.to_numpy(float)
     finite = np.isfinite(values)
@@ -166,7 +198,9 @@ def _curve(axes: "Axes", rows: "pd.DataFrame", name: str, look: Look) -> None:
     mark = "o" if len(steps) == 1 else None  # a line of one point cannot be seen
     color, dash = look
     thin = {"lw": 0.6, "alpha": 0.3, "zorder": 2}
-    axes.fill_between(steps, mean - std, mean + std, color=color, alpha=0.15, lw=0)
+    shown = mean - std >= floor
+    shade = {"color": color, "alpha": 0.15, "lw": 0, "where": shown}
+    axes.fill_between(steps, mean - std, mean + std, **shade)
     axes.plot(steps, values, dash, color=color, **thin)
     thick = {"lw": 1.8, "label": label, "marker": mark, "zorder": 3}  # on top of all
     axes.plot(steps, mean, dash, color=color, **thick)

@@ -55,6 +55,30 @@ def test_a_seed_without_rows_yet_has_not_failed():
     assert thick(figure)[0].get_label() == "sac"
 
 
+def test_what_runs_away_downwards_is_named_and_does_not_flatten_the_rest():
+    rows = frame()
+    low = rows[rows.variant == rows.variant[0]].assign(variant="lost", value=-1e12)
+    axes = plot.curves(pd.concat([rows, low]), rows.task[0]).axes[0]
+    kept = rows.value[np.isfinite(rows.value)]
+    bottom, top = axes.get_ylim()
+    assert bottom < kept.min() and kept.max() < top
+    assert top - bottom < 1.2 * np.ptp(kept)
+    assert "below the picture: lost" in [text.get_text() for text in axes.texts]
+
+
+@pytest.mark.parametrize("solved", [False, True])
+def test_a_low_return_is_no_runaway(solved):
+    rows = frame()
+    if solved:  # nearly all are at the top
+        rows["value"] = 1000.0
+    low = rows[rows.variant == rows.variant[0]]
+    deep = -4 * rows.value.max()
+    axes = plot.curves(
+        pd.concat([rows, low.assign(variant="low", value=deep)]), rows.task[0]
+    ).axes[0]
+    assert axes.get_ylim()[0] < deep and not axes.texts
+
+
 def test_colours_and_dashes_tell_32_variants_apart():
     one = frame()[frame().variant == "sac"]
     each = [one.assign(variant=f"v{i}") for i in range(32)]
