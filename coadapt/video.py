@@ -260,22 +260,44 @@ def page(
 
 
 @contextlib.contextmanager
-def writer(path: Path, fps: float) -> Iterator[Show]:
-    """Frames into an .mp4 or .gif, as they come. Raises: ConfigError."""
+def writer(path: Path, size: Size, fps: float) -> Iterator[Show]:
+    """Frames into an .mp4 or .gif, as they come. Raises: ConfigError, OSError."""
     try:
-        imageio: Any = importlib.import_module("imageio")
-        importlib.import_module("imageio_ffmpeg")
+        ffmpeg: Any = importlib.import_module("imageio_ffmpeg")
+        imageio: Any = importlib.import_module("imageio.v2")
     except ImportError as error:
         raise ConfigError(
             f"video needs {error.name}, which is not installed: "
             "pip install -c constraints.txt -e '.[video]'"
         ) from None
     path.parent.mkdir(parents=True, exist_ok=True)
-    how: dict[str, Any] = {"fps": fps, "macro_block_size": 2}
     if path.suffix == ".gif":
-        how = {"duration": 1000 / fps, "loop": 0}
-    made = imageio.get_writer(path, **how)
+        with imageio.get_writer(path, mode="I", duration=1000 / fps, loop=0) as made:
+            yield made.append_data
+        return
+    with _encoder(ffmpeg.get_ffmpeg_exe(), path, size, fps) as show:
+        yield show
+
+
+@contextlib.contextmanager
+def _encoder(program: str, path: Path, size: Size, fps: float) -> Iterator[Show]:
+    """Frames into ffmpeg. imageio's own writer forks, which JAX's threads forbid."""
+    shape = f"{size[0]}x{size[1]}"
+    raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", shape, "-r", str(fps)]
+    coded = ["-c:v", "libx264", "-pix_fmt", "yuv420p", str(path)]
+    command = [program, "-y", "-loglevel", "error", *raw, "-i", "-", *coded]
+    status = 1
     try:
-        yield made.append_data
-    finally:
-        made.close()
+        with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+            pipe = process.stdin
+            assert pipe is not None
+
+            def show(frame: np.ndarray) -> None:
+                pipe.write(np.ascontiguousarray(frame).tobytes())
+
+            yield show
+        status = process.returncode
+    except BrokenPipeError:  # it ended before us, and has said why
+        pass
+    if status:
+        raise OSError(f"ffmpeg could not write {str(path)!r}")

@@ -82,7 +82,7 @@ def _film(
 ) -> None:
     with video.open_stage(agent.task, size) as stage:
         fps = count(values, "fps", max(round(stage.fps), 1), most=1000)
-        with video.writer(out, fps) as show:
+        with video.writer(out, size, fps) as show:
             for i in range(episodes):
                 how = {"show": show, "evaluation": evaluation, "episode": i}
                 _tell(i, video.perform(agent, stage, **how))
