@@ -140,6 +140,7 @@ def environment(home: Path) -> dict[str, str]:
         "IPYTHONDIR": str(home / "ipython"),
         "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+        "TF_CPP_MIN_LOG_LEVEL": "3",  # a busy machine's slow compilation is no output
     }
     if kept:
         ours["JAX_COMPILATION_CACHE_DIR"] = str(Path(kept).expanduser())
