@@ -43,13 +43,9 @@ def train(
     """
     devices.use_cores()
     rules = sweep.Checkpoints(keep=keep)
-    if isinstance(variants, Mapping):
-        chosen = tuple(Variant(name, name, c) for name, c in variants.items())
-    else:
-        chosen = sweep.grid(variants, {}, task=task)
     asked = Sweep(
         experiment="train",
-        variants={task: chosen},
+        variants={task: _chosen(variants, task)},
         seeds=sweep.seeds_of(seeds),
         steps=steps,
         eval_every=eval_every,
@@ -62,3 +58,11 @@ def train(
             workdir, rules = stack.enter_context(tempfile.TemporaryDirectory()), None
         sweep.run(asked, workdir, progress, checkpoints=rules)
         return store.read(workdir)
+
+
+def _chosen(
+    variants: Sequence[Variant | str] | Mapping[str, Config], task: str
+) -> Sequence[Variant]:
+    if isinstance(variants, Mapping):
+        return tuple(Variant(name, name, c) for name, c in variants.items())
+    return sweep.grid(variants, {}, task=task)

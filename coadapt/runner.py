@@ -394,17 +394,13 @@ def iterate_device(
         )
         clock = clock._replace(steps=end)
         if learns:
-            state, store, health = learners
-            state, health, metrics = _learn_all(
-                log, configs, state, store, health, seeds, clock
-            )
-            learners = Learner(state, store, health)
+            state, health, metrics = learn_all(configs, *learners, seeds, clock)
+            learners = learners._replace(agent=state, health=health)
             clock = clock._replace(updates=clock.updates + 1)
         return learners, states, clock, metrics
 
-    metrics: Metrics = {}
+    metrics, learn_all = {}, partial(_learn_all, log)
     if learns:
-        learn_all = partial(_learn_all, log)
         metrics = _no_metrics(learn_all, configs, *learners, seeds, clock)
     carry = (learners, states, clock, metrics)
     learners, states, _, metrics = jax.lax.fori_loop(0, iterations, iterate, carry)

@@ -162,6 +162,16 @@ def define_sweep(values: Values) -> None:
         "and times it on this device",
     )
     switch("quiet", "show no progress, only the result")
+    _define_logs(values)
+    text(
+        "compile_cache",
+        "folder that keeps compiled programs; empty: none "
+        f"(the environment's COADAPT_CACHE, or {CACHE})",
+    )
+
+
+def _define_logs(values: Values) -> None:
+    text, switch = _definers(values)
     text(
         "log",
         "metrics and groups of them, by comma, such as default,norms or all; "
@@ -172,11 +182,6 @@ def define_sweep(values: Values) -> None:
         "also write each agent's rows to <workdir>/tensorboard, as event files",
     )
     text("wandb", "also log each agent as a run of this Weights & Biases project")
-    text(
-        "compile_cache",
-        "folder that keeps compiled programs; empty: none "
-        f"(the environment's COADAPT_CACHE, or {CACHE})",
-    )
 
 
 def _definers(values: Values):
