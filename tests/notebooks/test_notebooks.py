@@ -53,7 +53,7 @@ SMALL: dict[str, dict[str, object]] = {
         "EPISODES": 2,
         "MAX_TAIL": 1.0,
         "AXES": (0, 1),
-        "SETS": REPLAY,
+        "SETS": NETS | {"data.start": 1000, "data.warmup": 64},  # nothing is learned
     },
     "03_temperatures": {
         "TASK": "toy/lqr",
