@@ -14,6 +14,7 @@ from coadapt.schema import ConfigError
 from launch import notebooks
 
 NAMES = notebooks.names()
+RENDERED = [n for n in NAMES if (notebooks.PAGES / f"{n}.md").is_file()]
 NETS = {"networks.policy.sizes": (8, 8), "networks.critic.sizes": (8, 8)}
 REPLAY = NETS | {"data.batch": 8, "data.start": 64, "data.warmup": 64}
 # toy sizes for each: all that its cell of parameters has, or a part
@@ -80,7 +81,16 @@ def python(source: str) -> ast.Module:
     return ast.parse("\n".join(lines))
 
 
-@pytest.fixture(scope="module", params=NAMES)
+# which run without being asked for: the others cost minutes of the suite
+EACH_TIME = ("02_critics", "05_your_ablation")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        n if n in EACH_TIME else pytest.param(n, marks=pytest.mark.long) for n in NAMES
+    ],
+)
 def executed(request, tmp_path_factory):
     """The notebook's name and what a fresh kernel made of it."""
     name = request.param
@@ -123,7 +133,7 @@ def test_it_has_no_logic_and_begins_with_its_sizes(name):
     assert [ast.unparse(node) for node in found] == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RENDERED)
 def test_its_page_is_of_this_code(name):
     """What the documents show is what the notebook is now, executed in full."""
     book, page = notebooks.read(name), notebooks.PAGES / f"{name}.md"
