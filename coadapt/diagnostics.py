@@ -724,10 +724,15 @@ def _layers(
     return [
         [
             *line,
-            *(float(np.linalg.norm(params[line[0]][x])) for x in ("kernel", "bias")),
+            *(_norm(params[line[0]][x]) for x in ("kernel", "bias")),
         ]
         for line in lines
     ]
+
+
+def _norm(x: Rows) -> float:
+    """L2, in float64: what is about to break has squares that float32 has not."""
+    return float(np.linalg.norm(np.asarray(x, np.float64)))
 
 
 @jax.jit
