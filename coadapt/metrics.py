@@ -1,7 +1,5 @@
 """Which metrics an algorithm has: read off the programs that would compute them."""
 
-from functools import cache
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -41,16 +39,12 @@ def of(config: Config, spec: EnvSpec) -> logs.Log:
     return tuple(name for name in logs.METRICS if name in found)
 
 
-@cache
-def of_presets() -> dict[str, logs.Log]:
-    """Of every algorithm, with actions in bins where it needs them."""
-    found = {}
-    for name in algorithms.PRESETS:
-        config = algorithms.preset(name)
-        if isinstance(config.pi_theta, pi_theta.Softmax):
-            config = schema.override(config, {"pi_theta.bins": 5})
-        found[name] = of(config, envs.spec(TASK))
-    return found
+def of_preset(name: str) -> logs.Log:
+    """Of an algorithm, with actions in bins where it needs them."""
+    config = algorithms.preset(name)
+    if isinstance(config.pi_theta, pi_theta.Softmax):
+        config = schema.override(config, {"pi_theta.bins": 5})
+    return of(config, envs.spec(TASK))
 
 
 def table() -> str:
@@ -59,7 +53,7 @@ def table() -> str:
         "| metric | group | unit | default | what it is | algorithms |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    having = of_presets()
+    having = {name: of_preset(name) for name in algorithms.PRESETS}
     for name, metric in logs.METRICS.items():
         who = [algorithm for algorithm, found in having.items() if name in found]
         lacking = [algorithm for algorithm in having if algorithm not in who]
