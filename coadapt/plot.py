@@ -379,10 +379,11 @@ def action_plane(found: Landscape, state: int = 0) -> "list[Axes]":
             style = {"colors": look.color, "linestyles": look.dash, "linewidths": 1.8}
             axes.contour(*found.grid, share, levels=[half_level(share)], **style)
             lines.append(_line(look))
-            names.append(f"half of {label}")
+            names.append(f"half of the {label}")
     axes.set_xlabel(_dimension(found.axes[0]))
     axes.set_ylabel(_dimension(found.axes[1]))
     axes.set_aspect("equal")
+    axes.locator_params(nbins=5)
     _below(figure, lines, names)
     return [axes]
 
