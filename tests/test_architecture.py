@@ -142,7 +142,7 @@ def test_every_number_of_a_preset_has_its_source(path):
 
 def test_importing_the_library_loads_no_simulator():
     code = (
-        "import sys, coadapt, coadapt.envs, coadapt.runner\n"
+        "import sys, coadapt, coadapt.envs, coadapt.runner, coadapt.video\n"
         "heavy = ('gymnasium', 'mujoco', 'brax', 'pandas')\n"
         "print([m for m in heavy if m in sys.modules])"
     )

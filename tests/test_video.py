@@ -17,7 +17,7 @@ from coadapt.streams import Purpose, host_seeds
 from coadapt.sweep import Sweep, Variant
 from launch import render
 
-GYM, DMC, TOY = "gym/Hopper-v5", "dmc/cartpole_swingup", "toy/lqr"
+GYM, DMC, TOY = "gym/InvertedPendulum-v5", "dmc/cartpole_swingup", "toy/lqr"
 SHORT = "gym/Reacher-v5"  # 50 steps
 EPISODES = 2
 # an update is not needed, so none is compiled
@@ -86,7 +86,7 @@ def test_an_episode_is_that_of_the_evaluation(run):
     # programs of one agent and of many round differently; episodes are short
     np.testing.assert_allclose(np.mean([e.total for e in found]), row, rtol=1e-3)
     assert len(frames) == sum(e.steps for e in found)
-    # a hopper that has learned nothing falls long before 1000 steps
+    # a pole that nobody balances falls long before 1000 steps
     assert [e.end for e in found] == ["termination"] * EPISODES
 
 
@@ -221,15 +221,3 @@ def test_mistakes_are_a_sentence(run, monkeypatch, capsys, args, words):
     assert render.main([*base, *args]) == 2
     (said,) = capsys.readouterr().err.splitlines()
     assert words in said
-
-
-def test_the_library_part_imports_nothing_that_draws():
-    code = (
-        "import sys, coadapt.video\n"
-        "print([m for m in ('mujoco', 'gymnasium', 'imageio') if m in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
-        cwd=Path(__file__).parents[1],
-    )  # fmt: skip
-    assert done.stdout.strip() == "[]"
