@@ -1,9 +1,12 @@
 """A program that was stopped goes on, and ends as if it had not been: to the bit."""
 
+import functools
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -96,33 +99,50 @@ def rows(folder: Path) -> bytes:
     return (folder / store.RESULTS).read_bytes()
 
 
-@pytest.fixture(scope="module", params=CASES)
-def whole(request, tmp_path_factory):
-    """A sweep that nothing interrupted."""
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    work = asked(*CASES[request.param])
-    sweep.run(work, folder, checkpoints=ALL)
-    return work, folder
+class Whole(NamedTuple):
+    """A sweep that nothing interrupted, and what it left. To be read, or copied."""
+
+    work: Sweep
+    folder: Path
+    arrays: dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The whole of a case, which is run once."""
+
+    @functools.cache
+    def run(case: str) -> Whole:
+        work, folder = asked(*CASES[case]), tmp_path_factory.mktemp("whole") / "run"
+        assert sweep.run(work, folder, checkpoints=ALL) == 4
+        return Whole(work, folder, arrays(work, folder))
+
+    return run
+
+
+@pytest.fixture(params=CASES)
+def whole(request, uninterrupted):
+    return uninterrupted(request.param)
 
 
 @pytest.mark.parametrize("number", [1, 3])
 def test_stopped_and_resumed_is_not_stopped(whole, number, tmp_path):
-    work, folder = whole
+    work, folder, held = whole
     assert interrupted(work, tmp_path, number) == 100 * number
     sweep.run(work, tmp_path, checkpoints=ALL)
     assert rows(tmp_path) == rows(folder)
-    assert_equal(arrays(work, tmp_path), arrays(work, folder))
+    assert_equal(arrays(work, tmp_path), held)
 
 
 def test_what_is_written_changes_nothing(whole, tmp_path):
-    work, folder = whole
+    work, folder, _ = whole
     sweep.run(work, tmp_path, checkpoints=None)
     assert rows(tmp_path) == rows(folder)
     assert not any(record.steps() for record in checkpoint.records(tmp_path))
 
 
 def test_more_steps_go_on_from_the_end(whole, tmp_path):
-    work, folder = whole
+    work, folder, held = whole
     short = asked_again(work, steps=250)  # 200 is a checkpoint, 250 an evaluation
     sweep.run(short, tmp_path, checkpoints=ALL)
     before = rows(tmp_path).splitlines()
@@ -131,7 +151,7 @@ def test_more_steps_go_on_from_the_end(whole, tmp_path):
     assert set(before) <= set(after) and len(after) == len(set(after))
     # the evaluation at 250 is of the shorter run alone
     assert [row for row in after if b",250," not in row] == rows(folder).splitlines()
-    assert_equal(arrays(work, tmp_path), arrays(work, folder))
+    assert_equal(arrays(work, tmp_path), held)
 
 
 def asked_again(work: Sweep, **changes) -> Sweep:
@@ -145,6 +165,30 @@ def asked_again(work: Sweep, **changes) -> Sweep:
 @pytest.fixture(scope="module")
 def lqr() -> Sweep:
     return asked(*CASES["device-replay"])
+
+
+@pytest.fixture(scope="module")
+def end(uninterrupted) -> Whole:
+    """What `lqr` came to."""
+    return uninterrupted("device-replay")
+
+
+@pytest.fixture(scope="module")
+def begun(lqr, tmp_path_factory):
+    """Copies `lqr`, stopped at a checkpoint, to a folder that is not there."""
+
+    @functools.cache
+    def run(number: int, keep: int) -> Path:
+        folder = tmp_path_factory.mktemp("begun") / "run"
+        rules = Checkpoints(keep=keep, share=float("inf"))
+        with pytest.raises(runner.Interrupted):
+            sweep.run(lqr, folder, checkpoints=rules, stop=stop_after(number))
+        return folder
+
+    def copy(folder: Path, number: int, keep: int = 1) -> Path:
+        return shutil.copytree(run(number, keep), folder)
+
+    return copy
 
 
 def test_more_seeds_and_variants_leave_what_is_there(lqr, tmp_path):
@@ -173,27 +217,25 @@ def test_a_part_of_a_program_goes_on_without_the_others(lqr, tmp_path):
     assert len(frame[frame.metric == "return"]) == 4 * 3  # agents x evaluations
 
 
-def test_finished_cells_are_not_run_again(lqr, tmp_path):
-    assert sweep.run(lqr, tmp_path) == 4
-    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
-    assert sweep.run(lqr, tmp_path) == 0
-    assert before == {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+def test_finished_cells_are_not_run_again(lqr, end, tmp_path):
+    work = shutil.copytree(end.folder, tmp_path / "work")
+    before = everything(work)
+    assert sweep.run(lqr, work) == 0
+    assert everything(work) == before
 
 
 @pytest.mark.parametrize("part", [False, True], ids=["all", "a part"])
-def test_fewer_steps_in_between_lose_no_row(lqr, part, tmp_path):
+def test_fewer_steps_in_between_lose_no_row(lqr, end, begun, part, tmp_path):
     """The snapshot beyond them stays, and so does what led to it."""
-    sweep.run(lqr, tmp_path / "whole", checkpoints=ALL)
     (task, variants), *_ = lqr.variants.items()
     fewer = asked_again(lqr, steps=160)  # 150 is an evaluation, and 160 of its own
     if part:
         fewer = asked_again(fewer, variants={task: variants[:1]}, seeds=(1,))
-    work = tmp_path / "work"
-    interrupted(lqr, work, 3)
+    work = begun(tmp_path / "work", 3)
     sweep.run(fewer, work, checkpoints=ALL)
     sweep.run(lqr, work, checkpoints=ALL)
     there = [row for row in rows(work).splitlines() if b",160," not in row]
-    assert there == rows(tmp_path / "whole").splitlines()
+    assert there == rows(end.folder).splitlines()
     assert set(store.finished(work, sweep.header(lqr)).values()) == {400}
 
 
@@ -271,14 +313,10 @@ def damage(record: checkpoint.Record, steps: int, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["flipped", "truncated", "missing", "about", "torn"])
 @pytest.mark.parametrize("keep", [1, 2])
-def test_a_damaged_snapshot_is_set_aside(lqr, how, keep, tmp_path, caplog):
+def test_a_damaged_snapshot_is_set_aside(lqr, end, begun, how, keep, tmp_path, caplog):
     """With another one the run goes on from there, without from its start."""
-    whole = tmp_path / "whole"
-    sweep.run(lqr, whole, checkpoints=ALL)
-    work = tmp_path / "work"
+    work = begun(tmp_path / "work", 3, keep)
     rules = Checkpoints(keep=keep, share=float("inf"))
-    with pytest.raises(runner.Interrupted):
-        sweep.run(lqr, work, checkpoints=rules, stop=stop_after(3))
     (record,) = checkpoint.records(work)
     damage(record, 300, how)
     steps = []
@@ -291,36 +329,36 @@ def test_a_damaged_snapshot_is_set_aside(lqr, how, keep, tmp_path, caplog):
     assert "300' cannot be read" in said and "300.damaged" in said and "\n" not in said
     assert steps == ([None, 300, 400] if keep == 2 else [None, 150, 300, 400])
     assert (record.folder / "300.damaged").is_dir()
-    assert rows(work) == rows(whole)
-    assert_equal(arrays(lqr, work), arrays(lqr, whole))
+    assert rows(work) == rows(end.folder)
+    assert_equal(arrays(lqr, work), end.arrays)
 
 
 def everything(folder: Path) -> dict[str, bytes]:
     return {str(p): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_another_version_is_refused(lqr, tmp_path, monkeypatch):
-    interrupted(lqr, tmp_path, 1)
-    before = everything(tmp_path)
+def test_another_version_is_refused(lqr, begun, tmp_path, monkeypatch):
+    work = begun(tmp_path / "work", 1)
+    before = everything(work)
     monkeypatch.setattr(checkpoint, "__version__", "9.9.9")
     with pytest.raises(
         checkpoint.OtherError, match=r"of coadapt .*and this is 9\.9\.9"
     ):
-        sweep.run(lqr, tmp_path)
-    assert everything(tmp_path) == before
+        sweep.run(lqr, work)
+    assert everything(work) == before
 
 
-def test_another_config_is_refused(lqr, tmp_path):
-    interrupted(lqr, tmp_path, 1)
-    (record,) = checkpoint.records(tmp_path)
+def test_another_config_is_refused(lqr, begun, tmp_path):
+    work = begun(tmp_path / "work", 1)
+    (record,) = checkpoint.records(work)
     path = record.folder / checkpoint.PROGRAM
     data = json.loads(path.read_text())
     data["fingerprints"][0] = "0" * 16
     path.write_text(json.dumps(data))
-    before = everything(tmp_path)
+    before = everything(work)
     with pytest.raises(checkpoint.OtherError, match="choose another workdir"):
-        sweep.run(lqr, tmp_path)
-    assert everything(tmp_path) == before
+        sweep.run(lqr, work)
+    assert everything(work) == before
 
 
 def test_what_cannot_be_made_or_moved_is_a_sentence(tmp_path):
@@ -339,13 +377,13 @@ def test_what_cannot_be_made_or_moved_is_a_sentence(tmp_path):
         assert "\n" not in str(caught.value)
 
 
-def test_what_a_kill_left_half_written_goes(lqr, tmp_path):
-    interrupted(lqr, tmp_path, 1)
-    (record,) = checkpoint.records(tmp_path)
+def test_what_a_kill_left_half_written_goes(lqr, begun, tmp_path):
+    work = begun(tmp_path / "work", 1)
+    (record,) = checkpoint.records(work)
     half = record.folder / "200.orbax-checkpoint-tmp"
     half.mkdir()
     (half / "something").write_text("")
-    sweep.run(lqr, tmp_path, checkpoints=ALL)
+    sweep.run(lqr, work, checkpoints=ALL)
     assert record.steps() == [400] and not half.exists()
 
 
