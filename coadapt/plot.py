@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from coadapt import stats
 from coadapt.schema import ConfigError, nearest
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def _draw(
 
     rows = frame.loc[(frame.task == task) & (frame.metric == metric)]
     groups = {str(name): group for name, group in rows.groupby("variant", sort=False)}
-    floor = _floor(rows.value.to_numpy(float))
+    floor = stats.floor(rows.value.to_numpy(float))
     for name, one in (look or looks(groups)).items():
         if name in groups:
             _curve(axes, groups[name], name, one, floor)
@@ -151,20 +152,6 @@ def _draw(
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 50k, 3M
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     _plain(axes)
-
-
-def _floor(values: np.ndarray) -> float:
-    """Below it lies what fell so deep that nothing else could be read.
-
-    That is below the median of all values by more than ten times the highest of them,
-    or what that is above the median: a return that runs away, not one that is low.
-    """
-    finite = values[np.isfinite(values)]
-    if not finite.size:
-        return -np.inf
-    middle, top = np.median(finite), finite.max()
-    floor = middle - 10 * max(top - middle, abs(top))
-    return floor if finite.min() < floor else -np.inf
 
 
 def _leave_out(axes: "Axes", groups: Mapping[str, "pd.DataFrame"], floor: float):

@@ -144,6 +144,20 @@ def table(
 # ---------------------------------------------------------------- statistics
 
 
+def floor(scores: np.ndarray) -> float:
+    """Below it is a score that ran away, beside which no other could be read.
+
+    That is below the median of all of them by more than ten times the highest, or what
+    that is above the median: no score that is only low. -inf where none ran away.
+    """
+    finite = scores[np.isfinite(scores)]
+    if not finite.size:
+        return -np.inf
+    middle, top = np.median(finite), finite.max()
+    lowest = middle - 10 * max(top - middle, abs(top))
+    return float(lowest) if finite.min() < lowest else -np.inf
+
+
 class Counts(NamedTuple):
     """What there is to average."""
 

@@ -81,11 +81,16 @@ def scored(
 ) -> Scored:
     """The scores of these variants, on tasks and seeds that all have; see effects.py.
 
-    `baseline` are the variants whose mean is the unit of scale 'baseline'. Raises:
+    `baseline` are the variants whose mean is the unit of scale 'baseline'. A score that
+    ran away counts as one that diverged: else it would be the scale. Raises:
     ConfigError where there is no common task or seed, or no scale.
     """
     names = tuple(dict.fromkeys(names))
-    table, left_out = _useful(stats.table(frame, names), scale)
+    table = stats.table(frame, names)
+    by_task = table.values.transpose(2, 0, 1)
+    floors = np.array([stats.floor(scores) for scores in by_task])
+    held = np.where(table.values < floors, -np.inf, table.values)
+    table, left_out = _useful(table._replace(values=held), scale)
     raw = dict(zip(names, table.values, strict=True))
     every = list(raw.values())
     if scale == "range":
@@ -129,7 +134,8 @@ def _notes(table: stats.Table) -> list[str]:
     if table.failed:
         lines.append(f"{_runs(table.failed)} failed: each counts as it was before")
     if lost:
-        lines.append(f"{_runs(lost)} without a finite score: each counts as the worst")
+        why = "without a finite score, or with one that ran away"
+        lines.append(f"{_runs(lost)} {why}: each counts as the worst")
     if table.absent:
         lines.append(f"{_runs(table.absent)} left out: another variant has no match")
     return lines

@@ -18,9 +18,13 @@ GAINS = {  # of a variant, on average
     "mpo/critics=2": 90, "mpo/critics=1": 45, "mpo": 45,
 }  # fmt: skip
 
+LOST = (
+    "2 runs without a finite score, or with one that ran away: each counts as the worst"
+)
 
-def made(folder, seeds=4, gains=GAINS, lost=()):
-    """A run store with these variants; `lost` are cells that fail at once."""
+
+def made(folder, seeds=4, gains=GAINS, lost=(), score_of_lost="nan"):
+    """A run store with these variants; `lost` are cells that fail at once, or score."""
     folder.mkdir()
     rng, rows = np.random.default_rng(0), []
     for task in TASKS:
@@ -29,7 +33,8 @@ def made(folder, seeds=4, gains=GAINS, lost=()):
             for name, gain in gains.items():
                 for steps in (50, 100):
                     score = gain + luck + rng.normal()
-                    score = "nan" if (name, task, seed) in lost else f"{score}"
+                    gone = (name, task, seed) in lost
+                    score = score_of_lost if gone else str(score)
                     row = ("e", name, name, task, seed, steps, "return", score, "ours")
                     rows.append(row)
     out = io.StringIO()
@@ -134,8 +139,22 @@ def test_what_was_lost_is_counted(capsys, tmp_path):
     workdir = made(tmp_path / "runs", lost=lost)
     rows, notes = run(capsys, f"--workdir={workdir}", "--pairs=sac:sac-single-q")
     assert "2 runs failed: each counts as it was before" in notes
-    assert "2 runs without a finite score: each counts as the worst" in notes
+    assert LOST in notes
     assert "[-]" not in rows[0]["effect"]
+
+
+def test_a_return_that_ran_away_is_not_the_scale(capsys, tmp_path):
+    """It counts as -inf does, and the others' effects stay what they were."""
+    lost = {("sac-single-q", "toy/lqr", seed) for seed in (0, 2)}
+    pairs = "--pairs=sac:sac-single-q,awac:awac-single-q"
+    found = []
+    for score in ("-8e12", "-inf"):
+        workdir = made(tmp_path / score, lost=lost, score_of_lost=score)
+        found.append(run(capsys, f"--workdir={workdir}", pairs))
+    assert found[0] == found[1]
+    rows, notes = found[0]
+    assert LOST in notes
+    assert 0 < float(rows[0]["effect on A"].split()[0]) < 2  # of the range
 
 
 def test_a_task_on_which_all_score_the_same_is_left_out_and_named(capsys, tmp_path):
