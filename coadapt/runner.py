@@ -699,7 +699,7 @@ def admissible(config: Config, spec: EnvSpec, steps: int) -> None:
 Loop = HostLoop | DeviceLoop | OfflineLoop
 
 
-def _loop(about: Program, steps: int, start_at: Snapshot | None) -> Loop:
+def loop(about: Program, steps: int, start_at: Snapshot | None) -> Loop:
     """What moves the data: environments here, on the device, or none."""
     data = about.configs.data
     if isinstance(data, Offline):
@@ -774,7 +774,7 @@ class _Training:
             self.done, self.updates = map(int, start_at.clock)
             self.began -= start_at.seconds
             self.told = self.done, start_at.seconds
-        self.loop = _loop(about, steps, start_at)
+        self.loop = loop(about, steps, start_at)
         if start_at is not None:
             self.loop.metrics = dict(start_at.metrics)
 

@@ -1,6 +1,8 @@
 """What holds for every test: strict types, strict shapes, warnings are errors."""
 
+import gc
 import os
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,14 +35,27 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 jax.config.update("jax_num_cpu_devices", 2)  # as on two cores, wherever tests run
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+# each line of each function would be written beside each operation
+jax.config.update("jax_traceback_in_locations_limit", 0)
+# traced programs are millions of objects, which a process of tests keeps: to look
+# through them for garbage as often as Python would took a sixth of its time
+gc.set_threshold(50_000, 20, 50)
+
+
+_LOOKED = [time.monotonic()]
 
 
 @pytest.fixture(autouse=True)
 def _few_programs():
     """The suite compiles hundreds of programs, in one process or two, and some files
-    compile enough by themselves to exhaust a process's memory maps."""
+    compile enough by themselves to exhaust a process's memory maps.
+
+    To count them takes a tenth of a second, and to compile as many takes minutes.
+    """
     yield
-    devices.make_room()
+    if time.monotonic() - _LOOKED[0] > 10:
+        devices.make_room()
+        _LOOKED[0] = time.monotonic()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What an agent's functions promise, whatever the algorithm: the numbers C8 to C35."""
 
 import dataclasses
+import functools
 from functools import partial
 
 import jax
@@ -617,11 +618,15 @@ def test_a_sampled_action_never_goes_through_atanh():
 
 @pytest.fixture(scope="module")
 def cheetah():
-    """States and configs of the presets at full size, for HalfCheetah."""
-    configs = {name: algorithms.preset(name) for name in algorithms.PRESETS}
+    """Config and state of a preset at full size, for HalfCheetah."""
     start = jax.jit(agent.init, static_argnums=1)
-    key = jax.random.key(1)
-    return {name: (c, start(c, CHEETAH, key)) for name, c in configs.items()}
+
+    @functools.cache
+    def make(name: str):
+        config = algorithms.preset(name)
+        return config, start(config, CHEETAH, jax.random.key(1))
+
+    return make
 
 
 def distribution(config, state):
@@ -630,14 +635,14 @@ def distribution(config, state):
 
 
 def test_mpo_starts_near_its_init_scale(cheetah):
-    dist = distribution(*cheetah["mpo"])
+    dist = distribution(*cheetah("mpo"))
     np.testing.assert_allclose(dist.std, 0.5, rtol=0.01)
     assert jnp.mean(jnp.abs(dist.mean)) < 5e-3
     assert jnp.any(dist.mean != 0)
 
 
 def test_awr_starts_with_its_constant_std_and_a_small_mean(cheetah):
-    config, state = cheetah["awr"]
+    config, state = cheetah("awr")
     dist = distribution(config, state)
     exact(dist.std, jnp.full((256, 6), 0.4))
     output = state.params.policy["net"]["output"]
@@ -647,7 +652,7 @@ def test_awr_starts_with_its_constant_std_and_a_small_mean(cheetah):
 
 
 def test_awac_starts_with_a_variance_of_log_2(cheetah):
-    dist = distribution(*cheetah["awac"])
+    dist = distribution(*cheetah("awac"))
     np.testing.assert_allclose(dist.std, 0.832555, atol=1e-6)  # as printed
     assert jnp.max(jnp.abs(dist.mean)) < 1
 
@@ -664,7 +669,7 @@ def test_sac_clamps_its_log_std():
 
 def test_mpo_critic_ends_in_a_wide_layer(cheetah):
     """Settings 2.3: fan_out is 1, so the limit is sqrt(3 * 0.33) = 0.995."""
-    kernel = cheetah["mpo"][1].params.critic["output"]["kernel"]
+    kernel = cheetah("mpo")[1].params.critic["output"]["kernel"]
     assert kernel.shape == (1, 256, 1)
     assert 0.98 < jnp.max(jnp.abs(kernel)) <= 0.995  # of 256 draws
 
@@ -681,7 +686,7 @@ def test_mpo_critic_ends_in_a_wide_layer(cheetah):
 )
 def test_networks_have_the_sizes_of_the_settings(name, shapes, cheetah):
     policy, critic, number = shapes
-    params = cheetah[name][1].params
+    params = cheetah(name)[1].params
     for tree, widths, lead in (
         (params.policy["net"], policy, ()),
         (params.critic, critic, (number,)),
@@ -693,7 +698,7 @@ def test_networks_have_the_sizes_of_the_settings(name, shapes, cheetah):
 
 
 def test_duals_start_at_the_values_of_the_settings(cheetah):
-    config, state = cheetah["mpo"]
+    config, state = cheetah("mpo")
     trust = config.pi_p_update.trust_region
     dual = state.params.dual
     printed = 5e-5  # the settings give four decimals
@@ -702,7 +707,7 @@ def test_duals_start_at_the_values_of_the_settings(cheetah):
     np.testing.assert_allclose(trust.value_of(dual["mean"]), [1.3133] * 6, atol=printed)
     np.testing.assert_allclose(trust.value_of(dual["std"]), [10.0] * 6, atol=1e-4)
     assert dual["bound"] == 1.0
-    config, state = cheetah["sac"]
+    config, state = cheetah("sac")
     assert (
         config.pi_q_update.temperature.value_of(state.params.dual["temperature"]) == 1
     )
@@ -710,11 +715,11 @@ def test_duals_start_at_the_values_of_the_settings(cheetah):
 
 def test_critics_start_apart_and_targets_start_as_copies(cheetah):
     for name in ("mpo", "awac", "sac"):
-        _, state = cheetah[name]
+        _, state = cheetah(name)
         exact(state.target.critic, state.params.critic)
         kernel = state.params.critic["output"]["kernel"]
         assert len(kernel) == 1 or jnp.all(kernel[0] != kernel[1])
-    exact(cheetah["mpo"][1].target.policy, cheetah["mpo"][1].params.policy)
+    exact(cheetah("mpo")[1].target.policy, cheetah("mpo")[1].params.policy)
 
 
 def test_the_seed_names_the_networks_and_a_second_critic_changes_none():

@@ -231,7 +231,9 @@ def test_killed_within_any_phase_of_a_write(phase, kind, whole, tmp_path):
 # ---------------------------------------------------------------- asked to stop
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.faults)]
+)
 def test_asked_to_stop_it_stops_at_a_checkpoint(number, whole, tmp_path):
     kind = "device-replay"
     expected, _ = whole(kind)
@@ -270,7 +272,13 @@ resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
 """
 
 
-@pytest.mark.parametrize("limit, where", [(15_000, "/checkpoints/"), (500, "manifest")])
+@pytest.mark.parametrize(
+    "limit, where",
+    [
+        (15_000, "/checkpoints/"),
+        pytest.param(500, "manifest", marks=pytest.mark.faults),
+    ],
+)
 def test_a_full_disk_is_a_sentence_and_loses_nothing(limit, where, whole, tmp_path):
     """Files cannot grow beyond a limit: the first that has to is a checkpoint's."""
     kind = "device-replay"

@@ -132,6 +132,7 @@ def test_targets_are_those_of_the_definition():
     np.testing.assert_array_equal(batch.next.obs, steps.next_obs[0])
 
 
+@pytest.mark.long
 def test_it_learns():
     """From a random policy's -131, within 6000 updates, past doing nothing at all."""
     returns = []
