@@ -278,8 +278,8 @@ def test_every_row_has_a_probe():
     assert set(LQR) | {"brac", "bear"} == set(algorithms.PRESETS)
 
 
-# rows of Gaussian policies, which LQR has seen already: a Softmax is theirs by a toggle
-AGAIN = [("toy/corridor", name) for name in ("mpo", "awr", "awac", "trpo", "vmpo")]
+# Rows that have learned one task already, LQR or the arms; PPO stands for a Softmax.
+AGAIN = [("toy/corridor", name) for name in CORRIDOR if name != "ppo"]
 
 
 def cases(all_of: Iterable[Any], left_out: Iterable[Any]) -> list:
@@ -351,7 +351,7 @@ VARIANTS = {  # -5.7: the clip holds the ratio, not the KL, and the std stays la
 }
 
 
-@pytest.mark.parametrize("variant", cases(VARIANTS, ["trpo, as PFRL"]))
+@pytest.mark.parametrize("variant", cases(VARIANTS, ["ppo, clipped", "trpo, as PFRL"]))
 def test_another_point_of_a_row_learns_too(variant):
     name, task, recipe = VARIANTS[variant]
     assert np.median(returns(name, task, recipe)) > toy.optimum(task) - recipe.gap
