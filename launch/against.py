@@ -5,6 +5,7 @@ alternate, and where an agent is a process, the better of two ways counts: one a
 other with all threads, or one a core side by side.
 """
 
+import dataclasses
 import functools
 import importlib.metadata
 import platform
@@ -29,7 +30,8 @@ from launch.peers.sweeping import Sweeps
 from launch.peers.tables import OURS
 
 WORKS = ("learner", "loop", "sweep")
-ALGORITHMS = ("sac", "td3", "ddpg", "mpo", "awr")
+ALGORITHMS = ("sac", "td3", "ddpg", "ppo", "mpo", "awr")
+OF_PPO = {"sizes": (64, 64), "batch": 64}  # all programs' default
 TASKS = ("gym/Pendulum-v1", "gym/HalfCheetah-v5")
 SCRIPTS = Path(__file__).parent / "peers"
 OWN = ("coadapt", "jax", "jaxlib", "flax", "gymnasium", "mujoco", "numpy")
@@ -37,8 +39,9 @@ ABOUT = {
     "learner": "Updates a second of all agents together, on a frozen replay of 10,000 "
     "random transitions with HalfCheetah's shapes; the minibatch is sampled in each. "
     "SAC, TD3 and DDPG: 256x256 networks, minibatches of 256; of TD3 the critics' "
-    "updates are counted. MPO and AWR: the paper's networks; an update of AWR is a "
-    "tenth of its iteration.",
+    "updates are counted. PPO: 64x64 networks, whose updates are the minibatches of 64 "
+    "in ten passes over 2,048 steps, policy and critic together. MPO and AWR: the "
+    "paper's networks; an update of AWR is a tenth of its iteration.",
     "loop": "Env steps a second of all agents together, one update of SAC after each "
     "env step.",
     "sweep": "By the clock, from the command to the table: SAC, {cells} agents ({axes} "
@@ -262,10 +265,13 @@ def _cpu() -> str:
 
 
 def _learners(found: Asked) -> list[Setting]:
-    return [
-        Setting((name,), Job(work="learner", library=OURS, algorithm=name))
+    jobs = {
+        name: Job(work="learner", library=OURS, algorithm=name)
         for name in found.algorithms
-    ]
+    }
+    if "ppo" in jobs:
+        jobs["ppo"] = dataclasses.replace(jobs["ppo"], **OF_PPO)
+    return [Setting((name,), job) for name, job in jobs.items()]
 
 
 def _loops(found: Asked) -> list[Setting]:

@@ -33,7 +33,7 @@ _BASELINES = Peer(
     home="sbx",
     pins=("sbx-rl==0.28.0", "stable_baselines3==2.9.2", *_JAX, *_TORCH, *_GYM),
     told=("sbx-rl", "jax", "flax", "gymnasium", "mujoco", "numpy"),
-    algorithms=("sac", "td3", "ddpg"),
+    algorithms=("sac", "td3", "ddpg", "ppo"),
     tasks=(),
     axes=_AXES,
 )
@@ -49,7 +49,7 @@ PEERS = {
         # it asks for any gymnax, and fails when it traces with 1.0 and later
         pins=("rejax==0.1.3", "gymnax==0.0.9", "numpy==2.4.6", *_JAX),
         told=("rejax", "gymnax", "jax", "flax"),
-        algorithms=("sac", "td3"),
+        algorithms=("sac", "td3", "ppo"),
         tasks=("Pendulum-v1",),
         axes=_AXES,
         together=True,
@@ -59,7 +59,7 @@ PEERS = {
         home="pfrl",
         pins=("pfrl==0.4.0", *_TORCH, *_GYM),
         told=("pfrl", "torch", "gymnasium", "mujoco", "numpy"),
-        algorithms=("sac", "td3", "ddpg"),
+        algorithms=("sac", "td3", "ddpg", "ppo"),
         tasks=(),
         axes=("activation", "discount"),  # its SAC takes two critics, no fewer
     ),

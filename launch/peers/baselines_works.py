@@ -6,7 +6,7 @@ import gymnasium
 import numpy as np
 import protocol
 from gymnasium import spaces
-from protocol import ACTIONS, OBS, Cell, Job, Windows
+from protocol import ACTIONS, EPOCHS, OBS, ROLLOUT, Cell, Job, Windows
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.logger import Logger
@@ -39,32 +39,47 @@ def agent(job: Job, env, cell: Cell):
         "net_arch": list(job.sizes),
         "activation_fn": activation(job, cell.activation),
     }
-    if job.algorithm != "ddpg":  # whose single critic is no option
+    if job.algorithm not in ("ddpg", "ppo"):  # whose single critic is no option
         policy["n_critics"] = cell.critics
+    if job.algorithm == "ppo":
+        data = {"n_steps": ROLLOUT, "n_epochs": EPOCHS}
+    else:
+        data = {
+            "buffer_size": job.buffer,
+            "learning_starts": job.start,
+            "train_freq": 1,
+            "gradient_steps": 1,
+        }
     return getattr(importlib.import_module(library), job.algorithm.upper())(
         "MlpPolicy",
         env,
-        buffer_size=job.buffer,
         batch_size=job.batch,
-        learning_starts=job.start,
-        train_freq=1,
-        gradient_steps=1,
         gamma=cell.discount,
         policy_kwargs=policy,
         seed=cell.seed,
         device="cpu",
+        **data,
     )
 
 
 def learner(job: Job) -> None:
     """Updates alone: of all that `train` can do in one call, what is faster."""
-    model, rng = agent(job, Noise(), Cell("", 0)), np.random.default_rng(0)
+    cell = Cell("", 0, activation="tanh" if job.algorithm == "ppo" else "relu")
+    model, rng = agent(job, Noise(), cell), np.random.default_rng(0)
+    model.set_logger(Logger(None, []))
+    if job.algorithm == "ppo":
+        rollout = model.rollout_buffer
+        for data in (rollout.observations, rollout.advantages, rollout.returns):
+            data[...] = rng.standard_normal(data.shape, dtype=np.float32)
+        rollout.actions[...] = rng.uniform(-1, 1, rollout.actions.shape)
+        rollout.full = True
+        protocol.repeat(job, model.train, EPOCHS * ROLLOUT // job.batch, least=2)
+        return
     replay = model.replay_buffer
     for data in (replay.observations, replay.next_observations, replay.rewards):
         data[...] = rng.standard_normal(data.shape, dtype=np.float32)
     replay.actions[...] = rng.uniform(-1, 1, replay.actions.shape)
     replay.full = True
-    model.set_logger(Logger(None, []))
     works = {
         n: lambda n=n: model.train(gradient_steps=n, batch_size=job.batch)
         for n in (1, 64)

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from coadapt import algorithms, cost, devices, envs, runner, schema, speed
-from coadapt.config import Config, Replay
+from coadapt.config import Config, Trajectories
 from launch import command
 from launch.peers import protocol
 from launch.peers.protocol import Job, Windows
@@ -31,9 +31,9 @@ def config_of(job: Job) -> Config:
 
 
 def learner(job: Job) -> None:
-    """Of algorithms with a replay, the updates of the critics are counted."""
+    """The critics' updates are counted, but of AWR its short iterations."""
     config = config_of(job)
-    each = config.schedule.critic_steps if isinstance(config.data, Replay) else 1
+    each = 1 if isinstance(config.data, Trajectories) else config.schedule.critic_steps
     rows = speed.measure(config, job.agents, rounds=job.windows, seconds=job.seconds)
     for row in rows:
         protocol.answer(

@@ -7,7 +7,7 @@ import torch
 import torch_parts
 from pfrl import agents, explorers, replay_buffers
 from pfrl.nn.lmbda import Lambda
-from protocol import ACTIONS, OBS, Cell, Job
+from protocol import ACTIONS, EPOCHS, OBS, ROLLOUT, Cell, Job
 from torch import distributions, nn
 from torch.optim import Adam
 
@@ -75,7 +75,39 @@ class Made:
             return self.agent.act(obs)
 
 
+def learner_of_ppo(job: Job) -> None:
+    """Its update by a rollout, which is noise."""
+    rng = np.random.default_rng(0)
+    policy = nn.Sequential(
+        *torch_parts.mlp(OBS, job.sizes, ACTIONS, nn.Tanh),
+        pfrl.policies.GaussianHeadWithStateIndependentCovariance(ACTIONS),
+    )
+    value = nn.Sequential(*torch_parts.mlp(OBS, job.sizes, 1, nn.Tanh))
+    model = pfrl.nn.Branched(policy, value)
+    agent = agents.PPO(
+        model,
+        Adam(model.parameters(), lr=3e-4),
+        update_interval=ROLLOUT,
+        minibatch_size=job.batch,
+        epochs=EPOCHS,
+    )
+    numbers = ("adv", "log_prob", "v_pred", "v_teacher")
+    rollout = [
+        {
+            "state": rng.standard_normal(OBS).astype(np.float32),
+            "action": rng.standard_normal(ACTIONS).astype(np.float32),
+            **{name: float(rng.standard_normal()) for name in numbers},
+        }
+        for _ in range(ROLLOUT)
+    ]
+    updates = EPOCHS * ROLLOUT // job.batch
+    protocol.repeat(job, lambda: agent._update(rollout), updates, least=2)
+
+
 def learner(job: Job) -> None:
+    if job.algorithm == "ppo":
+        learner_of_ppo(job)
+        return
     agent, rng = Made(job, Cell("", 0), OBS, ACTIONS).agent, np.random.default_rng(0)
     replay = agent.replay_buffer
     obs = rng.standard_normal((job.buffer + 1, OBS), dtype=np.float32)

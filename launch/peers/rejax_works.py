@@ -8,7 +8,8 @@ import numpy as np
 import protocol
 import rejax
 from gymnax.environments import environment, spaces
-from protocol import ACTIONS, OBS, Cell, Job, Windows
+from protocol import ACTIONS, EPOCHS, OBS, ROLLOUT, Cell, Job, Windows
+from rejax.algos.ppo import AdvantageMinibatch, Trajectory
 from rejax.evaluate import evaluate
 
 CHUNK = 16  # iterations of one call
@@ -88,7 +89,54 @@ def update(job: Job, algo, ts):
     )
 
 
+def learner_of_ppo(job: Job) -> None:
+    """What its iteration does with a rollout, which is noise."""
+    algo = rejax.PPO.create(
+        env=Noise(),
+        agent_kwargs={"hidden_layer_sizes": job.sizes, "activation": "tanh"},
+        num_envs=1,
+        num_steps=ROLLOUT,
+        num_epochs=EPOCHS,
+        num_minibatches=ROLLOUT // job.batch,
+    )
+
+    def advantages(key):
+        number = jax.random.normal(key, (ROLLOUT, 1))
+        obs, action = (jnp.tile(number[..., None], n) for n in (OBS, ACTIONS))
+        done = jnp.zeros_like(number, bool)
+        rollout = Trajectory(obs, action, number, number, number, done)
+        return AdvantageMinibatch(rollout, *algo.calculate_gae(rollout, number[0]))
+
+    @partial(jax.jit, donate_argnums=0)
+    @jax.vmap
+    def iteration(ts):
+        data = advantages(ts.rng)
+
+        def epoch(ts, _):
+            rng, key = jax.random.split(ts.rng)
+            pieces = algo.shuffle_and_split(data, key)
+            return jax.lax.scan(
+                lambda ts, piece: (algo.update(ts, piece), None),
+                ts.replace(rng=rng),
+                pieces,
+            )
+
+        return jax.lax.scan(epoch, ts, None, EPOCHS)[0]
+
+    for agents in job.agents:
+        keys = jax.random.split(jax.random.PRNGKey(0), agents)
+        ts = jax.jit(jax.vmap(algo.init_state))(keys)
+        windows, done = Windows(job, least=2), False
+        while not done:
+            ts = jax.block_until_ready(iteration(ts))
+            done = windows.tick(EPOCHS * ROLLOUT // job.batch * agents)
+        windows.tell(agents)
+
+
 def learner(job: Job) -> None:
+    if job.algorithm == "ppo":
+        learner_of_ppo(job)
+        return
     algo = algorithm(job, Noise(), CHUNK)
     critic_updates = 1 if job.algorithm == "sac" else algo.policy_delay
 
