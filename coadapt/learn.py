@@ -1,6 +1,7 @@
 """One update of one agent: which data each of its steps reads, and in what order."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -316,9 +317,19 @@ class _Pool(NamedTuple):
     labels: agents.Labels
     prior: Tree  # the prior's distributions [C, ...], or None
 
-    def batch(self, key: jax.Array, step: jax.Array, size: int) -> Batch:
-        """Minibatch number `step` of the shuffled passes."""
-        chosen = episodes.minibatch(key, self.positions, self.n, step, size)
+    def passes(self, key: jax.Array, steps: int, size: int) -> jax.Array:
+        """Of shuffled passes, the first minibatches' places in `kept`: [steps, size].
+
+        All in one go: drawn one by one, they would take longer than small networks.
+        """
+
+        def chosen(step: jax.Array) -> jax.Array:
+            return episodes.minibatch(key, self.positions, self.n, step, size)
+
+        return jax.vmap(chosen)(jnp.arange(steps, dtype=jnp.int32))
+
+    def batch(self, chosen: jax.Array) -> Batch:
+        """The minibatch of these places in `kept`."""
         transition = replay.gather(self.store, self.kept.index[chosen])
         prior = jax.tree.map(lambda x: x[chosen], self.prior)
         target, score = self.labels.target[chosen], self.labels.score[chosen]
@@ -340,29 +351,30 @@ def _learn_sequences(
     pool = _Pool(store, steps, positions, jnp.maximum(n, 1), labels, None)
     critic_key, policy_key = jax.random.split(key)
 
-    def critic_step(state: AgentState, step: jax.Array):
-        batch = pool.batch(critic_key, step, data.batch)
-        return _kept(log, agents.evaluate(config, state, batch))
+    def critic_step(state: AgentState, chosen: jax.Array):
+        return _kept(log, agents.evaluate(config, state, pool.batch(chosen)))
 
-    state, found = _repeat(critic_step, state, jnp.arange(config.schedule.critic_steps))
+    passes = pool.passes(critic_key, config.schedule.critic_steps, data.batch)
+    state, found = _repeat(critic_step, state, passes)
     metrics |= found
     if data.relabel:  # type: ignore[union-attr]
         pool = pool._replace(labels=agents.label(config, state, store.obs, steps))
     pool = pool._replace(prior=agents.priors(config, state, store.obs, steps))
     size = getattr(data, "policy_batch", None) or data.batch
 
-    def policy_step(state: AgentState, step: jax.Array):
-        batch = pool.batch(policy_key, step, size)
+    def policy_step(state: AgentState, drawn: tuple[jax.Array, jax.Array]):
+        step, chosen = drawn
         own = jax.random.fold_in(policy_key, step)
-        found = agents.improve(config, state, batch, own, state.params.critic)
-        return _kept(log, found)
+        batch, critic = pool.batch(chosen), state.params.critic
+        return _kept(log, agents.improve(config, state, batch, own, critic))
 
-    state, found = _repeat(policy_step, state, jnp.arange(config.schedule.policy_steps))
+    passes = pool.passes(policy_key, config.schedule.policy_steps, size)
+    state, found = _repeat(policy_step, state, (jnp.arange(len(passes)), passes))
     metrics |= found
     rows, score = store.obs[steps.row], pool.labels.score
     found = agents.settle(config, state, rows, score, pool.prior, steps.seen)
     state, found = _kept(log, found)
-    first = pool.batch(policy_key, jnp.int32(0), size)
+    first = pool.batch(passes[0])
     metrics |= found | _vitals(config, state, first, key, log)
     return agents.track(config, state, clock.updates + 1), metrics
 
@@ -380,13 +392,17 @@ def _look(
 
 
 def _repeat(
-    step, state: AgentState, over: jax.Array, unrolled: int = 0
+    step: Callable[[AgentState, Any], tuple[AgentState, Metrics]],
+    state: AgentState,
+    over: Any,
+    unrolled: int = 0,
 ) -> tuple[AgentState, Metrics]:
     """A step for each of `over`, and the metrics of the last; so few are no loop."""
     metrics: Metrics = {}
-    if len(over) <= unrolled:
-        for i in range(len(over)):
-            state, metrics = step(state, over[i])
+    number = len(jax.tree.leaves(over)[0])
+    if number <= unrolled:
+        for i in range(number):
+            state, metrics = step(state, jax.tree.map(lambda x, i=i: x[i], over))
         return state, metrics
     state, metrics = jax.lax.scan(step, state, over)
     return state, jax.tree.map(lambda x: x[-1], metrics)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from coadapt.data.replay import Store
-from coadapt.ops.shuffle import shuffle
+from coadapt.ops.shuffle import Rounds, permute, rounds
 
 
 class Episodes(NamedTuple):
@@ -106,7 +106,11 @@ def minibatch(
     total = step * size + jnp.arange(size, dtype=jnp.int32)
     passes, offset = total // n, total % n
     first = passes[0]
-    here, after = (
-        shuffle(jax.random.fold_in(key, first + i), offset, n) for i in range(2)
+    # of each entry the permutation of its pass, which is one of two
+    here, after = (rounds(jax.random.fold_in(key, first + i), n) for i in range(2))
+    own = jax.tree.map(
+        lambda a, b: jnp.where(passes == first, a[:, None], b[:, None]), here, after
     )
-    return positions[jnp.where(passes == first, here, after)]
+    # apart from the gather, beside which arithmetic is not vectorised on a CPU
+    chosen = jax.lax.optimization_barrier(permute(Rounds(*own), offset, n))
+    return positions[chosen]

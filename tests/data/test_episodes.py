@@ -7,6 +7,7 @@ import pytest
 from walks import SPEC, fill
 
 from coadapt.data import episodes, replay
+from coadapt.ops.shuffle import shuffle
 from coadapt.types import Action, TimeStep
 
 
@@ -62,6 +63,11 @@ def test_each_pass_takes_every_entry_once(n, size):
     for taken in passes:
         assert sorted(taken.tolist()) == [2 * i for i in range(n)]
     assert passes[0].tolist() != passes[1].tolist()
+    # a minibatch over the end of a pass too: each entry is of its own pass's shuffle
+    for k, taken in enumerate(passes):
+        key, every = jax.random.fold_in(jax.random.key(3), k), jnp.arange(n)
+        alone = shuffle(key, every, jnp.int32(n))
+        assert taken.tolist() == positions[alone].tolist()
 
 
 # ---------------------------------------------------------------- the newest steps
