@@ -100,6 +100,7 @@ def _climb(
     obs, pi = batch.transition.obs, config.pi_theta
     eta = models.temperature(config, state.params.dual)
     samples = pi_q_update.divergence_samples(config.pi_q_update)
+    critic = _climbable(config, critic)
 
     def loss(params: Tree) -> tuple[jax.Array, jax.Array]:
         dist = models.policy(config, state, params, obs)
@@ -124,15 +125,24 @@ def _climb(
     return state, metrics | {"divergence": jnp.mean(kl)}
 
 
+def _climbable(config: Config, critic: Tree) -> Tree:
+    """The critics whose value the policy climbs; the others need not say anything."""
+    if _gradient(config).critic == "first":
+        return jax.tree.map(lambda x: x[:1], critic)
+    return critic
+
+
 def _climbed(config: Config, values: jax.Array) -> jax.Array:
     """Whose value the policy climbs: [K, M, B] -> [M, B]."""
-    gradient = pi_q.gradient_of(config.pi_q)
-    assert isinstance(gradient, pi_q.Pathwise)  # legality.check holds it
-    if gradient.critic == "first":
-        return values[0]
-    if gradient.critic == "mix":
+    if _gradient(config).critic == "mix":
         return models.pessimistic(config, values)
     return ensemble.minimum(values)
+
+
+def _gradient(config: Config) -> pi_q.Pathwise:
+    gradient = pi_q.gradient_of(config.pi_q)
+    assert isinstance(gradient, pi_q.Pathwise)  # legality.check holds it
+    return gradient
 
 
 def _step_temperature(
