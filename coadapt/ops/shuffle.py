@@ -23,7 +23,10 @@ class Rounds(NamedTuple):
 
 
 def rounds(key: jax.Array, n: jax.Array) -> Rounds:
-    """A random permutation; n int32 scalar >= 1, or [...]."""
+    """A random permutation; n int32 scalar >= 1, or [...].
+
+    Source: Hoang, Morris and Rogaway 2012, the swap-or-not shuffle.
+    """
     words = jax.random.bits(key, (2, ROUNDS), jnp.uint32)
     n = jnp.asarray(n)
     words = words.reshape(2, ROUNDS, *[1] * n.ndim)
@@ -51,5 +54,8 @@ def permute(permutation: Rounds, index: jax.Array, n: jax.Array) -> jax.Array:
 
 
 def shuffle(key: jax.Array, index: jax.Array, n: jax.Array) -> jax.Array:
-    """`permute` by a permutation of its own."""
+    """`permute` by a permutation of its own.
+
+    Source: Hoang, Morris and Rogaway 2012, the swap-or-not shuffle.
+    """
     return permute(rounds(key, n), index, n)
