@@ -50,7 +50,7 @@ def _few_programs():
     """The suite compiles hundreds of programs, in one process or two, and some files
     compile enough by themselves to exhaust a process's memory maps.
 
-    To count them takes a tenth of a second, and to compile as many takes minutes.
+    They are counted now and then: a list of thousands is work, and grows slowly.
     """
     yield
     if time.monotonic() - _LOOKED[0] > 10:
