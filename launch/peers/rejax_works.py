@@ -89,6 +89,15 @@ def update(job: Job, algo, ts):
     )
 
 
+def repeat(job: Job, work, ts, units: int, agents: int) -> None:
+    """Measure what makes so many units of each agent, over and over, and answer."""
+    windows, done = Windows(job, least=2), False
+    while not done:
+        ts = jax.block_until_ready(work(ts))
+        done = windows.tick(units * agents)
+    windows.tell(agents)
+
+
 def learner_of_ppo(job: Job) -> None:
     """What its iteration does with a rollout, which is noise."""
     algo = rejax.PPO.create(
@@ -126,11 +135,7 @@ def learner_of_ppo(job: Job) -> None:
     for agents in job.agents:
         keys = jax.random.split(jax.random.PRNGKey(0), agents)
         ts = jax.jit(jax.vmap(algo.init_state))(keys)
-        windows, done = Windows(job, least=2), False
-        while not done:
-            ts = jax.block_until_ready(iteration(ts))
-            done = windows.tick(EPOCHS * ROLLOUT // job.batch * agents)
-        windows.tell(agents)
+        repeat(job, iteration, ts, EPOCHS * ROLLOUT // job.batch, agents)
 
 
 def learner(job: Job) -> None:
@@ -148,11 +153,7 @@ def learner(job: Job) -> None:
     for agents in job.agents:
         keys = jax.random.split(jax.random.PRNGKey(0), agents)
         ts = jax.jit(jax.vmap(lambda key: filled(algo.init_state(key), key)))(keys)
-        windows, done = Windows(job, least=2), False
-        while not done:
-            ts = jax.block_until_ready(many(ts))
-            done = windows.tick(CHUNK * critic_updates * agents)
-        windows.tell(agents)
+        repeat(job, many, ts, CHUNK * critic_updates, agents)
 
 
 def counters(ts, value):
@@ -184,11 +185,7 @@ def loop(job: Job) -> None:
         )
         while int(ts.global_step) <= job.start:
             ts = train(ts)
-        windows, done = Windows(job, least=2), False
-        while not done:
-            ts = jax.block_until_ready(train(ts))
-            done = windows.tick(CHUNK * agents)
-        windows.tell(agents)
+        repeat(job, train, ts, CHUNK, agents)
 
 
 def sweep(job: Job) -> None:
