@@ -14,12 +14,11 @@ from pathlib import Path
 # the time. Of two equal flags the last one counts, so that
 # XLA_FLAGS='--xla_cpu_use_fusion_emitters=true' pytest has it as users have. jaxlib
 # 0.11 has the newer way alone, and ends a process that names the flag.
-OLDER_EMITTERS = version("jaxlib").startswith("0.10.")
 os.environ["XLA_FLAGS"] = " ".join(
     [
         "--xla_backend_optimization_level=0",
         "--xla_llvm_disable_expensive_passes=true",
-        *["--xla_cpu_use_fusion_emitters=false"] * OLDER_EMITTERS,
+        "--xla_cpu_use_fusion_emitters=false" * version("jaxlib").startswith("0.10."),
         os.environ.get("XLA_FLAGS", ""),
     ]
 )
