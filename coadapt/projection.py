@@ -42,7 +42,7 @@ class Accelerator(NamedTuple):
 
 # NVIDIA's data sheets (SXM): float32 outside of tensor cores. A launch: one SAC agent
 # took 0.82 ms on an H100 and one of MPO 1.61 (docs/benchmarks.md), with 858 and 1059
-# kernels in the CPU's program; nearly all of it is the host's, so an A100's is no other.
+# kernels in the CPU's program; most of that is the host's, so an A100's is no other.
 _LAUNCH = 0.9e-6
 ACCELERATORS = {
     "h100": Accelerator("H100", 67e12, 3.35e12, _LAUNCH),
