@@ -325,17 +325,22 @@ def read(
         learner = _learner(found, like, size)
     except Exception as error:  # Orbax and TensorStore have no common one
         raise _damaged(folder, error) from None
-    prefix = "metrics/"
+    return _snapshot(learner, found, said)
+
+
+_STORE, _METRICS = "learner/store/", "metrics/"
+
+
+def _snapshot(
+    learner: Learner, found: dict[str, Any], said: dict[str, Any]
+) -> Snapshot:
     metrics = {
-        name.removeprefix(prefix): x
+        name.removeprefix(_METRICS): x
         for name, x in found.items()
-        if name.startswith(prefix)
+        if name.startswith(_METRICS)
     }
     clock = Clock(np.int32(said["steps"]), np.int32(said["updates"]))
     return Snapshot(learner, clock, metrics, said["seconds"])
-
-
-_STORE = "learner/store/"
 
 
 def read_agent(record: Record, steps: int, like: Learner, cell: Cell) -> Snapshot:
@@ -351,13 +356,8 @@ def read_agent(record: Record, steps: int, like: Learner, cell: Cell) -> Snapsho
         learner = _learner(found, like, replay.Size(0, 0))
     except Exception as error:
         raise _damaged(record.folder / str(steps), error) from None
-    learner, metrics = jax.tree.map(
-        lambda x: x[0],
-        (learner, {n: x for n, x in found.items() if n.startswith("metrics/")}),
-    )
-    clock = Clock(np.int32(said["steps"]), np.int32(said["updates"]))
-    metrics = {name.removeprefix("metrics/"): x for name, x in metrics.items()}
-    return Snapshot(learner, clock, metrics, said["seconds"])
+    learner, found = jax.tree.map(lambda x: x[0], (learner, found))
+    return _snapshot(learner, found, said)
 
 
 def read_replay(

@@ -233,6 +233,17 @@ def require_host(task: str) -> None:
         raise schema.ConfigError(f"task is {task!r}: it must be a task of the host.")
 
 
+def host_loop(config: Config, task: str, agents: int, steps: int) -> runner.HostLoop:
+    """Agents at the start of a run of so many steps, on a task of the host."""
+    stacked, seeds, spec = (
+        schema.stack([config] * agents),
+        np.arange(agents),
+        envs.spec(task),
+    )
+    about = runner.Program(stacked, seeds, task, spec, 1)
+    return runner.HostLoop(about, runner.store_size(config, spec, steps), None)
+
+
 def measure_overhead(
     config: Config, task: str, agents: Sequence[int], *, rounds: int = 5
 ) -> Iterator[Overhead]:
@@ -247,9 +258,7 @@ def measure_overhead(
     config = schema.override(config, {k: v for k, v in early.items() if k in known})
     period, begin = config.data.steps, 300 + config.data.steps
     for number in agents:
-        stacked, seeds = schema.stack([config] * number), np.arange(number)
-        about = runner.Program(stacked, seeds, task, envs.spec(task), 1)
-        loop = runner.HostLoop(about, replay.size(100_000), None)
+        loop = host_loop(config, task, number, 100_000)
         updates = loop.advance(0, begin, 0)
         repeats = max(40 // number, 4)
         times: list[tuple[float, float]] = []

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from coadapt import algorithms, cost, devices, envs, runner, schema, speed
+from coadapt import algorithms, cost, devices, envs, schema, speed
 from coadapt.config import Config, Trajectories
 from launch import command
 from launch.peers import protocol
@@ -52,13 +52,8 @@ def loop(job: Job) -> None:
             "data.warmup": job.start,
         },
     )
-    spec = envs.spec(task)
     for agents in job.agents:
-        about = runner.Program(
-            schema.stack([config] * agents), np.arange(agents), task, spec, 1
-        )
-        size = runner.store_size(config, spec, job.buffer)
-        running = runner.HostLoop(about, size, None)
+        running = speed.host_loop(config, task, agents, job.buffer)
         windows, limit = Windows(job, least=3), speed.matmul_rate()
         updates, steps, done = running.advance(0, job.start, 0), job.start, False
         while not done:
@@ -67,7 +62,7 @@ def loop(job: Job) -> None:
             jax.block_until_ready(running.learner)
             steps, done = steps + chunk, windows.tick(chunk * agents)
         running.close()
-        flops = cost.update_flops(config, spec) * np.median(windows.rates)
+        flops = cost.update_flops(config, envs.spec(task)) * np.median(windows.rates)
         windows.tell(agents, fraction=float(flops / limit))
 
 
