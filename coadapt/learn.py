@@ -197,6 +197,7 @@ def _learn_from_others(
 
     if not prior.steps:
         return everything(learner.agent)
+    everything = jax.jit(everything, inline=True)  # traced once for both uses
     metrics = jax.eval_shape(everything, learner.agent)[1]
     unknown = jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), metrics)
 

@@ -205,6 +205,11 @@ def _learn_all(log: Log, *args: Any, shared: tuple[int, ...] = (5,)) -> tuple:
     return devices.over_agents(one, shared=shared, becomes=_LEARNT)(*args)
 
 
+def _once_traced(log: Log, **constants: Any) -> Callable[..., tuple]:
+    """`_learn_all`, whose shapes are asked for before a loop takes it as its body."""
+    return jax.jit(partial(_learn_all, log, **constants), inline=True)
+
+
 act = jax.jit(devices.spread_out(shared=(3,))(_act_all))
 add = jax.jit(devices.spread_out(shared=(4,))(_add_all), donate_argnums=1)
 cut = jax.jit(devices.spread_out()(_over_agents(replay.cut)), donate_argnums=0)
@@ -399,7 +404,7 @@ def iterate_device(
             clock = clock._replace(updates=clock.updates + 1)
         return learners, states, clock, metrics
 
-    metrics, learn_all = {}, partial(_learn_all, log)
+    metrics, learn_all = {}, _once_traced(log)
     if learns:
         metrics = _no_metrics(learn_all, configs, *learners, seeds, clock)
     carry = (learners, states, clock, metrics)
@@ -485,7 +490,7 @@ def iterate_offline(
     log: Log = DEFAULT,
 ):
     """So many updates of all agents on the one data set."""
-    learn_all = partial(_learn_all, log, shared=(2, 5))
+    learn_all = _once_traced(log, shared=(2, 5))
 
     def body(i: jax.Array, carry):
         states, health, _ = carry
