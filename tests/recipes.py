@@ -1,12 +1,27 @@
 """Every preset at the size of a test, and a data set for those that learn offline."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import jax
 import numpy as np
+import pytest
 
 from coadapt import algorithms, envs, schema
 from coadapt.data import offline
 from coadapt.envs import toy
 from coadapt.types import Transition
+
+
+def cases(
+    all_of: Iterable[Any],
+    left_out: Iterable[Any],
+    mark: pytest.MarkDecorator = pytest.mark.long,
+) -> list:
+    """Parameters, of which those that a usual run leaves out are marked."""
+    rare = list(left_out)
+    return [pytest.param(c, marks=[mark] * (c in rare)) for c in all_of]
+
 
 MLP = {"networks.policy.sizes": (16, 16), "networks.critic.sizes": (16, 16)}
 REPLAY = MLP | {

@@ -14,7 +14,7 @@ import pytest
 
 from coadapt import checkpoint, envs, learn, runner, schema, store, sweep
 from coadapt.sweep import Checkpoints, Sweep, Variant
-from tests.recipes import small, write_dataset
+from tests.recipes import cases, small, write_dataset
 
 ALL = Checkpoints(keep=1, share=float("inf"))  # every snapshot is written
 HOST = {"data__start": 64, "data__capacity": 1000}
@@ -120,7 +120,8 @@ def uninterrupted(tmp_path_factory):
     return run
 
 
-@pytest.fixture(params=CASES)
+# what they would show, others do: a replay that is full, episodes of the host
+@pytest.fixture(params=cases(CASES, ["device-replay", "host-rollout"]))
 def whole(request, uninterrupted):
     return uninterrupted(request.param)
 

@@ -18,7 +18,7 @@ import pytest
 
 from coadapt import checkpoint, store, sweep
 from coadapt.checkpoint import ABOUT
-from tests.recipes import small
+from tests.recipes import cases, small
 from tests.test_checkpoint import ALL, asked
 
 ROOT = Path(__file__).parents[1]
@@ -112,7 +112,8 @@ def killed_after(kind: str, folder: Path, share: float, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["device-replay", pytest.param("host-rollout", marks=pytest.mark.faults)]
+    "kind",
+    cases(["device-replay", "host-rollout"], ["host-rollout"], pytest.mark.faults),
 )
 def test_killed_and_resumed_is_not_killed(kind, whole, tmp_path):
     expected, seconds = whole(kind)
@@ -218,7 +219,7 @@ def kill_within_a_write(phase: str, kind: str, whole, folder: Path) -> None:
     assert_same(everything(folder), expected)
 
 
-@pytest.mark.parametrize("phase", ["before-about", "within-orbax"])
+@pytest.mark.parametrize("phase", ["within-orbax"])
 def test_killed_within_a_write(phase, whole, tmp_path):
     kill_within_a_write(phase, "device-replay", whole, tmp_path)
 
@@ -234,7 +235,8 @@ def test_killed_within_any_phase_of_a_write(phase, kind, whole, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.faults)]
+    "number",
+    cases([signal.SIGINT, signal.SIGTERM], [signal.SIGTERM], pytest.mark.faults),
 )
 def test_asked_to_stop_it_stops_at_a_checkpoint(number, whole, tmp_path):
     kind = "device-replay"

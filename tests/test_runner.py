@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from recipes import KNOBS, OFFLINE, RATES, get, small, write_dataset
+from recipes import KNOBS, OFFLINE, RATES, cases, get, small, write_dataset
 
 from coadapt import algorithms, devices, envs, learn, runner, schema, speed
 from coadapt.data import replay
@@ -73,13 +73,15 @@ SMOOTH = {
 }
 
 
-@pytest.fixture(params=list(algorithms.PRESETS), scope="module")
+# each way that data are read and that a policy moves is in one of the others
+ALIKE = ("awac", "power", "rwr", "urex", "vmpo", "ddpg", "brac")
+
+
+@pytest.fixture(params=cases(algorithms.PRESETS, ALIKE), scope="module")
 def name(request):
     if request.param in OFFLINE:
         request.getfixturevalue("dataset")
-    yield request.param
-    # a process may map 65530 pieces of memory, of which a program takes hundreds
-    jax.clear_caches()
+    return request.param
 
 
 def test_an_agent_is_the_same_alone_and_in_a_group(name):

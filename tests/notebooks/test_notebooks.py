@@ -12,6 +12,7 @@ import pytest
 
 from coadapt.schema import ConfigError
 from launch import notebooks
+from tests.recipes import cases
 
 NAMES = notebooks.names()
 NETS = {"networks.policy.sizes": (8, 8), "networks.critic.sizes": (8, 8)}
@@ -86,9 +87,7 @@ EACH_TIME = ("02_critics", "05_your_ablation")
 
 @pytest.fixture(
     scope="module",
-    params=[
-        n if n in EACH_TIME else pytest.param(n, marks=pytest.mark.long) for n in NAMES
-    ],
+    params=cases(NAMES, set(NAMES) - set(EACH_TIME)),
 )
 def executed(request, tmp_path_factory):
     """The notebook's name and what a fresh kernel made of it."""
