@@ -235,12 +235,8 @@ def require_host(task: str) -> None:
 
 def host_loop(config: Config, task: str, agents: int, steps: int) -> runner.HostLoop:
     """Agents at the start of a run of so many steps, on a task of the host."""
-    stacked, seeds, spec = (
-        schema.stack([config] * agents),
-        np.arange(agents),
-        envs.spec(task),
-    )
-    about = runner.Program(stacked, seeds, task, spec, 1)
+    stacked, spec = schema.stack([config] * agents), envs.spec(task)
+    about = runner.Program(stacked, np.arange(agents), task, spec, 1)
     return runner.HostLoop(about, runner.store_size(config, spec, steps), None)
 
 

@@ -1,6 +1,5 @@
 """A random permutation of range(n), one element at a time, without a table."""
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -45,30 +44,13 @@ def permute(permutation: Rounds, index: jax.Array, n: jax.Array) -> jax.Array:
     Args: permutation [ROUNDS], or [ROUNDS, ...] of each index its own; index int32
     [...], 0 <= index < n; n int32 scalar >= 1, or [...]. Returns: int32 [...].
     """
-    # a core is faster with a loop over the rounds, two or three times; all of them are
-    # one kernel of an accelerator
-    return jax.lax.platform_dependent(
-        permutation,
-        index,
-        n,
-        cpu=partial(_through, 1),
-        default=partial(_through, ROUNDS),
-    )
-
-
-def _through(
-    unroll: int, permutation: Rounds, index: jax.Array, n: jax.Array
-) -> jax.Array:
-    """All rounds, so many in a step of the loop."""
-
-    def swap_or_not(index: jax.Array, one: Rounds) -> tuple[jax.Array, None]:
-        partner = one.pivot - index
+    for pivot, salt in zip(*permutation, strict=True):
+        partner = pivot - index
         partner = jnp.where(partner < 0, partner + n, partner)
         high = jnp.maximum(index, partner).astype(jnp.uint32)
-        swap = (_mix(high ^ one.salt) & 1).astype(bool)
-        return jnp.where(swap, partner, index), None
-
-    return jax.lax.scan(swap_or_not, index, permutation, unroll=unroll)[0]
+        swap = (_mix(high ^ salt) & 1).astype(bool)
+        index = jnp.where(swap, partner, index)
+    return index
 
 
 def shuffle(key: jax.Array, index: jax.Array, n: jax.Array) -> jax.Array:

@@ -222,6 +222,13 @@ def test_in_one_pass_infinity_stays_in_its_episode(x64):
     np.testing.assert_allclose(got, expected, rtol=EXACT)
 
 
+def test_an_accelerator_has_no_loop():
+    rows = [jnp.ones((3, 50))] * 3 + [jnp.zeros((3, 50), bool), jnp.ones(3)]
+    traced = jax.jit(jax.vmap(lambda_return)).trace(*rows)
+    text = traced.lower(lowering_platforms=("cuda",)).as_text()
+    assert "stablehlo.while" not in text
+
+
 def test_a_core_runs_one_loop_and_no_other_form():
     """Only what the platform takes is compiled, also mapped over agents."""
     rows = [jnp.ones((3, 50))] * 3 + [jnp.zeros((3, 50), bool), jnp.ones(3)]
