@@ -20,7 +20,6 @@ SPEC = EnvSpec(  # the shapes of HalfCheetah
 )
 STEPS = 10_000  # transitions in the frozen replay
 _REPEATS = 50  # of a product, in a round
-_LARGE = 8192  # rows of a product that fills an accelerator
 
 
 class Speed(NamedTuple):
@@ -50,13 +49,13 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def matmul_rate(size: int | None = None) -> float:
+def matmul_rate() -> float:
     """Float32 operations a second of one large product: the best of BLAS and XLA.
 
     On an accelerator XLA's alone, at the precision that JAX is set to.
     """
     accelerated = jax.default_backend() != "cpu"
-    size = size or (_LARGE if accelerated else 1536)
+    size = 8192 if accelerated else 1536  # rows that fill it
     b = jax.random.normal(jax.random.key(0), (size, size))
     works: list[Callable[[], object]] = [lambda: jnp.matmul(b, b)]
     if not accelerated:

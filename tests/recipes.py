@@ -1,6 +1,6 @@
 """Every preset at the size of a test, and a data set for those that learn offline."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 import jax
@@ -15,12 +15,11 @@ from coadapt.types import Transition
 
 def cases(
     all_of: Iterable[Any],
-    left_out: Iterable[Any],
+    left_out: Container[Any],
     mark: pytest.MarkDecorator = pytest.mark.long,
 ) -> list:
     """Parameters, of which those that a usual run leaves out are marked."""
-    rare = list(left_out)
-    return [pytest.param(c, marks=[mark] * (c in rare)) for c in all_of]
+    return [pytest.param(c, marks=[mark] * (c in left_out)) for c in all_of]
 
 
 MLP = {"networks.policy.sizes": (16, 16), "networks.critic.sizes": (16, 16)}

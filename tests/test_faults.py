@@ -4,6 +4,7 @@
 checkpoint's write; the run of every day has a few.
 """
 
+import itertools
 import os
 import random
 import signal
@@ -207,28 +208,24 @@ LEFT = {
 }
 
 
-def kill_within_a_write(phase: str, kind: str, whole, folder: Path) -> None:
+WRITES = list(itertools.product(PHASES, KINDS))
+EACH_TIME = ("within-orbax", "device-replay")
+
+
+@pytest.mark.parametrize(
+    "write", cases(WRITES, set(WRITES) - {EACH_TIME}, pytest.mark.faults), ids="-".join
+)
+def test_killed_within_a_write(write, whole, tmp_path):
+    phase, kind = write
     expected, _ = whole(kind)
-    killed_within(phase, kind, folder)
-    found = standing(folder)
+    killed_within(phase, kind, tmp_path)
+    found = standing(tmp_path)
     assert [name[: len("300.orbax-checkpoint-tmp")] for name in found] == LEFT[phase]
-    (record,) = checkpoint.records(folder)
+    (record,) = checkpoint.records(tmp_path)
     has_about = (record.folder / "300" / ABOUT).exists()
     assert has_about == (phase == "before-removal")
-    finish(kind, folder)
-    assert_same(everything(folder), expected)
-
-
-@pytest.mark.parametrize("phase", ["within-orbax"])
-def test_killed_within_a_write(phase, whole, tmp_path):
-    kill_within_a_write(phase, "device-replay", whole, tmp_path)
-
-
-@pytest.mark.faults
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("phase", PHASES)
-def test_killed_within_any_phase_of_a_write(phase, kind, whole, tmp_path):
-    kill_within_a_write(phase, kind, whole, tmp_path)
+    finish(kind, tmp_path)
+    assert_same(everything(tmp_path), expected)
 
 
 # ---------------------------------------------------------------- asked to stop
