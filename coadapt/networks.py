@@ -164,6 +164,33 @@ class Networks:
     input_norm: InputNorm | None = None
 
 
+@jax.custom_vjp
+def _product(x: jax.Array, w: jax.Array) -> jax.Array:
+    """x w, [B, in] and [in, out], whose gradients come out as they are stored.
+
+    JAX's own gradient of w is [out, in], transposed: on a CPU, the optimiser then reads
+    it against the grain, which is 3 to 9% of an update (docs/benchmarks.md). There is
+    no forward mode.
+    """
+    return x @ w
+
+
+def _gradients(factors: tuple[jax.Array, jax.Array], grad: jax.Array):
+    (x, w), dot = factors, jax.lax.dot_general
+    return dot(grad, w, (((1,), (1,)), ((), ()))), dot(
+        x, grad, (((0,), (0,)), ((), ()))
+    )
+
+
+_product.defvjp(lambda x, w: (_product(x, w), (x, w)), _gradients)
+
+
+def _dot(x: jax.Array, w: jax.Array, *_: Any, **__: Any) -> jax.Array:
+    """What flax asks of a dense layer: [..., in] and [in, out] -> [..., out]."""
+    rows = x.reshape(-1, x.shape[-1])
+    return _product(rows, w).reshape(*x.shape[:-1], w.shape[-1])
+
+
 class MLP(nn.Module):
     """The flax module of a `Network`: [..., in] -> [..., outputs], and their inputs."""
 
@@ -177,6 +204,7 @@ class MLP(nn.Module):
             name=name,
             kernel_init=lambda key, shape, dtype=None: init.kernel(key, shape),
             bias_init=lambda key, shape, dtype=None: init.offset(key, shape, fan_in),
+            dot_general=_dot,
         )(x)
 
     @nn.compact

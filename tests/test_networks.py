@@ -2,6 +2,7 @@
 
 from itertools import combinations_with_replacement
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -93,6 +94,50 @@ def test_without_hidden_layers_a_network_is_linear():
     assert params.keys() == {"output"}
     found = networks.apply(spec, params, x)
     np.testing.assert_allclose(found, np.asarray(x) @ kernel + bias, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("leading", [(B,), (2, 3, B)])
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_gradients_of_a_network_are_those_of_plain_products(leading, activation):
+    """The first and the second, of parameters and inputs, of few rows and of many."""
+    spec = Network(sizes=(5, 4), activation=activation)
+    params = networks.init(spec, jax.random.key(0), O, A)
+    x, layers = rows(*leading, O), ("hidden_0", "hidden_1", "output")
+
+    def plain(params, x):
+        for name in layers:
+            x = x @ params[name]["kernel"]
+            x = x + jnp.broadcast_to(params[name]["bias"], x.shape)
+            x = networks.ACTIVATIONS[activation](x) if name != "output" else x
+        return x
+
+    def ours(params, x):
+        return networks.apply(spec, params, x)
+
+    def first_and_second(net):
+        def loss(params, x):
+            return jnp.sum(jnp.sin(net(params, x)))
+
+        def slope(params, x):
+            found = jax.grad(loss, (0, 1))(params, x)
+            return sum(jnp.sum(jnp.sin(y)) for y in jax.tree.leaves(found))
+
+        return jax.grad(loss, (0, 1))(params, x), jax.grad(slope, (0, 1))(params, x)
+
+    chex.assert_trees_all_close(
+        first_and_second(ours), first_and_second(plain), rtol=0, atol=48 * ROUNDING
+    )  # sums over up to 48 rows
+
+
+def test_gradients_of_weights_come_out_as_they_are_stored():
+    """Nothing transposes them on the way to the optimiser."""
+    spec = Network(sizes=(5,))
+    params = networks.init(spec, jax.random.key(0), O, A)
+
+    def loss(params):
+        return jnp.sum(networks.apply(spec, params, rows(B, O)) ** 2)
+
+    assert "transpose" not in str(jax.make_jaxpr(jax.grad(loss))(params))
 
 
 # ---------------------------------------------------------------- initialisation

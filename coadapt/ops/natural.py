@@ -9,21 +9,25 @@ import jax.numpy as jnp
 Tree = Any  # a pytree of arrays
 
 
-def fisher_product(
+def fisher(
     divergence: Callable[[Tree], jax.Array],
     params: Tree,
-    vector: Tree,
     damping: jax.typing.ArrayLike,
-) -> Tree:
-    """(F + damping I) v, F the Hessian of the divergence: forward over reverse.
+) -> Callable[[Tree], Tree]:
+    """v -> (F + damping I) v, F the Hessian of the divergence: reverse over reverse.
 
-    Where the divergence is KL(pi_old || pi) at pi = pi_old, F is the Fisher matrix.
+    What does not depend on v is computed once, here. Where the divergence is
+    KL(pi_old || pi) at pi = pi_old, F is the Fisher matrix.
     Source: Schulman et al. 2015a, App. C; settings 3.6; Pearlmutter 1994.
-    Args: divergence of a tree like params -> scalar, nats; vector like params; damping
-    scalar >= 0. Returns: a tree like params.
+    Args: divergence of a tree like params -> scalar, nats; damping scalar >= 0.
+    Returns: a function of trees like params.
     """
-    _, product = jax.jvp(jax.grad(divergence), (params,), (vector,))
-    return jax.tree.map(lambda f, v: f + damping * v, product, vector)
+    _, back = jax.vjp(jax.grad(divergence), params)  # F is symmetric
+
+    def product(vector: Tree) -> Tree:
+        return jax.tree.map(lambda f, v: f + damping * v, back(vector)[0], vector)
+
+    return product
 
 
 def natural_step(
@@ -49,9 +53,7 @@ def natural_step(
     scale = jnp.where(scale == 0, 1.0, scale)
     unit = jax.tree.map(lambda g: g / scale, gradient)
 
-    def product(vector: Tree) -> Tree:
-        return fisher_product(divergence, params, vector, damping)
-
+    product = fisher(divergence, params, damping)
     cg = jax.scipy.sparse.linalg.cg
     direction, _ = cg(product, unit, tol=1e-10, maxiter=iterations)
     parts = jax.tree.map(

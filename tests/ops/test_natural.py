@@ -7,7 +7,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from coadapt.ops.divergences import kl
-from coadapt.ops.natural import backtrack, fisher_product, natural_step
+from coadapt.ops.natural import backtrack, fisher, natural_step
 
 EXACT = 1e-12  # float64, sums of a few dozen terms of size 1
 SOLVED = 1e-9  # conjugate gradients stop at a residual of 1e-10, relative
@@ -114,9 +114,7 @@ def test_c26_product_is_that_with_the_explicit_hessian(x64, damping):
     rng = np.random.default_rng(1)
     for _ in range(3):
         vector = rng.normal(size=len(matrix))
-        product = fisher_product(
-            divergence, params, unravel(jnp.asarray(vector)), damping
-        )
+        product = fisher(divergence, params, damping)(unravel(jnp.asarray(vector)))
         assert jax.tree.structure(product) == jax.tree.structure(params)
         expected = matrix @ vector + damping * vector
         np.testing.assert_allclose(
@@ -128,7 +126,7 @@ def test_c26_fisher_matrix_is_symmetric_positive_and_known_on_the_diagonal(x64):
     _, params, divergence = problem()
     _, unravel = explicit(divergence, params)
     columns = [
-        ravel_pytree(fisher_product(divergence, params, unravel(e), 0.0))[0]
+        ravel_pytree(fisher(divergence, params, 0.0)(unravel(e)))[0]
         for e in jnp.eye(12)
     ]
     matrix = np.stack(columns)
@@ -139,7 +137,7 @@ def test_c26_fisher_matrix_is_symmetric_positive_and_known_on_the_diagonal(x64):
         matrix[log_std, log_std], 2 * np.eye(2), rtol=0, atol=EXACT
     )
     np.testing.assert_allclose(matrix[log_std, 2:], 0, rtol=0, atol=EXACT)
-    of_mean = [fisher_product(bias_only, jnp.zeros(2), e, 0.0) for e in jnp.eye(2)]
+    of_mean = [fisher(bias_only, jnp.zeros(2), 0.0)(e) for e in jnp.eye(2)]
     np.testing.assert_allclose(of_mean, np.diag(1 / np.array(VAR)), rtol=EXACT)
 
 
