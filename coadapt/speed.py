@@ -84,9 +84,12 @@ def _frozen_replay(capacity: int, key: jax.Array) -> replay.Store:
 
 
 class _Race:
-    """A compiled update of N agents, and what it takes."""
+    """Compiled updates of N agents, and what one takes.
 
-    def __init__(self, config: Config, agents: int):
+    One update a call, each agent with a replay of its own, or many, as of a data set.
+    """
+
+    def __init__(self, config: Config, agents: int, at_once: int = 1):
         configs, self.seeds = devices.spread(
             agents, (schema.stack([config] * agents), np.arange(agents, dtype="u4"))
         )
@@ -94,38 +97,40 @@ class _Race:
             configs, self.seeds, np.zeros((agents, SPEC.obs_size), np.float32),
             spec=SPEC, size=replay.size(STEPS),
         )  # fmt: skip
-        keys = jax.random.split(jax.random.key(0), agents)
-        stores = jax.vmap(lambda k: _frozen_replay(STEPS, k))(keys)
-        stores = devices.spread(agents, stores)
-        self.configs, self.learner = configs, learner._replace(store=stores)
+        stored = partial(_frozen_replay, STEPS)
+        if at_once == 1:
+            keys = jax.random.split(jax.random.key(0), agents)
+            store = devices.spread(agents, jax.vmap(stored)(keys))
+        else:
+            store = stored(jax.random.key(0))
+        self.configs, self.learner = configs, learner._replace(store=store)
         self.agents, self.config, self.number = agents, config, 0
+        self.at_once = at_once
         begin = time.perf_counter()
-        self.program = runner.update.lower(
-            configs, *self.learner, self.seeds, self._clock()
-        ).compile()
+        of = runner.update if at_once == 1 else runner.iterate_offline
+        self.program = of.lower(*self._arguments()).compile()
         self.compile = time.perf_counter() - begin
         held: Any = self.program.memory_analysis()
         self.held = held.temp_size_in_bytes * devices.mesh(agents).size
         self.times: list[float] = []
 
-    def _clock(self) -> Clock:
-        return Clock(np.int32(STEPS), np.int32(self.number))
+    def _arguments(self) -> tuple:
+        clock = Clock(np.int32(STEPS), np.int32(self.number))
+        found = (self.configs, *self.learner, self.seeds, clock)
+        return found if self.at_once == 1 else (*found, np.int32(self.at_once))
 
-    def _update(self) -> jax.Array:
-        self.number += 1
-        state, health, metrics = self.program(
-            self.configs, *self.learner, self.seeds, self._clock()
-        )
+    def _call(self) -> jax.Array:
+        state, health, metrics = self.program(*self._arguments())
+        self.number += self.at_once
         self.learner = self.learner._replace(agent=state, health=health)
         return next(iter(metrics.values()))
 
     def round(self, seconds: float) -> None:
         """Updates for about so long, one after another, timed together."""
-        once = _seconds(self._update)
+        once = _seconds(self._call)
         repeats = max(int(seconds / once), 1)
-        self.times.append(
-            _seconds(lambda: [self._update() for _ in range(repeats)]) / repeats
-        )
+        took = _seconds(lambda: [self._call() for _ in range(repeats)])
+        self.times.append(took / repeats / self.at_once)
 
 
 # The three products of a layer: what it gives, and the gradients of its inputs and of
@@ -179,16 +184,23 @@ def measure_products(
 
 
 def measure(
-    config: Config, agents: Sequence[int], *, rounds: int = 5, seconds: float = 1.0
+    config: Config,
+    agents: Sequence[int],
+    *,
+    rounds: int = 5,
+    seconds: float = 1.0,
+    at_once: int = 1,
 ) -> Iterator[Speed]:
     """Updates of one config for each number of agents, on a frozen random replay.
+
+    So many `at_once` are one call, as where a run learns from a data set.
 
     The rounds of all numbers and of the matrix product alternate, so that a machine
     whose speed drifts slows all of them. Shapes are HalfCheetah's (17 observations, 6
     actions). Config.data=Trajectories relabels 10,000 steps in each update, which its
     arithmetic does not count.
     """
-    races = [_Race(config, n) for n in agents]
+    races = [_Race(config, n, at_once) for n in agents]
     rates = []
     for _ in range(rounds):
         rates.append(matmul_rate())

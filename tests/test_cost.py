@@ -51,6 +51,20 @@ def test_bench_prints_a_row_for_each_number_of_agents(capsys):
     assert [line.split()[:2] for line in lines[1:]] == [["sac", "1"], ["sac", "2"]]
 
 
+def test_a_call_of_the_bench_makes_as_many_updates_as_it_counts():
+    small = {f"networks.{net}.sizes": (8,) for net in ("policy", "critic")}
+    config = schema.override(algorithms.preset("sac"), small | {"data.batch": 8})
+    race = speed._Race(config, 2, at_once=3)
+    race.round(0.0)  # one call to see how long it takes, one that is timed
+    made = {
+        int(n)
+        for path, x in jax.tree.leaves_with_path(race.learner.agent.opt)
+        if "count" in jax.tree_util.keystr(path)
+        for n in np.ravel(x)
+    }
+    assert race.number == 6 and made == {6}
+
+
 def test_bench_has_the_products_alone(capsys):
     assert bench.main(["--products=32,64", "--rounds=1"]) == 0
     lines = capsys.readouterr().out.splitlines()[1:]

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from coadapt import algorithms, cost, devices, envs, schema, speed
-from coadapt.config import Config, Trajectories
+from coadapt.config import Config, Replay, Trajectories
 from launch import command
 from launch.peers import protocol
 from launch.peers.protocol import Job, Windows
@@ -31,13 +31,22 @@ def config_of(job: Job) -> Config:
 
 
 def learner(job: Job) -> None:
-    """The critics' updates are counted, but of AWR its short iterations."""
+    """The critics' updates are counted, but of AWR its short iterations.
+
+    Of one update a call and 64, where an update is a minibatch's, what is faster.
+    """
     config = config_of(job)
     each = 1 if isinstance(config.data, Trajectories) else config.schedule.critic_steps
-    rows = speed.measure(config, job.agents, rounds=job.windows, seconds=job.seconds)
-    for row in rows:
+    races = [
+        speed.measure(
+            config, job.agents, rounds=job.windows, seconds=job.seconds, at_once=n
+        )
+        for n in ((1, 64) if isinstance(config.data, Replay) else (1,))
+    ]
+    for rows in zip(*races, strict=True):
+        best = max(rows, key=lambda row: row.updates)
         protocol.answer(
-            agents=row.agents, rates=[each * row.updates], fraction=row.fraction
+            agents=best.agents, rates=[each * best.updates], fraction=best.fraction
         )
 
 
