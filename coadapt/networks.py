@@ -177,9 +177,8 @@ def _product(x: jax.Array, w: jax.Array) -> jax.Array:
 
 def _gradients(factors: tuple[jax.Array, jax.Array], grad: jax.Array):
     (x, w), dot = factors, jax.lax.dot_general
-    return dot(grad, w, (((1,), (1,)), ((), ()))), dot(
-        x, grad, (((0,), (0,)), ((), ()))
-    )
+    of_x = dot(grad, w, (((1,), (1,)), ((), ())))
+    return of_x, dot(x, grad, (((0,), (0,)), ((), ())))
 
 
 _product.defvjp(lambda x, w: (_product(x, w), (x, w)), _gradients)

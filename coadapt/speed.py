@@ -193,12 +193,11 @@ def measure(
 ) -> Iterator[Speed]:
     """Updates of one config for each number of agents, on a frozen random replay.
 
-    So many `at_once` are one call, as where a run learns from a data set.
-
     The rounds of all numbers and of the matrix product alternate, so that a machine
     whose speed drifts slows all of them. Shapes are HalfCheetah's (17 observations, 6
-    actions). Config.data=Trajectories relabels 10,000 steps in each update, which its
-    arithmetic does not count.
+    actions). So many updates `at_once` are one call, as of a run on a data set.
+    Config.data=Trajectories relabels 10,000 steps in each update, which its arithmetic
+    does not count.
     """
     races = [_Race(config, n, at_once) for n in agents]
     rates = []
