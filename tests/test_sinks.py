@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import struct
+import time
 from collections import Counter
 from typing import Any
 
@@ -212,12 +213,19 @@ def records(path):
 
 
 def offline(folder):
-    """The run, step -> return, and the config, of an offline run's file."""
+    """The run, step -> return, and the config, of an offline run's file.
+
+    A process of wandb's own writes it, and on a busy machine is not always through.
+    """
     proto: Any = importlib.import_module("wandb.proto.wandb_internal_pb2")
     (path,) = folder.glob("*.wandb")
-    run, history = None, {}
-    for data in records(path):
-        record = proto.Record.FromString(data)
+    run, history, found = None, {}, []
+    for _ in range(100):
+        found = [proto.Record.FromString(data) for data in records(path)]
+        if any(record.WhichOneof("record_type") == "exit" for record in found):
+            break
+        time.sleep(0.1)
+    for record in found:
         if record.WhichOneof("record_type") == "run":
             run = run or record.run
         if record.WhichOneof("record_type") == "history":

@@ -59,7 +59,8 @@ def _ensemble(config: Config, params: Tree, rows: jax.Array) -> jax.Array:
     def one(critic: Tree) -> jax.Array:
         return networks.apply(config.networks.critic, critic, rows)[..., 0]
 
-    return jax.vmap(one)(params)
+    # numpy's arrays, as of an agent that was read, have to be JAX's within a map
+    return jax.vmap(one)(jax.tree.map(jnp.asarray, params))
 
 
 def value_scale(config: Config) -> jax.Array | float:
