@@ -227,9 +227,11 @@ def measure(
         )
 
 
-def update_seconds(config: Config, agents: int, seconds: float = 0.5) -> float:
+def update_seconds(
+    config: Config, agents: int, seconds: float = 0.5, at_once: int = 1
+) -> float:
     """Of one update of so many agents: as `measure`, once and for about so long."""
-    race = _Race(config, agents)
+    race = _Race(config, agents, at_once)
     race.round(seconds)
     return race.times[0]
 

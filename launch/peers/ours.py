@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import numpy as np
@@ -33,20 +34,20 @@ def config_of(job: Job) -> Config:
 def learner(job: Job) -> None:
     """The critics' updates are counted, but of AWR its short iterations.
 
-    Of one update a call and 64, where an update is a minibatch's, what is faster.
+    Where an update is a minibatch's, a short trial says whether 1 or 64 are a call.
     """
     config = config_of(job)
     each = 1 if isinstance(config.data, Trajectories) else config.schedule.critic_steps
-    races = [
-        speed.measure(
-            config, job.agents, rounds=job.windows, seconds=job.seconds, at_once=n
+    for agents in job.agents:
+        at_once = 1
+        if isinstance(config.data, Replay):
+            trial = partial(speed.update_seconds, config, agents)
+            at_once = min((1, 64), key=lambda n: trial(at_once=n))
+        (row,) = speed.measure(
+            config, [agents], rounds=job.windows, seconds=job.seconds, at_once=at_once
         )
-        for n in ((1, 64) if isinstance(config.data, Replay) else (1,))
-    ]
-    for rows in zip(*races, strict=True):
-        best = max(rows, key=lambda row: row.updates)
         protocol.answer(
-            agents=best.agents, rates=[each * best.updates], fraction=best.fraction
+            agents=agents, rates=[each * row.updates], fraction=row.fraction
         )
 
 
