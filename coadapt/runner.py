@@ -199,15 +199,15 @@ _act_all = _over_agents(_act, in_axes=(0, 0, 0, _SHARED))
 _add_all = _over_agents(_add, in_axes=(0, 0, 0, 0, _SHARED))
 
 
-def _learn_all(log: Log, *args: Any, shared: tuple[int, ...] = (5,)) -> tuple:
+def _learn_all(log: Log, *args: Any) -> tuple:
     """An update of all agents of a device, with the metrics that are logged."""
     one = wraps(learn.update)(partial(learn.update, log=log))
-    return devices.over_agents(one, shared=shared, becomes=_LEARNT)(*args)
+    return devices.over_agents(one, shared=(5,), becomes=_LEARNT)(*args)
 
 
-def _once_traced(log: Log, **constants: Any) -> Callable[..., tuple]:
-    """`_learn_all`, whose shapes are asked for before a loop takes it as its body."""
-    return jax.jit(partial(_learn_all, log, **constants), inline=True)
+def _once_traced(function: Callable[..., tuple]) -> Callable[..., tuple]:
+    """A function whose shapes are asked for before a loop takes it as its body."""
+    return jax.jit(function, inline=True)
 
 
 act = jax.jit(devices.spread_out(shared=(3,))(_act_all))
@@ -360,9 +360,9 @@ def reset_device(seeds: jax.Array, index: jax.Array, *, env: DeviceEnv):
     return jax.vmap(lambda s: env.reset(stream(s, Purpose.RESET, index)))(seeds)
 
 
-def _no_metrics(learn_all: Callable, *args: Any) -> Metrics:
+def _no_metrics(function: Callable, *args: Any) -> Metrics:
     """Zeros in the shapes of what an update tells."""
-    shapes = jax.eval_shape(learn_all, *args)[-1]
+    shapes = jax.eval_shape(function, *args)[-1]
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
 
@@ -404,7 +404,7 @@ def iterate_device(
             clock = clock._replace(updates=clock.updates + 1)
         return learners, states, clock, metrics
 
-    metrics, learn_all = {}, _once_traced(log)
+    metrics, learn_all = {}, _once_traced(partial(_learn_all, log))
     if learns:
         metrics = _no_metrics(learn_all, configs, *learners, seeds, clock)
     carry = (learners, states, clock, metrics)
@@ -489,16 +489,24 @@ def iterate_offline(
     *,
     log: Log = DEFAULT,
 ):
-    """So many updates of all agents on the one data set."""
-    learn_all = _once_traced(log, shared=(2, 5))
+    """So many updates of all agents on the one data set.
 
-    def body(i: jax.Array, carry):
-        states, health, _ = carry
-        now = Clock(clock.steps + i + 1, clock.updates + i)
-        return learn_all(configs, states, store, health, seeds, now)
+    Nothing acts between two of them, so that a block of agents makes all of its own
+    while its states are in the core's cache.
+    """
+    learn_one = _once_traced(partial(learn.update, log=log))
 
-    metrics = _no_metrics(learn_all, configs, states, store, health, seeds, clock)
-    return jax.lax.fori_loop(0, updates, body, (states, health, metrics))
+    def learn_many(config, state, store, health, seed, clock, updates):
+        def body(i: jax.Array, carry):
+            state, health, _ = carry
+            now = Clock(clock.steps + i + 1, clock.updates + i)
+            return learn_one(config, state, store, health, seed, now)
+
+        metrics = _no_metrics(learn_one, config, state, store, health, seed, clock)
+        return jax.lax.fori_loop(0, updates, body, (state, health, metrics))
+
+    over = devices.over_agents(learn_many, shared=(2, 5, 6), becomes=_LEARNT)
+    return over(configs, states, store, health, seeds, clock, updates)
 
 
 class OfflineLoop:
