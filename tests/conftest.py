@@ -16,13 +16,14 @@ from pathlib import Path
 # 0.11 has the newer way alone, and ends a process that names the flag.
 os.environ["XLA_FLAGS"] = " ".join(
     [
-        "--xla_backend_optimization_level=0",
+        "--xla_backend_optimization_level=1",  # of the fixture `optimised`
         "--xla_llvm_disable_expensive_passes=true",
         "--xla_cpu_parallel_codegen_split_count=1",  # each core has tests of its own
         "--xla_cpu_use_fusion_emitters=false" * version("jaxlib").startswith("0.10."),
         os.environ.get("XLA_FLAGS", ""),
     ]
 )
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # level 0; of child processes too
 
 import jax
 import pytest
@@ -59,6 +60,15 @@ def _few_programs():
     if time.monotonic() - _LOOKED[0] > 10:
         devices.make_room()
         _LOOKED[0] = time.monotonic()
+
+
+@pytest.fixture(scope="module")
+def optimised():
+    """For programs that run for long enough to repay what better machine code costs."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
+    jax.clear_caches()
 
 
 @pytest.fixture

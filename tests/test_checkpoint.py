@@ -121,7 +121,10 @@ def uninterrupted(tmp_path_factory):
 
 
 # what they would show, others do: a replay that is full, episodes of the host
-@pytest.fixture(params=cases(CASES, ["device-replay", "host-rollout"]))
+ALIKE = ["device-replay", "device-trajectories", "host-rollout"]
+
+
+@pytest.fixture(params=cases(CASES, ALIKE))
 def whole(request, uninterrupted):
     return uninterrupted(request.param)
 

@@ -9,6 +9,8 @@ from recipes import behaviour, cases, write_dataset
 from coadapt import algorithms, runner, schema
 from coadapt.envs import toy
 
+pytestmark = pytest.mark.usefixtures("optimised")  # a third less time in all
+
 DATASET = "learning/lqr-v0"
 NETS = {"networks.policy.sizes": (32, 32), "networks.critic.sizes": (32, 32)}
 NEAR = NETS | {"g_estimate.discount": 0.97}  # episodes have 30 steps

@@ -74,7 +74,7 @@ SMOOTH = {
 
 
 # each way that data are read and that a policy moves is in one of the others
-ALIKE = ("awac", "power", "rwr", "urex", "vmpo", "ddpg", "brac")
+ALIKE = ("awac", "power", "rwr", "urex", "vmpo", "ddpg", "td3", "brac")
 
 
 @pytest.fixture(params=cases(algorithms.PRESETS, ALIKE), scope="module")
@@ -280,7 +280,7 @@ def test_actions_of_another_kind_are_refused(name, task, bins, words):
 # ---------------------------------------------------------------- in turn
 
 
-@pytest.mark.parametrize("name", ["sac", "mpo", "awr", "ppo"])
+@pytest.mark.parametrize("name", cases(["sac", "mpo", "awr", "ppo"], ["mpo", "awr"]))
 def test_updates_in_turn_are_updates_together(name, monkeypatch):
     """As much as one update can differ: float32 sums in another order."""
     configs, seeds = variants(name, 4), np.arange(4, dtype=np.uint32)

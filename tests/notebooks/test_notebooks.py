@@ -82,7 +82,7 @@ def python(source: str) -> ast.Module:
 
 
 # which run without being asked for: the others cost minutes of the suite
-EACH_TIME = ("02_critics", "05_your_ablation")
+EACH_TIME = ("05_your_ablation",)
 
 
 @pytest.fixture(
