@@ -108,6 +108,11 @@ TOY = tuple(
         "corridor": "at the end of the corridor",
     }.items()
 )
+PHYS2D = (
+    Entry("phys2d/CartPole-v0", terminates="when the pole or the cart is out of range"),
+    Entry("phys2d/CartPole-v1", terminates="when the pole or the cart is out of range"),
+    Entry("phys2d/Pendulum-v0"),
+)
 BRAX = (
     Entry("brax/ant", "Ant-v2", FALLS),
     Entry("brax/halfcheetah", "HalfCheetah-v2"),
@@ -155,6 +160,7 @@ SUITES = {
     "ours": OURS,
     "dmc": DMC,
     "toy": TOY,
+    "phys2d": PHYS2D,
     "brax": BRAX,
     "playground": PLAYGROUND,
 }
@@ -171,6 +177,11 @@ NOTES = {
     "cheetah, pendulum and walker are stepped in C threads, equal to dm_control to the "
     "bit.",
     "toy": "Small tasks on the device whose optimum is known.",
+    "phys2d": "Gymnasium's classic control in JAX, in the program of the agents: "
+    "nothing waits for the host, so that small networks are trained faster. The "
+    "pendulum has the equations of gym/Pendulum-v1. The cart-pole is another than "
+    "gym/CartPole-v1: Gymnasium adds the pole's mass and length here, and multiplies "
+    "them there.",
     "brax": "brax's environments on the device, with a backend behind a colon "
     "(`brax/ant:spring`; generalized by default): other physics than Gymnasium's and "
     "than each other's. `pip install -c constraints.txt -e '.[brax]'`. `brax/swimmer` "

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from coadapt.envs import dmc, host, striker, suites, toy
+from coadapt.envs import dmc, host, phys2d, striker, suites, toy
 from coadapt.envs.base import Autoreset, DeviceEnv, Dynamics, EnvState, HostEnv, nearest
 from coadapt.types import EnvSpec
 
@@ -35,6 +35,9 @@ FAMILIES = {
     "brax": Family(suites.make_brax, suites.brax_spec, suites.brax_names, False),
     "playground": Family(
         suites.make_playground, suites.playground_spec, suites.playground_names, False
+    ),
+    "phys2d": Family(
+        phys2d.make_phys2d, phys2d.phys2d_spec, phys2d.phys2d_names, False
     ),
     "toy": Family(lambda name, _: toy.toy(name), toy.toy_spec, toy.toy_names, False),
 }

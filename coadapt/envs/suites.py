@@ -44,7 +44,7 @@ class Suite:
     clips: bool  # actions at the bounds of the box
 
     def start(self, key: jax.Array) -> Any:
-        with _foreign():
+        with foreign():
             return self.env.reset(jax.random.key_data(key))  # they know old keys only
 
     def observe(self, physics: Any) -> jax.Array:
@@ -55,7 +55,7 @@ class Suite:
     ) -> tuple[Any, jax.Array, jax.Array]:
         if self.clips:
             action = jnp.clip(action, -1.0, 1.0)
-        with _foreign():
+        with foreign():
             # brax writes to the dictionaries of the state that it is given
             after = self.env.step(jax.tree.map(jnp.asarray, physics), action)
         # a number that a reset has as an int may be a float after a step
@@ -275,7 +275,7 @@ def _require(package: str, task: str, extra: str) -> None:
 
 
 @contextlib.contextmanager
-def _foreign():
+def foreign():
     """Both mix kinds and ranks of arrays, also where a user has told JAX not to, and
     call what is deprecated, which no user of ours can mend."""
     kinds = jax.numpy_dtype_promotion("standard")
@@ -288,5 +288,5 @@ def _foreign():
 @contextlib.contextmanager
 def _quiet():
     """What the suites print when they are imported is not for our users either."""
-    with _foreign(), contextlib.redirect_stdout(io.StringIO()):
+    with foreign(), contextlib.redirect_stdout(io.StringIO()):
         yield

@@ -303,7 +303,7 @@ def test_chain_values_of_the_fair_walk():
     np.testing.assert_allclose(toy.chain_values(0.5)[:6], np.arange(6) / 6, atol=1e-12)
 
 
-FAMILIES = "gym, dmc, ours, brax, playground, toy"
+FAMILIES = "gym, dmc, ours, brax, playground, phys2d, toy"
 
 
 @pytest.mark.parametrize(
