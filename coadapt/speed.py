@@ -255,11 +255,11 @@ def require_host(task: str) -> None:
         raise schema.ConfigError(f"task is {task!r}: it must be a task of the host.")
 
 
-def host_loop(config: Config, task: str, agents: int, steps: int) -> runner.HostLoop:
-    """Agents at the start of a run of so many steps, on a task of the host."""
+def start_loop(config: Config, task: str, agents: int, steps: int) -> runner.Loop:
+    """Agents at the start of a run of so many steps."""
     stacked, spec = schema.stack([config] * agents), envs.spec(task)
-    about = runner.Program(stacked, np.arange(agents), task, spec, 1)
-    return runner.HostLoop(about, runner.store_size(config, spec, steps), None)
+    about = runner.Program(stacked, np.arange(agents, dtype="u4"), task, spec, 1)
+    return runner.loop(about, steps, None)
 
 
 def measure_overhead(
@@ -276,7 +276,8 @@ def measure_overhead(
     config = schema.override(config, {k: v for k, v in early.items() if k in known})
     period, begin = config.data.steps, 300 + config.data.steps
     for number in agents:
-        loop = host_loop(config, task, number, 100_000)
+        loop = start_loop(config, task, number, 100_000)
+        assert isinstance(loop, runner.HostLoop)
         updates = loop.advance(0, begin, 0)
         repeats = max(40 // number, 4)
         times: list[tuple[float, float]] = []

@@ -32,7 +32,11 @@ from launch.peers.tables import OURS
 WORKS = ("learner", "loop", "sweep")
 ALGORITHMS = ("sac", "td3", "ddpg", "ppo", "mpo", "awr")
 OF_PPO = {"sizes": (64, 64), "batch": 64}  # all programs' default
-TASKS = ("gym/Pendulum-v1", "gym/HalfCheetah-v5")
+TASKS = {  # of ours, and of gym for a peer
+    "gym/Pendulum-v1": "Pendulum-v1",
+    "gym/HalfCheetah-v5": "HalfCheetah-v5",
+    sweeping.INSIDE: "Pendulum-v1",
+}
 SCRIPTS = Path(__file__).parent / "peers"
 OWN = ("coadapt", "jax", "jaxlib", "flax", "gymnasium", "mujoco", "numpy")
 ABOUT = {
@@ -127,8 +131,8 @@ def _whole(flag: str, words: Sequence[str], most: int) -> tuple[int, ...]:
 
 def _tasks(values: Values) -> list[str]:
     if get(values, "task") is None:
-        return list(TASKS)
-    return _chosen(values, "task", TASKS, ())
+        return [task for task in TASKS if task != sweeping.INSIDE]
+    return _chosen(values, "task", tuple(TASKS), ())
 
 
 def asked(values: Values, agents: list[int]) -> Asked:
@@ -281,7 +285,8 @@ def _loops(found: Asked) -> list[Setting]:
             Job(
                 work="loop",
                 library=OURS,
-                task=task.partition("/")[2],
+                task=TASKS[task],
+                own_task=task,
                 sizes=sizes,
                 buffer=buffer,
             ),

@@ -53,7 +53,7 @@ def learner(job: Job) -> None:
 
 def loop(job: Job) -> None:
     """One update after each env step, of all agents in one program."""
-    task = f"gym/{job.task}"
+    task = job.own_task
     config = schema.override(
         config_of(job),
         {
@@ -63,11 +63,11 @@ def loop(job: Job) -> None:
         },
     )
     for agents in job.agents:
-        running = speed.host_loop(config, task, agents, job.buffer)
+        running = speed.start_loop(config, task, agents, job.buffer)
         windows, limit = Windows(job, least=3), speed.matmul_rate()
         updates, steps, done = running.advance(0, job.start, 0), job.start, False
         while not done:
-            chunk = max(64 // agents, 8)
+            chunk = max(64 // agents, 8) if envs.on_host(task) else 128
             updates = running.advance(steps, steps + chunk, updates)
             jax.block_until_ready(running.learner)
             steps, done = steps + chunk, windows.tick(chunk * agents)

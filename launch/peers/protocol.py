@@ -43,7 +43,8 @@ class Job:
     sizes: tuple[int, ...] = (256, 256)
     batch: int = 256
     buffer: int = 10_000  # capacity; the learner's is full from the start
-    task: str = "Pendulum-v1"
+    task: str = "Pendulum-v1"  # of gym
+    own_task: str = "gym/Pendulum-v1"  # ours: the same, or one on the device
     start: int = 300  # env steps before the first update
     windows: int = 3
     seconds: float = 1.0  # of each window

@@ -20,7 +20,7 @@ from launch.peers.homes import Failed, last_line
 from launch.peers.processes import Program
 from launch.peers.protocol import Cell, Job
 from launch.peers.rounds import LIMIT
-from launch.peers.tables import AGAIN, OURS, Record
+from launch.peers.tables import AGAIN, OURS, WITHIN, Record
 
 AXES = {  # what a cell is given; the path of ours, and the values
     "critics": ("g_estimate.critics", (1, 2)),
@@ -28,6 +28,7 @@ AXES = {  # what a cell is given; the path of ours, and the values
     "discount": ("g_estimate.discount", (0.99, 0.95)),
 }
 SEEDS = 4
+INSIDE = "phys2d/Pendulum-v0"  # the pendulum in the program of our agents
 
 
 def cells(axes: Sequence[str]) -> list[Cell]:
@@ -52,7 +53,7 @@ def our_command(job: Job, axes: Sequence[str], workdir: Path) -> list[str]:
     grids = [f"{AXES[a][0]}={','.join(map(str, AXES[a][1]))}" for a in axes]
     return [
         *(sys.executable, "-m", "launch.sweep", "--algorithms=sac"),
-        *(f"--task=gym/{job.task}", f"--seeds={SEEDS}", f"--steps={job.steps}"),
+        *(f"--task={job.own_task}", f"--seeds={SEEDS}", f"--steps={job.steps}"),
         *(f"--eval_every={job.steps}", f"--eval_episodes={job.episodes}"),
         *(f"--set={path}={value}" for path, value in changes.items()),
         *(f"--grid={grid}" for grid in grids),
@@ -130,7 +131,8 @@ def _table(path: Path, found: Sequence[Cell]) -> float:
 
 
 class Sweeps(NamedTuple):
-    """Rounds of sweeps: ours with nothing compiled before and again, then each peer."""
+    """Rounds of sweeps: ours with nothing compiled before, again, and with the pendulum
+    in the program (which is another, not compiled before), then each peer."""
 
     axes: Sequence[str]
     steps: int
@@ -152,7 +154,7 @@ class Sweeps(NamedTuple):
         """What failed has no record, and is told on standard error."""
         records: list[Record] = []
         able = [p for p in programs if set(self.axes) <= set(PEERS[p].axes)]
-        whos = [OURS, AGAIN, *able]
+        whos = [OURS, AGAIN, WITHIN, *able]
         for number in range(self.rounds):
             with tempfile.TemporaryDirectory() as cache:
                 for who in list(whos):
@@ -174,7 +176,10 @@ class Sweeps(NamedTuple):
                 note = f", of {len(some)} cells"
                 seconds *= len(every) / len(some)
         else:
-            seconds, mean = ours(self.job(), self.axes, cache)
+            job = self.job()
+            if who == WITHIN:
+                job = dataclasses.replace(job, own_task=INSIDE)
+            seconds, mean = ours(job, self.axes, cache)
         line = f"round {number + 1}: {who}: sweep: {seconds:.1f} s{note}"
         print(line, file=sys.stderr, flush=True)
         return Record((f"{mean:.0f}",), who, number, seconds, note=note)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 OURS = "coadapt"
 AGAIN = f"{OURS}, compiled before"  # the same sweep, its programs on disk
+WITHIN = f"{OURS}, phys2d"  # the task within the program
 
 
 class Record(NamedTuple):
@@ -69,15 +70,16 @@ def ratios(records: Iterable[Record]) -> list[float]:
 
 def sweeps(records: Sequence[Record], peers: Sequence[str]) -> list[str]:
     """A row for each who: seconds, how much longer than ours, the mean return."""
+    ways = OURS, AGAIN, WITHIN
     lines = [
-        ["", "seconds", f"over {OURS}", f"over {AGAIN}", "mean return"],
-        ["---"] * 5,
+        ["", "seconds", *(f"over {own}" for own in ways), "mean return"],
+        ["---"] * 6,
     ]
-    for who in (OURS, AGAIN, *peers):
+    for who in (*ways, *peers):
         here = [r for r in records if r.who == who]
         over = [
             spread(_over(here, [r for r in records if r.who == own]), "{:.2f}")
-            for own in (OURS, AGAIN)
+            for own in ways
         ]
         mean = here[0].setting[0] if here else "-"
         lines.append([who, shown(here), *over, mean])

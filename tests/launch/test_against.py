@@ -214,13 +214,15 @@ def test_the_table_of_sweeps_says_what_was_scaled():
     found = [
         Record(("-150",), "coadapt", 0, 50.0),
         Record(("-150",), "coadapt, compiled before", 0, 25.0),
+        Record(("-151",), "coadapt, phys2d", 0, 10.0),
         Record(("-140",), "sbx", 0, 200.0, note=", of 4 cells"),
     ]
     assert tables.sweeps(found, ["sbx", "pfrl"])[2:] == [
-        "| coadapt | 50.0 | 1.00 | 2.00 | -150 |",
-        "| coadapt, compiled before | 25.0 | 0.50 | 1.00 | -150 |",
-        "| sbx | 200, of 4 cells | 4.00 | 8.00 | -140 |",
-        "| pfrl | - | - | - | - |",
+        "| coadapt | 50.0 | 1.00 | 2.00 | 5.00 | -150 |",
+        "| coadapt, compiled before | 25.0 | 0.50 | 1.00 | 2.50 | -150 |",
+        "| coadapt, phys2d | 10.0 | 0.20 | 0.40 | 1.00 | -151 |",
+        "| sbx | 200, of 4 cells | 4.00 | 8.00 | 20.00 | -140 |",
+        "| pfrl | - | - | - | - | - |",
     ]
 
 
@@ -279,8 +281,11 @@ def test_the_sweep_of_a_peer_is_read_and_a_missing_row_is_a_failure(script):
 
 
 def test_a_sweep_that_fails_is_told_and_has_no_row(monkeypatch, script, capsys):
+    tasks = []
+
     def ours(job, axes, cache):
         cache.joinpath("compiled").touch()
+        tasks.append(job.own_task)
         return 2.0, -1.0
 
     monkeypatch.setattr(sweeping, "ours", ours)
@@ -288,8 +293,10 @@ def test_a_sweep_that_fails_is_told_and_has_no_row(monkeypatch, script, capsys):
     rows = "protocol.add_rows(job, [1.0 for cell in job.cells])"
     programs = {"sbx": script(rows), "pfrl": script(rows), "rejax": Program("no", ())}
     found = asked.measure(programs)
-    assert [r.who for r in found] == ["coadapt", "coadapt, compiled before", "sbx"] * 2
-    assert found[2].note == ", of 2 cells"
+    ours_and_theirs = ["coadapt", "coadapt, compiled before", "coadapt, phys2d", "sbx"]
+    assert [r.who for r in found] == ours_and_theirs * 2
+    assert tasks == [*["gym/Pendulum-v1"] * 2, "phys2d/Pendulum-v0"] * 2
+    assert found[3].note == ", of 2 cells"
     error = capsys.readouterr().err
     assert error.count("rejax failed on the sweep: no: No such file") == 1
 
