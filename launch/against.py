@@ -52,7 +52,8 @@ ABOUT = {
     "by seeds), {steps:,} steps of Pendulum-v1 with the first {start:,} at random, "
     "64x64 networks, the mean return of 10 episodes at the end. A peer has a process "
     "for each agent, one a core; rejax one for each structure, in which the other "
-    "agents are mapped.",
+    "agents are mapped. phys2d: Gymnasium's pendulum in JAX, within our program as "
+    "gymnax's is within rejax's.",
 }
 
 

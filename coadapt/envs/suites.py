@@ -276,7 +276,7 @@ def _require(package: str, task: str, extra: str) -> None:
 
 @contextlib.contextmanager
 def foreign():
-    """Both mix kinds and ranks of arrays, also where a user has told JAX not to, and
+    """Suites mix kinds and ranks of arrays, also where a user has told JAX not to, and
     call what is deprecated, which no user of ours can mend."""
     kinds = jax.numpy_dtype_promotion("standard")
     ranks = jax.numpy_rank_promotion("allow")

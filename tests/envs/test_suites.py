@@ -80,7 +80,7 @@ def test_equals_the_bare_environment(driven):
     where an episode ended. The bare step is compiled alone, so that sums may be rounded
     in another order: 1e-5, of numbers near 1."""
     bare, spec = driven.env.dynamics.env, driven.env.spec
-    with suites._foreign():
+    with suites.foreign():
         step = (
             jax.jit(bare.step)
             .lower(row(driven.begin.physics, 0), driven.actions[0, 0])
@@ -229,7 +229,7 @@ def test_warp_is_the_bare_environment_and_near_mjx_in_jax(name, capfd):
     apart, envs_ = warp.env, (warp.env, warp.env._env, mjx.env)
     keys = jax.vmap(jax.random.key_data)(KEYS[:3])
     actions = np.random.default_rng(0).uniform(-1, 1, (12, 3, apart.action_size))
-    with suites._foreign():
+    with suites.foreign():
         states = [jax.jit(jax.vmap(env.reset))(keys) for env in envs_]
         steps = [jax.jit(jax.vmap(env.step)) for env in envs_]
         for action in actions.astype(np.float32):
