@@ -18,6 +18,7 @@ from coadapt.types import EnvSpec, TimeStep
 
 NEVER = "never"
 FALLS = "when it falls"
+OUT = "when the pole or the cart is out of range"
 
 
 class Entry(NamedTuple):
@@ -92,7 +93,7 @@ OURS = (Entry("ours/Striker-v0", "Striker-v2", NEVER, "a task of our own"),)
 CLASSIC = (
     Entry("gym/Pendulum-v1"),
     Entry("gym/MountainCarContinuous-v0", terminates="at the goal"),
-    Entry("gym/CartPole-v1", terminates="when the pole or the cart is out of range"),
+    Entry("gym/CartPole-v1", terminates=OUT),
     Entry("gym/Acrobot-v1", terminates="at the goal"),
     Entry("gym/MountainCar-v0", terminates="at the goal"),
     Entry("gym/InvertedPendulum-v5", terminates="when the pole is out of range"),
@@ -109,8 +110,8 @@ TOY = tuple(
     }.items()
 )
 PHYS2D = (
-    Entry("phys2d/CartPole-v0", terminates="when the pole or the cart is out of range"),
-    Entry("phys2d/CartPole-v1", terminates="when the pole or the cart is out of range"),
+    Entry("phys2d/CartPole-v0", terminates=OUT),
+    Entry("phys2d/CartPole-v1", terminates=OUT),
     Entry("phys2d/Pendulum-v0"),
 )
 BRAX = (

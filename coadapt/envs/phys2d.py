@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from coadapt.envs import host
 from coadapt.envs.base import Autoreset, nearest
 from coadapt.envs.suites import foreign
 from coadapt.types import EnvSpec
@@ -71,20 +72,11 @@ def phys2d_names() -> list[str]:
 
 @functools.cache
 def _phys2d(name: str) -> Autoreset:
-    gymnasium: Any = importlib.import_module("gymnasium")
     with foreign():
+        task = f"phys2d/{name}"
+        found = host.gym_spec(task)  # of Gymnasium's own wrapper of the same class
         module = importlib.import_module("gymnasium.envs.phys2d")
         env = getattr(module, _FUNCTIONAL[name])()
-    space = env.action_space
-    box = hasattr(space, "low")
-    spec = EnvSpec(
-        task=f"phys2d/{name}",
-        obs_size=env.observation_space.shape[0],
-        action_size=space.shape[0] if box else int(space.n),
-        num_actions=0 if box else int(space.n),
-        action_low=tuple(map(float, space.low)) if box else (),
-        action_high=tuple(map(float, space.high)) if box else (),
-        max_steps=gymnasium.registry[f"phys2d/{name}"].max_episode_steps,
-        provider=f"gymnasium {gymnasium.__version__}, jax {jax.__version__}",
-    )
+    provider = f"{found.provider}, jax {jax.__version__}"
+    spec = dataclasses.replace(found, task=task, provider=provider)
     return Autoreset(Functional(env), spec)
