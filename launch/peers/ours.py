@@ -67,6 +67,7 @@ def loop(job: Job) -> None:
         windows, limit = Windows(job, least=3), speed.matmul_rate()
         updates, steps, done = running.advance(0, job.start, 0), job.start, False
         while not done:
+            # on the device a chunk is one call, which has to be worth its while
             chunk = max(64 // agents, 8) if envs.on_host(task) else 128
             updates = running.advance(steps, steps + chunk, updates)
             jax.block_until_ready(running.learner)
