@@ -1,0 +1,57 @@
+"""Run stores of older versions are read, reported and loaded from, for good.
+
+tests/data/store_format_3 was written by coadapt at commit 859037d:
+
+    python -m launch.sweep --algorithms=sac,mpo,trpo --task=toy/lqr --seeds=2 \\
+        --steps=400 --eval_every=200 --eval_episodes=2 --checkpoint_every=200 \\
+        --keep=1 --set=networks.policy.sizes=4,4 \\
+        --set=networks.critic.sizes=4,4 --set=data.batch=16
+"""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import coadapt
+from coadapt import store
+from launch import report
+
+OLD = Path(__file__).parent / "data" / "store_format_3"
+ALGORITHMS = ("sac", "mpo", "trpo")
+
+
+@pytest.fixture
+def old(tmp_path):
+    return shutil.copytree(OLD, tmp_path / "old")
+
+
+def test_rows_are_read(old):
+    rows = store.read(old)
+    scores = rows[rows.metric == "return"]
+    assert len(scores) == len(ALGORITHMS) * 2 * 2  # seeds x evaluations
+    assert set(scores.algorithm) == set(ALGORITHMS)
+    at_the_end = scores[scores.env_steps == 400].set_index(["variant", "seed"]).value
+    written = {  # what the command above printed and results.csv has
+        (line.split(",")[2], int(line.split(",")[4])): float(line.split(",")[7])
+        for line in (OLD / "results.csv").read_text().splitlines()
+        if ",400,return," in line
+    }
+    assert at_the_end.to_dict() == written and len(written) == 6
+
+
+def test_a_report_is_made(old, capsys):
+    assert report.main([f"--workdir={old}"]) == 0
+    said = capsys.readouterr()
+    assert "state: all of 6 cells finished." in said.out and not said.err
+
+
+@pytest.mark.parametrize("variant", ALGORITHMS)
+def test_agents_are_loaded(old, variant):
+    """With the config that they were trained with, whatever a preset is today."""
+    agent = coadapt.load(old, variant=variant, seed=1)
+    assert (agent.steps, agent.alive) == (400, True)
+    assert agent.config.networks.policy.sizes == (4, 4)
+    obs = np.zeros((3, agent.spec.obs_size), np.float32)
+    assert np.isfinite(agent.act(obs)).all()
