@@ -75,7 +75,7 @@ def point_of(config: Config) -> Point:
 
 def named() -> dict[str, Point]:
     """The points of the paper's methods, in the order of Table 1."""
-    return {name: point_of(algorithms.preset(name)) for name in algorithms.PRESETS}
+    return {name: point_of(algorithms.preset(name)) for name in algorithms.TABLE1}
 
 
 # ---------------------------------------------------------------- all that is no class

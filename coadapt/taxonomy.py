@@ -20,19 +20,25 @@ Renderer = Callable[[Sequence[Row]], str]
 
 
 def table1(configs: Mapping[str, Config] | None = None) -> list[Row]:
-    """A row a method: the family, then the seven factors. None: all the presets."""
+    """A row a method: the family, then the seven factors. None: the paper's."""
     if configs is None:
-        configs = {name: algorithms.preset(name) for name in algorithms.PRESETS}
+        configs = {name: algorithms.preset(name) for name in algorithms.TABLE1}
     return [_row1(name, config) for name, config in configs.items()]
 
 
 _NAMES = {"power": "PoWER", "vmpo": "V-MPO"}  # as the paper writes them
 
 
+def _method(name: str) -> str:
+    """As the paper writes it."""
+    name = name.removesuffix("_table1")
+    return _NAMES.get(name, name.upper())
+
+
 def _row1(name: str, config: Config) -> Row:
     by_weights = not isinstance(config.pi_q, pi_q.Parametric)
     return {
-        "method": _NAMES.get(name, name.upper()),
+        "method": _method(name),
         "control": "EM" if by_weights else "KL",
         "pi_q": config.pi_q.symbol,
         "pi_p": config.pi_p.symbol,
@@ -78,9 +84,9 @@ def _g_estimate(config: Config) -> str:
 
 
 def table4(configs: Mapping[str, Config] | None = None) -> list[Row]:
-    """A row a method: networks and optimisers as they are. None: all the presets."""
+    """A row a method: networks and optimisers as they are. None: the paper's."""
     if configs is None:
-        configs = {name: algorithms.preset(name) for name in algorithms.PRESETS}
+        configs = {name: algorithms.preset(name) for name in algorithms.TABLE1}
     return [_row4(name, config) for name, config in configs.items()]
 
 
@@ -88,7 +94,7 @@ def _row4(name: str, config: Config) -> Row:
     nets, optim = config.networks, config.optim
     policy, critic = nets.policy, nets.critic
     return {
-        "method": _NAMES.get(name, name.upper()),
+        "method": _method(name),
         "sizes (policy)": _sizes(policy),
         "sizes (value)": _sizes(critic),
         "activation": _both(_activation(policy), _activation(critic)),

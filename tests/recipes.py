@@ -61,7 +61,11 @@ SHORT: dict[str, dict[str, object]] = {
     },
     "urex": MLP | ALL | {"pi_theta.bins": 5, "data.steps": 90, "data.policy_batch": 90},
     "vmpo": MLP | ROLLOUT | {"schedule.critic_steps": 4, "schedule.policy_steps": 20},
+    "vmpo_table1": MLP
+    | ROLLOUT
+    | {"schedule.critic_steps": 4, "schedule.policy_steps": 20},
     "trpo": MLP | ALL | {"schedule.critic_steps": 4},
+    "trpo_table1": MLP | ALL | {"schedule.critic_steps": 4},
     "ppo": MLP | ROLLOUT | {"schedule.critic_steps": 4, "schedule.policy_steps": 20},
     "ddpg": REPLAY,
     "td3": REPLAY,
@@ -80,7 +84,9 @@ KNOBS = {  # the number that each row is known for
     "reps": "pi_q_update.temperature.epsilon",
     "urex": "pi_q_update.temperature.value",
     "vmpo": "pi_q_update.temperature.epsilon",
+    "vmpo_table1": "pi_q_update.temperature.epsilon",
     "trpo": "pi_q_update.radius",
+    "trpo_table1": "pi_q_update.radius",
     "ppo": "pi_q_update.trust_region.target",
     "ddpg": "pi_theta.noise",
     "td3": "g_estimate.smoothing.std",

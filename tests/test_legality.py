@@ -467,7 +467,7 @@ REFUSED = {
         "with g=Advantage and g_estimate=DualValue no critic is fitted by SG",
     ),
     "policy-batch-too-large": (
-        "trpo",
+        "trpo_table1",
         {"data.policy_batch": 5001},
         "data.policy_batch",
         "it must be at most data.steps, which is 5000",
@@ -768,7 +768,7 @@ ACCEPTED = {
             "pi_q_update.temperature": "ConstantTemperature",
         },
     ),
-    "trpo-gae": ("trpo", {"g_estimate": "GAE"}),
+    "trpo-gae": ("trpo_table1", {"g_estimate": "GAE"}),
     "trpo-choices": ("trpo", {"pi_theta": "Softmax"}),
     "trpo-all": ("trpo", {"data.policy_batch": "none"}),
     "ppo-clipped": ("ppo", {"pi_q_update.trust_region": "ClippedRatio"}),
@@ -897,8 +897,9 @@ def _replace(value, names, leaf):
 
 @pytest.mark.parametrize("name", ["mpoo", "a3c", ""])
 def test_an_unknown_preset_is_refused(name):
-    known = "mpo, awr, awac, sac, power, rwr, reps, urex, vmpo, trpo, ppo, ddpg, td3, "
-    with pytest.raises(ConfigError, match=f"it must be one of {known}brac, bear"):
+    known = "mpo, awr, awac, sac, power, rwr, reps, urex, vmpo, vmpo_table1, trpo, "
+    known += "trpo_table1, ppo, ddpg, td3, brac, bear"
+    with pytest.raises(ConfigError, match=f"it must be one of {known}"):
         algorithms.preset(name)
 
 

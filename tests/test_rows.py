@@ -290,9 +290,10 @@ def lambda_return(steps, following, gamma, lam):
 RETURNS = [
     ("ppo", {"g_estimate.discount": 0.9, "g_estimate.lam": 0.8},
      lambda *args: lambda_return(*args, 0.9, 0.8)),
-    ("vmpo", {"g_estimate.discount": 0.9, "g_estimate.steps": 2},
+    ("vmpo_table1", {"g_estimate.discount": 0.9, "g_estimate.steps": 2},
      lambda *args: n_step(*args, 0.9, 2)),
-    ("trpo", {"g_estimate.discount": 0.9}, lambda *args: n_step(*args, 0.9, None)),
+    ("trpo_table1", {"g_estimate.discount": 0.9},
+     lambda *args: n_step(*args, 0.9, None)),
 ]  # fmt: skip
 
 
@@ -308,7 +309,7 @@ def test_returns_end_where_episodes_do_and_bootstrap_unless_they_terminate(
     found = label(config, state, steps.rows, steps.episodes)
     close(found.target[1:], expected)
     score = expected - value[1:]
-    if name != "vmpo":  # over the steps that count
+    if name != "vmpo_table1":  # over the steps that count
         score = (score - score.mean()) / score.std()
     close(found.score[1:], score)
 
@@ -495,7 +496,7 @@ def surrogate(policy, prior, data, score):
 
 @pytest.mark.parametrize("radius", [0.01, 0.5])
 def test_trpo_gains_within_its_radius(radius):
-    config = preset("trpo", {"pi_q_update.radius": radius})
+    config = preset("trpo_table1", {"pi_q_update.radius": radius})
     state, data = (
         begin(config),
         transitions(np.random.default_rng(2).normal(size=(32, O))),
@@ -514,7 +515,7 @@ def test_trpo_takes_the_step_of_the_closed_form():
     """C26: g = (1, 2), var (.25, .04), delta .01, damping .1: the numbers."""
     std = np.array([0.5, 0.2])
     action, weight = quadrature(np.zeros(2), std, 3, 3)
-    config = preset("trpo", LINEAR)
+    config = preset("trpo_table1", LINEAR)
     state = bias_only(begin(config), np.zeros(2), np.log(std))
     data = transitions(np.zeros((9, O)), action)
     prior = Normal(jnp.zeros((9, 2)), jnp.broadcast_to(f32(std), (9, 2)))
@@ -526,13 +527,28 @@ def test_trpo_takes_the_step_of_the_closed_form():
     close(after.params.policy["scale"], np.log(std))  # a linear A leaves the std alone
 
 
+def test_trpos_mean_kl_is_that_of_a_dimension():
+    """C26 with delta and damping twice as large, as there are two dimensions."""
+    g, std = np.array([1.0, 2.0]), np.array([0.5, 0.2])
+    action, weight = quadrature(np.zeros(2), std, 3, 3)
+    config = preset("trpo_table1", LINEAR, {"pi_q_update.kl": "mean"})
+    state = bias_only(begin(config), np.zeros(2), np.log(std))
+    prior = Normal(jnp.zeros((9, 2)), jnp.broadcast_to(f32(std), (9, 2)))
+    batch = scored(transitions(np.zeros((9, O)), action), 9 * weight * (action @ g))
+    after, metrics = improve(config, state, batch._replace(prior=prior))
+    x = g / (std**-2 + 0.2)
+    step = np.sqrt(2 * 0.02 / (x @ g)) * x
+    np.testing.assert_allclose(bias_of(after), step, atol=2e-6)
+    assert metrics["kl"] == pytest.approx(np.sum((step / std) ** 2) / 2, abs=4e-6)
+
+
 @pytest.mark.parametrize(
     "radius, scale", [(0.01, 0.0), (0.01, np.nan), (1e4, 1.0)], ids=["0", "nan", "far"]
 )
 def test_trpo_stays_where_no_step_is_accepted(radius, scale):
     """No gain at all, nothing finite, or a step so long that it only loses."""
     changes = {"pi_q_update.radius": radius, "pi_q_update.halvings": 1}
-    config = preset("trpo", changes)
+    config = preset("trpo_table1", changes)
     state, data = begin(config), transitions()
     prior = distribution(config, state, state.params.policy, data.obs)
     score = scale * np.random.default_rng(4).normal(size=B)
@@ -834,7 +850,7 @@ def test_urex_climbs_the_log_probabilities_of_episodes():
 
 
 def vmpo(*changes):
-    return preset("vmpo", LINEAR, PLAIN, *changes)
+    return preset("vmpo_table1", LINEAR, PLAIN, *changes)
 
 
 def test_vmpo_learns_from_the_best_half_alone():
@@ -875,20 +891,58 @@ def test_vmpo_moves_its_temperature_towards_epsilon(epsilon, sign):
     assert metrics["temperature"] == pytest.approx(1.0, abs=5e-5)
 
 
-def test_vmpo_steps_each_multiplier_by_its_kl():
-    """Settings 3.5: alpha_d (epsilon - KL_d), KL of the mean and of the std apart."""
-    config = vmpo()
+REGION = "pi_p_update.trust_region"
+
+
+def parts_of_kl(old, old_std, mean, std):
+    """KL(old || new) of means and of stds [A], over states."""
+    return {
+        "mean": np.mean(np.square((mean - old) / old_std), 0) / 2,
+        "std": np.mean(np.log(std / old_std) + (old_std / std) ** 2 / 2 - 0.5, 0),
+    }
+
+
+@pytest.mark.parametrize("per_dimension", [False, True])
+@pytest.mark.parametrize("likelihood", ["joint", "split"])
+def test_vmpo_fits_the_likelihood_that_it_is_told(likelihood, per_dimension):
+    """Away from pi_old, where both readings differ, by central differences."""
+    config = vmpo({f"{REGION}.likelihood": likelihood})
+    config = schema.override(config, {f"{REGION}.per_dimension": per_dimension})
+    data, state = transitions(), begin(config)
+    prior = distribution(config, state, noisy(state.params.policy, 8), data.obs)
+    obs, action = (np.asarray(x, np.float64) for x in (data.obs, data.action))
+    old, old_std = doubles(tuple(prior))
+    psi = np.where(np.arange(B) < 4, 0.0, np.exp(np.arange(B) - 7.0))
+    psi /= psi.sum()
+
+    def loss(net):
+        mean, raw = np.split(forward(net, obs), 2, axis=-1)
+        std = 0.5 * np.log1p(np.exp(raw)) / 0.6931 + 1e-6
+        fit = log_normal(action, mean, std)
+        if likelihood == "split":
+            fit = log_normal(action, mean, old_std) + log_normal(action, old, std)
+        kl = parts_of_kl(old, old_std, mean, std)
+        alpha = np.log1p(np.exp(0.5413))
+        return sum(alpha * value.sum() for value in kl.values()) - psi @ fit
+
+    expected = gradient(loss, doubles(state.params.policy)["net"])
+    after, _ = improve(config, state, scored(data, np.arange(B), prior))
+    close(descent(state, after)["net"], expected, 5e-5)  # stds of .3 enter squared
+
+
+@pytest.mark.parametrize("per_dimension", [False, True])
+def test_vmpo_steps_each_multiplier_by_its_kl(per_dimension):
+    """Settings 3.5: alpha (epsilon - KL), KL of the mean and of the std apart; of the
+    sum over dimensions, or of each."""
+    config = vmpo({f"{REGION}.per_dimension": per_dimension})
     data, state = transitions(), begin(config)
     prior = distribution(config, state, noisy(state.params.policy, 8), data.obs)
     after, _ = improve(config, state, scored(data, np.arange(B), prior))
     now = distribution(config, state, state.params.policy, data.obs)
     (mean, std), (old, old_std) = (doubles(tuple(x)) for x in (now, prior))
-    kl = {
-        "mean": np.mean(np.square((mean - old) / old_std), 0) / 2,
-        "std": np.mean(np.log(std / old_std) + (old_std / std) ** 2 / 2 - 0.5, 0),
-    }
     epsilon = {"mean": 7e-3, "std": 1.6e-5}
-    for name, value in kl.items():
+    for name, value in parts_of_kl(old, old_std, mean, std).items():
+        value = value if per_dimension else value.sum()
         raw = np.asarray(state.params.dual[name], np.float64)
         expected = raw - (epsilon[name] - value) / (1 + np.exp(-raw))
         close(after.params.dual[name], expected)

@@ -74,7 +74,8 @@ SMOOTH = {
 
 
 # each way that data are read and that a policy moves is in one of the others
-ALIKE = ("awac", "power", "rwr", "urex", "vmpo", "ddpg", "td3", "brac")
+ALIKE = ("awac", "power", "rwr", "urex", "vmpo", "vmpo_table1", "trpo_table1", "ddpg",
+         "td3", "brac")  # fmt: skip
 
 
 @pytest.fixture(params=cases(algorithms.PRESETS, ALIKE), scope="module")
@@ -142,7 +143,7 @@ def test_one_critic_starts_as_the_first_of_two():
     [("sac", 20_000, 10_001), ("awac", 20_000, 10_001), ("mpo", 20_000, 2376),
      ("awr", 20_000, 6), ("sac", 9_999, 0), ("mpo", 1_000, 1), ("mpo", 999, 0),
      ("ddpg", 20_000, 10_001), ("td3", 20_000, 5001), ("ppo", 20_000, 9),
-     ("trpo", 20_000, 4), ("brac", 20_000, 20_000)],
+     ("trpo_table1", 20_000, 4), ("brac", 20_000, 20_000)],
 )  # fmt: skip
 def test_number_of_updates(name, steps, expected):
     """C34, from the rule that the loop follows."""

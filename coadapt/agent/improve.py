@@ -226,13 +226,17 @@ def _natural_step(
     """One natural gradient, to the border of the trust region or nearer."""
     update, old = config.pi_q_update, state.params.policy
     assert isinstance(update, pi_q_update.NaturalGradient)
+    assert batch.prior is not None  # what sequences have
+    over = 1
+    if update.kl == "mean":
+        over = likelihood(config.pi_theta).dimensions(batch.prior)
 
     def gain(params: Tree) -> jax.Array:
         surrogate, _, dist = _surrogate(config, state, batch, params)
         return jnp.mean(surrogate) - _bound_loss(config, dist)
 
     def kl(params: Tree) -> jax.Array:
-        return jnp.mean(_surrogate(config, state, batch, params)[1])
+        return jnp.mean(_surrogate(config, state, batch, params)[1]) / over
 
     before, gradient = jax.value_and_grad(gain)(old)
     step = natural.natural_step(
@@ -244,7 +248,7 @@ def _natural_step(
         old, step, radius=update.radius, halvings=update.halvings,
     )  # fmt: skip
     state = state._replace(params=state.params._replace(policy=new))
-    metrics = {"kl": kl(new), "step_fraction": fraction}
+    metrics = {"kl": over * kl(new), "step_fraction": fraction}
     return state, metrics | _told(-before, gradient)
 
 
@@ -363,15 +367,13 @@ def _m_step(
             return fit(dist) + bound, {}
         if isinstance(trust, pi_p_update.JointKL):
             kl = {"joint": jnp.mean(pi.kl(prior, dist))}
-            total = fit(dist)
         else:
-            kl = {
-                "mean": divergences.kl_of_mean(prior.mean, prior.std, dist.mean),
-                "std": divergences.kl_of_std(prior.std, dist.std),
-            }
-            kl = {name: jnp.mean(value, axis=0) for name, value in kl.items()}  # [A]
+            kl = _decoupled(trust, prior, dist)
+        if getattr(trust, "likelihood", "joint") == "split":
             total = fit(dist._replace(std=prior.std))
             total += fit(dist._replace(mean=prior.mean))
+        else:
+            total = fit(dist)
         for name, value in kl.items():
             total += jnp.sum(trust.value_of(state.params.dual[name]) * value)
         return total + bound, kl
@@ -383,6 +385,18 @@ def _m_step(
     if trust is not None:
         state = _step_multipliers(config, state, trust, kl)
     return state, metrics
+
+
+def _decoupled(
+    trust: pi_p_update.DecoupledKL, prior: Tree, dist: Tree
+) -> dict[str, jax.Array]:
+    """KL(prior || dist) of the mean and of the std, a number for each multiplier."""
+    kl = {
+        "mean": divergences.kl_of_mean(prior.mean, prior.std, dist.mean),
+        "std": divergences.kl_of_std(prior.std, dist.std),
+    }
+    kl = {name: jnp.mean(value, axis=0) for name, value in kl.items()}  # [A]
+    return kl if trust.per_dimension else {n: jnp.sum(v) for n, v in kl.items()}
 
 
 def _step_multipliers(

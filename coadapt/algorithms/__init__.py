@@ -18,7 +18,9 @@ from coadapt.algorithms.rwr import rwr as rwr
 from coadapt.algorithms.reps import reps as reps
 from coadapt.algorithms.urex import urex as urex
 from coadapt.algorithms.vmpo import vmpo as vmpo
+from coadapt.algorithms.vmpo import vmpo_table1 as vmpo_table1
 from coadapt.algorithms.trpo import trpo as trpo
+from coadapt.algorithms.trpo import trpo_table1 as trpo_table1
 from coadapt.algorithms.ppo import ppo as ppo
 from coadapt.algorithms.ddpg import ddpg as ddpg
 from coadapt.algorithms.td3 import td3 as td3
@@ -35,6 +37,9 @@ PRESETS: dict[str, tuple[Callable[[], Config], Tasks]] = {
     for name, value in tuple(globals().items())
     if inspect.isfunction(value)
 }
+
+# the rows of Table 1, in its order: `trpo` and `vmpo` learn sooner than theirs do
+TABLE1 = tuple(name for name in PRESETS if f"{name}_table1" not in PRESETS)
 
 
 def preset(name: str, task: str | None = None) -> Config:

@@ -5,12 +5,12 @@ from coadapt.networks import Init, InputNorm, Network
 FOREVER = 2**31 - 1  # the moments of observations are never frozen; settings 3.6
 
 
-def network(output: float) -> Network:
-    """64-64, tanh, orthogonal with this gain of the output layer."""
+def network(output: float, hidden: float = 1.0) -> Network:
+    """64-64, tanh, orthogonal, with these gains of the last layer and of the others."""
     return Network(
         sizes=(64, 64),  # settings 3.6
         activation="tanh",  # settings 3.6
-        hidden=Init(weights="orthogonal", scale=1.0, bias="zeros"),
+        hidden=Init(weights="orthogonal", scale=hidden, bias="zeros"),
         output=Init(weights="orthogonal", scale=output, bias="zeros"),
     )
 

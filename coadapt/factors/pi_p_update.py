@@ -11,21 +11,27 @@ from coadapt.schema import NonNegative, Positive, Scalar, config
 
 @config
 class DecoupledKL:
-    """KL(old || new) of the mean and of the std held apart, in each action dimension.
+    """KL(old || new) of the mean and of the std held apart.
 
     Source: Abdolmaleki et al. 2018a; settings 1.3. The multipliers are softplus of raw
     variables, raised while their KL is above epsilon.
     """
 
-    epsilon_mean: Positive = 1e-3  # nats a dimension
-    epsilon_std: Positive = 1e-6  # nats a dimension
+    epsilon_mean: Positive = 1e-3  # nats; a dimension's, or of all together
+    epsilon_std: Positive = 1e-6  # nats, as epsilon_mean
     init_mean: Scalar = 1.0  # of the raw variable
     init_std: Scalar = 10.0  # of the raw variable
     # of the raw variables: projected after a step, or clamped in the forward pass
     floor: Literal["project", "clamp"] = "project"  # settings 2.11
+    # an epsilon and a multiplier for each action dimension, as the authors' MPO has
+    # them; or one for the sum over dimensions, as Song et al. 2020 (V-MPO)
+    per_dimension: bool = True
+    # of the actions that are fitted: the mean's under the old std plus the std's under
+    # the old mean, as in MPO; or the policy's own, as in V-MPO
+    likelihood: Literal["split", "joint"] = "split"
 
     def start(self, action_size: int) -> dict[str, jax.Array]:
-        ones = jnp.ones(action_size)
+        ones = jnp.ones(action_size if self.per_dimension else ())
         return {"mean": ones * self.init_mean, "std": ones * self.init_std}
 
     def epsilon(self) -> dict[str, jax.typing.ArrayLike]:

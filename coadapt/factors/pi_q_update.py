@@ -226,6 +226,9 @@ class NaturalGradient:
     """
 
     radius: Positive = 0.01  # nats; settings 3.6
+    # over the A action dimensions: KL itself; or their mean, as sb3-contrib has it, so
+    # that radius and damping are A times as large
+    kl: Literal["sum", "mean"] = "sum"
     iterations: Size = 20  # of conjugate gradients; settings 3.6
     # added to the diagonal of the Fisher matrix
     damping: NonNegative = 0.1  # settings 3.6

@@ -259,6 +259,10 @@ class Gaussian:
         """The log-probability of bound(raw). [..., B, A] -> [..., B]."""
         return _normal_log_prob(dist, raw)
 
+    def dimensions(self, dist: Normal) -> int:
+        """Of an action: how many independent parts `kl` sums over."""
+        return dist.mean.shape[-1]
+
     def kl(self, p: Normal, q: Normal) -> jax.Array:
         """KL(p || q) at each state, [B], nats."""
         return _normal_kl(p, q)
@@ -309,6 +313,10 @@ class TanhGaussian:
         """The log-probability of bound(raw), without inverting a tanh."""
         change = jnp.sum(squash.log_det(raw), axis=-1)
         return _normal_log_prob(dist, raw) - change
+
+    def dimensions(self, dist: Normal) -> int:
+        """Of an action: how many independent parts `kl` sums over."""
+        return dist.mean.shape[-1]
 
     def kl(self, p: Normal, q: Normal) -> jax.Array:
         """KL(p || q) at each state, [B], nats: the tanh does not change it."""
@@ -410,6 +418,10 @@ class Softmax:
     def log_prob_of(self, dist: Categorical, raw: jax.Array) -> jax.Array:
         """As log_prob: nothing is bounded."""
         return self.log_prob(dist, raw)
+
+    def dimensions(self, dist: Categorical) -> int:
+        """Of an action: how many independent parts `kl` sums over."""
+        return dist.logits.shape[-2]
 
     def kl(self, p: Categorical, q: Categorical) -> jax.Array:
         """KL(p || q) at each state, [B], nats."""
