@@ -35,6 +35,7 @@ class EnvSpec:
     num_actions: int = 0  # of a discrete task; 0 if the actions are a box
     action_low: tuple[float, ...] = ()  # [A], empty if discrete
     action_high: tuple[float, ...] = ()  # [A], empty if discrete
+    action_dtype: str = "float32"  # of the task's box, in its own units
     max_steps: int  # env steps until the time limit
     provider: str  # 'gymnasium 1.4.0, mujoco 3.17.0': what made the numbers
 

@@ -9,6 +9,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _received: list[int] = []
 
 
+class AtOnce(KeyboardInterrupt):
+    """The user's second Ctrl-C, and no environment's own (`envs.base.is_own`)."""
+
+
 @contextlib.contextmanager
 def held() -> Iterator[Callable[[], bool]]:
     """Whether to stop, to be asked where stopping loses nothing."""
@@ -17,7 +21,7 @@ def held() -> Iterator[Callable[[], bool]]:
     def receive(number: int, _: object) -> None:
         _received.append(number)
         if len(_received) > 1:
-            raise KeyboardInterrupt
+            raise AtOnce
         print(
             "stopping at the next checkpoint; once more, and it stops at once",
             file=sys.stderr,

@@ -9,6 +9,9 @@ within the step that ends an episode: see `TimeStep`.
 
 import dataclasses
 import difflib
+import functools
+import signal
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -42,15 +45,15 @@ class HostEnv(Protocol):
         """Steps all: action [count, A] float32, agent units; one-hot if discrete.
 
         Where an action is not finite, nobody reads what comes back, and the environment
-        may rest. A simulator that raises takes no other down: the reward and next_obs
-        of its environment are NaN, and `causes` says why.
+        may rest. A simulator that raises, or returns what is no step, takes no other
+        down: the reward and next_obs of its environment are NaN, and `causes` says why.
         Returns: arrays [count, ...], float32 and bool, that no later step writes to.
         """
         ...
 
     @property
     def causes(self) -> Mapping[int, str]:
-        """What was raised, by the number of the environment."""
+        """What went wrong, in a line, by the number of the environment."""
         ...
 
     def close(self) -> None: ...
@@ -172,22 +175,32 @@ def once(env: DeviceEnv) -> DeviceEnv:
     return env
 
 
+@functools.cache
 def centre_and_half(spec: EnvSpec) -> tuple[np.ndarray, np.ndarray]:
     """The affine map of box actions: own units = centre + half * agent units.
 
     In this form, and not as low + (a + 1) / 2 * (high - low), the box [-1, 1] is mapped
     exactly onto itself.
-    Returns: two arrays [A], float64.
+    Returns: two arrays [A], float64, not to be written to.
     """
     low = np.array(spec.action_low, np.float64)
     high = np.array(spec.action_high, np.float64)
     return (low + high) / 2, (high - low) / 2
 
 
+@functools.cache
+def _bounds(spec: EnvSpec) -> tuple[np.ndarray, np.ndarray]:
+    """Low and high [A] of a box of actions, in its own dtype."""
+    low, high = spec.action_low, spec.action_high
+    return np.array(low, spec.action_dtype), np.array(high, spec.action_dtype)
+
+
 def own_units(spec: EnvSpec, action: np.ndarray, count: int) -> np.ndarray:
     """Agent units -> a task's own: action [count, A] -> [count, A], or [count] int.
 
-    Box actions become float64: MuJoCo computes in it, float32 would round its costs.
+    Box actions have the dtype of the task's space, and what is within [-1, 1] is within
+    its bounds, however it is rounded: environments ask whether the space contains it.
+    What is beyond stays beyond.
     Raises: ValueError, on another shape.
     """
     if action.shape != (count, spec.action_size):
@@ -197,8 +210,11 @@ def own_units(spec: EnvSpec, action: np.ndarray, count: int) -> np.ndarray:
         )
     if spec.num_actions:
         return action.argmax(axis=1)
-    centre, half = centre_and_half(spec)
-    return centre + half * action.astype(np.float64)
+    (centre, half), (low, high) = centre_and_half(spec), _bounds(spec)
+    with np.errstate(over="ignore"):  # a policy that runs away is a result
+        own = (centre + half * action.astype(np.float64)).astype(spec.action_dtype)
+    clipped = np.minimum(np.maximum(own, low), high)
+    return np.where(np.abs(action) <= 1, clipped, own)
 
 
 def require_seeds(seeds: Sequence[int], count: int) -> None:
@@ -209,9 +225,43 @@ def require_seeds(seeds: Sequence[int], count: int) -> None:
         )
 
 
-def told(error: Exception) -> str:
-    """'ValueError: ...', in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
+_LONGEST = 1000  # characters of what an environment says
+
+
+def told(error: BaseException) -> str:
+    """'ValueError: ...', as `printable` has it; raises nothing."""
+    kind = printable(type(error).__name__)
+    try:
+        text = printable(str(error))
+    except BaseException:  # of an environment's own class, which may do anything
+        text = "its message cannot be read"
+    return f"{kind}: {text}" if text else kind
+
+
+def printable(text: str) -> str:
+    """One line that any file can hold, cut at 1,000 characters.
+
+    Control characters and lone surrogates are escaped.
+    """
+    line = " ".join(text[: 2 * _LONGEST].split())
+    line = line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ..."
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in line
+    )
+
+
+def is_own(error: BaseException) -> bool:
+    """Whether an environment has raised it of itself: whatever it is but a Ctrl-C.
+
+    While Python's own handler of SIGINT is there, a KeyboardInterrupt in the main
+    thread is the user's. Other handlers, as that of the commands, tell the user's by
+    raising a subclass; then one of the very type is the environment's.
+    """
+    if not isinstance(error, KeyboardInterrupt):
+        return True
+    python = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    main = threading.current_thread() is threading.main_thread()
+    return type(error) is KeyboardInterrupt and not (python and main)
 
 
 def require_limit(task: str, limit: float | None) -> int:
@@ -223,16 +273,24 @@ def require_limit(task: str, limit: float | None) -> int:
     return round(limit)
 
 
+# A bound that no action comes near is a way to have none: the square of an action
+# there, which costs are of, is infinite in float32.
+_FAR = float(np.sqrt(np.finfo(np.float32).max))
+
+
 def require_box(
     task: str, low: np.ndarray, high: np.ndarray, space: object
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The bounds of a box of actions. Raises: ValueError, if it is not finite."""
-    with np.errstate(over="ignore"):
-        width = high.astype(float) - low.astype(float)
-    if not np.isfinite(width).all():
+    """The bounds of a box of actions. Raises: ValueError, if it is not finite.
+
+    So is one whose bounds are those of its dtype, or nearly.
+    """
+    ends = np.abs(np.stack([low, high]).astype(np.float64))
+    far = min(_FAR, float(np.finfo(low.dtype).max) / 2)
+    if not (ends < far).all():
         raise ValueError(
             f"task {task!r} must have a finite box of actions, onto which [-1, 1] can "
-            f"be mapped, got {space}"
+            f"be mapped (bounds below {far:.0e}), got {space}"
         )
     return tuple(map(float, low.ravel())), tuple(map(float, high.ravel()))
 

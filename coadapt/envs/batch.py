@@ -6,7 +6,6 @@ MuJoCo is imported when the first is made.
 """
 
 import importlib
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
@@ -14,7 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from coadapt.devices import cores
-from coadapt.envs.base import own_units, require_seeds, told
+from coadapt.envs.base import own_units, printable, require_seeds, told
+from coadapt.notes import note_once
 from coadapt.types import EnvSpec, TimeStep
 
 MjModel = Any  # MuJoCo's module has no types
@@ -54,7 +54,10 @@ class Simulations(Protocol):
 
 
 class BatchTask:
-    """What one task computes of its simulations; arrays are float64."""
+    """What one task computes of its simulations; arrays are float64.
+
+    Actions are in the task's own units, and of its space's dtype.
+    """
 
     substeps: int  # calls to mj_step in a step
     stage: int = 0  # see Simulations.step; mjSTAGE_NONE
@@ -160,7 +163,7 @@ class BatchEnv:
         """Why those of `ids` that raised in the last call have."""
         sims = self.task.sims
         for i in ids[sims.status[ids] != 0]:
-            self.causes[int(i)] = " ".join(sims.error(int(i)).split())
+            self.causes[int(i)] = printable(sims.error(int(i)))
 
     def close(self) -> None:
         pass
@@ -188,9 +191,6 @@ def simulations(
     return Batch(model, count, threads, persistent)
 
 
-_said: set[str] = set()
-
-
 def quiet() -> None:
     """Say each of MuJoCo's warnings once, and on stderr.
 
@@ -200,9 +200,8 @@ def quiet() -> None:
     """
 
     def tell(message: str) -> None:
-        if "settotalmass" not in message and message not in _said:
-            _said.add(message)
-            print(f"mujoco: {message}", file=sys.stderr)
+        if "settotalmass" not in message:
+            note_once(f"mujoco: {message}")
 
     mujoco: Any = importlib.import_module("mujoco")
     mujoco.set_mju_user_warning(tell)

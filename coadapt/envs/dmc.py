@@ -111,6 +111,7 @@ def dmc_spec(name: str) -> EnvSpec:
         action_size=box.shape[0],
         action_low=low,
         action_high=high,
+        action_dtype=str(box.dtype),
         max_steps=limit,
         provider=f"dm_control {version}, mujoco {importlib.metadata.version('mujoco')}",
     )

@@ -192,6 +192,9 @@ class Humanoid(Runner):
         contact = flat(self._contact[:, self.bodies :])
         return *super().seen(), *inertias, self._forces[:, self.joints :], contact
 
+    def cost(self, action: np.ndarray) -> np.ndarray:
+        return super().cost(action.astype(np.float64))  # of MjData's, not of the given
+
     def healthy(self) -> np.ndarray:
         return self.within("_healthy_z_range", self.qpos[:, 2])
 

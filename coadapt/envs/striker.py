@@ -138,6 +138,7 @@ def ours_spec(name: str) -> EnvSpec:
         action_size=7,
         action_low=(-TORQUE,) * 7,
         action_high=(TORQUE,) * 7,
+        action_dtype="float64",  # MuJoCo's
         max_steps=STEPS,
         provider=f"coadapt {__version__}, mujoco {version}",
     )
