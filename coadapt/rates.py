@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from coadapt import envs
-from coadapt.envs import HostEnv, dmc
+from coadapt.envs import HostEnv, dmc, host
 from coadapt.envs.batch import BatchEnv, quiet, simulations
 from coadapt.envs.host import GymEnv
 from coadapt.speed import require_host
@@ -33,7 +33,9 @@ def measure(task: str, count: int, rounds: int = 3) -> Rates:
     Raises: ConfigError if the task is not on the host.
     """
     require_host(task)
-    env, spec, (family, name) = envs.make(task, count), envs.spec(task), task.split("/")
+    env, spec, (family, _, name) = (
+        envs.make(task, count), envs.spec(task), task.partition("/"),
+    )  # fmt: skip
     assert isinstance(env, HostEnv)
     rng = np.random.default_rng(0)
     actions = rng.uniform(-1, 1, (64, count, spec.action_size)).astype(np.float32)
@@ -105,11 +107,12 @@ def _vector(name: str, mode: str, actions: np.ndarray) -> _Timed:
     # a process that has started threads, as JAX does, is not to be forked
     options = {"context": "forkserver"} if mode == "async" else {}
     env: Any = gymnasium.make_vec(
-        name,
+        host.registered(name).id,
         actions.shape[1],
         vectorization_mode=mode,
         vector_kwargs=options,
         disable_env_checker=True,
+        **host.parsed(name).kwargs,
     )
     env.reset(seed=0)
     return _Whole(env, actions * env.single_action_space.high)

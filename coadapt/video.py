@@ -16,7 +16,6 @@ import importlib
 import os
 import subprocess
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,8 +24,8 @@ import jax
 import numpy as np
 
 from coadapt import envs
-from coadapt.envs import dmc
-from coadapt.envs.base import Autoreset, HostEnv, once
+from coadapt.envs import dmc, host
+from coadapt.envs.base import Autoreset, HostEnv, once, told
 from coadapt.envs.loop import Loop, Stepper
 from coadapt.saved import SavedAgent
 from coadapt.schema import ConfigError
@@ -126,21 +125,15 @@ def open_stage(task: str, size: Size) -> Iterator[Stage]:
 
 
 def _gym_stage(name: str, size: Size) -> Stage:
-    gymnasium: Any = importlib.import_module("gymnasium")
     spec, width, height = envs.spec(f"gym/{name}"), *size
-    entry = str(gymnasium.registry[name].entry_point)
+    entry = str(host.registered(name).entry_point)
     own = {"width": width, "height": height} if ".mujoco" in entry else {}
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*out of date", DeprecationWarning)
-        try:
-            made = gymnasium.make(
-                name, render_mode="rgb_array", disable_env_checker=True, **own
-            )
-            made.reset()
-            made.render()
-        except Exception as error:  # Gymnasium's, pygame's, OpenGL's own
-            reason = " ".join(str(error).split())
-            raise ConfigError(f"task 'gym/{name}' cannot be drawn: {reason}") from None
+    try:
+        made: Any = host.gym_env(name, render_mode="rgb_array", **own)
+        made.reset()
+        made.render()
+    except Exception as error:  # Gymnasium's, pygame's, OpenGL's own
+        raise ConfigError(f"task 'gym/{name}' cannot be drawn: {told(error)}") from None
     space = made.action_space
     loop = Loop(spec, [made], shape=space.shape or (), first=int(_first(space)))
     fps = float(made.metadata.get("render_fps") or 30)

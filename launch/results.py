@@ -152,10 +152,8 @@ def write(folder: Path, made: Report) -> list[Path]:
 def pictures(found: Findings) -> dict[str, bytes]:
     """The curves of each task, and of all in one figure."""
     frame, tasks, look = found.drawn(), found.drawn_tasks, found.looks
-    made = {
-        f"{re.sub(r'[/:]', '_', task)}.png": plot.curves(frame, task, look=look)
-        for task in tasks
-    }
+    safe = {task: re.sub("[^a-zA-Z0-9_.=-]", "_", task) for task in tasks}
+    made = {f"{safe[t]}.png": plot.curves(frame, t, look=look) for t in tasks}
     if len(tasks) > 1:
         made["curves.png"] = plot.panels(frame, tasks, look)
     return {name: sections.png(figure) for name, figure in made.items()}

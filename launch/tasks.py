@@ -7,7 +7,8 @@ Examples:
   python -m launch.tasks --check                  50 random steps of two environments
   python -m launch.tasks --check --steps=2500     past two time limits of 1000 steps
 
-Any other id of Gymnasium is a task too, if its actions are a box or discrete.
+Any other id of Gymnasium is a task too, if its actions are a box or discrete:
+gym/package:Id-v0 imports the package, and gym/Id-v0?key=value passes an argument on.
 """
 
 import sys

@@ -15,8 +15,8 @@ Examples:
 
 Algorithms: mpo, awr, awac, sac, power, rwr, reps, urex, vmpo, trpo, ppo, ddpg, td3, and
 offline brac, bear; vmpo_table1 and trpo_table1 are the paper's, slower to learn.
-Tasks: gym/<id of Gymnasium>; dmc/walker_run and the suite's others; ours/Striker-v0;
-toy/lqr, bandit, chain, arms, corridor.
+Tasks: gym/<id of Gymnasium>, gym/<package>:<id>, gym/<id>?key=value; dmc/walker_run and
+the suite's others; ours/Striker-v0; toy/lqr, bandit, chain, arms, corridor.
 Discrete tasks need --set=pi_theta=Softmax (reps and urex have it); with
 --set=pi_theta.bins=11 it acts on continuous ones.
 """

@@ -1,11 +1,12 @@
 """Gymnasium's robots over many simulations at once, held to Gymnasium itself."""
 
+import dataclasses
+import warnings
 from typing import Any, cast
 
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.envs.registration import EnvSpec
 
 from coadapt import envs
 from coadapt.envs import base, batch, gym_mujoco, host
@@ -36,13 +37,14 @@ def random_actions(name, steps, count, scale=1.2):
 def hold_to_gymnasium(name, seeds, steps, threads):
     """Asserts equality in float64, step by step. Returns: ends, terminations."""
     env = make(name, len(seeds), threads)
-    theirs = [host._make(name) for _ in seeds]
+    theirs = [host.gym_env(name) for _ in seeds]
     pairs = zip(theirs, seeds, strict=True)
     first = np.array([each.reset(seed=seed)[0] for each, seed in pairs])
     np.testing.assert_array_equal(env.reset(seeds), first.astype(np.float32))
     ends = terminations = 0
     for action in random_actions(name, steps, len(seeds)):
         own = base.own_units(env.spec, action, len(seeds))
+        assert own.dtype == theirs[0].action_space.dtype == np.float32
         step = env.step(action)
         exact = (
             env.task.observe()
@@ -165,26 +167,67 @@ class Broken:
         return "mj_stackAlloc:\n out of memory"
 
 
-def test_a_robot_that_another_registered_is_stepped_as_it_is():
-    """The name alone does not make it Gymnasium's."""
+@pytest.fixture
+def registered(monkeypatch):
+    """Registers 'Hopper-v5' anew, changed, until the test ends."""
     spec = gymnasium.registry["Hopper-v5"]
+    return lambda **changes: monkeypatch.setitem(
+        gymnasium.registry, "Hopper-v5", dataclasses.replace(spec, **changes)
+    )
 
-    class Other(gymnasium.Env):
-        observation_space = gymnasium.spaces.Box(-1, 1, (3,))
-        action_space = gymnasium.spaces.Box(-1, 1, (1,))
 
-    host._template.cache_clear()
-    host.gym_spec.cache_clear()
-    try:
-        gymnasium.registry["Hopper-v5"] = EnvSpec(
-            "Hopper-v5", lambda **_: Other(), max_episode_steps=5
-        )
-        assert isinstance(envs.make("gym/Hopper-v5", 1), host.GymEnv)
-    finally:
-        gymnasium.registry["Hopper-v5"] = spec
-        host._template.cache_clear()
-        host.gym_spec.cache_clear()
-    assert isinstance(envs.make("gym/Hopper-v5", 1), batch.BatchEnv)
+class Other(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(-1, 1, (3,))
+    action_space = gymnasium.spaces.Box(-1, 1, (1,))
+
+
+def test_a_robot_that_another_registered_is_stepped_as_it_is(registered):
+    """The name alone does not make it Gymnasium's."""
+    assert envs.spec("gym/Hopper-v5").obs_size == 11
+    registered(entry_point=lambda **_: Other(), max_episode_steps=5)
+    env = envs.make("gym/Hopper-v5", 1)
+    assert isinstance(env, host.GymEnv) and env.spec.obs_size == 3
+    assert envs.spec("gym/Hopper-v5").max_steps == 5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kwargs": {"terminate_when_unhealthy": False}},
+        {"kwargs": {"exclude_current_positions_from_observation": False}},
+        {"entry_point": "gymnasium.envs.mujoco.hopper_v4:HopperEnv"},
+        {
+            "additional_wrappers": (
+                gymnasium.wrappers.ClipReward.wrapper_spec(max_reward=0.25),
+            )
+        },
+    ],
+    ids=["not falling", "places seen", "another class", "a wrapper"],
+)
+def test_what_is_registered_with_changes_is_made_with_them(registered, changes):
+    """It is what gymnasium.make makes, and none of it is Gymnasium's stock."""
+    registered(**changes)
+    env = envs.make("gym/Hopper-v5", 1)
+    assert not isinstance(env, batch.BatchEnv)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        plain = gymnasium.make("Hopper-v5", disable_env_checker=True)
+    obs = plain.reset(seed=3)[0]
+    np.testing.assert_array_equal(env.reset([3])[0], obs.astype(np.float32))
+    rng = np.random.default_rng(0)
+    for _ in range(40):  # it falls after some 20
+        action = rng.uniform(-1, 1, (1, 3)).astype(np.float32)
+        step, (obs, reward, *ends, _) = env.step(action), plain.step(action[0])
+        assert step.reward[0] == np.float32(reward)
+        np.testing.assert_array_equal(step.next_obs[0], obs.astype(np.float32))
+        assert step.last[0] == any(ends)
+        if any(ends):
+            plain.reset()
+
+
+def test_stock_robots_are_stepped_in_c():
+    for name in TASKS:
+        assert isinstance(envs.make(f"gym/{name}", 1), batch.BatchEnv)
 
 
 def test_shapes_types_and_no_aliases():

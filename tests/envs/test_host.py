@@ -1,5 +1,6 @@
 """The Gymnasium adapter against plain Gymnasium loops."""
 
+import dataclasses
 import subprocess
 import sys
 import warnings
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from coadapt import envs
-from coadapt.envs import base
+from coadapt.envs import base, host
 from coadapt.envs.host import GymEnv
 
 
@@ -132,7 +133,10 @@ def test_equals_a_plain_loop(name, steps, scale, high, ends):
     actions = random_actions(steps, 1, spec.action_size, scale)
     first, got = drive(env, [7], actions)
     expected_first, expected = play(
-        name, 7, actions[:, 0], lambda action: float(high) * np.float64(action)
+        name,
+        7,
+        actions[:, 0],
+        lambda action: np.float32(float(high) * np.float64(action)),
     )
     np.testing.assert_array_equal(first[0], expected_first)
     for mine, theirs in zip(got, expected, strict=True):
@@ -375,7 +379,7 @@ def test_specs():
         ("gym/HalfCheetah-v9", "did you mean 'gym/HalfCheetah-v5'?"),
         ("gym/CartPole", "did you mean 'gym/CartPole-v1'?"),
         ("Hopper-v5", "did you mean 'gym/Hopper-v5'?"),
-        ("gym/Hopper-v2", "cannot be made: The mujoco v2 and v3"),
+        ("gym/Hopper-v2", "cannot be made: ImportError: The mujoco v2 and v3"),
         ("gym/FrozenLake-v1", "must have a Box of observations, got Discrete(16)"),
     ],
 )
@@ -405,6 +409,214 @@ def test_unknown_and_unsupported_tasks_are_refused_in_a_sentence(task, sentence)
 def test_unsupported_spaces_are_refused_in_a_sentence(scripted, kwargs, sentence):
     with pytest.raises(ValueError, match=sentence):
         GymEnv(scripted(**kwargs), 2)
+
+
+@pytest.mark.parametrize(
+    ("space", "sentence"),
+    [
+        (gymnasium.spaces.Box(0, 255, (16, 16, 3), np.uint8), "FlattenObservation"),
+        (gymnasium.spaces.Box(0, 255, (16, 16), np.uint8), "not images"),
+        (gymnasium.spaces.Box(0, 1, (2, 2, 1), np.float32), "not images"),
+        (gymnasium.spaces.Box(0, 255, (256,), np.uint8), ""),  # flattened on purpose
+        (gymnasium.spaces.Box(0, 1, (2, 2), np.float64), ""),
+    ],
+    ids=str,
+)
+def test_images_are_refused_with_a_way_out(scripted, space, sentence):
+    name = scripted(action_space=box(-1, 1, (2,)), observation_space=space)
+    if not sentence:
+        assert envs.spec(f"gym/{name}").obs_size == np.prod(space.shape)
+        return
+    with pytest.raises(ValueError, match=f"'gym/{name}' must have a vector") as caught:
+        envs.spec(f"gym/{name}")
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("high", "dtype", "taken"),
+    [
+        (np.finfo(np.float32).max, np.float32, False),
+        (np.finfo(np.float32).max, np.float64, False),
+        (np.finfo(np.float64).max, np.float64, False),
+        (np.finfo(np.float16).max, np.float16, False),
+        (1e38, np.float32, False),
+        (1e6, np.float32, True),
+        (1e3, np.float16, True),
+    ],
+)
+def test_bounds_that_are_none_are_refused_as_infinite_ones(
+    scripted, high, dtype, taken
+):
+    ends = np.full(2, high, dtype)
+    space = gymnasium.spaces.Box(-ends, ends, (2,), dtype)
+    name = scripted(action_space=space)
+    if taken:
+        assert envs.spec(f"gym/{name}").action_high == (float(space.high[0]),) * 2
+        return
+    with pytest.raises(ValueError, match="must have a finite box"):
+        envs.spec(f"gym/{name}")
+
+
+class Strict(Scripted):
+    """Ends, and raises, at an action that its space does not contain."""
+
+    def step(self, action):
+        obs, *rest = super().step(action)
+        assert self.action_space.contains(action), action.dtype
+        return obs, *rest
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+def test_actions_are_contained_in_the_space(scripted, dtype):
+    low, high = np.array([[-0.1, -3], [0.7, 3]], dtype)
+    space = gymnasium.spaces.Box(low, high, (2,), dtype)
+    env = GymEnv(scripted(kind=Strict, action_space=space), 2)
+    actions = random_actions(20, 2, 2)
+    actions[::2] = np.sign(actions[::2])  # the bounds themselves
+    _, got = drive(env, [0, 1], actions)
+    assert env.causes == {} and not got.last.any()
+
+
+class Counted(Scripted):
+    """Raises when it is made, at these times."""
+
+    made, at = 0, ()
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        type(self).made += 1
+        if self.made in self.at:
+            raise SystemExit("no display")
+
+
+def test_one_that_cannot_be_made_ends_alone(scripted, monkeypatch):
+    name = scripted(kind=Counted, action_space=box(-1, 1, (2,)))
+    monkeypatch.setattr(Counted, "made", 0)
+    monkeypatch.setattr(Counted, "at", (1, 3))
+    with pytest.raises(ValueError, match="cannot be made: SystemExit: no display"):
+        envs.spec(f"gym/{name}")  # before anything starts
+    Counted.made = 0
+    monkeypatch.setattr(Counted, "at", (3,))
+    env = GymEnv(name, 3)  # of which the second; one was made to be read
+    first, got = drive(env, [1, 2, 3], random_actions(4, 3, 2))
+    assert env.causes == {1: "SystemExit: no display"}
+    assert np.isnan(first[1]).all() and np.isfinite(first[[0, 2]]).all()
+    assert np.isnan(got.reward[:, 1]).all()
+    assert (got.next_obs[:, [0, 2], 1] == [[1], [2], [3], [4]]).all()
+
+
+def test_a_name_that_is_registered_anew_is_read_anew(scripted, monkeypatch):
+    name = scripted(limit=7, action_space=box(-1, 1, (2,)))
+    assert envs.spec(f"gym/{name}").max_steps == 7
+    changed = dataclasses.replace(gymnasium.registry[name], max_episode_steps=9)
+    monkeypatch.setitem(gymnasium.registry, name, changed)
+    assert (
+        envs.spec(f"gym/{name}").max_steps
+        == envs.make(f"gym/{name}", 1).spec.max_steps
+        == 9
+    )
+
+
+# ---------------------------------------------------------------- names
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package that registers 'Own-v0', which shows its arguments, when imported."""
+    (tmp_path / "own_package.py").write_text(
+        "import gymnasium, numpy as np\n"
+        "class Own(gymnasium.Env):\n"
+        "    observation_space = gymnasium.spaces.Box(-9, 9, (2,))\n"
+        "    action_space = gymnasium.spaces.Box(-1, 1, (1,))\n"
+        "    def __init__(self, scale=1.0, mode='x', goals=()):\n"
+        "        self.shown = np.float32([scale, len(goals) + (mode == 'fast')])\n"
+        "    def reset(self, *, seed=None, options=None):\n"
+        "        return self.shown, {}\n"
+        "    def step(self, action):\n"
+        "        return self.shown, 0.0, False, False, {}\n"
+        "gymnasium.register('Own-v0', Own, max_episode_steps=5)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield "gym/own_package:Own-v0"
+    gymnasium.registry.pop("Own-v0", None)
+    sys.modules.pop("own_package", None)
+
+
+def test_a_package_is_imported_and_arguments_are_passed_on(package):
+    with pytest.raises(ValueError, match="one of a package is 'gym/package:Id-v0'"):
+        envs.spec("gym/Own-v0")
+    for name, shown in {
+        package: [1, 0],
+        f"{package}?scale=-2.5": [-2.5, 0],
+        f"{package}?goals=[1%2C2]&mode=fast&scale=3": [3, 3],
+    }.items():
+        env = envs.make(name, 2)
+        assert isinstance(env, GymEnv) and env.spec.task == name
+        assert env.reset([0, 1]).tolist() == [shown, shown]
+        env.close()
+    assert envs.spec(f"{package}?max_episode_steps=3").max_steps == 3
+    with pytest.raises(ValueError, match=r"cannot be made: TypeError: .*'size'"):
+        envs.spec(f"{package}?size=3")
+
+
+def test_arguments_of_a_robot_are_in_its_name():
+    task = "gym/Hopper-v5?terminate_when_unhealthy=false"
+    env = envs.make(task, 1)
+    assert isinstance(env, GymEnv) and env.spec.task == task
+    _, got = drive(env, [0], random_actions(60, 1, 3))
+    _, stock = drive(GymEnv("Hopper-v5", 1), [0], random_actions(60, 1, 3))
+    assert stock.last.any() and not got.last.any()
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("Own-v0?b=1&a=2", "must be written 'gym/Own-v0?a=2&b=1'"),
+        ("Own-v0?a=False", "must be written 'gym/Own-v0?a=false'"),
+        ("Own-v0?a=None", "must be written 'gym/Own-v0?a=null'"),
+        ('Own-v0?a="fast"', "must be written 'gym/Own-v0?a=fast'"),
+        ("Own-v0?a=1e1", "must be written 'gym/Own-v0?a=10.0'"),
+        ("Own-v0?a=[1, 2]", "must be written 'gym/Own-v0?a=[1%2C2]'"),
+        ("Own-v0?a=x y", "must be written 'gym/Own-v0?a=x%20y'"),
+        ("Own-v0?", "must be 'gym/Id-v0', 'gym/package:Id-v0' or"),
+        ("Own-v0?a", "must be 'gym/Id-v0', 'gym/package:Id-v0' or"),
+        ("Own-v0?a=1&a=2", "each key once"),
+        (":Own-v0", "must be 'gym/Id-v0', 'gym/package:Id-v0' or"),
+        ("no_such_package:Own-v0", "needs no_such_package, which cannot be imported"),
+        ("leaving_package:Own-v0", "cannot be imported: SystemExit: 3"),
+    ],
+)
+def test_a_task_has_one_name(tmp_path, monkeypatch, name, sentence):
+    (tmp_path / "leaving_package.py").write_text("import sys; sys.exit(3)")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ValueError) as caught:
+        envs.spec(f"gym/{name}")
+    message = str(caught.value)
+    assert message.startswith(f"task 'gym/{name}' ") and sentence in message
+    assert "\n" not in message and caught.value.__cause__ is None
+
+
+VALUES = [
+    1,
+    1.5,
+    True,
+    None,
+    "fast",
+    "1.5",
+    "true",
+    "True",
+    "a&b=c%",
+    "é",
+    "",
+    [1, "x"],
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+def test_what_is_written_as_the_right_name_is_the_value(value):
+    name = f"Own-v0?key={host._text(value)}"
+    assert host.parsed(name).kwargs == {"key": value}
+    assert not set(name) & set(", ") and name.isascii()
 
 
 def test_wrong_shapes_are_refused():
