@@ -100,8 +100,9 @@ def _learned(state: AgentState) -> list[tuple[str, jax.Array]]:
 
 
 def tensors(state: AgentState) -> list[str]:
-    """The names that `Health.tensor` counts: of an env step, then of an update."""
-    return [*_STEP, *(name for name, _ in _learned(state))]
+    """The names that `Health.tensor` counts: of an env step, then of an update; the
+    last is of an evaluation whose environment raised."""
+    return [*_STEP, *(name for name, _ in _learned(state)), "evaluation_return"]
 
 
 def _note(health: Health, bad: list[jax.Array], clock: Clock, first: int) -> Health:

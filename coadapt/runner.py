@@ -30,7 +30,7 @@ from coadapt.types import Action, AgentState, EnvSpec, Metrics, Rows, TimeStep
 
 
 class Failure(NamedTuple):
-    """Where an agent's numbers stopped being finite."""
+    """Where an agent's numbers stopped being finite, or its environment raised."""
 
     agent: int  # its place in the program
     steps: int  # env steps taken by then
@@ -745,6 +745,9 @@ def train(
     and at the end, in environments of their own: they touch nothing that learns. With
     data=Offline, steps are updates.
 
+    An agent whose environment raises there has failed, as it has where one raises in
+    training: it stands still from then on.
+
     Every `checkpoint_every` env steps the running episodes end as time limits do, and
     environments are made anew: there, and at the end, `save` is told all that the
     program has, and one that starts at such a snapshot, whose arrays it takes over, is
@@ -783,6 +786,7 @@ class _Training:
         self.began = time.monotonic()
         self.done = self.updates = 0
         self.told = 0, 0.0  # env steps and seconds at the newest report
+        self.causes = dict[int, str]()  # of those that failed in an evaluation
         if start_at is not None:
             self.done, self.updates = map(int, start_at.clock)
             self.began -= start_at.seconds
@@ -802,16 +806,15 @@ class _Training:
         stop: Callable[[], bool],
     ) -> Snapshot:
         every, last = self.about.checkpoint_every, self.steps
-        alive = np.asarray(self.loop.learner.health.alive)
         stops = _stops(self.done, last, self.eval_every, every)
         try:
-            for end in stops if alive.any() else ():
+            for end in stops if self._alive().any() else ():
                 self.updates = self.loop.advance(self.done, end, self.updates)
                 self.done = end
-                alive = np.asarray(self.loop.learner.health.alive)
-                ends = end == last or not alive.any()
+                ends = end == last or not self._alive().any()
                 if ends or end % self.eval_every == 0:
-                    report(self._report(alive))
+                    report(self._report())
+                ends |= not self._alive().any()  # the evaluation may have been the end
                 if ends or end % every == 0:
                     save(self.snapshot())
                 if ends:
@@ -831,10 +834,17 @@ class _Training:
             learner = learner._replace(store=None)  # type: ignore[arg-type]
         return Snapshot(learner, clock, dict(self.loop.metrics), self.seconds)
 
-    def _report(self, alive: np.ndarray) -> Report:
+    def _alive(self) -> np.ndarray:
+        return np.asarray(self.loop.learner.health.alive)
+
+    def _report(self) -> Report:
         index = -(-self.done // self.eval_every) - 1
         metrics = {k: np.asarray(v) for k, v in self.loop.metrics.items()}
-        metrics |= _measure(self.about, self.loop, index, self.eval_episodes, alive)
+        measured, causes = _measure(
+            self.about, self.loop, index, self.eval_episodes, self._alive()
+        )
+        metrics |= measured
+        self._fail(causes)
         seconds, number = self.seconds, len(self.about.seeds)
         rate = (self.done - self.told[0]) / max(seconds - self.told[1], 1e-9)
         metrics["steps_per_second"] = np.full(number, rate)
@@ -843,16 +853,33 @@ class _Training:
         metrics = logs.kept(metrics, self.about.log)
         return Report(self.done, metrics, seconds, self._failures())
 
+    def _fail(self, causes: Mapping[int, str]) -> None:
+        """These agents have failed in an evaluation, and stand still from now on."""
+        self.causes |= causes
+        if not causes:
+            return
+        learner, number = self.loop.learner, len(self.about.seeds)
+        failed = np.isin(np.arange(number), list(causes))
+        last = len(learn.tensors(learner.agent)) - 1
+        found = Health(*map(np.int32, (self.done, self.updates, last)))  # type: ignore[arg-type]
+        health = jax.tree.map(
+            lambda new, old: np.where(failed, new, np.asarray(old)),
+            found,
+            learner.health,
+        )
+        self.loop.learner = learner._replace(health=devices.spread(number, health))
+
     def _failures(self) -> list[Failure]:
         health = jax.tree.map(np.asarray, self.loop.learner.health)
         names = learn.tensors(self.loop.learner.agent)
+        causes = {**self.loop.causes, **self.causes}
         return [
             Failure(
                 int(i),
                 int(health.steps[i]),
                 int(health.updates[i]),
                 names[health.tensor[i]],
-                self.loop.causes.get(int(i), ""),
+                causes.get(int(i), ""),
             )
             for i in np.flatnonzero(health.steps >= 0)
         ]
@@ -868,17 +895,21 @@ def _stops(begin: int, end: int, *periods: int) -> list[int]:
 
 def _measure(
     about: Program, loop: Loop, index: int, each: int, alive: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Means over episodes of each agent; NaN of an agent that has failed.
+) -> tuple[dict[str, np.ndarray], dict[int, str]]:
+    """Means over episodes of each agent, NaN of one that has failed; and why it has, of
+    those that do so here.
 
     In environments made anew: what one did before cannot reach the numbers.
     """
-    env = envs.make(about.task, len(about.seeds) * each)
+    env, causes = envs.make(about.task, len(about.seeds) * each), dict[int, str]()
     if isinstance(env, HostEnv):
         try:
             found = _measure_host(env, loop, index, alive)
         finally:
             env.close()
+        for place in sorted(env.causes, reverse=True):  # the first episode's is kept
+            if alive[place // each]:
+                causes[place // each] = env.causes[place]
     else:
         found = measure_device(
             loop.configs,
@@ -889,8 +920,9 @@ def _measure(
             each=each,
             log=about.log,
         )
-    told = _told(jax.tree.map(np.asarray, found))
-    return {name: np.where(alive, x, np.nan) for name, x in told.items()}
+    told, fails = _told(jax.tree.map(np.asarray, found)), ~alive
+    fails[list(causes)] = True
+    return {name: np.where(fails, np.nan, x) for name, x in told.items()}, causes
 
 
 def _told(found: Episodes) -> dict[str, np.ndarray]:

@@ -33,6 +33,7 @@ from coadapt.config import BoundCost, BoundLoss, BoundWeights, Config, Offline
 from coadapt.data import offline
 from coadapt.factors import pi_p, pi_q, pi_theta
 from coadapt.legality import check
+from coadapt.notes import note
 from coadapt.schema import ConfigError
 from coadapt.store import Cell, Entry, Header, Store, finished, folder, owned
 from coadapt.types import EnvSpec
@@ -718,6 +719,17 @@ def _tell(
     progress(Progress(program, programs, group, report))
 
 
+def _all_failed(group: Group, failed: Sequence[runner.Failure]) -> str:
+    """Where none is left, the first tells why."""
+    first = min(failed, key=lambda each: each.steps)
+    agent, cause = group.agents[first.agent], f" ({first.cause})" if first.cause else ""
+    return (
+        f"all {len(failed)} agents of a program on {group.task} failed; "
+        f"{agent.variant.name}, seed {agent.seed}: {first.tensor} was not finite after "
+        f"{first.steps:,} env steps{cause}"
+    )
+
+
 class _Job:
     """One program of a sweep: its rows, and its snapshots."""
 
@@ -742,9 +754,12 @@ class _Job:
         self.store.begin(_kept(self.store.workdir, group.cells))
         progress(None)
 
+        failed: list[runner.Failure] = []
+
         def report(found: runner.Report) -> None:
+            failed[:] = found.failures
             self.store.append(group.cells, found.steps, found.metrics, provider)
-            for failure in found.failures:
+            for failure in failed:
                 place, *what = failure
                 self.store.fail(group.cells[place], *what)
             progress(found)
@@ -764,6 +779,8 @@ class _Job:
             log=sweep.log,
         )
         self.store.finish(group.cells, self.steps, result.seconds)
+        if len(failed) == len(group.agents):
+            note(_all_failed(group, failed))
         return result
 
     def _begin(self) -> runner.Snapshot | None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from coadapt import checkpoint, learn, runner, stats, store, sweep
-from coadapt.streams import Purpose, stream
+from coadapt.streams import Purpose, host_seeds, stream
 from launch import report as report_command
 from tests.recipes import small
 from tests.test_checkpoint import ALL, asked, interrupted, rows
@@ -185,8 +185,6 @@ class Line(gymnasium.Env):
 @pytest.fixture
 def line(monkeypatch):
     """The task, its seed 1 to break at step 70 of its own life."""
-    from coadapt.streams import host_seeds
-
     gymnasium.register("Line-v0", f"{__name__}:Line", max_episode_steps=20)
     monkeypatch.setattr(Line, "bad", host_seeds(1, Purpose.RESET, 0, 1)[0])
     monkeypatch.setattr(Line, "at", 70)
@@ -229,6 +227,107 @@ def test_a_simulator_that_never_starts_fails_at_its_first_step(monkeypatch, line
     (failure,) = reports[-1].failures
     assert failure == (1, 1, 0, "reward", "RuntimeError: no start")
     assert found.learner.store.count.tolist() == [STEPS, 0, STEPS]
+
+
+def test_one_that_raises_in_an_evaluation_alone_has_failed(monkeypatch, line):
+    """From then on it stands still, and no other notices."""
+    seeds, nobody, one = (0, 1, 2), [], []
+    clean = train(seeds, line, report=nobody.append)
+    before = train(seeds, line, steps=EVERY)  # where the first evaluation is
+    monkeypatch.setattr(Line, "bad", host_seeds(1, Purpose.MEASURE, 0, 2)[1])
+    monkeypatch.setattr(Line, "at", 5)
+    monkeypatch.setattr(Line, "how", "raises")
+    found = train(seeds, line, report=one.append)
+    updates = EVERY - 64 + 1
+    cause = "RuntimeError: the solver gave up"
+    failure = (1, EVERY, updates, "evaluation_return", cause)
+    assert [report.failures for report in one] == [[failure], [failure]]
+    for a, b in zip(leaves(clean.learner), leaves(found.learner), strict=True):
+        np.testing.assert_array_equal(a[[0, 2]], b[[0, 2]])
+    then, now = (leaves(end.learner.agent) for end in (before, found))
+    for a, b in zip(then, now, strict=True):
+        np.testing.assert_array_equal(a[1], b[1])
+    assert found.learner.store.count.tolist() == [STEPS, EVERY, STEPS]
+    for all_well, report in zip(nobody, one, strict=True):
+        for name in ("return", "return_std"):
+            np.testing.assert_array_equal(
+                np.delete(all_well.metrics[name], 1), np.delete(report.metrics[name], 1)
+            )
+            assert np.isnan(report.metrics[name][1])
+
+
+def test_a_failure_in_an_evaluation_is_in_the_store(monkeypatch, line, tmp_path):
+    """With its words, also when the sweep is stopped after it and goes on."""
+    work = asked(line, small("sac", data__capacity=1000), steps=400)
+    monkeypatch.setattr(Line, "bad", host_seeds(1, Purpose.MEASURE, 0, 1)[0])
+    monkeypatch.setattr(Line, "at", 5)
+    monkeypatch.setattr(Line, "how", "raises")
+    sweep.run(work, tmp_path / "whole", checkpoints=ALL)
+    interrupted(work, tmp_path / "work", 2)
+    sweep.run(work, tmp_path / "work", checkpoints=ALL)
+    assert rows(tmp_path / "work") == rows(tmp_path / "whole")
+    for folder in ("whole", "work"):
+        failed = store.failures(tmp_path / folder)
+        assert failed[["seed", "env_steps"]].to_numpy().tolist() == [[1, 150]] * 2
+        assert set(failed.tensor) == {"evaluation_return"}
+        assert set(failed.cause) == {"RuntimeError: the solver gave up"}
+
+
+class Exits(Line):
+    """Leaves when it is made, and the next when it is stepped."""
+
+    made = 0
+    whole = 1  # so many are before these; and one is made to read the spaces of
+
+    def __init__(self):
+        type(self).made += 1
+        self.number = self.made
+        if self.made == self.whole + 2:
+            raise SystemExit(0)
+
+    def step(self, action):
+        if self.number == self.whole + 3:
+            raise SystemExit("at a \ud800 step")
+        return super().step(action)
+
+    def close(self):
+        raise OSError("no end")
+
+
+@pytest.fixture
+def exits(monkeypatch):
+    gymnasium.register("Exits-v0", f"{__name__}:Exits", max_episode_steps=20)
+    monkeypatch.setattr(Exits, "made", 0)
+    yield "gym/Exits-v0"
+    gymnasium.registry.pop("Exits-v0")
+
+
+def test_one_that_leaves_the_process_ends_alone(exits, tmp_path, capsys):
+    config = small("sac", data__capacity=1000)
+    work = asked(
+        exits, config, 100, (0, 1, 2), variants=[sweep.Variant("a", "a", config)]
+    )
+    assert sweep.run(work, tmp_path, checkpoints=None) == 3
+    failed = store.failures(tmp_path).sort_values("seed")
+    assert failed[["seed", "env_steps"]].to_numpy().tolist() == [[1, 1], [2, 1]]
+    assert failed.cause.tolist() == ["SystemExit: 0", r"SystemExit: at a \ud800 step"]
+    frame = store.read(tmp_path)
+    scores = frame[frame.metric == "return"].set_index("seed").value
+    assert np.isfinite(scores[0]) and np.isnan(scores[[1, 2]]).all()
+    assert "failed" not in capsys.readouterr().err  # one is left
+
+
+def test_that_all_have_failed_is_said_with_the_reason(
+    exits, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setattr(Exits, "whole", 0)
+    config = small("sac", data__capacity=1000)
+    work = asked(exits, config, 100, variants=[sweep.Variant("a", "a", config)])
+    sweep.run(work, tmp_path, checkpoints=None)
+    assert capsys.readouterr().err.splitlines() == [
+        "all 2 agents of a program on gym/Exits-v0 failed; a, seed 0: reward was not "
+        "finite after 1 env steps (SystemExit: 0)"
+    ]
 
 
 def test_the_greedy_policy_may_break_alone(monkeypatch):
