@@ -7,12 +7,13 @@ A = n. Minari is imported when a data set is opened, not with this module.
 """
 
 import contextlib
+import dataclasses
 import functools
+import json
 import os
 import re
 import shutil
 import uuid
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,7 +23,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from coadapt.data import replay
-from coadapt.envs.base import centre_and_half
+from coadapt.envs import host
+from coadapt.envs.base import centre_and_half, own_units
+from coadapt.envs.loop import close
+from coadapt.notes import note_once
 from coadapt.schema import ConfigError, nearest, shown
 from coadapt.types import EnvSpec, Transition
 
@@ -248,6 +252,7 @@ def _open(name: str, spec: EnvSpec) -> "MinariStorage":
             f"{FIELD} is {name!r}, written by Minari {metadata['minari_version']}, "
             f"which the installed Minari {__version__} does not read"
         )
+    _check_task(name, spec, metadata)
     storage = MinariStorage.read(data)
     _check_obs_space(name, spec, storage.observation_space)
     _check_action_space(name, spec, storage.action_space)
@@ -282,6 +287,43 @@ def _find(name: str) -> Path:
         f"MINARI_DATASETS_PATH) has no such data set, and none is downloaded"
         f"{nearest(name, local)}"
     )
+
+
+def _check_task(name: str, spec: EnvSpec, metadata: dict[str, Any]) -> None:
+    """Refuse data of another task; of another version of it, a note.
+
+    Sizes alone do not tell: those of HalfCheetah and Walker2d are equal.
+    """
+    theirs = _task_of(metadata)
+    if theirs in ("", spec.task):
+        return
+    if _without_version(theirs) == _without_version(spec.task):
+        note_once(f"{FIELD} is {name!r}, whose data are of {theirs}, not {spec.task}")
+        return
+    raise ConfigError(
+        f"{FIELD} is {name!r}, whose data are of {theirs}, but the task is "
+        f"{spec.task}: choose that task, or another data set; where both are one, "
+        f"write {spec.task!r} as 'task' into its metadata.json"
+    )
+
+
+def _task_of(metadata: dict[str, Any]) -> str:
+    """Of which task a data set says that it is, in our names; '' if it does not."""
+    if isinstance(metadata.get("task"), str):
+        return metadata["task"]
+    try:
+        found = json.loads(metadata["env_spec"])["id"]
+    except (LookupError, TypeError, ValueError):
+        return ""
+    return f"gym/{found}" if isinstance(found, str) else ""
+
+
+def _without_version(task: str) -> str:
+    """'gym/Hopper' of 'gym/package:Hopper-v5?key=value', 'brax/ant' of
+    'brax/ant:spring'."""
+    family, _, name = task.partition("?")[0].partition("/")
+    parts = name.split(":")
+    return f"{family}/{re.sub(r'-v[0-9]+$', '', parts[-1 if family == 'gym' else 0])}"
 
 
 def _check_obs_space(name: str, spec: EnvSpec, space: "gymnasium.Space") -> None:
@@ -397,14 +439,6 @@ def _agent_units(name: str, spec: EnvSpec, own: np.ndarray, start: int) -> np.nd
     return np.where(half > 0, scaled, 0).astype(np.float32)
 
 
-def _own_units(spec: EnvSpec, action: np.ndarray, start: int) -> np.ndarray:
-    """Agent units [T, A] -> own units [T, A] float64, or integers [T] from `start`."""
-    if spec.num_actions:
-        return action.argmax(axis=1) + start
-    centre, half = centre_and_half(spec)
-    return centre + half * action.astype(np.float64)
-
-
 # Writing
 
 
@@ -479,16 +513,13 @@ def _spaces(spec: EnvSpec) -> _Spaces:
     import gymnasium
     from gymnasium.spaces import Box, Discrete
 
-    family, _, env_id = spec.task.partition("/")
-    if family == "gym" and env_id in gymnasium.registry:
-        with warnings.catch_warnings():
-            # an old version, asked for on purpose: see coadapt.envs.host
-            warnings.filterwarnings("ignore", ".*out of date", DeprecationWarning)
-            env = gymnasium.make(env_id, disable_env_checker=True)
+    family, _, name = spec.task.partition("/")
+    if family == "gym" and host.parsed(name).id in gymnasium.registry:
+        env = host.gym_env(name)
         obs, action = env.observation_space, env.action_space
-        env.close()
+        close(env)
         if isinstance(obs, Box) and isinstance(action, Box | Discrete):
-            return _Spaces(obs, action, _env_spec(env_id))
+            return _Spaces(obs, action, _env_spec(name))
     if spec.num_actions:
         action = Discrete(spec.num_actions)
     else:
@@ -499,11 +530,11 @@ def _spaces(spec: EnvSpec) -> _Spaces:
     return _Spaces(Box(-np.inf, np.inf, (spec.obs_size,), np.float32), action, None)
 
 
-def _env_spec(env_id: str) -> Any:
+def _env_spec(name: str) -> Any:
     """What gymnasium registers, if it can be written as JSON, else None."""
-    import gymnasium
-
-    env_spec = gymnasium.spec(env_id)
+    entry = host.registered(name)
+    kwargs = {**entry.kwargs, **host.parsed(name).kwargs}
+    env_spec = dataclasses.replace(entry, kwargs=kwargs)
     try:
         env_spec.to_json()
     except (TypeError, ValueError, AssertionError):  # such as a function, not its name
@@ -550,8 +581,8 @@ def _buffers(
     from minari.data_collector import EpisodeBuffer
 
     start = int(getattr(spaces.action, "start", 0))
-    own = _own_units(spec, np.asarray(run.action), start)
-    own = own.reshape(-1, *spaces.action.shape).astype(spaces.action.dtype)
+    own = own_units(spec, np.asarray(run.action), len(run.reward))
+    own = (own + start).reshape(-1, *spaces.action.shape).astype(spaces.action.dtype)
     # floats stay float32, which is all that they are; pixels become bytes again
     whole = np.issubdtype(spaces.obs.dtype, np.integer)
     dtype = spaces.obs.dtype if whole else np.float32

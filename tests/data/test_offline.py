@@ -17,6 +17,7 @@ from walks import SPEC, fill
 
 from coadapt import envs
 from coadapt.data import offline, replay
+from coadapt.notes import note_once
 from coadapt.schema import ConfigError
 from coadapt.types import Transition
 
@@ -351,6 +352,64 @@ def change(folder, **entries):
     path = folder / NAME / "data" / "metadata.json"
     data = json.loads(path.read_text()) | entries
     path.write_text(json.dumps({k: v for k, v in data.items() if v is not None}))
+
+
+CHEETAH = "gym/HalfCheetah-v5"  # of the sizes of Walker2d
+
+
+def of(theirs):
+    return {"task": theirs, "env_spec": None}
+
+
+def of_minari(theirs):
+    return {"task": None, "env_spec": json.dumps({"id": theirs})}
+
+
+@pytest.mark.parametrize(
+    ("entries", "task", "found"),
+    [
+        ({}, CHEETAH, ""),
+        (of(CHEETAH), "gym/Walker2d-v5", "refused"),
+        (of_minari("HalfCheetah-v5"), "gym/Walker2d-v5", "refused"),
+        (of("dmc/cheetah_run"), CHEETAH, "refused"),
+        (of_minari("HalfCheetah-v5"), CHEETAH, ""),
+        (of("gym/HalfCheetah-v4"), CHEETAH, "noted"),
+        (of_minari("HalfCheetah-v4"), CHEETAH, "noted"),
+        (of("gym/package:HalfCheetah-v5?size=1"), CHEETAH, "noted"),
+        (of(None), CHEETAH, ""),  # nothing says what it is of
+        ({"task": None, "env_spec": "junk"}, CHEETAH, ""),
+        ({"task": None, "env_spec": "[]"}, CHEETAH, ""),
+    ],
+)
+def test_data_of_another_task_are_refused(folder, capsys, entries, task, found):
+    """And of another version of it noted, although all sizes are equal."""
+    spec = spec_of(CHEETAH)
+    offline.write(NAME, spec, [run(spec, [3])], about="")
+    change(folder, **entries)
+    theirs = json.loads(entries.get("env_spec") or "{}") if found else {}
+    theirs = f"gym/{theirs['id']}" if theirs else entries.get("task")
+    read = lambda: offline.read(NAME, spec_of(task))  # noqa: E731
+    note_once.cache_clear()
+    if found == "refused":
+        refused(read, NAME, f"data are of {theirs}, but the task is {task}")
+    else:
+        read()
+    said = capsys.readouterr().err
+    assert said == (
+        f"data.dataset is {NAME!r}, whose data are of {theirs}, not {task}\n"
+        if found == "noted"
+        else ""
+    )
+
+
+def test_arguments_of_a_task_are_in_its_data_set():
+    spec = envs.spec("gym/Hopper-v5?terminate_when_unhealthy=false")
+    offline.write(NAME, spec, [run(spec, [3])], about="")
+    same(offline.read(NAME, spec), run(spec, [3]), atol=2e-7)
+    data = minari.load_dataset(NAME)
+    assert data.env_spec is not None
+    assert data.env_spec.kwargs == {"terminate_when_unhealthy": False}
+    assert gymnasium.spec("Hopper-v5").kwargs == {}
 
 
 def test_no_code_is_run_to_find_out_the_spaces(folder, monkeypatch):
