@@ -402,6 +402,7 @@ class Plan:
     memory_bytes: int  # all of the above, and what an update and its agents hold beside
     gradient_steps: int  # of all agents
     env_steps: int  # of all agents
+    notes: tuple[str, ...] = ()  # what is to be known before it starts, a line each
 
     def lines(self) -> list[str]:
         """'agents: 8' and so on, a line each."""
@@ -414,6 +415,7 @@ class Plan:
             f"which {human_bytes(_BASE_BYTES)} are Python's, JAX's and the simulators'",
             f"gradient steps: {self.gradient_steps:,}",
             f"env steps: {self.env_steps:,}",
+            *self.notes,
         ]
 
 
@@ -454,7 +456,27 @@ def plan_of(programs: Sequence[Group], sweep: Sweep) -> Plan:
         memory_bytes=max((len(g.agents) * c.memory for g, c in each), default=0),
         gradient_steps=sum(len(g.agents) * c.gradient_steps for g, c in each),
         env_steps=sum(len(g.agents) * sweep.steps_on(g.task) for g in programs),
+        notes=tuple(_stand_ins(sweep)),
     )
+
+
+def _stand_ins(sweep: Sweep) -> list[str]:
+    """Of each algorithm, the tasks that its table lacks, and whose numbers it takes."""
+    lacks: dict[tuple[str, str], list[str]] = {}
+    for task, variants in sweep.variants.items():
+        for name in dict.fromkeys(variant.algorithm for variant in variants):
+            other = algorithms.stand_in(name, task)
+            if other:
+                lacks.setdefault((name, other), []).append(task)
+    return [
+        f"{name}: no row for {_few(tasks)}; the numbers of {other} are used"
+        for (name, other), tasks in lacks.items()
+    ]
+
+
+def _few(names: Sequence[str], most: int = 4) -> str:
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def cost_of(group: Group, sweep: Sweep) -> Cost:

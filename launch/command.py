@@ -286,6 +286,8 @@ def run_sweep(
     folder = Path(required(values, "workdir"))
     keep_compiled(get(values, "compile_cache"))
     show = progress.quiet if get(values, "quiet") else progress.shown
+    if not get(values, "quiet"):
+        print("".join(f"{note}\n" for note in plan.notes), end="", flush=True)
     with show(asked.steps_on) as tell, signals.held() as stop, _fed(values) as feed:
         told = partial(_tell, tell, feed)
         ran = sweep.run(asked, folder, told, checkpoints=rules, ended=ended, stop=stop)

@@ -136,7 +136,9 @@ def config_page() -> str:
     parts += [
         "## Presets",
         "The values of each preset that are not the defaults above, and the changes "
-        "of it on some tasks, whose names begin so.",
+        "of it on the tasks of some robots and suites: 'gym/Ant' is every version of "
+        "that task, and brax's ant; 'dmc/walker' every task of that domain, and of "
+        "playground's.",
     ]
     for name, (_, tasks) in algorithms.PRESETS.items():
         parts += [f"### {name}", _table(fields.preset_rows(name))]

@@ -901,11 +901,3 @@ def test_an_unknown_preset_is_refused(name):
     known += "trpo_table1, ppo, ddpg, td3, brac, bear"
     with pytest.raises(ConfigError, match=f"it must be one of {known}"):
         algorithms.preset(name)
-
-
-def test_the_longest_prefix_of_a_task_counts():
-    tasks = {"gym/A": {"x": 1}, "gym/Ant": {"x": 2}, "dmc/": {"x": 3}}
-    assert algorithms.for_task(tasks, "gym/Ant-v5") == {"x": 2}
-    assert algorithms.for_task(tasks, "gym/Acrobot-v1") == {"x": 1}
-    assert algorithms.for_task(tasks, "toy/lqr") == {}
-    assert algorithms.for_task(tasks, None) == {}

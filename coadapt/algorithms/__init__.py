@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from coadapt import schema
+from coadapt.algorithms import robots
 from coadapt.config import Config
 from coadapt.schema import ConfigError
 
@@ -57,6 +58,20 @@ def preset(name: str, task: str | None = None) -> Config:
 
 
 def for_task(tasks: Tasks, task: str | None) -> Mapping[str, object]:
-    """The changes under the longest prefix of the task's name that is listed."""
-    fitting = [prefix for prefix in tasks if task and task.startswith(prefix)]
-    return tasks[max(fitting, key=len)] if fitting else {}
+    """The row of the task's robot, or of its suite; {} if there is none."""
+    key = robots.longest(tasks, task)
+    return {} if key is None else tasks[key]
+
+
+def stand_in(name: str, task: str) -> str:
+    """Whose numbers an algorithm takes on a task that its table lacks.
+
+    '' where the table has it, and of an algorithm that has none: it is the same on
+    every task.
+    """
+    make, tasks = PRESETS.get(name, (None, {}))
+    if make is None or not tasks or robots.longest(tasks, task) is not None:
+        return ""
+    own = make()
+    same = (key for key, row in tasks.items() if schema.override(own, row) == own)
+    return next(same, "the preset")
