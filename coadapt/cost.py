@@ -80,7 +80,8 @@ def policy_step(config: Config, spec: EnvSpec) -> int:
     gradient = pi_q.gradient_of(config.pi_q)
     if isinstance(gradient, pi_q.Pathwise):  # through the critic to the actions
         climbed = 1 if gradient.critic == "first" else number
-        return total + 2 * climbed * _forward(*critic) + _prior(config, policy, spec)
+        through = 2 * climbed * gradient.samples * _forward(*critic)
+        return total + through + _prior(config, policy, spec)
     prior = config.pi_p
     if isinstance(prior, pi_p.Policy) and prior.states == "next":
         return total  # drawn and scored with the critic's target
@@ -117,7 +118,8 @@ def _learning(config: Config, spec: EnvSpec) -> int:
     length = estimate.steps if isinstance(estimate, g_estimate.Retrace) else 1
     rows = max(config.data.batch * length, own)
     drawn = config.pi_p.samples if isinstance(config.pi_p, pi_p.Policy) else 1
-    samples = max(drawn, getattr(estimate, "samples", 1))
+    climbed = getattr(pi_q.gradient_of(config.pi_q), "samples", 1)
+    samples = max(drawn, climbed, getattr(estimate, "samples", 1))
     floats = _layers(*policy) + number * samples * _layers(*critic)
     return 4 * 2 * rows * floats
 

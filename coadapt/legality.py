@@ -557,12 +557,42 @@ def _check_pi_theta(config: Config) -> None:
             _name(config.greedy),
             "all actions that Deterministic draws are one, so it must be Mode",
         )
+    _check_samples(config)
     scale = getattr(pi, "scale", None)
     _require(
         not isinstance(scale, pi_theta.StateLogStd) or scale.low < scale.high,
         "pi_theta.scale.low",
         getattr(scale, "low", None),
         "it must be below pi_theta.scale.high",
+    )
+
+
+def _check_samples(config: Config) -> None:
+    """The policy's own actions, at which it climbs."""
+    gradient = pi_q.gradient_of(config.pi_q)
+    if not isinstance(gradient, pi_q.Pathwise):
+        return
+    point = isinstance(config.pi_theta, pi_theta.Deterministic)
+    kl = isinstance(getattr(config.pi_q_update, "divergence", None), pi_q_update.KL)
+    counted = kl and not isinstance(config.pi_p, pi_p.Ignored)
+    _require(
+        gradient.samples == 1 or not point,
+        "pi_q.gradient.samples",
+        gradient.samples,
+        "all actions that Deterministic draws are one, so it must be 1",
+    )
+    _require(
+        gradient.noise_limit is None or not point,
+        "pi_q.gradient.noise_limit",
+        gradient.noise_limit,
+        "Deterministic draws no noise, so it must be none",
+    )
+    _require(
+        gradient.noise_limit is None or not counted,
+        "pi_q.gradient.noise_limit",
+        gradient.noise_limit,
+        "an action of clipped noise has not the policy's log-probability, which "
+        "pi_q_update.divergence=KL counts; use none, or MMD",
     )
 
 

@@ -78,7 +78,8 @@ def _beside(node: ast.stmt, source: _Source) -> str:
     while first - 1 in source.alone:
         first -= 1
     lines = range(first, last + 1)
-    return " ".join(source.comments[line] for line in lines if line in source.comments)
+    found = [source.comments[line] for line in lines if line in source.comments]
+    return " ".join(f"; {c}" if SOURCE.match(c) else c for c in found)
 
 
 def default_of(cls: Any, name: str) -> Any:

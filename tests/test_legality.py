@@ -393,6 +393,24 @@ REFUSED = {
         "g_estimate.smoothing",
         "a discrete choice cannot be smoothed",
     ),
+    "samples-of-one-action": (
+        "td3",
+        {"pi_q.gradient.samples": 2},
+        "pi_q.gradient.samples",
+        "all actions that Deterministic draws are one, so it must be 1",
+    ),
+    "clip-no-noise": (
+        "td3",
+        {"pi_q.gradient.noise_limit": 0.5},
+        "pi_q.gradient.noise_limit",
+        "Deterministic draws no noise, so it must be none",
+    ),
+    "clip-and-count": (
+        "sac",
+        {"pi_q.gradient.noise_limit": 0.5},
+        "pi_q.gradient.noise_limit",
+        "has not the policy's log-probability, which pi_q_update.divergence=KL counts",
+    ),
     "mix-of-one": (
         "bear",
         {"g_estimate.critics": 1},
@@ -819,11 +837,24 @@ ACCEPTED = {
     ),
     "bear-dual": ("bear", {"pi_q_update.divergence": "DualKL"}),
     "mpo-sequences": ("mpo", {"g_estimate.steps": 5}),
-    "bear-deterministic": ("bear", {"pi_theta": "Deterministic", "greedy": "Mode"}),
+    "bear-deterministic": (
+        "bear",
+        {
+            "pi_theta": "Deterministic",
+            "greedy": "Mode",
+            "pi_q.gradient.samples": 1,
+            "pi_q.gradient.noise_limit": "none",
+        },
+    ),
     "bear-clone": (
         "bear",
-        {"pi_p.model": "Clone", "pi_q_update.divergence": "KL"},
+        {
+            "pi_p.model": "Clone",
+            "pi_q_update.divergence": "KL",
+            "pi_q.gradient.noise_limit": "none",
+        },
     ),
+    "sac-samples": ("sac", {"pi_q.gradient.samples": 5}),
     "bear-first": ("bear", {"g_estimate.critics": 1, "g_estimate.mix": 1.0}),
     "bear-constant": ("bear", {"pi_q_update.temperature": "ConstantTemperature"}),
 }

@@ -18,7 +18,7 @@ from coadapt.agent import behavior, estimate
 from coadapt.data import replay
 from coadapt.data.episodes import Episodes
 from coadapt.factors.pi_theta import Normal
-from coadapt.ops import divergences, lagrange
+from coadapt.ops import divergences, lagrange, weights
 from coadapt.types import Action, Batch, EnvSpec, TimeStep, Transition
 
 B, O, A = 8, 3, 2
@@ -599,6 +599,24 @@ def test_power_is_weighted_regression(scale, unit):
     rows, w = np.column_stack([[0, 1, 2, 3], np.ones(4)]), np.arange(1, 5) / 10
     condition = np.linalg.cond(rows.T @ (w[:, None] * rows))
     assert metrics["condition"] == pytest.approx(condition, rel=1e-3)
+
+
+@pytest.mark.parametrize("size", [3333, 5000, 65_537])
+def test_equal_weights_are_seen_as_equal(size):
+    """What a report says of them rests on it: a mean of float32, to 1e-6."""
+    fraction = jax.jit(weights.effective_fraction)
+    for weight in (1e-8, 0.3, 7.1):
+        assert float(fraction(jnp.full((1, size), weight))) >= 1 - 1e-6
+
+
+@pytest.mark.parametrize("shift, equal", [("reward", True), ("return", False)])
+def test_a_constant_reward_teaches_power_by_its_returns_alone(shift, equal):
+    config, state, steps = c28("LearnedStd")
+    config = schema.override(config, {"g.shift": shift, "g_estimate.discount": 0.9})
+    steps.reward = np.full(6, 2.0)
+    labels = label(config, state, steps.rows, steps.episodes)
+    _, metrics = improve(config, state, scored(steps.transition(), labels.score[1:]))
+    assert (float(metrics["effective_fraction"]) >= 1 - 1e-6) == equal
 
 
 def test_power_explores_by_its_features_and_fits_their_noise():
@@ -1206,6 +1224,129 @@ def test_bears_divergence_is_the_mmd_before_the_tanh():
     expected = [laplacian_mmd(x[:, b], others[:, b], 1.0) for b in range(B)]
     # differences of means of size 1, to float32, under a root of .1 and more
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("critic", ["minimum", "first", "mix"])
+@pytest.mark.parametrize("number, limit", [(1, "none"), (10, "none"), (3, 0.5)])
+def test_bears_policy_climbs_the_mean_of_its_actions(number, limit, critic):
+    """Settings 3.10: of each critic the mean over the actions, then one of the two,
+    and the noise of every action clipped to +-limit."""
+    config = bear(
+        {
+            "pi_q.gradient.critic": critic,
+            "pi_q.gradient.samples": number,
+            "pi_q.gradient.noise_limit": limit,
+            "pi_q_update.temperature": "ConstantTemperature",
+            "pi_q_update.temperature.value": 0.0,
+            "schedule.warm_start": 0,
+        }
+    )
+    state, data, key = vae(apart(begin(config))), transitions(), jax.random.key(4)
+    noise = np.asarray(jax.random.normal(key, (10, B, A)), np.float64)[:number]
+    assert np.abs(noise).max() > 1
+    noise = noise if limit == "none" else np.clip(noise, -limit, limit)
+    obs = np.asarray(data.obs, np.float64)
+
+    def loss(net):
+        mean, std = own(net, obs, config)
+        values = qs_of(state.params.critic, obs, np.tanh(mean + std * noise))
+        values = values.mean(1)  # [K, B]
+        mixed = 0.75 * values.min(0) + 0.25 * values.max(0)
+        taken = {"minimum": values.min(0), "first": values[0], "mix": mixed}
+        return -np.mean(taken[critic])
+
+    expected = gradient(loss, doubles(state.params.policy)["net"])
+    after, _ = improve(config, state, Batch(data, data.reward, None, None), key)
+    close(descent(state, after)["net"], expected)
+
+
+def test_bears_clipped_noise_is_what_its_divergence_sees():
+    """One draw is valued and compared: the metric is the MMD of the clipped samples."""
+    config = bear({"pi_q_update.divergence.sigma": 1.0})
+    state, data, key = vae(begin(config)), transitions(), jax.random.key(5)
+    noise = np.asarray(jax.random.normal(key, (10, B, A)), np.float64)
+    rows = np.asarray(data.obs, np.float64)
+    mean, std = own(doubles(state.params.policy)["net"], rows, config)
+    x = mean + std * np.clip(noise, -0.5, 0.5)
+    latent = jax.random.normal(jax.random.fold_in(key, 1), (10, B, 2 * A))
+    latent = np.clip(np.asarray(latent, np.float64), -0.5, 0.5)
+    others = decode(state.params.prior, rows, latent)
+    expected = np.mean([laplacian_mmd(x[:, b], others[:, b], 1.0) for b in range(B)])
+    _, metrics = improve(config, state, Batch(data, data.reward, None, None), key)
+    # as where the MMD itself is tested
+    assert metrics["divergence"] == pytest.approx(expected, abs=1e-4)
+
+
+SOFTPLUS = {"pi_q_update.divergence": "DualKL"}
+DUAL = {
+    "softplus": (SOFTPLUS, 5.0),
+    "exp": (SOFTPLUS | {"pi_q_update.divergence.ratio": "exp"}, 5.0),
+    "unheld": (SOFTPLUS | {"pi_q_update.divergence.slope": 0.0}, 0.0),
+    "wasserstein": ({"pi_q_update.divergence": "Wasserstein"}, 5.0),
+    "two-sided": (
+        {
+            "pi_q_update.divergence": "Wasserstein",
+            "pi_q_update.divergence.sided": "two",
+            "pi_q_update.divergence.slope": 10.0,
+        },
+        10.0,
+    ),
+}
+
+
+def dual_estimate(case, p, b):
+    """What f at samples of the two policies says of their divergence. [M, B] -> [B]."""
+    if case in ("wasserstein", "two-sided"):
+        return np.mean(p - b, 0)
+    if case == "exp":
+        return np.mean(p, 0) - np.mean(np.exp(b - 1), 0)
+    return np.mean(1 + np.log(np.log1p(np.exp(p))) - np.log1p(np.exp(b)), 0)
+
+
+@pytest.mark.parametrize("case", DUAL)
+def test_bracs_dual_divergence_and_its_penalty(case):
+    """Settings 3.10: log softplus(f) - softplus(f) + 1, or f - f, and 5 times the mean
+    square of what slopes have beyond 1; by finite differences of f in numpy."""
+    changes, weight = DUAL[case]
+    # a critic whose slopes lie on both sides of 1
+    config = brac({"pi_p.follow": True}, changes)
+    state, data, key = begin(config), transitions(), jax.random.key(9)
+    f = jax.tree.map(lambda x: 2.5 * x, state.params.prior["dual"])
+    prior = noisy(state.params.prior, 3) | {"dual": f}
+    state = with_params(state, prior=prior)
+    obs = np.asarray(data.obs, np.float64)
+    net = doubles(f)
+
+    def value(action):
+        rows = np.broadcast_to(obs, (*action.shape[:-1], obs.shape[-1]))
+        return forward(net, np.concatenate([rows, action], -1))[..., 0]
+
+    draws, mixed = jax.random.split(key)
+    sides = []
+    for params, own_key in (
+        (state.params.policy, draws),
+        (prior, jax.random.fold_in(draws, 1)),
+    ):
+        mean, std = own(doubles(params)["net"], obs, config)
+        noise = np.asarray(jax.random.normal(own_key, (4, B, A)), np.float64)
+        sides.append(np.tanh(mean + std * noise))
+    share = np.asarray(jax.random.uniform(mixed, (4, B, 1)), np.float64)
+    between = share * sides[0] + (1 - share) * sides[1]
+    step = 1e-5
+    slopes = np.stack(
+        [
+            (value(between + step * e) - value(between - step * e)) / (2 * step)
+            for e in np.eye(A)
+        ],
+        -1,
+    )
+    slope = np.linalg.norm(slopes, axis=-1)
+    assert slope.min() < 0.9 and slope.max() > 1.1
+    excess = slope - 1 if case == "two-sided" else np.maximum(slope - 1, 0)
+    estimated = dual_estimate(case, value(sides[0]), value(sides[1]))
+    expected = weight * np.mean(excess**2) - np.mean(estimated)
+    found = behavior._dual_loss(config, state, prior, data.obs, key)
+    assert found == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_loss_of_the_vae_is_error_and_latent_divergence():

@@ -99,13 +99,16 @@ def _climb(
     """The gradient of E[G] - eta D(pi_q, pi_p) through the policy's samples."""
     obs, pi = batch.transition.obs, config.pi_theta
     eta = models.temperature(config, state.params.dual)
-    samples = pi_q_update.divergence_samples(config.pi_q_update)
+    rule = _gradient(config)
+    drawn = max(rule.samples, pi_q_update.divergence_samples(config.pi_q_update))
     critic = _climbable(config, critic)
 
     def loss(params: Tree) -> tuple[jax.Array, jax.Array]:
         dist = models.policy(config, state, params, obs)
-        raw = pi.draw(dist, key, samples)
-        action = pi.bound(raw)[:1]
+        raw = pi.draw(dist, key, drawn)
+        if rule.noise_limit is not None:
+            raw = pi_theta.clip_noise(dist, raw, rule.noise_limit)
+        action = pi.bound(raw)[: rule.samples]
         values = models.action_values(config, state, critic, obs, action)
         value = _climbed(config, values)[0]
         value = value if warm is None else jnp.where(warm, 0.0, value)
@@ -133,7 +136,9 @@ def _climbable(config: Config, critic: Tree) -> Tree:
 
 
 def _climbed(config: Config, values: jax.Array) -> jax.Array:
-    """Whose value the policy climbs: [K, M, B] -> [M, B]."""
+    """Whose value the policy climbs, of M actions in the mean: [K, M, B] -> [1, B]."""
+    if values.shape[1] > 1:
+        values = jnp.mean(values, axis=1, keepdims=True)
     if _gradient(config).critic == "mix":
         return models.pessimistic(config, values)
     return ensemble.minimum(values)

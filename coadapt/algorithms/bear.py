@@ -23,7 +23,13 @@ def networks() -> Networks:
 def bear() -> Config:
     """BEAR with its VAE (settings 3.10), offline. Set data.dataset."""
     return Config(
-        pi_q=pi_q.Parametric(gradient=pi_q.Pathwise(critic="minimum")),  # settings 3.10
+        pi_q=pi_q.Parametric(
+            gradient=pi_q.Pathwise(
+                critic="minimum",  # settings 3.10
+                samples=10,  # settings 3.10
+                noise_limit=0.5,  # settings 3.10
+            )
+        ),
         pi_p=pi_p.Behavior(
             model=pi_p.VAE(
                 sizes=(750, 750),  # settings 3.10

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from coadapt.ops import weights
-from coadapt.schema import Positive, Range, Toggle, config
+from coadapt.schema import Positive, Range, Size, Toggle, config
 
 
 @config
@@ -86,6 +86,11 @@ class Pathwise:
 
     # of two critics: the mix that the target takes, their minimum, or the first
     critic: Literal["minimum", "first", "mix"] = "minimum"
+    # actions of the policy that each critic's value is averaged over, before one of the
+    # critics is taken
+    samples: Size = 1  # settings 3.10
+    # where the standard normal noise of these actions is clipped; none: it is not
+    noise_limit: Positive | None = None  # settings 3.10
 
 
 @config

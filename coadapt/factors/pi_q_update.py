@@ -122,33 +122,42 @@ class MMD:
 class DualKL:
     """KL(pi_q || pi_p) as the best lower bound that a critic-sized network f finds.
 
-    Source: Wu et al. 2019 (settings 3.10).
+    Source: Wu et al. 2019 and its code (settings 3.10).
     """
 
     samples: Size = 4  # of each; settings 3.10
+    # what f makes the ratio of the densities: softplus(f), or exp(f - 1)
+    ratio: Literal["softplus", "exp"] = "softplus"  # settings 3.10
+    # weight of the penalty on slopes of f above 1; 0: none
+    slope: NonNegative = 5.0  # settings 3.10
 
     def between(self, own: jax.Array, others: jax.Array) -> jax.Array:
+        if self.ratio == "softplus":
+            return divergences.softplus_dual_kl(own, others)
         return divergences.dual_kl(own, others)
 
     def penalty(self, slope: jax.Array) -> jax.Array:
-        return jnp.zeros_like(slope)
+        return self.slope * divergences.slope_penalty(slope, one_sided=True)
 
 
 @config
 class Wasserstein:
-    """The Wasserstein distance, as a network f finds it whose slope is held near 1.
+    """The Wasserstein distance, as a network f finds it whose slope is held below 1.
 
-    Source: Wu et al. 2019; Gulrajani et al. 2017 for the penalty (settings 3.10).
+    Source: Wu et al. 2019 and its code (settings 3.10).
     """
 
     samples: Size = 4  # of each; settings 3.10
-    slope: Positive = 10.0  # the penalty's weight; settings 3.10 names none
+    slope: Positive = 5.0  # weight of the penalty on f's slope; settings 3.10
+    # whether slopes below 1 are penalised too (two, Gulrajani et al. 2017)
+    sided: Literal["one", "two"] = "one"  # settings 3.10
 
     def between(self, own: jax.Array, others: jax.Array) -> jax.Array:
         return divergences.dual_wasserstein(own, others)
 
     def penalty(self, slope: jax.Array) -> jax.Array:
-        return self.slope * jnp.square(slope - 1.0)
+        one = self.sided == "one"
+        return self.slope * divergences.slope_penalty(slope, one_sided=one)
 
 
 Dual = DualKL | Wasserstein

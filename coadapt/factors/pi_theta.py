@@ -35,6 +35,15 @@ def _normal_sample(dist: Normal, key: jax.Array, samples: int) -> jax.Array:
     return dist.mean[None] + dist.std[None] * noise
 
 
+def clip_noise(dist: Normal, raw: jax.Array, limit: jax.typing.ArrayLike) -> jax.Array:
+    """Samples [M, B, A] whose standard normal noise is held within +-limit.
+
+    Source: the code of Kumar et al. 2019 (settings 3.10).
+    """
+    most = limit * dist.std
+    return jnp.clip(raw, (dist.mean - most)[None], (dist.mean + most)[None])
+
+
 class Residual(NamedTuple):
     """What a fitted mean leaves of B actions, for the closed form of a scale."""
 

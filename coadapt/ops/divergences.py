@@ -70,10 +70,32 @@ def mmd(
 def dual_kl(own: jax.Array, others: jax.Array) -> jax.Array:
     """A lower bound of KL(p || q): E_p[f] - E_q[exp(f - 1)], tight at f = 1 + log p/q.
 
-    Source: Wu et al. 2019 (BRAC), the dual form of an f-divergence; settings 3.10.
+    Source: Nowozin et al. 2016, the dual form of an f-divergence.
     Args: f at samples of p [M, ...] and of q [P, ...]. Returns: [...], nats.
     """
     return jnp.mean(own, axis=0) - jnp.mean(jnp.exp(others - 1.0), axis=0)
+
+
+def softplus_dual_kl(own: jax.Array, others: jax.Array) -> jax.Array:
+    """The same bound, of 1 + log r for f: E_p[log r] - E_q[r] + 1, r = softplus(f).
+
+    Tight at r = p/q, and not exponential in f.
+    Source: the code of Wu et al. 2019 (BRAC); settings 3.10.
+    Args: f at samples of p [M, ...] and of q [P, ...]. Returns: [...], nats.
+    """
+    ratio = jax.nn.softplus(own) + 1e-8
+    lost = jnp.mean(jax.nn.softplus(others), axis=0)
+    return jnp.mean(jnp.log(ratio), axis=0) - lost + 1.0
+
+
+def slope_penalty(slope: jax.Array, *, one_sided: bool) -> jax.Array:
+    """(slope - 1)^2, or, one-sided, of slopes above 1 alone: max(slope - 1, 0)^2.
+
+    Source: Gulrajani et al. 2017; one-sided, the code of Wu et al. 2019 (settings
+    3.10). Args and result: [...].
+    """
+    excess = slope - 1.0
+    return jnp.square(jnp.maximum(excess, 0.0) if one_sided else excess)
 
 
 def dual_wasserstein(own: jax.Array, others: jax.Array) -> jax.Array:

@@ -235,6 +235,30 @@ def test_the_dual_of_the_kl_is_tight_at_its_best_f(x64):
         assert float(less) < exact
 
 
+def test_the_softplus_dual_is_tight_at_the_ratio_itself(x64):
+    """softplus(f) = p/q gives KL(p || q), to the 1e-8 in its log; any other f less."""
+    p, q = np.array([0.2, 0.5, 0.3]), np.array([0.4, 0.4, 0.2])
+    own = np.repeat(np.arange(3), (10 * p).round().astype(int))
+    others = np.repeat(np.arange(3), (10 * q).round().astype(int))
+    best = np.log(np.expm1(p / q))
+    exact = np.sum(p * np.log(p / q))
+
+    def found(f):
+        return float(divergences.softplus_dual_kl(*arrays(f[own], f[others])))
+
+    assert found(best) == pytest.approx(exact, abs=1e-7)
+    rng = np.random.default_rng(0)
+    assert all(found(best + rng.normal(size=3)) < exact for _ in range(20))
+
+
+def test_slopes_below_1_are_free_where_the_penalty_is_one_sided():
+    slope = jnp.array([0.0, 0.5, 1.0, 3.0])
+    one = divergences.slope_penalty(slope, one_sided=True)
+    np.testing.assert_array_equal(one, [0.0, 0.0, 0.0, 4.0])
+    both = divergences.slope_penalty(slope, one_sided=False)
+    np.testing.assert_array_equal(both, [1.0, 0.25, 0.0, 4.0])
+
+
 def test_the_dual_of_wasserstein_is_the_distance_of_a_shift(x64):
     """p is q moved by 0.7: f(x) = x, of slope 1, gives 0.7, and f = -x its negative."""
     x = np.random.default_rng(0).normal(size=(50, 4))
