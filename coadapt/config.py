@@ -99,6 +99,9 @@ class Replay:
     # stored first, so an agent sees no more than it learns from. float16 holds numbers
     # up to 65,504 in 11 bits, bfloat16 all of float32's range in 8.
     precision: Literal["float32", "float16", "bfloat16"] = "float32"
+    # an episode that its time limit ends is stored as one that terminated: no value
+    # follows its last step
+    terminate_at_limit: bool = False  # settings 2.12
 
 
 @config
@@ -113,6 +116,7 @@ class Trajectories:
     # leave the last step of each episode out (settings 2.14): not for tasks that pay at
     # their end
     drop_last: bool = True
+    terminate_at_limit: bool = False  # as Replay
 
 
 @config
@@ -126,6 +130,7 @@ class Rollout:
     # of the others count twice
     policy_batch: Size | None = None
     relabel: bool = False  # as Trajectories
+    terminate_at_limit: bool = False  # as Replay
 
     @property
     def start(self) -> int:

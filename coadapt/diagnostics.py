@@ -20,7 +20,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from coadapt import agent as agents
-from coadapt import checkpoint, envs, learn, networks, saved, schema, store
+from coadapt import (
+    checkpoint,
+    envs,
+    learn,
+    networks,
+    runner,
+    saved,
+    schema,
+    store,
+)
 from coadapt.agent import estimate, models
 from coadapt.agent.improve import _support
 from coadapt.agent.vitals import pre_activations
@@ -277,7 +286,9 @@ def rollout(
             _traced(agent), agent.state, key, env=once(env), number=episodes,
             greedy=greedy,
         )  # fmt: skip
-    obs, action, step = jax.tree.map(np.asarray, found)
+    obs, action, step = found
+    step = runner.as_stored(agent.config, step)  # returns end where its targets do
+    obs, action, step = jax.tree.map(np.asarray, (obs, action, step))
     return _first_episodes(obs, action, step, float(agent.config.g_estimate.discount))
 
 

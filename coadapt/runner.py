@@ -133,6 +133,13 @@ def _act(config: Config, learner: Learner, seed: jax.Array, steps: jax.Array) ->
     return sample()
 
 
+def as_stored(config: Config, step: TimeStep) -> TimeStep:
+    """The step as the agent learns from it: whether a time limit is a termination."""
+    if not getattr(config.data, "terminate_at_limit", False):
+        return step
+    return step._replace(discount=jnp.where(step.last, 0.0, step.discount))
+
+
 def _add(
     config: Config, seen: Seen, chosen: Action, step: TimeStep, clock: Clock
 ) -> Seen:
@@ -140,6 +147,7 @@ def _add(
 
     A step that is not finite is not stored, nor is any after it.
     """
+    step = as_stored(config, step)
     known, norm = seen.moments, config.networks.input_norm
     steps = clock.steps
     health = learn.look(seen.health, chosen, step, clock._replace(steps=steps + 1))

@@ -103,6 +103,11 @@ def _refuse(name: str, config: Config) -> None:
         raise ConfigError(
             f"--save_dataset is {name!r}: with data=Offline nothing is collected."
         )
+    if config.data.terminate_at_limit:
+        raise ConfigError(
+            f"--save_dataset is {name!r}: with data.terminate_at_limit its time limits "
+            "would be read as terminations; use false."
+        )
 
 
 def _save(name: str, saved: list[Path], group: Group, result: Snapshot) -> None:

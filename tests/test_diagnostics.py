@@ -275,6 +275,15 @@ def test_an_exact_critic_has_no_error(exact):
     assert line.steps == 120 and line.correlation > 0.9999
 
 
+def test_a_return_ends_at_the_time_limit_where_the_agents_targets_do(exact):
+    _, found = exact
+    agent = on_lqr("mpo", 0.0, data__terminate_at_limit=True)
+    ends = diagnostics.rollout(agent, episodes=4)
+    np.testing.assert_array_equal(ends.reward, found.reward)
+    np.testing.assert_array_equal(ends.discount, np.where(found.last, 0.0, 1.0))
+    assert (diagnostics.overestimation(agent, ends).tail == 0.0).all()
+
+
 def test_a_return_that_leaves_its_tail_out_is_not_what_the_critic_is_of(exact):
     _, found = exact
     cut = diagnostics.discounted_returns(

@@ -233,6 +233,25 @@ def test_store_holds_what_the_environment_was_given():
     assert not np.allclose(np.asarray(t.obs)[30], np.asarray(t.next_obs)[29])
 
 
+@pytest.mark.parametrize("name", ["sac", "awr", "ppo"])  # each kind of store
+def test_a_time_limit_may_be_stored_as_a_termination(name):
+    """No number of what is stored differs but the discount of an episode's last step,
+    and after it a target is the reward alone."""
+    off = small(name)
+    on = schema.override(off, {"data.terminate_at_limit": True})
+    first = off.data.start  # nothing is learned yet: both act alike
+    plain, ends = (trained([c], [0], steps=first - 1).store for c in (off, on))
+    last = np.asarray(plain.last[0])
+    assert last.any() and np.asarray(plain.discount)[0][: first - 1].all()
+    expected = np.where(last, 0.0, np.asarray(plain.discount)[0])
+    np.testing.assert_array_equal(ends.discount[0], expected)
+    for field in set(replay.Store._fields) - {"discount"}:
+        for a, b in zip(
+            *(jax.tree.leaves(getattr(s, field)) for s in (plain, ends)), strict=True
+        ):
+            np.testing.assert_array_equal(a, b)
+
+
 def test_squashed_actions_stay_inside():
     """C36: SAC never acts outside of the box."""
     store = trained([small("sac")], [0], steps=200).store
