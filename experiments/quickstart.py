@@ -1,4 +1,4 @@
-"""A first ablation in minutes: does clipped double Q help SAC, does it help AWAC?
+"""A first ablation in minutes: four algorithms, and clipped double Q on and off.
 
 Everything is smaller and faster than in the presets, so that six programs compile and
 learn within minutes on two cores. An episode is of at most 1000 steps, each of reward
@@ -29,7 +29,7 @@ CHANGES = {
         "optim.policy.rate": 1e-2,  # preset: 5e-5
     },
     "sac": SMALL | FAST | EARLY | {"optim.dual.rate": 1e-3},
-    "awac": SMALL | FAST | EARLY | {"pi_q_update.temperature.value": 0.1},  # preset: 1
+    "awac": SMALL | FAST | EARLY,
     "mpo": SMALL
     | FAST
     | {
@@ -64,13 +64,14 @@ def variants(task: str) -> tuple[Variant, ...]:
 EXPERIMENTS = (
     Experiment(
         name="quickstart",
-        claim="Clipped double Q matters to SAC, whose policy climbs the critic, and "
-        "less to AWAC, which weighs stored actions only.",
+        claim="Two seeds show how four algorithms learn, two of them with one critic "
+        "too; whether clipped double Q helps takes at least 10 seeds a variant.",
         variants=variants,
         tasks=("gym/InvertedPendulum-v5",),
-        steps=12_000,
+        steps=16_000,
         seeds=2,
-        eval_every=1000,
+        verdict_seeds=10,
+        eval_every=2000,
         eval_episodes=5,
     ),
 )

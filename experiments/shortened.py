@@ -19,6 +19,8 @@ from experiments.paper import CHEAP
 SWAPS = {
     figure2.swapped(a, b): Row(a, {}, b) for a in ("sac", "mpo") for b in ("sac", "mpo")
 }
+# as it was when it ran; the quickstart has the preset's 1 now
+SHARP = {"awac": {"pi_q_update.temperature.value": 0.1}}
 # what the paper calls by several names
 TWINS = {
     "SAC(D)": "SAC",
@@ -40,7 +42,8 @@ def shortened(row: Row, name: str, task: str) -> Variant:
         f"networks.{net}.sizes": tuple(width // 4 for width in getattr(nets, net).sizes)
         for net in ("policy", "critic")
     }
-    changes = quickstart.CHANGES[row.algorithm] | narrow
+    own = SHARP.get(row.algorithm, {})
+    changes = quickstart.CHANGES[row.algorithm] | own | narrow
     return dataclasses.replace(made, config=sweep.change(made.config, changes))
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from coadapt import catalogue, plot
+from coadapt import catalogue, plot, stats
 from coadapt.page import Cell, Figure, Group, Line, Page, Section, Table
 from coadapt.stats import Estimate
 from coadapt.toggles import factorials, settings
@@ -18,6 +18,7 @@ from launch.layout import DAGGER, MINUS, NONE, number, typeset
 from launch.verdicts import Aggregated, Answer, Contrasted, estimate
 
 SCALE = "scores of a task go from 0, its worst variant's mean, to 1, its best's"
+_ALIKE = 1 - 1e-6  # effective fraction: weights differ by less than 1 in 1,000
 NAMED = 12  # variants whose means a picture's words give
 
 
@@ -97,7 +98,30 @@ def facts(found: Findings) -> list[tuple[str, str]]:
         if left
         else f"all of {cells} finished"
     )
-    return [*lines, ("state", f"{state}.")]
+    return [*lines, ("state", f"{state}."), *_equal_weights(found)]
+
+
+def _equal_weights(found: Findings) -> list[tuple[str, str]]:
+    """Of variants whose last update weighed all actions alike: it taught nothing."""
+    ends: dict[tuple[str, str], list[float]] = {}
+    for row in stats.last(found.frame, "effective_fraction").to_dict("records"):
+        ends.setdefault((row["task"], row["variant"]), []).append(row["value"])
+    return [
+        ("weights", _alike(found, *key, values))
+        for key, values in ends.items()
+        if any(value >= _ALIKE for value in values)
+    ]
+
+
+def _alike(found: Findings, task: str, variant: str, values: list[float]) -> str:
+    number = sum(value >= _ALIKE for value in values)
+    config, hint = found.header.variants[task][variant].config, ""
+    if config["g"] == {"kind": "LogQ", "shift": "reward"}:
+        hint = "; a reward that is always the same does that: g.shift=return"
+    return (
+        f"{variant} on {task}, {number} of {len(values)} agents: all were equal in the "
+        f"last update, which fits good actions and bad alike{hint}."
+    )
 
 
 # ---------------------------------------------------------------- scores and curves

@@ -35,6 +35,7 @@ class Question(NamedTuple):
     pairs: tuple[Named, ...]
     cells: str = ""  # the verdict on the paper's own cells
     paper: str = ""  # how its text reads them
+    least: int = 0  # seeds of each variant, below which there is no verdict
 
 
 class Answer(NamedTuple):
@@ -156,6 +157,7 @@ def questions(header: Header) -> list[Question]:
     """
     entries = entries_of(header)
     known = beside.of(header)
+    least = 0 if known is None else known.experiment.verdict_seeds
     twins = {} if known is None else known.experiment.twins
     twins = {row: variant for row, variant in twins.items() if variant in entries}
     theirs = beside.comparisons([*entries, *twins])
@@ -167,7 +169,9 @@ def questions(header: Header) -> list[Question]:
     alone = [(each,) for each in contrasts if id(each) not in met]
     return [
         Question(
-            _title(group[0]), tuple(Named(c.algorithm, c.on, c.off) for c in group)
+            _title(group[0]),
+            tuple(Named(c.algorithm, c.on, c.off) for c in group),
+            least=least,
         )
         for group in (*pairs, *alone)
     ]
@@ -202,6 +206,9 @@ def _title(contrast: Contrast) -> str:
 def answer(frame: "pd.DataFrame", question: Question, margin: float = MARGIN) -> Answer:
     """The verdict on the rows that are there."""
     names = [n for pair in question.pairs for n in (*pair.on, *pair.off)]
+    if frame.seed[frame.variant.isin(names)].nunique() < question.least:
+        needs = f"a verdict needs at least {question.least} seeds of each variant"
+        return Answer(question, reason=needs)
     try:
         known = scored(frame, names)
     except ConfigError as error:

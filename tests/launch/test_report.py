@@ -1,6 +1,7 @@
 """`python -m launch.report`: what is on the page, on the terminal and in the tables."""
 
 import csv
+import dataclasses
 import math
 import re
 
@@ -13,9 +14,9 @@ from html_pages import read
 from coadapt import effects, stats, store, sweep
 from coadapt.store import Cell
 from coadapt.sweep import Variant
-from experiments import published
+from experiments import load, published
 from launch import effects as effects_command
-from launch import report
+from launch import findings, report, sections
 from launch.layout import MINUS, NONE
 
 HOPPER, CHEETAH, SWIMMER = "gym/Hopper-v4", "gym/HalfCheetah-v4", "gym/Swimmer-v4"
@@ -295,6 +296,58 @@ def test_names_that_say_nothing_are_compared_by_their_configs(capsys, tmp_path):
     stores.build(where, "sweep", {task: made}, {task: 300}, score=score)
     _, shown = run(capsys, where)
     assert "g_estimate.critics: 2, not 1, sac and awac: co-adapted (sac +1.00" in shown
+
+
+def test_the_quickstart_gives_no_verdict_from_two_seeds(capsys, tmp_path):
+    """It is a rule of the experiment: the same scores under another name have one."""
+    task = "gym/InvertedPendulum-v5"
+    made = {task: load("quickstart").variants(task)}
+    off = {"sac-single-q": 50, "awac-single-q": 45}
+    said = {}
+    for name, seeds in (("quickstart", 2), ("quickstart", 10), ("sweep", 2)):
+        where = tmp_path / f"{name}{seeds}"
+        stores.build(
+            where, name, made, {task: 300}, seeds=seeds,
+            score=lambda cell: 100 - off.get(cell.variant, 0) + cell.seed,
+        )  # fmt: skip
+        page, shown = run(capsys, where)
+        (said[name, seeds],) = [x for x in shown.splitlines() if "critics: 2" in x]
+        table = next(t for t in page.tables if t.caption.startswith("What each toggle"))
+        assert (table.rows[1][3] == "not yet") == ((name, seeds) == ("quickstart", 2))
+    needs = "not yet (a verdict needs at least 10 seeds of each variant)"
+    assert said["quickstart", 2].endswith(needs)
+    for enough in (("quickstart", 10), ("sweep", 2)):
+        assert "sac +1.00 [" in said[enough]
+
+
+EQUAL = {  # of two agents' last weights; what g=LogQ takes off -> what is said
+    ("reward", 1.0, 1.0): "power on toy/lqr, 2 of 2 agents: all were equal in "
+    "the last update, which fits good actions and bad alike; a reward that is always "
+    "the same does that: g.shift=return.",
+    ("return", 1.0, 0.5): "power on toy/lqr, 1 of 2 agents: all were equal in "
+    "the last update, which fits good actions and bad alike.",
+    ("reward", 0.999, 0.5): None,
+}
+
+
+@pytest.mark.parametrize("case", EQUAL, ids=str)
+def test_weights_that_are_all_equal_are_said(case, tmp_path):
+    shift, *ends = case
+    (made,) = sweep.presets(["power"])
+    made = dataclasses.replace(
+        made, config=sweep.change(made.config, {"g.shift": shift})
+    )
+    stores.build(
+        tmp_path / "x", "sweep", {"toy/lqr": [made]}, {"toy/lqr": 300}, seeds=2
+    )
+    found = findings.read(tmp_path / "x")
+    rows = found.frame.assign(metric="effective_fraction")
+    last = rows.env_steps == rows.env_steps.max()
+    rows["value"] = np.where(last, rows.seed.map(dict(enumerate(ends))), 1.0)
+    frame = pd.concat([found.frame, rows], ignore_index=True)
+    said = dict(sections.facts(found._replace(frame=frame)))
+    assert said.get("weights") == EQUAL[case]
+    assert "weights" not in dict(sections.facts(found))
 
 
 # ---------------------------------------------------------------- statistics
