@@ -13,7 +13,7 @@ from coadapt import envs, sweep
 from coadapt.config import Config
 from coadapt.sweep import Variant
 from experiments.base import Row
-from experiments.figure2 import NAMES, ROWS, TABLES, swapped
+from experiments.figure2 import NAMES, READINGS, ROWS, SHAPE, TABLES, swapped
 from experiments.paper import MUJOCO, experiment
 
 PIECES = {
@@ -36,6 +36,7 @@ OTHERS = {
     "MPO(no tanh) (no penalty)": Row("mpo", FREE),
     "SAC (an update in 8 steps)": Row("sac", {"data.steps": 8}),
     "MPO (an update each step)": Row("mpo", {"data.steps": 1}),
+    SHAPE: READINGS[SHAPE],
 }
 TRUST = "MPO (bounds by dimension)"
 
@@ -88,6 +89,6 @@ EXPERIMENTS = (
         variants=variants,
         tasks=MUJOCO,
         tables=list(TABLES.values()),
-        readings=dict.fromkeys(NOT_THEIRS, ""),
+        readings=dict.fromkeys(NOT_THEIRS, "") | {SHAPE: swapped("sac", "mpo")},
     ),
 )

@@ -22,7 +22,16 @@ def swapped(algorithm: str, net: str) -> str:
 
 
 ROWS = {swapped(a, b): Row(a, {}, b) for a in NAMES for b in NAMES}
-READINGS = {
+# what examples/train_sac2.py has of MPO's networks (settings 1.2): initialisers and
+# optimisers are SAC's
+SHAPE = f"{swapped('sac', 'mpo')} (sizes and ELU)"
+OF_MPO = {
+    "networks.policy.sizes": (256, 256, 256),
+    "networks.critic.sizes": (512, 512, 256),
+    "networks.policy.activation": "elu",
+    "networks.critic.activation": "elu",
+}
+READINGS = {SHAPE: Row("sac", OF_MPO)} | {
     f"{swapped(a, b)} ({said})": Row(a, changes, b)
     for a, b, said, changes in (
         ("awr", "mpo", "no layer norm", NO_NORM),

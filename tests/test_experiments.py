@@ -144,6 +144,16 @@ def test_what_a_reading_changes_is_what_it_says():
     means = "MPO(D) (minimum of means)"
     found = differences("table2", "MPO(D)", means)
     assert found == {"g_estimate.minimum": ("sample", "mean")}
+    swap = "SAC(Net: MPO)"
+    own = ("layer_norm", "hidden", "output")  # of SAC's networks, and its optimisers
+    for path in differences("figure2", f"{swap} (sizes and ELU)", swap):
+        assert path.startswith("optim.") or path.split(".")[2] in own
+    mpos = sweep.presets(["mpo"])[0].config.networks
+    for name in ("figure2", "table7", "confounds"):
+        nets_of = config(name, f"{swap} (sizes and ELU)").networks
+        for net in ("policy", "critic"):
+            ours, theirs = getattr(nets_of, net), getattr(mpos, net)
+            assert (ours.sizes, ours.activation) == (theirs.sizes, theirs.activation)
     assert config("table3", "SAC(no tanh)").bounds == BoundCost()
     mean = config("table3", "SAC(no tanh) (penalty of the mean)")
     assert mean.bounds == BoundLoss()
@@ -164,7 +174,7 @@ def test_a_swap_is_taken_apart_into_pieces_that_make_it_up():
             parts = [set(schema.diff(own, piece)) for piece in pieces]
             assert set().union(*parts) == set(schema.diff(own, whole))
             assert sum(map(len, parts)) == len(schema.diff(own, whole))
-    assert sum(": " in k for k in found) == 9 + 30
+    assert sum(": " in k for k in found) == 9 + 30 + 1  # a reading of one swap
 
 
 def test_bounds_are_divided_where_they_were_not():
