@@ -19,16 +19,20 @@ from coadapt.types import TimeStep
 
 # configs, task, env steps, episodes of an evaluation, metrics
 Task = tuple[Sequence[Config], str, int, int, Log]
+_AHEAD = 2  # how far: what is compiled waits for its turn in memory
 
 
 class Ahead:
     """A thread that compiles tasks in their order, until it is left.
 
-    On leaving, the program that is being compiled is waited for.
+    The first tasks are compiled at once, and one more after each `turn`; None stands
+    for a program that is compiled already. On leaving, the program that is being
+    compiled is waited for.
     """
 
-    def __init__(self, tasks: Sequence[Task]):
+    def __init__(self, tasks: Sequence[Task | None]):
         self._tasks, self._ended = list(tasks), threading.Event()
+        self._turns = threading.Semaphore(_AHEAD)
         # held while something is traced: caches must not be cleared under it
         self.lock = threading.Lock()
         self._thread = threading.Thread(target=self._compile, name="ahead")
@@ -39,14 +43,24 @@ class Ahead:
 
     def finish(self) -> None:
         """Wait until all is compiled."""
+        self._turns.release(max(len(self._tasks), 1))
         self._thread.join()
+
+    def turn(self) -> None:
+        """To be called where a program ends and the next begins."""
+        self._turns.release()
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self._thread.join()
+        self.finish()
 
     def _compile(self) -> None:
         for task in self._tasks:
+            self._turns.acquire()
+            if self._ended.is_set():
+                return
+            if task is None:
+                continue
             try:
                 with self.lock:
                     found = list(lowered(*task))

@@ -5,8 +5,11 @@ each device, without a message between them. On a CPU a device is a core: the pr
 of one agent's layers are too small to gain much from being shared between cores.
 """
 
+import ctypes
 import gc
+import math
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
 from pathlib import Path
@@ -15,12 +18,16 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+import psutil
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 T = TypeVar("T")
 
 _AXIS = "agents"
 _MAPS, _MANY_MAPS = Path("/proc/self/maps"), 20_000
+# bytes of compiled programs, and of what was traced for them, that a process may keep
+PROGRAMS_BYTES = 512 * 2**20
+_LEAST = [math.inf]  # bytes that the process has had at a call, since the last release
 # of agents' states that are computed together: more fall out of the core's cache
 # (measured in docs/benchmarks.md)
 _CACHE = 4 * 2**20
@@ -47,12 +54,43 @@ def cores() -> int:
 def make_room() -> None:
     """Drop compiled programs where they hold much of what a process may have.
 
-    On a CPU each takes some dozens of memory maps, of which Linux allows 65,530, and a
-    process that asks for more is killed: hundreds of programs come to that.
+    To be called between the programs of every loop over programs, where no array of an
+    earlier one is left: what the process has gained since its least is theirs. A small
+    program and what was traced for it take 30 MiB or more. On a CPU each also takes
+    some hundreds of memory maps, of which Linux allows 65,530, and a process that asks
+    for more is killed.
     """
-    if _MAPS.exists() and len(_MAPS.read_text().splitlines()) > _MANY_MAPS:
+    _LEAST[0] = min(_LEAST[0], _resident())
+    if _gained() > PROGRAMS_BYTES:
+        _trim()  # it may be nothing but what was freed
+    if _gained() > PROGRAMS_BYTES or _maps() > _MANY_MAPS:
         jax.clear_caches()
         gc.collect()
+        _trim()
+        _LEAST[0] = _resident()
+
+
+def _gained() -> float:
+    """Bytes."""
+    return _resident() - _LEAST[0]
+
+
+def _resident() -> int:
+    """Bytes of this process that are in memory."""
+    return psutil.Process().memory_info().rss
+
+
+def _maps() -> int:
+    """Memory maps of this process; 0 where the system does not say."""
+    return _MAPS.read_bytes().count(b"\n") if _MAPS.exists() else 0
+
+
+def _trim() -> None:
+    """Give freed memory back to the system: glibc would keep most of it."""
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    trim = getattr(libc, "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def mesh(agents: int) -> Mesh:

@@ -46,6 +46,7 @@ MOST_EPISODES = 10_000  # of an evaluation
 _MEMORY_SHARE = 0.8  # of what is available; the rest is the programs' own
 # Python, JAX, MuJoCo and what XLA takes to compile: measured in docs/benchmarks.md
 _BASE_BYTES = 750 * 2**20
+_PROGRAM_BYTES = 27 * 2**20  # that each program leaves, a small one too, until dropped
 _TRAINING_COPIES = 2  # of what an agent learns: itself, and gradients and updates
 
 
@@ -404,15 +405,22 @@ class Plan:
     env_steps: int  # of all agents
     notes: tuple[str, ...] = ()  # what is to be known before it starts, a line each
 
+    @property
+    def base_bytes(self) -> int:
+        """What Python takes, and what programs leave until there is much of it."""
+        left = (self.programs - 1) * _PROGRAM_BYTES
+        return _BASE_BYTES + min(max(left, 0), devices.PROGRAMS_BYTES)
+
     def lines(self) -> list[str]:
         """'agents: 8' and so on, a line each."""
+        base = self.base_bytes
         return [
             f"agents: {self.agents}",
             f"programs: {self.programs}",
             f"replay memory: {human_bytes(self.replay_bytes)} (largest program)",
             f"parameter memory: {human_bytes(self.parameter_bytes)} (largest program)",
-            f"peak memory: about {human_bytes(_BASE_BYTES + self.memory_bytes)}, of "
-            f"which {human_bytes(_BASE_BYTES)} are Python's, JAX's and the simulators'",
+            f"peak memory: about {human_bytes(base + self.memory_bytes)}, of which "
+            f"{human_bytes(base)} are Python's, JAX's and the simulators'",
             f"gradient steps: {self.gradient_steps:,}",
             f"env steps: {self.env_steps:,}",
             *self.notes,
@@ -696,6 +704,7 @@ def run(
                 checkpoint.note(path, each.group.cells, each.group.prints)
                 for each in todo
             ]
+            devices.make_room()  # of what this process compiled before
             with ahead.Ahead(_to_compile(sweep, todo)) as others:
                 for i, each in enumerate(todo):
                     if stop():
@@ -705,18 +714,21 @@ def run(
                     ended(each.group, job.run(tell))
                     with others.lock:
                         devices.make_room()
+                    others.turn()
     return sum(len(each.group.agents) for each in todo)
 
 
-def _to_compile(sweep: Sweep, todo: Sequence[_Planned]) -> list[ahead.Task]:
-    """The programs after the first that differ from those before them."""
-    found: dict[object, ahead.Task] = {}
+def _to_compile(sweep: Sweep, todo: Sequence[_Planned]) -> list[ahead.Task | None]:
+    """The programs after the first; None for one that is as one before it."""
+    found: list[ahead.Task | None] = []
+    known = set[object]()
     for group in (each.group for each in todo):
         configs = [agent.variant.config for agent in group.agents]
         steps = sweep.steps_on(group.task)
         task = configs, group.task, steps, sweep.eval_episodes, logs.chosen(sweep.log)
-        found.setdefault(group.program, task)
-    return list(found.values())[1:]
+        found.append(None if group.program in known else task)
+        known.add(group.program)
+    return found[1:]
 
 
 def done_of(workdir: Path, about: Header) -> set[Cell]:

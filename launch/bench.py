@@ -33,7 +33,7 @@ from collections.abc import Mapping, Sequence
 
 from absl import flags
 
-from coadapt import algorithms, legality, projection, rates, schema, speed
+from coadapt import algorithms, devices, legality, projection, rates, schema, speed
 from coadapt.config import Config
 from coadapt.schema import ConfigError
 from launch import against, command
@@ -131,6 +131,7 @@ def _run(values: Values) -> None:
                 f"{row.fraction:>7.2f}{row.held / 1e6:>9.0f}",
                 flush=True,
             )
+        devices.make_room()
 
 
 def _products(widths: list[int], rounds: int) -> None:
@@ -161,6 +162,7 @@ def _project(
             f"agent, {work.kernels} kernels",
             flush=True,
         )
+        devices.make_room()
 
 
 def _overhead(presets, task: str, agents: list[int], rounds: int) -> None:
@@ -173,6 +175,7 @@ def _overhead(presets, task: str, agents: list[int], rounds: int) -> None:
                 f"{1e3 * row.update:>17.2f}{row.fraction:>10.1%}",
                 flush=True,
             )
+        devices.make_room()
 
 
 def _envs(tasks: list[str], agents: list[int], rounds: int) -> None:

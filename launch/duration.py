@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import jax
 
-from coadapt import cost, envs, speed, sweep
+from coadapt import cost, devices, envs, speed, sweep
 from coadapt.sweep import Group, Sweep
 
 
@@ -24,6 +24,7 @@ def of_updates(programs: Sequence[Group], asked: Sweep) -> float:
             fewer = speed.scaled(config)
             flops = cost.update_flops(fewer, speed.SPEC)
             rates[key] = speed.update_seconds(fewer, number) / flops
+            devices.make_room()
         count = sweep.updates(config, asked.steps_on(task))
         total += rates[key] * cost.update_flops(config, spec) * count
     return total

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from coadapt import catalogue
+from coadapt import catalogue, devices
 from coadapt.schema import ConfigError, nearest
 from launch import command
 from launch.command import Values, get
@@ -58,6 +58,7 @@ def _check(suites: Sequence[str], steps: int) -> int:
         wrong += bool(said)
         seconds = time.perf_counter() - begin
         print(f"{entry.task:36} {said or 'ok':20} {seconds:6.1f} s", flush=True)
+        devices.make_room()
     print(f"{wrong or 'none'} wrong")
     return int(wrong > 0)
 

@@ -4,8 +4,11 @@ import json
 import subprocess
 import sys
 import textwrap
+import threading
 
 import pytest
+
+from coadapt import ahead
 
 PROGRAM = """
     import json, sys
@@ -45,3 +48,30 @@ def test_training_compiles_nothing_of_its_own(name, task):
         check=True,
     )
     assert len(json.loads(done.stdout.splitlines()[-1])) <= 2
+
+
+def test_no_more_is_compiled_than_the_next_two_programs(monkeypatch):
+    """What waits for its turn is in memory: of a hundred programs it would be all."""
+    compiled, some = [], threading.Semaphore(0)
+
+    def lowered(name):
+        compiled.append(name)
+        some.release()
+        return []
+
+    monkeypatch.setattr(ahead, "lowered", lowered)
+    tasks: list = [("a",), ("b",), None, ("c",), ("d",), ("e",)]
+
+    def wait(number):
+        return all(some.acquire(timeout=60) for _ in range(number))
+
+    with ahead.Ahead(tasks) as others:
+        assert wait(2) and not some.acquire(timeout=0.2)
+        others.turn()  # the third is known
+        assert not some.acquire(timeout=0.2)
+        others.turn()
+        assert wait(1) and compiled == ["a", "b", "c"]
+    assert compiled == ["a", "b", "c"]
+    with ahead.Ahead(tasks) as others:
+        others.finish()
+    assert compiled[3:] == ["a", "b", "c", "d", "e"]

@@ -7,7 +7,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from coadapt import catalogue, envs
+from coadapt import catalogue, devices, envs
 from coadapt.envs import base
 from coadapt.types import TimeStep
 from launch import tasks
@@ -123,6 +123,16 @@ def test_the_command_lists_and_steps(capsys):
     assert tasks.main(["--suite=toy", "--check", "--steps=5"]) == 0
     out = capsys.readouterr().out
     assert out.count(" ok ") == len(catalogue.TOY) and "none wrong" in out
+
+
+def test_the_command_makes_room_after_each_task(monkeypatch):
+    """A hundred tasks' programs are more than a process may have."""
+    made = []
+    monkeypatch.setattr(catalogue, "walk", lambda *_: made.append("walk"))
+    monkeypatch.setattr(catalogue, "faults", lambda *_: [])
+    monkeypatch.setattr(devices, "make_room", lambda: made.append("room"))
+    assert tasks.main(["--suite=toy", "--check", "--steps=5"]) == 0
+    assert made == ["walk", "room"] * len(catalogue.TOY)
 
 
 def test_the_command_says_what_is_wrong(capsys, monkeypatch):

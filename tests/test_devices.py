@@ -69,17 +69,69 @@ def test_use_cores_leaves_the_users_choice(setting, expected, monkeypatch):
     assert out[0] == (out[1] if expected == "affinity" else expected)
 
 
-def test_room_is_made_only_where_programs_crowd_a_process(monkeypatch, tmp_path):
-    maps, cleared = tmp_path / "maps", []
+MIB = 2**20
+
+
+@pytest.fixture
+def process(monkeypatch, tmp_path):
+    """Of a process with so many MiB and memory maps: whether its programs go."""
+    state = {"mib": 300, "freed": 0, "maps": 0, "dropped": 0}
+    maps = tmp_path / "maps"
+
+    def make_room(**now):
+        state.update(now, dropped=0)
+        maps.write_text("one map\n" * state["maps"])
+        devices.make_room()
+        return state["dropped"]
+
+    def drop():
+        state.update(mib=350, dropped=1)
+
+    def trim():  # what was freed, and not given back
+        state.update(mib=state["mib"] - state["freed"], freed=0)
+
     monkeypatch.setattr(devices, "_MAPS", maps)
-    monkeypatch.setattr(jax, "clear_caches", lambda: cleared.append(True))
-    devices.make_room()  # not Linux
-    maps.write_text("one map\n" * 20_000)
+    monkeypatch.setattr(devices, "_LEAST", [float("inf")])
+    monkeypatch.setattr(devices, "_resident", lambda: state["mib"] * MIB)
+    monkeypatch.setattr(devices, "_trim", trim)
+    monkeypatch.setattr(jax, "clear_caches", drop)
+    return make_room
+
+
+def test_programs_are_dropped_where_a_process_has_gained_much(process):
+    assert [process(mib=m) for m in (300, 812, 813)] == [0, 0, 1]
+    # it has 350 now, and gains from there; what it gives back counts
+    assert [process(mib=m) for m in (862, 863)] == [0, 1]
+    assert [process(mib=m) for m in (100, 612, 613)] == [0, 0, 1]
+
+
+def test_what_was_freed_is_given_back_before_programs_are_dropped(process):
+    assert process() == 0
+    assert process(mib=2000, freed=1500) == 0
+    assert process(mib=2000, freed=1000) == 1
+
+
+def test_programs_are_dropped_where_they_have_most_of_the_memory_maps(process):
+    assert [process(maps=n) for n in (20_000, 20_001)] == [0, 1]
+
+
+def test_a_system_that_tells_no_maps_has_memory_alone(process, monkeypatch, tmp_path):
+    monkeypatch.setattr(devices, "_MAPS", tmp_path / "none")
+    assert process(maps=20_001) == 0
+
+
+def test_a_program_that_is_dropped_is_compiled_again(monkeypatch):
+    """Of this process, and not of a made-up one."""
+    program = jax.jit(lambda x: 2 * x)
+    assert program(3) == 6
+    monkeypatch.setattr(devices, "_LEAST", [float("inf")])
+    devices.make_room()  # of nothing, as nothing was gained
+    assert program._cache_size() == 1
+    # as if all that the process has were programs'
+    monkeypatch.setattr(devices, "_LEAST", [-devices.PROGRAMS_BYTES])
     devices.make_room()
-    assert not cleared
-    maps.write_text("one map\n" * 20_001)
-    devices.make_room()
-    assert cleared == [True]
+    assert program._cache_size() == 0 and program(3) == 6
+    assert devices._LEAST[0] > 0
 
 
 def test_several_agents_start_on_each_of_two_devices():

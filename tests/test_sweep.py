@@ -181,6 +181,18 @@ def test_rates_and_the_knob_of_a_row_share_a_program(name):
     assert len(group.agents) == 8
 
 
+@pytest.mark.parametrize(
+    ("programs", "mib"),
+    [(0, 750), (1, 750), (2, 777), (19, 1236), (20, 1262), (90, 1262)],
+)
+def test_a_plan_counts_what_earlier_programs_leave(programs, mib):
+    """27 MiB each, up to the 512 at which `devices.make_room` drops them."""
+    plan = dataclasses.replace(sweep.plan(asked()), programs=programs)
+    assert plan.base_bytes == mib * 2**20
+    peak = sweep.human_bytes(plan.base_bytes + plan.memory_bytes)
+    assert f"peak memory: about {peak}, of which" in "\n".join(plan.lines())
+
+
 def test_every_group_is_traced_once(tmp_path, traced, monkeypatch):
     """Six agents of three variants in two programs: two traces of the update."""
     # hundreds of programs of other tests may be there, which would be dropped
