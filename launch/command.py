@@ -212,10 +212,11 @@ def changes(values: Values, name: str = "set") -> dict[str, str]:
 
 def read_config(path: str) -> Config:
     """A config in a JSON file. Raises: ConfigError, which names the file."""
+    file = store.expanded(path, "--config")
     try:
-        if Path(path).exists() and not Path(path).is_file():
+        if file.exists() and not file.is_file():
             raise ConfigError("it is no file.")
-        text = Path(path).read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
         data = json.loads(text, object_pairs_hook=_no_key_twice)
         return schema.from_dict(Config, data)
     except ConfigError as error:
@@ -283,12 +284,16 @@ def run_sweep(
         if get(values, "measure"):
             print(duration.line(duration.of_updates(sweep.packs(asked), asked)))
         return
-    folder = Path(required(values, "workdir"))
+    folder = store.folder(required(values, "workdir"))
     keep_compiled(get(values, "compile_cache"))
     show = progress.quiet if get(values, "quiet") else progress.shown
     if not get(values, "quiet"):
         print("".join(f"{note}\n" for note in plan.notes), end="", flush=True)
-    with show(asked.steps_on) as tell, signals.held() as stop, _fed(values) as feed:
+    with (
+        show(asked.steps_on) as tell,
+        signals.held() as stop,
+        _fed(values, folder) as feed,
+    ):
         told = partial(_tell, tell, feed)
         ran = sweep.run(asked, folder, told, checkpoints=rules, ended=ended, stop=stop)
     if not ran and not get(values, "quiet"):
@@ -297,9 +302,9 @@ def run_sweep(
 
 
 @contextlib.contextmanager
-def _fed(values: Values) -> Iterator[sinks.Feed]:
+def _fed(values: Values, folder: Path) -> Iterator[sinks.Feed]:
     """Where rows go beside results.csv, as flags say. Raises: ConfigError."""
-    folder, project = Path(get(values, "workdir")), get(values, "wandb")
+    project = get(values, "wandb")
     asked: list[sinks.Sink] = []
     if get(values, "tensorboard"):
         asked.append(sinks.named(sinks.TENSORBOARD, folder, ""))
@@ -327,7 +332,7 @@ def _plan(asked: Sweep, plan: sweep.Plan, workdir: str | None) -> list[str]:
     """The plan, and what of it is finished, a line each."""
     if not workdir:
         return plan.lines()
-    done = sweep.done_of(Path(workdir), sweep.header(asked))
+    done = sweep.done_of(store.folder(workdir), sweep.header(asked))
     return [*plan.lines(), f"finished: {len(done)}"]
 
 
@@ -337,7 +342,7 @@ def keep_compiled(flag: str | None) -> None:
     if not place:
         jax.config.update("jax_enable_compilation_cache", False)
         return
-    folder = Path(place).expanduser()
+    folder = store.expanded(place, "--compile_cache")
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--compile_cache is {place!r}: it must be a folder.")
     jax.config.update("jax_compilation_cache_dir", str(folder))

@@ -87,7 +87,7 @@ def _run(values: Values) -> None:
             )
         lines = paper(scale, margin, style)
     else:
-        workdir = Path(command.required(values, "workdir"))
+        workdir = store.folder(command.required(values, "workdir"))
         lines = stored(values, workdir, scale, margin, style)
     print("\n".join(lines))
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from absl import flags
 
+from coadapt import store
 from coadapt.schema import ConfigError, nearest
 from launch import command
 from launch.command import Values, get, listed
@@ -230,11 +231,12 @@ def _define(values: Values) -> None:
 
 def _run(values: Values) -> None:
     chosen = listed(get(values, "only")) or names()
+    out = store.expanded(get(values, "out"), "--out")
     for name in chosen:
         read(name)  # a name that is mistyped is said before anything runs
     for name in chosen:
         try:
-            written = render(name, Path(get(values, "out")))
+            written = render(name, out)
         except ConfigError as error:
             raise ConfigError(f"{name}: {error}") from None
         print(f"written: {', '.join(map(str, written))}", flush=True)

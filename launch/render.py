@@ -112,7 +112,8 @@ def _out(folder: Path, agent: SavedAgent, text: str | None) -> Path:
     allowed = (".html",) if video.family(agent.task) == "brax" else (".mp4", ".gif")
     name = f"{agent.variant}-{agent.task}-seed{agent.seed}"
     safe = re.sub(r"[^\w.=,()-]+", "_", name)
-    out = Path(text) if text else folder / "videos" / f"{safe}{allowed[0]}"
+    own = folder / "videos" / f"{safe}{allowed[0]}"
+    out = store.expanded(text, "--out") if text else own
     if out.suffix not in allowed:
         raise ConfigError(
             f"--out is {text!r}: of {agent.task} it must end in {' or '.join(allowed)}."

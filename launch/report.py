@@ -9,10 +9,10 @@ table and the learning curves to <workdir>/report/.
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 
+from coadapt import store
 from launch import command, results
 from launch.command import Values
 
@@ -22,7 +22,7 @@ def _define(values: Values) -> None:
 
 
 def _run(values: Values) -> None:
-    results.report(Path(command.required(values, "workdir")))
+    results.report(store.folder(command.required(values, "workdir")))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

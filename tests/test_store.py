@@ -565,3 +565,29 @@ def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path, place):
     except ConfigError as error:
         assert one_sentence(error)
     assert (tmp_path / "file").read_text() == "mine"
+
+
+# ---------------------------------------------------------------- its path
+
+
+def test_a_tilde_is_home(tmp_path, monkeypatch):
+    """A shell leaves it as it is in --workdir=~/x."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert store.folder("~/runs/x") == tmp_path / "runs" / "x"
+    assert store.folder("a~/x") == Path("a~/x")
+    with pytest.raises(ConfigError, match=r"^workdir is '~nobody-here/x': .*home"):
+        store.folder("~nobody-here/x")
+
+
+def test_letters_that_a_locale_does_not_have_are_refused_at_the_door(tmp_path):
+    """As Orbax would refuse them at the first checkpoint, without naming a reason."""
+    ours = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    made = subprocess.run(
+        [sys.executable, "-m", "launch.train", "--algorithm=sac", "--task=toy/lqr",
+         "--steps=60", f"--workdir={tmp_path / 'rün'}"],
+        env=os.environ | ours, capture_output=True,
+    )  # fmt: skip
+    assert made.returncode == 2
+    error = made.stderr.decode()
+    assert "locale" in error and "LC_ALL=C.UTF-8" in error and error.count("\n") == 1
+    assert not any(tmp_path.iterdir())
