@@ -1,8 +1,8 @@
 """What holds for every test: strict types, strict shapes, warnings are errors."""
 
+import contextlib
 import gc
 import os
-import time
 from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -30,11 +30,13 @@ import pytest
 
 from coadapt import devices
 
-# compiled programs are kept between runs: most of the suite's time is compilation
-CACHE = Path(
-    os.environ.get("COADAPT_CACHE", Path.home() / ".cache" / "coadapt" / "xla")
-)
-jax.config.update("jax_compilation_cache_dir", str(CACHE))
+# Kept between runs, where pytest keeps its own (`--cache-clear` empties it): compiled
+# programs, as most of the suite's time is compilation, and what matplotlib knows of
+# fonts. The user's own are neither read nor written, by child processes either.
+KEPT = Path(__file__).parents[1] / ".pytest_cache" / "d"
+os.environ.setdefault("COADAPT_CACHE", str(KEPT / "xla"))
+os.environ["MPLCONFIGDIR"] = str(KEPT / "matplotlib")
+jax.config.update("jax_compilation_cache_dir", os.environ["COADAPT_CACHE"] or None)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 jax.config.update("jax_num_cpu_devices", 2)  # as on two cores, wherever tests run
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -44,22 +46,24 @@ jax.config.update("jax_traceback_in_locations_limit", 0)
 # traced programs are millions of objects, which a process of tests keeps: to look
 # through them for garbage as often as Python would took a sixth of its time
 gc.set_threshold(50_000, 20, 50)
-
-
-_LOOKED = [time.monotonic()]
+devices.make_room()  # nothing is compiled yet: what comes is counted from here
 
 
 @pytest.fixture(autouse=True)
 def _few_programs():
-    """The suite compiles hundreds of programs, in one process or two, and some files
-    compile enough by themselves to exhaust a process's memory maps.
-
-    They are counted now and then: a list of thousands is work, and grows slowly.
-    """
+    """The suite compiles hundreds of programs, in one process or two."""
     yield
-    if time.monotonic() - _LOOKED[0] > 10:
-        devices.make_room()
-        _LOOKED[0] = time.monotonic()
+    devices.make_room()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _elsewhere(tmp_path_factory):
+    """Relative paths, and data sets, are in a folder of the module's own: in the
+    checkout and at home there may be what the user has made by the same names."""
+    place = tmp_path_factory.mktemp("elsewhere")
+    with contextlib.chdir(place), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MINARI_DATASETS_PATH", str(place / "minari"))
+        yield
 
 
 @pytest.fixture(scope="module")

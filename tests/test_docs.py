@@ -1,5 +1,6 @@
 """What the documents say is so: links, the table, the error shown, the guide's code."""
 
+import contextlib
 import re
 import shlex
 import shutil
@@ -7,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from coadapt import taxonomy
+from coadapt import envs, store, sweep, taxonomy
+from coadapt.data import offline
+from coadapt.types import Transition
 from launch import reference, train
 
 ROOT = Path(__file__).parents[1]
@@ -62,25 +66,28 @@ def joined(text: str) -> str:
     return re.sub(r"\\\n\s*", "", text)
 
 
-COMMANDS = sorted(
-    {
-        (name, line.split(" # ")[0])
-        for page in PAGES
-        for block in re.findall(r"^```\n(.*?)^```", page.read_text(), re.M | re.S)
-        for name, line in re.findall(
-            r"python -m launch\.(\w+)(.*)$", joined(block), re.M
-        )
-    }
-    | {
-        (name, line.partition("   ")[0])  # what follows says what it does
-        for name, module in reference.commands().items()
-        for name, line in re.findall(
-            r"^  python -m launch\.(\w+)(.*)$", joined(module.__doc__ or ""), re.M
-        )
-    }
+# each once, in the order of reading, the README's first
+COMMANDS = list(
+    dict.fromkeys(
+        [
+            (name, line.split(" # ")[0])
+            for page in PAGES
+            for block in re.findall(r"^```\n(.*?)^```", page.read_text(), re.M | re.S)
+            for name, line in re.findall(
+                r"python -m launch\.(\w+)(.*)$", joined(block), re.M
+            )
+        ]
+        + [
+            (name, line.partition("   ")[0])  # what follows says what it does
+            for name, module in reference.commands().items()
+            for name, line in re.findall(
+                r"^  python -m launch\.(\w+)(.*)$", joined(module.__doc__ or ""), re.M
+            )
+        ]
+    )
 )
-# what the reader has from elsewhere: an algorithm of the guide, data, a config
-OWN = ("soft_mpo", "data.dataset=", "mine.json")
+# what the reader has from elsewhere: an algorithm of the guide, a config
+OWN = ("soft_mpo", "mine.json")
 
 
 def words(line: str) -> list[str]:
@@ -106,19 +113,46 @@ QUICK = [
 ]
 
 
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """Where a reader types one command after another: what they wrote lies there."""
+    folder = tmp_path_factory.mktemp("checkout")
+    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MINARI_DATASETS_PATH", str(folder / "minari"))
+        yield
+
+
+def leave(line: str, asked: sweep.Sweep) -> None:
+    """Of a run its manifest, and of its data set two steps."""
+    for workdir in re.findall(r"--workdir=(\S+)", line):
+        with store.owned(Path(workdir)):
+            store.Store.extend(Path(workdir), sweep.header(asked))
+    for name in re.findall(r"--save_dataset=(\S+)", line):
+        spec = envs.spec(*asked.variants)
+        obs, action = np.zeros((2, spec.obs_size)), np.zeros((2, spec.action_size))
+        ends = np.array([False, True])
+        steps = Transition(obs, action, np.zeros(2), np.ones(2), ends, obs)
+        offline.write(name, spec, [steps], about="Two steps.")
+
+
+@pytest.mark.usefixtures("checkout")
 @pytest.mark.parametrize(("name", "line"), PLANNED, ids=str)
-def test_a_command_of_a_run_has_a_plan(name, line, capsys):
-    """Its values are checked; nothing is compiled or written. The run itself is long.
+def test_a_command_has_a_plan_after_those_before_it(name, line, capsys, monkeypatch):
+    """Its values are checked, and what lies in its workdir; the run itself is long.
 
     Except for what is shown beside its mistake.
     """
+    asked, plan = list[sweep.Sweep](), sweep.plan
+    monkeypatch.setattr(sweep, "plan", lambda each: asked.append(each) or plan(each))
     args = [word for word in words(line) if word not in ("--measure", "--dry_run")]
     status = reference.commands()[name].main([*args, "--dry_run"])
     said = capsys.readouterr()
     if any(line.split() == shown.split() for _, shown, _ in MISTAKES):
         assert status == 2
-    else:
-        assert (status, said.err) == (0, "") and "programs: " in said.out
+        return
+    assert (status, said.err) == (0, "") and "programs: " in said.out
+    if "--dry_run" not in line:
+        leave(line, *asked)
 
 
 @pytest.mark.parametrize(("name", "line"), QUICK, ids=str)
