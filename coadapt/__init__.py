@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from coadapt import algorithms as algorithms
     from coadapt import diagnostics as diagnostics
     from coadapt.api import train as train
+    from coadapt.changes import override as override
     from coadapt.config import Config as Config
     from coadapt.saved import SavedAgent as SavedAgent
     from coadapt.saved import load as load
     from coadapt.schema import ConfigError as ConfigError
-    from coadapt.schema import override as override
     from coadapt.sweep import Variant as Variant
     from coadapt.sweep import grid as grid
     from coadapt.sweep import one_at_a_time as one_at_a_time
@@ -36,7 +36,7 @@ _HOMES = {
     "grid": "coadapt.sweep",
     "load": "coadapt.saved",
     "one_at_a_time": "coadapt.sweep",
-    "override": "coadapt.schema",
+    "override": "coadapt.changes",
     "swap": "coadapt.sweep",
     "train": "coadapt.api",
 }

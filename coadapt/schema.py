@@ -34,6 +34,39 @@ class ConfigError(ValueError):
         super().__init__(" ".join(sentence.split()))  # in one line, whatever came
 
 
+class UnknownFieldError(ConfigError):
+    """A path that a config does not have; who knows more can say a way out.
+
+    Args:
+        fact: the sentence, without one.
+        path: all of the path that was asked for.
+        parent: the part of it that there is.
+        name: the next part, which there is not.
+        own: the fields at `parent`.
+        union: the classes that may stand there.
+    """
+
+    def __init__(
+        self,
+        fact: str,
+        path: str,
+        parent: str,
+        name: str,
+        own: Sequence[str],
+        union: Sequence[type],
+    ):
+        self.fact, self.path, self.parent, self.name = fact, path, parent, name
+        self.own, self.union = own, union
+        super().__init__(fact + self._hint())
+
+    def _hint(self) -> str:
+        others = [cls.__name__ for cls in self.union if self.name in _fields(cls)]
+        if others:
+            return f"; {', '.join(others)} {'has' if len(others) == 1 else 'have'} it"
+        elsewhere = [field for cls in self.union for field in _fields(cls)]
+        return nearest(self.name, [*self.own, *elsewhere])
+
+
 @dataclasses.dataclass(frozen=True)
 class Traced:
     """Marks a hint whose value is an array leaf: float32, int32 or bool."""
@@ -101,9 +134,15 @@ def config(cls: type[T]) -> type[T]:
 
 def nearest(word: object, allowed: Iterable[str]) -> str:
     """The phrase "; did you mean 'x'?" for the likeliest of `allowed`, or ''."""
+    found = near(word, allowed)
+    return f"; did you mean {found!r}?" if found else ""
+
+
+def near(word: object, allowed: Iterable[str]) -> str | None:
+    """The likeliest of `allowed`, if one is alike."""
     names = {name.lower(): name for name in reversed(list(allowed))}
     found = difflib.get_close_matches(str(word).lower()[:80], names, n=1)
-    return f"; did you mean {names[found[0]]!r}?" if found else ""
+    return names[found[0]] if found else None
 
 
 def must_be(value: object, kinds: type | tuple, name: str, words: str) -> None:
@@ -140,13 +179,27 @@ def override(config: T, changes: Mapping[str, object]) -> T:
     A string is read by the hint of its field: '3e-4', '1e6', 'off', '256,256',
     'none', or the name of a class of a union. A new class keeps the old value's
     fields of the same name where they are valid; its own name changes nothing.
-    Raises ConfigError.
+    Fields that are changed together have one key, 'a.b+c.d'. Raises ConfigError.
+    """
+    changed: Any = config
+    for path, value in single(changes).items():
+        changed = _set(changed, path.split("."), value)
+    return changed
+
+
+def single(changes: Mapping[str, object]) -> dict[str, object]:
+    """Each path by itself, of changes whose keys may be several: 'a.b+c.d'.
+
+    Raises: ConfigError.
     """
     must_be(changes, Mapping, "changes", "a dict of paths and values")
-    changed: Any = config
-    for path, value in changes.items():
-        changed = _set(changed, str(path).split("."), value)
-    return changed
+    pairs = [(tied(path), value) for path, value in changes.items()]
+    return {path: value for paths, value in pairs for path in paths}
+
+
+def tied(path: object) -> list[str]:
+    """The paths of one key of changes: ['a.b', 'c.d'] of 'a.b+c.d'."""
+    return str(path).split("+")
 
 
 def to_dict(config: object) -> dict[str, Any]:
@@ -410,23 +463,18 @@ def _wrong(path: str, members: _Members, value: object) -> ConfigError:
 
 
 def _unknown(
-    parent: str, name: str, at: object, union: Sequence[Any] = ()
-) -> ConfigError:
+    parent: str, names: Sequence[str], at: object, union: Sequence[Any] = ()
+) -> UnknownFieldError:
     """`at` is the class or the value at `parent`; `union`, the classes it may have."""
     cls: Any = at if isinstance(at, type) else type(at)
     has = list(_fields(cls)) if _is_config(cls) else []
     owner = cls.__name__ if _is_config(cls) else shown(at)
-    path = _join(parent, name) or "''"
-    text = f"{path} is not a field of {owner} (it has {', '.join(has) or 'none'})"
-    others = [other.__name__ for other in union if name in _fields(other)]
-    if others:
-        verb = "has" if len(others) == 1 else "have"
-        text += f"; {', '.join(others)} {verb} it: set {parent}={others[0]} first"
-        return ConfigError(text)
-    if union and not _is_config(cls):
+    here, path = _join(parent, names[0]), _join(parent, ".".join(names))
+    text = f"{here or repr('')} is not a field of {owner} (it has "
+    text += f"{', '.join(has) or 'none'})"
+    if union and not has and not any(names[0] in _fields(other) for other in union):
         text += f"; {parent} may be {' or '.join(other.__name__ for other in union)}"
-    elsewhere = [field for other in union for field in _fields(other)]
-    return ConfigError(text + nearest(name, [*has, *elsewhere]))
+    return UnknownFieldError(text, path, parent, names[0], has, union)
 
 
 def _describe(members: _Members) -> str:
@@ -456,7 +504,7 @@ def _set(
 ) -> Any:
     name, *rest = names
     if not _is_config(type(at)) or name not in _fields(type(at)):
-        raise _unknown(parent, name, at, union)
+        raise _unknown(parent, names, at, union)
     path, members, old = _join(parent, name), _fields(type(at))[name], getattr(at, name)
     if rest:
         new = _set(old, rest, value, path, list(_classes(members).values()))
@@ -525,7 +573,7 @@ def _from_json(path: str, cls: Any, data: Any) -> Any:
     fields = _fields(cls)
     for key in data:
         if key not in fields:
-            raise _unknown(path, str(key), cls)
+            raise _unknown(path, [str(key)], cls)
     values = {key: _read(_join(path, key), fields[key], v) for key, v in data.items()}
     return _make(path, cls, values)
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import psutil
@@ -29,9 +29,9 @@ from coadapt import (
     runner,
     schema,
 )
-from coadapt.config import BoundCost, BoundLoss, BoundWeights, Config, Offline
+from coadapt.changes import change as change
+from coadapt.config import Config, Offline
 from coadapt.data import offline
-from coadapt.factors import pi_p, pi_q, pi_theta
 from coadapt.legality import check
 from coadapt.notes import note
 from coadapt.schema import ConfigError
@@ -39,7 +39,9 @@ from coadapt.store import Cell, Entry, Header, Store, finished, folder, owned
 from coadapt.types import EnvSpec
 
 T = TypeVar("T")
-Axes = Mapping[str, Sequence[object]]  # path -> the values that it takes
+# path -> the values that it takes; of fields that take them together, 'a.b+c.d', or a
+# tuple of paths
+Axes = Mapping[Any, Sequence[object]]
 
 MOST, MOST_SEEDS = 2**31 - 1, 10_000  # steps are counted in int32
 MOST_EPISODES = 10_000  # of an evaluation
@@ -136,33 +138,6 @@ class Progress(NamedTuple):
 # ---------------------------------------------------------------- variants
 
 
-def change(config: Config, changes: Mapping[str, object]) -> Config:
-    """`config` with the changes, and checked; see `schema.override`.
-
-    Where pi_theta gains or loses its tanh and `bounds` is not set too, the penalty that
-    keeps actions in the box goes or comes with it: one of the two has to (settings
-    1.7). Raises: ConfigError.
-    """
-    changed = schema.override(config, changes)
-    named = any(str(path).split(".")[0] == "bounds" for path in changes)
-    before, free = (
-        isinstance(c.pi_theta, pi_theta.Gaussian) for c in (config, changed)
-    )
-    if not named and before and not free:
-        changed = dataclasses.replace(changed, bounds=None)
-    if not named and free and isinstance(config.pi_theta, pi_theta.TanhGaussian):
-        changed = dataclasses.replace(changed, bounds=_penalty(changed))
-    check(changed)
-    return changed
-
-
-def _penalty(config: Config) -> BoundCost | BoundLoss | BoundWeights:
-    """The penalty that fits how the policy is found."""
-    if isinstance(pi_q.gradient_of(config.pi_q), pi_q.Pathwise):
-        return BoundCost()
-    return BoundWeights() if isinstance(config.pi_p, pi_p.Policy) else BoundLoss()
-
-
 def presets(names: Sequence[str], task: str | None = None) -> tuple[Variant, ...]:
     """Algorithms by name, as their sources ran them on this task."""
     made = tuple(Variant(n, n, algorithms.preset(n, task)) for n in names)
@@ -195,9 +170,15 @@ def grid(
 ) -> tuple[Variant, ...]:
     """The full factorial: every variant with every combination of the axes' values.
 
-    `start` has algorithms (their presets for `task`) or variants. Raises: ConfigError.
+    Args:
+        start: algorithms (their presets for `task`) or variants.
+        axes: a path, and the values that it takes: {"g_estimate.critics": [1, 2]}. Of
+            fields that take them together, "a.b+c.d" or ("a.b", "c.d").
+
+    Raises:
+        ConfigError: for what is no valid combination.
     """
-    _refuse_empty(axes)
+    axes = _axes(axes)
     columns = [[(path, value) for value in values] for path, values in axes.items()]
     rows = [dict(row) for row in itertools.product(*columns)]
     made = [[vary(v, row) for row in rows] for v in _variants(start, task)]
@@ -211,7 +192,7 @@ def grid(
 def one_at_a_time(variant: Variant, axes: Axes) -> tuple[Variant, ...]:
     """The variant itself, then each single change that makes a difference to it."""
     _must_be_variant(variant)
-    _refuse_empty(axes)
+    axes = _axes(axes)
     single = [vary(variant, {p: v}) for p, values in axes.items() for v in values]
     made = (variant, *(each for each in single if each.config != variant.config))
     distinct(made)
@@ -282,14 +263,26 @@ def _variants(start: Sequence[str | Variant], task: str | None) -> list[Variant]
     return found
 
 
-def _refuse_empty(axes: Axes) -> None:
+def _axes(axes: Axes) -> dict[str, Collection[object]]:
+    """With a text for a key: 'a.b+c.d' for fields that take their values together.
+
+    Raises: ConfigError for no values, and for a field in two axes.
+    """
     schema.must_be(axes, Mapping, "axes", "a dict of paths and lists of values")
+    found: dict[str, Collection[object]] = {}
     for path, values in axes.items():
+        name = "+".join(path) if isinstance(path, tuple) else str(path)
         listed = isinstance(values, Collection) and not isinstance(values, str)
         if not listed or not len(values):
             raise ConfigError(
-                f"{path} is {values!r}: a grid needs a list of one value or more."
+                f"{name} is {values!r}: a grid needs a list of one value or more."
             )
+        found[name] = values
+    paths = [path for name in found for path in schema.tied(name)]
+    for path, times in Counter(paths).items():
+        if times > 1:
+            raise ConfigError(f"{path} is in {times} axes: one of them has to have it.")
+    return found
 
 
 # ---------------------------------------------------------------- groups

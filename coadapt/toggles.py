@@ -14,7 +14,7 @@ import numpy as np
 
 from coadapt import effects
 from coadapt.effects import Design
-from coadapt.schema import ConfigError, nearest
+from coadapt.schema import ConfigError, nearest, tied
 from coadapt.store import Entry
 
 AS_IT_WAS = "as it was"  # the level of a toggle that a variant's name does not have
@@ -68,12 +68,14 @@ def short(names: Iterable[str]) -> dict[str, str]:
     """
     names = list(dict.fromkeys(names))
     parts = (part for name in names for part in name.split("/"))
-    paths = list(dict.fromkeys(p.split("=")[0] for p in parts if "=" in p))
+    keys = dict.fromkeys(p.split("=")[0] for p in parts if "=" in p)
+    paths = list(dict.fromkeys(path for key in keys for path in tied(key)))
     ends = {path: _end(path, paths) for path in paths}
 
     def cut(part: str) -> str:
-        path, equals, value = part.partition("=")
-        return f"{ends.get(path, path)}{equals}{value}" if equals else part
+        key, equals, value = part.partition("=")
+        ended = "+".join(ends.get(path, path) for path in tied(key))
+        return f"{ended}{equals}{value}" if equals else part
 
     found = {name: "/".join(map(cut, name.split("/"))) for name in names}
     return found if len(set(found.values())) == len(names) else {n: n for n in names}
@@ -100,9 +102,16 @@ def _from_names(variants: Mapping[str, Entry]) -> dict[str, Setting]:
             path for n in variants if homes[n] == homes[name] for path in changed[n]
         )
         own = _flat(entry.config)
-        levels = {p: changed[name].get(p, own.get(p, AS_IT_WAS)) for p in paths}
+        levels = {p: changed[name].get(p, _level(own, p)) for p in paths}
         found[name] = Setting(homes[name], levels)
     return found
+
+
+def _level(own: Mapping[str, str], key: str) -> str:
+    """What a config has there; of fields that are changed together, if it is one."""
+    values = {own.get(path) for path in tied(key)}
+    (level,) = values if len(values) == 1 else (None,)
+    return AS_IT_WAS if level is None else level
 
 
 # ---------------------------------------------------------------- configs

@@ -237,11 +237,14 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def axes(values: Values, config: Config, name: str = "grid") -> dict[str, list[str]]:
-    """The axes of every --grid: 'path=v1,v2', of tuples 'path=64,64;256,256'."""
+    """The axes of every --grid: 'path=v1,v2', of tuples 'path=64,64;256,256'.
+
+    Of fields that take their values together, 'a.b+c.d=v1,v2'.
+    """
     tuples = {path for path, value in paths(config) if isinstance(value, tuple)}
     found = {}
     for path, text in changes(values, name).items():
-        mark = ";" if ";" in text or path in tuples else ","
+        mark = ";" if ";" in text or tuples & {*schema.tied(path)} else ","
         found[path] = [part.strip() for part in text.split(mark) if part.strip()]
     return found
 

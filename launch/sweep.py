@@ -14,9 +14,10 @@ Examples:
   python -m launch.sweep ... --dry_run        the plan, before anything compiles
 
 A grid runs all combinations of its axes. Where a field is a tuple, ';' stands between
-the values: --grid='networks.policy.sizes=64,64;256,256'. The toggles of a factorial
-have two values each, off and on; with --resolution, the smallest fraction that has it
-is run.
+the values: --grid='networks.policy.sizes=64,64;256,256'. Fields that take their values
+together are one axis: --grid=target.policy.period+target.critic.period=25,400. The
+toggles of a factorial have two values each, off and on; with --resolution, the smallest
+fraction that has it is run.
 """
 
 import dataclasses
@@ -51,7 +52,8 @@ def _define(values: Values) -> None:
     flags.DEFINE_multi_string(
         "grid",
         [],
-        "an axis, path=value,value: --grid=g_estimate.critics=1,2; repeat for more",
+        "an axis, path=value,value: --grid=g_estimate.critics=1,2; repeat for more. "
+        "Fields that take their values together are one axis, joined by '+'",
         flag_values=values,
     )
     flags.DEFINE_multi_string(

@@ -14,14 +14,14 @@ from coadapt.algorithms import PRESETS
 ROOT = Path(__file__).parents[1]
 # lower layers first; a module imports lower layers, and its own only within a package
 LAYERS = [
-    ["coadapt.version", "coadapt.notes"],
+    ["coadapt.version", "coadapt.notes", "coadapt.aliases"],
     ["coadapt.ops"],
     ["coadapt.types", "coadapt.schema", "coadapt.streams", "coadapt.devices"],
     ["coadapt.networks", "coadapt.optim", "coadapt.logs"],
     ["coadapt.factors"],
     ["coadapt.config"],
     ["coadapt.algorithms", "coadapt.agent", "coadapt.cost", "coadapt.legality"],
-    ["coadapt.envs"],
+    ["coadapt.envs", "coadapt.changes"],
     ["coadapt.data"],
     ["coadapt.learn"],
     ["coadapt.runner", "coadapt.taxonomy"],

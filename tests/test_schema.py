@@ -328,6 +328,11 @@ def test_changes_are_applied_in_order():
     assert after.trust == Trust(epsilon=0.0, inner=TD0(critics=1))
 
 
+def test_fields_that_are_changed_together_have_one_key():
+    tied = changed("updates+offset", "7")
+    assert tied == schema.override(Agent(), {"updates": 7, "offset": 7}) != Agent()
+
+
 def test_override_leaves_its_argument_alone():
     start = Agent()
     schema.override(start, {"rate": 1.0})
@@ -407,7 +412,7 @@ ERRORS = {
         0.9,
         (
             "g_estimate.lam is not a field of TD0 (it has discount, critics)"
-            "|; GAE has it: set g_estimate=GAE first"
+            "|; GAE has it"
         ),
     ),
     "misspelt field": (
@@ -423,7 +428,7 @@ ERRORS = {
     "under none": (
         "trust.epsilon",
         1,
-        "trust.epsilon is not a field of None|; Trust has it: set trust=Trust first",
+        "trust.epsilon is not a field of None|; Trust has it",
     ),
     "misspelt under none": (
         "trust.epsilom",

@@ -55,6 +55,21 @@ def test_grid_is_the_full_factorial_with_names_that_say_so():
     assert len(sweep.groups(TASK, made, [0])) == 4  # rates share a program
 
 
+@pytest.mark.parametrize(
+    "axis",
+    ["target.policy.period+target.critic.period"]
+    + [("target.policy.period", "target.critic.period")],
+    ids=str,
+)
+def test_an_axis_may_be_of_fields_that_change_together(axis):
+    made = sweep.grid(["mpo"], {axis: ["25", 400], "optim.policy.rate": [1e-3]})
+    periods = [(v.config.target.policy.period, v.config.target.critic.period)
+               for v in made]  # fmt: skip
+    assert periods == [(25, 25), (400, 400)]
+    name = "mpo/target.policy.period+target.critic.period=25/optim.policy.rate=0.001"
+    assert made[0].name == name
+
+
 def test_grid_without_axes_is_the_presets_for_the_task():
     (made,) = sweep.grid(["mpo"], {}, task="gym/Hopper-v5")
     assert made == Variant("mpo", "mpo", algorithms.preset("mpo", "gym/Hopper-v5"))
@@ -128,6 +143,10 @@ def test_swap_exchanges_table_4_and_nothing_else():
         (lambda: sweep.grid([], {}), "at least one algorithm"),
         (lambda: sweep.grid(["sac"], {"g_estimate.critics": []}), "one value or more"),
         (lambda: sweep.grid(["sac"], {"g_estimate.critics": "12"}), "a list"),
+        (
+            lambda: sweep.grid(["mpo"], {"data.batch+data.steps": [1], "data.steps": [2]}),
+            "data.steps is in 2 axes",
+        ),
         (
             lambda: sweep.grid(["awr"], {"g_estimate.critics": [1]}),
             "awr/g_estimate.critics=1: ",

@@ -38,6 +38,23 @@ def test_one_change_at_a_time_takes_the_rest_from_the_config():
     assert toggles.settings(named)["sac"].levels == {"a": toggles.AS_IT_WAS}
 
 
+def test_fields_that_change_together_are_one_toggle():
+    both, rate = "target.policy.period+target.critic.period", "optim.policy.rate"
+    (mpo,) = sweep.presets(["mpo"])
+    single = settings(sweep.one_at_a_time(mpo, {both: [25, 100, 400]}))
+    assert [s.levels for s in single.values()] == [
+        {both: "100"}, {both: "25"}, {both: "400"}
+    ]  # fmt: skip
+    found = settings(sweep.grid([mpo], {both: [25, 400], rate: [1e-3, 1e-4]}))
+    (made,) = toggles.factorials(found)
+    assert made.levels == {both: ("400", "25"), rate: ("0.001", "0.0001")}
+    effect = next(c for c in toggles.contrasts(found) if c.toggle == both)
+    assert effect.levels == ("400", "25") and len(effect.on) == 2
+    assert toggles.short(found)[effect.on[0]] == (
+        "mpo/policy.period+critic.period=400/rate=0.001"
+    )
+
+
 def test_configs_of_the_papers_rows_are_compared():
     """ELU goes into both networks at once, and is one toggle."""
     rows = load("table11").variants("gym/Hopper-v4")
