@@ -187,6 +187,10 @@ def test_the_algorithm_of_the_guide_is_one_file_and_one_line(tmp_path):
     home = tmp_path / "coadapt" / "algorithms"
     (home / f"{name}.py").write_text(code)
     registry = (home / "__init__.py").read_text()
+    bare = code.replace("TASKS, ", "").replace('"TASKS", ', "").replace(name, "bare")
+    assert "TASKS" not in bare  # a file need not have any
+    (home / "bare.py").write_text(bare)
+    line += "from coadapt.algorithms.bare import bare as bare\n"
     last = "from coadapt.algorithms.sac import sac as sac\n"
     (home / "__init__.py").write_text(registry.replace(last, last + line))
 
@@ -196,7 +200,8 @@ def test_the_algorithm_of_the_guide_is_one_file_and_one_line(tmp_path):
             cwd=tmp_path, capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
 
-    assert f"\n{name.upper()}" in run("launch.taxonomy")
+    table = run("launch.taxonomy")
+    assert f"\n{name.upper()}" in table and "\nBARE" in table
     sizes = [f"--set=networks.{net}.sizes=8,8,8" for net in ("policy", "critic")]
     sizes += ["--set=data.batch=8", "--set=data.start=100"]
     flags = [f"--algorithm={name}", "--task=toy/lqr", "--steps=200", "--workdir=runs"]

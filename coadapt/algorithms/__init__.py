@@ -32,9 +32,10 @@ from coadapt.algorithms.bear import bear as bear
 
 Tasks = Mapping[str, Mapping[str, object]]  # 'gym/Ant' -> changes of the preset there
 
-# every function imported above is a preset, and TASKS of its file stand beside it
+# every function imported above is a preset, and TASKS of its file, if it has any, stand
+# beside it
 PRESETS: dict[str, tuple[Callable[[], Config], Tasks]] = {
-    name: (value, sys.modules[value.__module__].TASKS)
+    name: (value, getattr(sys.modules[value.__module__], "TASKS", {}))
     for name, value in tuple(globals().items())
     if inspect.isfunction(value)
 }
