@@ -238,6 +238,12 @@ def paths(config: object) -> Iterator[tuple[str, object]]:
             yield path, type(value).__name__
 
 
+def statics(config: object) -> dict[str, object]:
+    """Every path of `paths` that is part of the program: the compile key, in words."""
+    traced = {p for p, members, _ in _walk(config, "") if _kind(members) == "traced"}
+    return {path: value for path, value in paths(config) if path not in traced}
+
+
 def diff(a: object, b: object) -> dict[str, tuple[object, object]]:
     """Paths whose values differ: (in a, in b), None where a side has no such path."""
     left, right = dict(paths(a)), dict(paths(b))

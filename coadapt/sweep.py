@@ -178,8 +178,7 @@ def grid(
     Raises:
         ConfigError: for what is no valid combination.
     """
-    axes = _axes(axes)
-    columns = [[(path, value) for value in values] for path, values in axes.items()]
+    columns = [[(p, value) for value in values] for p, values in _axes(axes).items()]
     rows = [dict(row) for row in itertools.product(*columns)]
     made = [[vary(v, row) for row in rows] for v in _variants(start, task)]
     found = tuple(itertools.chain(*made))
@@ -192,8 +191,8 @@ def grid(
 def one_at_a_time(variant: Variant, axes: Axes) -> tuple[Variant, ...]:
     """The variant itself, then each single change that makes a difference to it."""
     _must_be_variant(variant)
-    axes = _axes(axes)
-    single = [vary(variant, {p: v}) for p, values in axes.items() for v in values]
+    found = _axes(axes).items()
+    single = [vary(variant, {p: v}) for p, values in found for v in values]
     made = (variant, *(each for each in single if each.config != variant.config))
     distinct(made)
     _refuse_equal(made)
@@ -328,6 +327,7 @@ def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:
 
 def validate(sweep: Sweep) -> None:
     """Refuse what cannot be run, before anything starts. Raises: ConfigError."""
+    devices.available()
     for name in ("eval_every", "eval_episodes", "checkpoint_every"):
         _validate_count(name, getattr(sweep, name))
     if sweep.eval_episodes > MOST_EPISODES:
@@ -382,6 +382,20 @@ def _validate_task(task: str, variants: Sequence[Variant], steps: int) -> None:
 # ---------------------------------------------------------------- the plan
 
 
+class Program(NamedTuple):
+    """One program of a plan: the agents of one structure, on one task."""
+
+    task: str
+    variants: tuple[str, ...]  # their names
+    agents: int
+    memory_bytes: int
+    env_steps: int  # of all its agents
+    gradient_steps: int  # of all its agents
+    # static fields in which it is not as other programs of its algorithm on its task:
+    # path -> its own value
+    differs: Mapping[str, object]
+
+
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """What a sweep costs. Programs run one after the other, so memory is the largest's.
@@ -396,6 +410,7 @@ class Plan:
     memory_bytes: int  # all of the above, and what an update and its agents hold beside
     gradient_steps: int  # of all agents
     env_steps: int  # of all agents
+    each: tuple[Program, ...]  # in the order in which they run
     notes: tuple[str, ...] = ()  # what is to be known before it starts, a line each
 
     @property
@@ -457,6 +472,18 @@ def plan_of(programs: Sequence[Group], sweep: Sweep) -> Plan:
         memory_bytes=max((len(g.agents) * c.memory for g, c in each), default=0),
         gradient_steps=sum(len(g.agents) * c.gradient_steps for g, c in each),
         env_steps=sum(len(g.agents) * sweep.steps_on(g.task) for g in programs),
+        each=tuple(
+            Program(
+                task=group.task,
+                variants=tuple(dict.fromkeys(a.variant.name for a in group.agents)),
+                agents=len(group.agents),
+                memory_bytes=len(group.agents) * costs.memory,
+                env_steps=len(group.agents) * sweep.steps_on(group.task),
+                gradient_steps=len(group.agents) * costs.gradient_steps,
+                differs=differs,
+            )
+            for (group, costs), differs in zip(each, _differing(programs), strict=True)
+        ),
         notes=tuple(_stand_ins(sweep)),
     )
 
@@ -478,6 +505,27 @@ def _stand_ins(sweep: Sweep) -> list[str]:
 def _few(names: Sequence[str], most: int = 4) -> str:
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _differing(programs: Sequence[Group]) -> list[dict[str, object]]:
+    """Of each program, the static fields that keep its algorithm's others apart."""
+    alike: dict[tuple[str, str], list[int]] = {}
+    for i, group in enumerate(programs):
+        key = group.task, group.agents[0].variant.algorithm
+        alike.setdefault(key, []).append(i)
+    found: list[dict[str, object]] = [{} for _ in programs]
+    for places in alike.values():
+        own = {i: schema.statics(programs[i].agents[0].variant.config) for i in places}
+        paths = dict.fromkeys(path for values in own.values() for path in values)
+        apart = [path for path in paths if len({v.get(path) for v in own.values()}) > 1]
+        for i, values in own.items():  # not what lies below a choice that is named
+            found[i] = {
+                path: values[path]
+                for path in apart
+                if path in values
+                if not any(path.startswith(f"{other}.") for other in apart)
+            }
+    return found
 
 
 def cost_of(group: Group, sweep: Sweep) -> Cost:

@@ -1,8 +1,9 @@
 """Progress of a sweep: live bars on a terminal, plain lines elsewhere."""
 
 import contextlib
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import psutil
@@ -12,13 +13,16 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from coadapt import runner
+from coadapt import runner, toggles
 from coadapt.sweep import Group
 from coadapt.sweep import Progress as Event
+from launch import console
 from launch.layout import number
 
 Tell = Callable[[Event], None]
 Steps = Callable[[str], int]  # of each agent on a task
+
+_NAME = 12  # letters of a variant's name, at least
 
 
 @contextlib.contextmanager
@@ -79,13 +83,28 @@ class _Lines:
         rate, left = self.pace.words(event)
         head = f"[{event.program}/{event.programs}] {title(event.group)}"
         if event.report is None:
-            print(f"{head}: compiling ...", flush=True)
+            print(_begun(head, console.width()), flush=True)
             return
         total = self.steps(event.group.task)
         done = f"{event.report.steps:,} of {total:,} steps"
-        scores = returns(event.group, event.report)
-        parts = head + ":", done, scores, rate, left, self.pace.first_row(event)
-        print("  ".join(part for part in parts if part), flush=True)
+        ends = [part for part in (rate, left, self.pace.first_row(event)) if part]
+        room = console.width() - len("  ".join((f"{head}:", done, *ends, "")))
+        scores = returns(event.group, event.report, room)
+        print(_fitted(head, [done, scores], ends), flush=True)
+
+
+def _begun(head: str, width: int) -> str:
+    tail = ": compiling ..."
+    return console.cut(head, width - len(tail)) + tail
+
+
+def _fitted(head: str, parts: Sequence[str], ends: Sequence[str]) -> str:
+    """One line of the terminal: without the first of `ends`, or the end of `head`."""
+    width, ends = console.width(), list(ends)
+    while ends and len("  ".join((f"{head}:", *parts, *ends))) > width:
+        del ends[0]
+    rest = "  ".join((":", *parts, *ends))
+    return console.cut(head, width - len(rest)) + rest
 
 
 class _Screen:
@@ -102,9 +121,12 @@ class _Screen:
                 self.bar.remove_task(task)
             total = self.pace.steps(event.group.task)
             self.task = self.bar.add_task("", total=total, rate="", left="")
-            self.live.update(Stack(Text(f"{head}: compiling ..."), self.bar))
+            told = _begun(head, self.live.console.width)
+            self.live.update(Stack(Text(told), self.bar))
             return
-        text = Text(f"{head}: {returns(event.group, event.report)}")
+        width = self.live.console.width
+        scores = returns(event.group, event.report, width - len(head) - 2)
+        text = Text(f"{console.cut(head, width - len(scores) - 2)}: {scores}")
         done = event.report.steps
         if first := self.pace.first_row(event):
             self.live.console.print(first)
@@ -126,19 +148,33 @@ def _bar(console: Console) -> Progress:
 
 
 def title(group: Group) -> str:
-    """'gym/Hopper-v5, sac, 4 agents'; of many variants, the first and how many more."""
+    """'gym/Hopper-v5, sac, 4 agents'; of many variants, the first and how many more.
+
+    At most half of a line.
+    """
     names = list(dict.fromkeys(agent.variant.name for agent in group.agents))
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     agents = f"{len(group.agents)} agent{'s' if len(group.agents) > 1 else ''}"
-    return f"{group.task}, {names[0]}{more}, {agents}"
+    room = console.width() // 2 - len(f"{group.task}, {more}, {agents}")
+    name = console.cut(toggles.short(names)[names[0]], max(room, _NAME))
+    return f"{group.task}, {name}{more}, {agents}"
 
 
-def returns(group: Group, report: runner.Report) -> str:
-    """'return 98.1', or for many variants 'sac 98.1, sac-b 87.0': means over seeds."""
+def returns(group: Group, report: runner.Report, room: int) -> str:
+    """'return 98.1', or for many variants 'sac 98.1, sac-b 87.0': means over seeds.
+
+    Where that takes more than `room` letters, the least and the greatest of the means.
+    """
     found: dict[str, list[float]] = {}
     scores = report.metrics["return"]
     for agent, value in zip(group.agents, scores, strict=True):
         found.setdefault(agent.variant.name, []).append(float(value))
-    if len(found) == 1:
+    means = {name: float(np.mean(values)) for name, values in found.items()}
+    if len(means) == 1:
         return f"return {number(float(np.mean(scores)))}"
-    return ", ".join(f"{k} {number(float(np.mean(v)))}" for k, v in found.items())
+    short = toggles.short(means)
+    each = ", ".join(f"{short[name]} {number(mean)}" for name, mean in means.items())
+    if len(each) <= room:
+        return each
+    known = [mean for mean in means.values() if not math.isnan(mean)] or [math.nan]
+    return f"returns {number(min(known))} to {number(max(known))}"

@@ -1,0 +1,48 @@
+"""The programs of a plan, one after the other: what runs in each, and at what cost."""
+
+from collections.abc import Sequence
+
+from coadapt import toggles
+from coadapt.sweep import Plan, Program, human_bytes
+from launch import console
+
+_INDENT = 5
+
+
+def lines(plan: Plan) -> list[str]:
+    """Those of `Plan.lines`, then each program's: none is wider than the terminal.
+
+    Programs that differ in their task alone are told together.
+    """
+    names = toggles.short(name for each in plan.each for name in each.variants)
+    alike: dict[tuple, list[Program]] = {}
+    for each in plan.each:
+        key = each.variants, tuple(each.differs.items()), each.agents
+        alike.setdefault(key, []).append(each)
+    told = [_program(i, group, names) for i, group in enumerate(alike.values(), 1)]
+    return [*plan.lines(), *(line for each in told for line in each)]
+
+
+def _program(number: int, alike: Sequence[Program], names: dict[str, str]) -> list[str]:
+    """Variants and tasks; cost; the fields that make it a program of its own."""
+    first, width = alike[0], console.width()
+    places = len(dict.fromkeys(each.task for each in alike))
+    tasks = first.task if places == 1 else f"on each of {places} tasks"
+    if len(alike) > places:  # seeds that do not fit into memory together
+        tasks += f", {len(alike)} runs one after the other"
+    more = len(first.variants) - 1
+    others = f" and {more} more" if more else ""
+    head, tail = f"{number:>{_INDENT - 2}}. ", f"{others}, {tasks}"
+    who = console.cut(names[first.variants[0]], width - len(head) - len(tail))
+    most = max(each.memory_bytes for each in alike)
+    cost = (
+        f"agents: {sum(each.agents for each in alike):,}",
+        f"memory: {human_bytes(most)}",
+        f"env steps: {sum(each.env_steps for each in alike):,}",
+        f"gradient steps: {sum(each.gradient_steps for each in alike):,}",
+    )
+    differs = ", ".join(f"{p}={toggles.label(v)}" for p, v in first.differs.items())
+    told = [console.cut(f"{head}{who}{tail}", width)]
+    for text in ("; ".join(cost), differs):
+        told += [console.cut(f"{'':{_INDENT}}{text}", width)] if text else []
+    return told
