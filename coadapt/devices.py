@@ -21,6 +21,8 @@ import numpy as np
 import psutil
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from coadapt.schema import ConfigError
+
 T = TypeVar("T")
 
 _AXIS = "agents"
@@ -32,6 +34,7 @@ _LEAST = [math.inf]  # bytes that the process has had at a call, since the last 
 # (measured in docs/benchmarks.md)
 _CACHE = 4 * 2**20
 # what a user sets who wants another number of devices
+_PLATFORMS = "JAX_PLATFORMS"
 _FLAG, _VARIABLE = "xla_force_host_platform_device_count", "JAX_NUM_CPU_DEVICES"
 
 
@@ -43,6 +46,27 @@ def use_cores() -> None:
         jax.config.update("jax_num_cpu_devices", cores())
     except RuntimeError:  # something was computed before: one device it is
         return
+
+
+def available() -> Sequence[Any]:
+    """The local devices, which JAX looks for at the first call.
+
+    Raises:
+        ConfigError: where it finds none, or an environment variable is wrong.
+    """
+    try:
+        return jax.local_devices()
+    except (RuntimeError, AssertionError) as error:
+        names = (_PLATFORMS, _VARIABLE, "XLA_FLAGS")
+        given = [f"{n} is {os.environ[n]!r}" for n in names if os.environ.get(n)]
+        reason = str(error).partition(" (")[0].rstrip(".")
+        platform = _PLATFORMS in os.environ
+        needs = " or install what it needs, as coadapt[cuda] for NVIDIA's GPUs"
+        raise ConfigError(
+            f"{' and '.join(given) or 'no variable names a device'}: JAX can not use "
+            f"that here{f' ({reason})' if reason else ''}; unset it to compute on what "
+            f"there is{',' + needs if platform else ''}."
+        ) from None
 
 
 def cores() -> int:

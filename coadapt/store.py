@@ -147,7 +147,10 @@ def expanded(path: str | os.PathLike[str], name: str) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        raise ConfigError(f"{name} is {shown(path)}: {error}") from None
+        raise ConfigError(
+            f"{name} is {shown(path)}: {str(error).rstrip('.')}; name a folder without "
+            "a '~', or set HOME."
+        ) from None
 
 
 def load(workdir: Path) -> Header | None:

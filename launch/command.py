@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import sys
 import textwrap
 from collections import Counter
@@ -15,12 +16,22 @@ from typing import Any
 import jax
 from absl import flags
 
-from coadapt import devices, logs, schema, sinks, store, sweep
+from coadapt import (
+    algorithms,
+    aliases,
+    devices,
+    logs,
+    schema,
+    sinks,
+    store,
+    sweep,
+)
 from coadapt.config import Config
 from coadapt.runner import Interrupted, Snapshot
 from coadapt.schema import ConfigError, paths
 from coadapt.sweep import Checkpoints, Sweep
-from launch import duration, progress, results, signals
+from launch import console, duration, progress, results, signals
+from launch import plan as plans
 
 CACHE = Path("~/.cache/coadapt/xla")  # of compiled programs
 MISTAKE, TROUBLE = 2, 1  # exit statuses: of the user's, of the disk's
@@ -39,25 +50,30 @@ def execute(
 
     `text` stands on top of the help.
     """
-    devices.use_cores()
+    with console.lasting():
+        return _executed(text, define, run, argv)
+
+
+def _executed(
+    text: str,
+    define: Callable[[Values], None],
+    run: Callable[[Values], int | None],
+    argv: Sequence[str] | None,
+) -> int:
     values, args = Values(), sys.argv[1:] if argv is None else list(argv)
     define(values)
     if any(arg in ("-h", "-help", "--help") for arg in args):
         print(_help(text, values))
         return 0
     try:
+        devices.use_cores()
         rest = _parse(values, args)
         if rest:
             raise ConfigError(
                 f"argument {rest[0]!r} is not a flag: write --name=value."
             )
-        return run(values) or 0
+        return _with_devices(run, values) or 0
     except (flags.Error, ConfigError, OSError, store.StoreError) as error:
-        if isinstance(
-            error, BrokenPipeError
-        ):  # the reader, `head` say, has seen enough
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-            return 0
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return TROUBLE if isinstance(error, OSError | store.StoreError) else MISTAKE
     except Interrupted as stopped:
@@ -71,12 +87,53 @@ def execute(
         return signals.status()
 
 
+def _with_devices(run: Callable[[Values], int | None], values: Values) -> int | None:
+    """`run`; where it failed because JAX has no device, that is what is said.
+
+    They are asked for after a failure alone: what computes nothing takes no GPU.
+    """
+    try:
+        return run(values)
+    except (RuntimeError, AssertionError):
+        devices.available()
+        raise
+
+
 def _parse(values: Values, args: Sequence[str]) -> list[str]:
     """What is no flag. Raises: flags.Error, ConfigError."""
     try:
         return values(["", *args])[1:]
+    except flags.UnrecognizedFlagError as error:
+        name, value = error.flagname, error.flagvalue.partition("=")[2]
+        raise ConfigError(
+            f"--{name} is not a flag of this command{_meant(values, args, name, value)}"
+        ) from None
     except ValueError as error:  # of absl, for a switch with a value
         raise ConfigError(str(error)) from None
+
+
+def _meant(values: Values, args: Sequence[str], name: str, value: str) -> str:
+    """'; did you mean --task?', or --set=path=value, or ''."""
+    word = name.lower().replace("-", "_")
+    known = aliases.FLAGS.get(word, word)
+    paths = [path for path in (name, *aliases.fields(name)) if "set" in values]
+    there = _paths_at_hand(values, args) if paths and known == word else set()
+    path = next((path for path in paths if path in there), None)
+    if path is not None:
+        return f"; did you mean --set={path}={value or '...'}?"
+    found = schema.near(known, values)
+    return f"; did you mean --{found}?" if found else ""
+
+
+def _paths_at_hand(values: Values, args: Sequence[str]) -> set[str]:
+    """Fields of the algorithm that is asked for, or of any."""
+    with contextlib.suppress(flags.Error, ValueError):
+        values(["", *args], known_only=True)
+    given = [get(values, n) for n in ("algorithm", "algorithms") if n in values]
+    asked = [name for text in given for name in listed(text)]
+    names = [name for name in asked if name in algorithms.PRESETS]
+    made = [algorithms.preset(name) for name in names or algorithms.PRESETS]
+    return {path for config in made for path, _ in paths(config)}
 
 
 def _help(text: str, values: Values) -> str:
@@ -130,16 +187,20 @@ def listed(text: str | None) -> list[str]:
 # ---------------------------------------------------------------- flags of a sweep
 
 
-def define_sweep(values: Values) -> None:
-    """Flags that `train` and `sweep` have in common."""
-    text, switch = _definers(values)
+def define_set(values: Values) -> None:
     flags.DEFINE_multi_string(
         "set",
         [],
         "change a field of the config: --set=optim.policy.rate=1e-3; repeat for more",
         flag_values=values,
     )
-    text("seeds", "number of seeds: 0, 1, ...")
+
+
+def define_sweep(values: Values) -> None:
+    """Flags that `train` and `sweep` have in common."""
+    text, switch = _definers(values)
+    define_set(values)
+    text("seeds", "how many, 4 being 0, 1, 2, 3; or which: 4-7, or 4,5, or 0-3,8")
     text("steps", "env steps of each agent, such as 100000 or 1e5")
     text("workdir", "folder of the results; the same command again goes on from there")
     text("eval_every", "env steps from one evaluation to the next (20000)")
@@ -257,15 +318,43 @@ def amounts(
     episodes: int = 10,
 ) -> dict[str, Any]:
     """What flags say of how much there is to run, as arguments of `Sweep`."""
-    number = count(values, "seeds", seeds, most=sweep.MOST_SEEDS)
     return {
-        "seeds": sweep.seeds_of(number),
+        "seeds": seeds_of(values, seeds),
         "steps": count(values, "steps", steps),
         "eval_every": count(values, "eval_every", every),
         "eval_episodes": count(values, "eval_episodes", episodes),
         "checkpoint_every": count(values, "checkpoint_every", 20_000),
         "log": logs.chosen(listed(get(values, "log")) or ("default",)),
     }
+
+
+_SEEDS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*,?")
+
+
+def seeds_of(values: Values, default: int) -> tuple[int, ...]:
+    """Seeds of --seeds: a number of them, or '4-7', '4,5', '0-3,8'.
+
+    Raises: ConfigError.
+    """
+    text = (get(values, "seeds") or "").replace(" ", "")
+    if not _SEEDS.fullmatch(text) or text.isdecimal():
+        try:
+            number = count(values, "seeds", default, most=sweep.MOST_SEEDS)
+        except ConfigError as error:
+            words = str(error).rstrip(".")
+            raise ConfigError(f"{words}, or say which: 4-7, or 4,5.") from None
+        return sweep.seeds_of(number)
+    ends = [[int(n) for n in part.split("-")] for part in listed(text)]
+    if sum(part[-1] - part[0] + 1 for part in ends) > sweep.MOST_SEEDS:
+        raise ConfigError(
+            f"--seeds is {text!r}: it must be at most {sweep.MOST_SEEDS:,} seeds."
+        )
+    for first, *last in ends:
+        if last and last[0] < first:
+            raise ConfigError(
+                f"--seeds has {first}-{last[0]}: write {last[0]}-{first}."
+            )
+    return tuple(seed for part in ends for seed in range(part[0], part[-1] + 1))
 
 
 def run_sweep(
@@ -281,6 +370,7 @@ def run_sweep(
     workdir = get(values, "workdir")
     if get(values, "measure") and not get(values, "dry_run"):
         raise ConfigError("--measure is of a plan: give it with --dry_run.")
+    kept = _kept_at(get(values, "compile_cache"))
     plan = sweep.plan(asked)
     if get(values, "dry_run"):
         print("\n".join(_plan(asked, plan, workdir)))
@@ -288,7 +378,7 @@ def run_sweep(
             print(duration.line(duration.of_updates(sweep.packs(asked), asked)))
         return
     folder = store.folder(required(values, "workdir"))
-    keep_compiled(get(values, "compile_cache"))
+    _keep_compiled(kept)
     show = progress.quiet if get(values, "quiet") else progress.shown
     if not get(values, "quiet"):
         print("".join(f"{note}\n" for note in plan.notes), end="", flush=True)
@@ -334,19 +424,35 @@ def _tell(tell: progress.Tell, feed: sinks.Feed, event: sweep.Progress) -> None:
 def _plan(asked: Sweep, plan: sweep.Plan, workdir: str | None) -> list[str]:
     """The plan, and what of it is finished, a line each."""
     if not workdir:
-        return plan.lines()
+        return plans.lines(plan)
     done = sweep.done_of(store.folder(workdir), sweep.header(asked))
-    return [*plan.lines(), f"finished: {len(done)}"]
+    return [*plans.lines(plan), f"finished: {len(done)}"]
 
 
 def keep_compiled(flag: str | None) -> None:
-    """Keep compiled programs between runs: compiling is most of a short sweep."""
-    place = os.environ.get("COADAPT_CACHE", str(CACHE)) if flag is None else flag
-    if not place:
+    """Keep compiled programs between runs: compiling is most of a short sweep.
+
+    Raises: ConfigError.
+    """
+    _keep_compiled(_kept_at(flag))
+
+
+def _keep_compiled(folder: Path | None) -> None:
+    if folder is None:
         jax.config.update("jax_enable_compilation_cache", False)
         return
-    folder = store.expanded(place, "--compile_cache")
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"--compile_cache is {place!r}: it must be a folder.")
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def _kept_at(flag: str | None) -> Path | None:
+    """The folder of compiled programs, None for none. Raises: ConfigError."""
+    given = "COADAPT_CACHE" in os.environ and flag is None
+    place = os.environ.get("COADAPT_CACHE", str(CACHE)) if flag is None else flag
+    if not place:
+        return None
+    name = "COADAPT_CACHE" if given else "--compile_cache"
+    folder = store.expanded(place, name)
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{name} is {place!r}: it must be a folder.")
+    return folder

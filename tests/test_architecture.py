@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     ["coadapt.version", "coadapt.notes", "coadapt.aliases"],
     ["coadapt.ops"],
-    ["coadapt.types", "coadapt.schema", "coadapt.streams", "coadapt.devices"],
-    ["coadapt.networks", "coadapt.optim", "coadapt.logs"],
+    ["coadapt.types", "coadapt.schema", "coadapt.streams"],
+    ["coadapt.networks", "coadapt.optim", "coadapt.logs", "coadapt.devices"],
     ["coadapt.factors"],
     ["coadapt.config"],
     ["coadapt.algorithms", "coadapt.agent", "coadapt.cost", "coadapt.legality"],

@@ -98,7 +98,7 @@ TRAIN: list[tuple[list[str], list[str]]] = [
     *((changed(**{n: "0"}), [f"--{n}", "'0'", "1 to"]) for n in COUNTS if n != "keep"),
     *((changed(**{n: ""}), [f"--{n} is missing"]) for n in (*COUNTS, *OK)),
     *((changed(**{n: None}), [f"--{n} is missing"]) for n in OK),
-    ([*changed(), "--seedz=3"], ["'seedz'", "seeds"]),
+    ([*changed(), "--seedz=3"], ["--seedz is not a flag", "--seeds?"]),
     ([*changed(), "more"], ["'more'", "--name=value"]),
     ([*changed(), "--quiet=perhaps"], ["quiet", "perhaps"]),
     (changed(algorithm="sacc"), ["'sacc'", "mpo", "did you mean 'sac'?"]),

@@ -111,7 +111,7 @@ BAD = [
     (train, [*TRAIN, "--steps=nan"], "--steps is 'nan'"),
     (train, [*TRAIN, "--eval_every=x"], "--eval_every is 'x'"),
     (train, [*TRAIN, "--set=data.capacity=2e9", "--steps=2e9"], "GiB"),
-    (train, [*TRAIN, "--stepz=3"], "Unknown command line flag 'stepz'"),
+    (train, [*TRAIN, "--stepz=3"], "--stepz is not a flag of this command; did"),
     (train, [*TRAIN, "--quiet=maybe"], "quiet"),
     (train, [*TRAIN, "extra"], "'extra' is not a flag"),
     (train, ["--task=toy/lqr"], "--algorithm is missing"),
