@@ -140,7 +140,7 @@ def preset_rows(name: str) -> list[taxonomy.Row]:
     make, _ = algorithms.PRESETS[name]
     notes = noted(make)
     return [
-        {"field": path, "value": written(value), "source": _nearest(notes, path)}
+        {"field": path, "value": written(value), "source": nearest(notes, path)}
         for path, value in differing(make())
     ]
 
@@ -164,7 +164,7 @@ def differing(config: Any, base: Any = None, at: str = "") -> Iterator[tuple[str
             yield from differing(value, usual, f"{path}.")
 
 
-def _nearest(notes: dict[str, str], path: str) -> str:
+def nearest(notes: dict[str, str], path: str) -> str:
     """The source of a value, or else of the nearest subtree that it is in."""
     while path:
         said = taken_apart(notes.get(path, ""))

@@ -44,7 +44,11 @@ FOREIGN = [
     ("sac", "discuont", "did you mean 'g_estimate.discount'?"),
     ("sac", "g_estimate.critcs", "did you mean 'critics'?"),
     ("sac", "g_estimate.lamda", "'lam'? Retrace, TDLambda, GAE have it, but"),
-    ("trpo", "g_estimate.lamda", "did you mean 'lam'? Retrace, TDLambda, GAE have it:"),
+    (
+        "trpo_table1",
+        "g_estimate.lamda",
+        "did you mean 'lam'? Retrace, TDLambda, GAE have it:",
+    ),
     ("sac", "xyzzy", "schedule, greedy)"),
 ]
 
