@@ -263,7 +263,7 @@ REFUSED = {
         "and only that one is; pi_p is OnPolicy",
     ),
     "ratio-of-logarithm": (
-        "trpo",
+        "trpo_table1",
         {"g": "LogQ"},
         "g",
         "the ratio multiplies a return or an advantage",

@@ -28,6 +28,47 @@ def test_every_row_of_the_paper_is_there_in_its_order():
     assert [row["method"] for row in ONLINE] == list(_paper())
 
 
+# stable-baselines3's and sb3-contrib's defaults; what was found to work
+TO_LEARN = {
+    "trpo": {
+        "pi_q_update.kl": "mean",
+        "pi_q_update.iterations": 15,
+        "g_estimate": "GAE",
+        "g_estimate.discount": 0.99,
+        "g_estimate.lam": 0.95,
+        "networks.policy.hidden.scale": 2**0.5,
+        "networks.critic.hidden.scale": 2**0.5,
+        "networks.critic.output.scale": 1.0,
+        "data.batch": 128,
+        "data.steps": 2048,
+        "data.policy_batch": 2048,
+        "schedule.critic_steps": 10 * 2048 // 128,
+        "greedy": "Mode",
+    },
+    "vmpo": {
+        "pi_q.standardize": True,
+        "g_estimate": "GAE",
+        "g_estimate.steps": None,
+        "g_estimate.lam": 0.95,
+        "optim.policy.rate": 3e-4,
+        "optim.critic.rate": 1e-3,
+        "optim.dual.rate": 1e-2,
+        "data.batch": 64,
+        "schedule.critic_steps": 10 * 2048 // 64,
+        "schedule.policy_steps": 10 * 2048 // 64,
+    },
+}
+
+
+@pytest.mark.parametrize("name", list(TO_LEARN))
+def test_what_learns_by_its_name_is_its_row_but_for_these(name):
+    """And only the row is in Table 1."""
+    assert name not in algorithms.TABLE1 and f"{name}_table1" in algorithms.TABLE1
+    row, own = algorithms.preset(f"{name}_table1"), algorithms.preset(name)
+    changed = schema.diff(row, own)
+    assert {path: new for path, (_, new) in changed.items()} == TO_LEARN[name]
+
+
 def test_what_learns_offline_stands_below_a_rule():
     """Appendix C: BRAC and BEAR are KL control from a fixed behaviour policy."""
     rows = taxonomy.table1()
