@@ -47,6 +47,7 @@ TO_LEARN = {
     },
     "vmpo": {
         "pi_q.standardize": True,
+        "pi_p_update.trust_region.epsilon_mean": 0.02,
         "g_estimate": "GAE",
         "g_estimate.steps": None,
         "g_estimate.lam": 0.95,

@@ -37,6 +37,7 @@ def vmpo() -> Config:
         vmpo_table1(),
         {
             "pi_q.standardize": True,  # in PopArt's place; settings 3.13
+            "pi_p_update.trust_region.epsilon_mean": 0.02,  # settings 3.13
             "g_estimate": g_estimate.GAE(
                 discount=0.99,  # settings 3.5
                 lam=0.95,  # settings 3.13
