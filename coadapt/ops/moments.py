@@ -7,6 +7,9 @@ import jax
 import jax.numpy as jnp
 
 
+ROUNDINGS = 4  # of a mean: a spread of so many is none
+
+
 class Moments(NamedTuple):
     """Population moments of the rows seen; count 0 stands for mean 0, variance 1."""
 
@@ -55,11 +58,15 @@ def normalize(
     epsilon: jax.Array | float,
     limit: jax.Array | float,
 ) -> jax.Array:
-    """clip( (x - mean) / sqrt(var + epsilon), -limit, limit ).
+    """clip( (x - mean) / sqrt(var + epsilon), -limit, limit ); 0 of what never varied.
 
-    Source: the authors' AWR (settings 1.4). [..., O] -> [..., O].
+    With epsilon 0 alone, there is nothing to divide by then. Source: the authors' AWR (settings 1.4). [..., O] -> [..., O].
     """
-    scale = jax.lax.rsqrt(moments.var + epsilon)
+    var = moments.var + epsilon
+    # a mean of equal numbers is some roundings off, and so is their spread
+    rounding = jnp.square(ROUNDINGS * jnp.finfo(var.dtype).eps * moments.mean)
+    flat = var <= rounding
+    scale = jnp.where(flat, 0.0, jax.lax.rsqrt(jnp.where(flat, 1.0, var)))
     shape = (1,) * (obs.ndim - 1) + moments.mean.shape
     scaled = (obs - moments.mean.reshape(shape)) * scale.reshape(shape)
     return jnp.clip(scaled, -limit, limit)

@@ -9,6 +9,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
+ROUNDINGS = 4  # in an entry, of a sum or two: a spread of so many is none
+
 
 def boltzmann(
     score: jax.Array, temperature: jax.Array, *, per_batch: bool
@@ -36,14 +38,20 @@ def exponential(score: jax.Array, temperature: jax.Array) -> jax.Array:
 
 
 def standardize(score: jax.Array, where: jax.Array | None = None) -> jax.Array:
-    """(G - mean) / (std + 1e-8), with the population's std.
+    """(G - mean) / (std + 1e-8), with the population's std; 0 where all are equal.
 
+    A spread within rounding of the largest entry counts as none: the mean of equal
+    numbers is a rounding off, and 1e-8 would make a score of what is left.
     Source: the authors' AWR (settings 1.4): makes the temperature a number of stds.
     Args: score [...]; where [...] bool, the entries that count. Returns: [...].
     """
-    mean = jnp.mean(score, where=where)
-    std = jnp.std(score, where=where)
-    return (score - mean) / (std + 1e-8)
+    size = jnp.max(jnp.abs(score), where=where, initial=0.0)
+    # from one of them: of equal numbers, what is left is 0 and not the sum's rounding
+    centred = score - jnp.max(score, where=where, initial=-jnp.inf)
+    centred -= jnp.mean(centred, where=where)
+    std = jnp.std(centred, where=where)
+    flat = std <= ROUNDINGS * jnp.finfo(score.dtype).eps * size
+    return jnp.where(flat, 0.0, centred / (std + 1e-8))
 
 
 def effective_fraction(weights: jax.Array) -> jax.Array:

@@ -116,6 +116,15 @@ def test_normalize_is_the_loop_over_any_batch(x64):
     assert np.max(np.abs(got)) == 1.5  # some rows were cut
 
 
+def test_what_never_varied_is_0_and_not_its_rounding():
+    """Epsilon 0 is allowed; the var of equal numbers is 0, or a mean's rounding."""
+    moments, rows = empty(3), jnp.asarray([[0.1, -7.8142405, 1e6]])
+    for size in (1, 3, 5, 7) * 4:
+        moments = merge(moments, jnp.repeat(rows, size, axis=0), jnp.ones(size, bool))
+    assert moments.var.max() > 0  # so it is not exact
+    np.testing.assert_array_equal(normalize(moments, rows[0], 0.0, 5.0), np.zeros(3))
+
+
 def test_merge_refuses_a_mask_of_another_length():
     with pytest.raises(AssertionError, match="shape"):
         merge(empty(2), jnp.ones((3, 2)), jnp.ones(2, bool))
