@@ -53,9 +53,9 @@ def test_an_offline_method_learns_from_it(folder, tmp_path):
         (["--algorithm=brac", "--task=toy/lqr", "--steps=9",
           "--set=data.dataset=lqr/sca-v0"], "did you mean 'lqr/sac-v0'"),
         (["--algorithm=brac", "--task=toy/chain", "--steps=9",
-          f"--set=data.dataset={NAME}"], "size 2, but those of toy/chain have 7"),
+          f"--set=data.dataset={NAME}"], "data are of toy/lqr, but the task is toy/c"),
     ],
-    ids=["taken", "no version", "offline", "missing", "ill-shaped"],
+    ids=["taken", "no version", "offline", "missing", "another task"],
 )  # fmt: skip
 def test_a_mistake_is_a_sentence_before_anything_starts(
     folder, tmp_path, capsys, flags, words
