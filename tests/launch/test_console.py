@@ -234,6 +234,7 @@ def test_a_wrong_variable_is_one_sentence(name, value, status):
 def test_a_home_that_is_not_known_is_one_sentence(home, monkeypatch, capsys):
     if home is None:  # and no name for the user
         monkeypatch.delenv("HOME", raising=False)
+        monkeypatch.delenv("COADAPT_CACHE", raising=False)
         monkeypatch.setattr("posixpath.expanduser", lambda path: path)
         assert train.main(TRAIN) == 2
         assert "--compile_cache is '~/.cache/coadapt/xla': " in capsys.readouterr().err
