@@ -127,7 +127,7 @@ def test_a_value_has_the_source_beside_it():
     """Also through functions, names, other files, and changes of another preset."""
     rows = {
         name: {row["field"]: row["source"] for row in fields.preset_rows(name)}
-        for name in ("mpo", "bear", "td3", "trpo")
+        for name in ("mpo", "bear", "td3", "trpo", "trpo_table1")
     }
     assert rows["mpo"]["networks.critic.hidden.scale"] == "settings 1.3"
     assert rows["mpo"]["networks.policy.output.scale"] == "settings 2.2"
@@ -135,4 +135,7 @@ def test_a_value_has_the_source_beside_it():
     assert rows["bear"]["networks.policy.sizes"] == "settings 3.8"
     assert rows["td3"]["schedule.critic_steps"] == "settings 3.9"
     assert rows["td3"]["optim.policy.rate"] == "settings 3.8"
-    assert rows["trpo"]["networks.policy.output.scale"] == "settings 3.6"
+    row = rows["trpo_table1"]
+    assert row["networks.policy.output.scale"] == "settings 3.6"
+    assert rows["trpo"]["networks.policy.hidden.scale"] == "settings 3.12"
+    assert rows["trpo"]["optim.critic.rate"] == "settings 3.6"
