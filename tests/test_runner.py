@@ -60,10 +60,6 @@ def agent(learner, index: int) -> list[np.ndarray]:
 # below 1e-5, such as the moments of a multiplier whose gradients cancel, no more is
 # asked.
 CLOSE = {name: (1e-3, 1e-5) for name in algorithms.PRESETS}  # relative, absolute
-# L-BFGS ends where the gradient of the dual is at most 1e-4, which at a ridge of 1e-3
-# leaves V open by up to 0.1 where the data say little: V plus a constant, above all.
-# Measured: 2e-3 of the weights, 5e-5 of the bias.
-CLOSE["reps"] = (1e-2, 1e-3)
 # The gradient of BEAR's Laplacian kernel jumps where two samples cross, and MMD is the
 # root of a difference of numbers near 1: one rounding ends as another policy. It is
 # compared on a smooth kernel, while the policy is only pulled to the model.

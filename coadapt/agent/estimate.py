@@ -158,7 +158,9 @@ def solve(
     delta = r + gamma V(s') - V(s), s_0 the starts of episodes, and a ridge. A step that
     terminates leads to a state of value V_T that is never left: it counts as gamma /
     (1 - gamma) steps from there to there, without which the best steps of a task that
-    pays at its end would have no weight at all.
+    pays at its end would have no weight at all. With V linear the dual is convex, and
+    the ridge makes V unique: at a gradient of norm x it is at most x / ridge off (Boyd
+    and Vandenberghe 2004, Sec. 9.1.2).
     Source: Peters et al. 2010 (settings 3.3). Nothing is done for other estimates.
     """
     estimate, rule = config.g_estimate, pi_q_update.temperature_of(config.pi_q_update)
@@ -168,13 +170,23 @@ def solve(
     raw = old["temperature"] if joint else jnp.zeros(())
     (critic, raw, terminal), norm, _ = minimize.minimize(
         partial(_dual, config, state, obs, episodes, estimate),
-        (state.params.critic, raw, old["terminal"]),
+        (_anchored(state.params.critic), raw, old["terminal"]),
         iterations=estimate.iterations,
         tolerance=estimate.tolerance,
     )
     duals = old | {"terminal": terminal} | ({"temperature": raw} if joint else {})
     params = state.params._replace(critic=critic, dual=duals)
     return state._replace(params=params), {"dual_gradient": norm}
+
+
+def _anchored(critic: Tree) -> Tree:
+    """The critic with an output bias of 0.
+
+    A constant added to V and V_T leaves the dual as it is, so the ridge alone chooses
+    the bias. Searched for, it would be the gradient's rounding over the ridge.
+    """
+    output = critic["output"]
+    return critic | {"output": output | {"bias": jnp.zeros_like(output["bias"])}}
 
 
 def _dual(
@@ -186,7 +198,7 @@ def _dual(
     found: tuple[Tree, jax.Array, jax.Array],
 ) -> jax.Array:
     """What `solve` minimises over the critic, the raw temperature and V_T."""
-    critic, raw, terminal = found
+    critic, raw, terminal = _anchored(found[0]), *found[1:]
     rule = pi_q_update.temperature_of(config.pi_q_update)
     eta, epsilon = models.temperature(config, state.params.dual), 0.0
     if isinstance(rule, pi_q_update.DualTemperature):

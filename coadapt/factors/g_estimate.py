@@ -133,8 +133,9 @@ class DualValue:
     """
 
     discount: Discount = 0.99  # gamma: what a reward a step later counts
-    iterations: Size = 100  # at most
-    tolerance: float = 1e-4  # of the gradient's norm
+    iterations: Size = 200  # at most
+    # of the gradient's norm; over the ridge, it is how far V's weights may be off
+    tolerance: float = 1e-6
     ridge: Positive = 1e-3  # of the critic's parameters, half their squared norm
 
     @property
