@@ -93,7 +93,8 @@ class Replay:
     start: Annotated[int, Range(ge=0)] = 10_000  # env steps before the first update
     warmup: Annotated[int, Range(ge=0)] = 10_000  # env steps of uniform random actions
     # An update runs while the environment takes the step before it, so the newest
-    # transition joins from the update after on; False waits for it.
+    # transition joins from the update after on; False waits for it, and so does an
+    # update that would have nothing to read yet.
     overlap: bool = True
     # of stored observations and actions; rewards stay float32. What is acted on is
     # stored first, so an agent sees no more than it learns from. float16 holds numbers

@@ -11,7 +11,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,6 +73,20 @@ def cores() -> int:
     """Those that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on every system
     return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+@cache
+def converts(precision: str) -> bool:
+    """Whether XLA can store numbers of this type here, and read them as float32.
+
+    On a CPU without instructions for it, float16 takes functions that XLA may lack.
+    """
+    try:
+        kept = jax.jit(lambda x: x.astype(precision))(jnp.ones(3))
+        jax.jit(lambda x: x.astype(jnp.float32))(kept).block_until_ready()
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
 
 
 def make_room() -> None:

@@ -231,6 +231,15 @@ def _annotated(
     return agents.annotate_sequences(config, state, sequence, mu, key)
 
 
+def steps_of_sequence(config: Config) -> int:
+    """How many steps in a row a replay has to hold for one sample."""
+    estimate = config.g_estimate
+    if not g_estimate.keeps_log_prob(estimate):
+        return 1
+    assert isinstance(estimate, g_estimate.Retrace)
+    return estimate.steps
+
+
 _UNROLLED = 8  # steps; more are a loop, or compiling them would take minutes
 
 
@@ -341,12 +350,29 @@ class _Pool(NamedTuple):
 def _learn_sequences(
     config: Config, learner: _Reads, key: jax.Array, clock: Clock
 ) -> tuple[AgentState, Metrics]:
-    """Two phases, the critic's and the policy's, on shuffled passes over all steps."""
-    (state, store, log), data = learner, config.data
-    steps = _sequences(config, store)
-    positions, n = episodes.entries(
-        steps.seen & ~(steps.last & getattr(data, "drop_last", False))
-    )
+    """One iteration on the steps that count; where none does, nothing, metrics NaN."""
+    steps, old = _sequences(config, learner.store), learner.agent
+    drop_last = getattr(config.data, "drop_last", False)
+    entries = episodes.entries(steps.seen & ~(steps.last & drop_last))
+    state, metrics = _iterate(config, learner, steps, entries, key, clock)
+    some = entries[1] > 0
+    state = jax.tree.map(lambda new, old: jnp.where(some, new, old), state, old)
+    return state, {k: jnp.where(some, x, jnp.nan) for k, x in metrics.items()}
+
+
+def _iterate(
+    config: Config,
+    learner: _Reads,
+    steps: Episodes,
+    entries: tuple[jax.Array, jax.Array],
+    key: jax.Array,
+    clock: Clock,
+) -> tuple[AgentState, Metrics]:
+    """Two phases, the critic's and the policy's, on shuffled passes over all steps.
+
+    Args: entries: places in `steps` to learn from, and their number.
+    """
+    (state, store, log), data, (positions, n) = learner, config.data, entries
     state, metrics = _kept(log, agents.solve(config, state, store.obs, steps))
     labels = agents.label(config, state, store.obs, steps)
     state = _look(config, state, store.obs[steps.row], steps.seen, clock)

@@ -6,6 +6,7 @@ all agents of a program and stay outside of it, so that branches stay branches.
 """
 
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
 from typing import Any, NamedTuple
@@ -266,6 +267,12 @@ class Program(NamedTuple):
         return devices.spread(len(self.seeds), snapshot.learner)
 
 
+def first_update(config: Config) -> int:
+    """The env step, counted from 1, that the first update follows: see `due`."""
+    period = config.data.steps
+    return max(-(-config.data.start // period), 1) * period
+
+
 def due(config: Config, steps: int) -> bool:
     """Whether an update follows env step number `steps` (counted from 1)."""
     return steps >= config.data.start and steps % config.data.steps == 0
@@ -315,9 +322,12 @@ class HostLoop:
     def advance(self, begin: int, end: int, updates: int) -> int:
         """Env steps begin + 1 to end; returns the number of updates made so far."""
         configs, data = self.configs, self.configs.data
-        overlap = isinstance(data, Replay) and data.overlap
+        overlaps, needed = isinstance(data, Replay) and data.overlap, 1
+        if overlaps:
+            needed = learn.steps_of_sequence(configs)
         for t in range(begin, end):
             learns, action = due(configs, t + 1), self.action
+            overlap = overlaps and t >= needed  # else what it reads is not there yet
             before = Clock(np.int32(t), np.int32(updates))
             clock = before._replace(steps=np.int32(t + 1))
             if learns and overlap:  # not waited for: the environments step meanwhile
@@ -454,8 +464,8 @@ class DeviceLoop:
 
     def advance(self, begin: int, end: int, updates: int) -> int:
         """Env steps begin + 1 to end; returns the number of updates made so far."""
-        period, start_at = self.configs.data.steps, self.configs.data.start
-        first = max(-(-start_at // period), begin // period + 1) * period  # update
+        period = self.configs.data.steps
+        first = max(first_update(self.configs), (begin // period + 1) * period)
         quiet = min(max(first - period, begin), end)
         count = max((end - first) // period + 1, 0)
         rest = first + (count - 1) * period if count else quiet
@@ -681,6 +691,15 @@ def measure_device(
 # ---------------------------------------------------------------- a program
 
 
+def refuse_float64() -> None:
+    """Raises: ConfigError, where JAX is set to make float64 of what has no type."""
+    if jax.config.jax_enable_x64:  # type: ignore[attr-defined]
+        raise schema.ConfigError(
+            "JAX_ENABLE_X64 is set: agents, replays and tasks are float32 throughout, "
+            "and memory is planned so, so it must be unset (JAX_ENABLE_X64=0)."
+        )
+
+
 def admissible(config: Config, spec: EnvSpec, steps: int) -> None:
     """Refuse a config that has no meaning on this task. Raises: ConfigError."""
     data, pi = config.data, config.pi_theta
@@ -705,6 +724,35 @@ def admissible(config: Config, spec: EnvSpec, steps: int) -> None:
         raise schema.ConfigError(
             f"data.drop_last is True: the episodes of {spec.task} have one step each, "
             "and none would be left, so it must be false."
+        )
+    _enough(config, spec, steps)
+
+
+def _other_half(precision: str) -> str:
+    other = {"float16": "bfloat16", "bfloat16": "float16"}[precision]
+    return f" or {other}" if devices.converts(other) else ""
+
+
+def _enough(config: Config, spec: EnvSpec, steps: int) -> None:
+    """Refuse updates that would have nothing to learn from. Raises: ConfigError."""
+    data = config.data
+    if isinstance(data, Trajectories) and data.capacity < spec.max_steps:
+        raise schema.ConfigError(
+            f"data.capacity is {data.capacity}: whole episodes are held, and those of "
+            f"{spec.task} have up to {spec.max_steps:,} steps, so it must be at least "
+            "that."
+        )
+    precision = getattr(data, "precision", "float32")
+    if precision != "float32" and not devices.converts(precision):
+        raise schema.ConfigError(
+            f"data.precision is {precision}: XLA cannot convert it on this processor "
+            f"(or with these XLA_FLAGS), so it must be float32{_other_half(precision)}."
+        )
+    sequence = learn.steps_of_sequence(config)
+    if steps >= first_update(config) < sequence:
+        raise schema.ConfigError(
+            f"data.start is {data.start}: it must be at least {sequence}, because an "
+            "update reads sequences of g_estimate.steps, which is as many."
         )
     unfinished = learn.unfinished(config, spec.max_steps)
     if steps >= data.start and unfinished and data.start < data.batch + unfinished:
@@ -765,6 +813,7 @@ def train(
     Raises: ValueError if the configs differ in structure, or on an unknown task;
     Interrupted, after `save`, where `stop` says so.
     """
+    refuse_float64()
     spec = envs.spec(task)
     for config in configs:
         admissible(config, spec, steps)
@@ -795,6 +844,7 @@ class _Training:
         self.done = self.updates = 0
         self.told = 0, 0.0  # env steps and seconds at the newest report
         self.causes = dict[int, str]()  # of those that failed in an evaluation
+        self.warned = False  # that updates change nothing
         if start_at is not None:
             self.done, self.updates = map(int, start_at.clock)
             self.began -= start_at.seconds
@@ -848,6 +898,7 @@ class _Training:
     def _report(self) -> Report:
         index = -(-self.done // self.eval_every) - 1
         metrics = {k: np.asarray(v) for k, v in self.loop.metrics.items()}
+        self._warn_of_empty(metrics, self._alive())
         measured, causes = _measure(
             self.about, self.loop, index, self.eval_episodes, self._alive()
         )
@@ -876,6 +927,24 @@ class _Training:
             learner.health,
         )
         self.loop.learner = learner._replace(health=devices.spread(number, health))
+
+    def _warn_of_empty(self, metrics: dict[str, Any], alive: np.ndarray) -> None:
+        """Once, where the newest update found no step to learn from: see `learn`."""
+        data = self.about.configs.data
+        if not metrics or not isinstance(data, Trajectories | Rollout) or self.warned:
+            return
+        unknown = np.all([np.isnan(x) for x in metrics.values()], axis=0) & alive
+        if not unknown.any():
+            return
+        self.warned = True
+        why = "data.drop_last leaves out the last step of each episode, and "
+        warnings.warn(
+            f"{self.about.task}: the newest update of {unknown.sum()} of {len(alive)} "
+            f"agents, by env step {self.done:,}, changed nothing: "
+            f"{why if getattr(data, 'drop_last', False) else ''}no step is left to "
+            "learn from.",
+            stacklevel=2,
+        )
 
     def _failures(self) -> list[Failure]:
         health = jax.tree.map(np.asarray, self.loop.learner.health)

@@ -142,6 +142,21 @@ def test_the_behaviour_of_the_data_set_is_worse_than_the_best():
     assert returns == sorted(returns)
 
 
+@pytest.mark.parametrize("drop_last", [True, False])
+def test_where_no_step_counts_nothing_changes(drop_last):
+    """Episodes of one step, whose last is left out; else the same are learned from."""
+    config = small("awr", data__drop_last=drop_last, data__capacity=90)
+    state = agents.init(config, SPEC, jax.random.key(1))
+    store = fill(replay.init(SPEC, replay.size(90, shortest=1), jnp.zeros(2)),
+                 jax.random.key(2), jnp.int32(90))  # fmt: skip
+    rows = 2 * jnp.arange(90, dtype=jnp.int32)
+    store = store._replace(last=jnp.ones(90, bool), row=rows, head=jnp.int32(180))
+    clock = Clock(np.int32(90), np.int32(0))
+    new, metrics = update(config, state, store, jnp.uint32(3), clock)
+    assert same(new, state) == drop_last
+    assert all(np.isnan(x) == drop_last for x in metrics.values())
+
+
 def test_many_steps_are_a_loop_that_does_what_they_do_one_by_one(monkeypatch):
     config = small("sac", schedule__critic_steps=3, schedule__policy_steps=3)
     many = small("sac", schedule__critic_steps=900, schedule__policy_steps=900)

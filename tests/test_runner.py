@@ -1,5 +1,8 @@
 """The loop: agents do not see each other, counters are exact, time limits bootstrap."""
 
+import contextlib
+
+import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -272,6 +275,93 @@ def test_awr_on_a_task_whose_first_episode_may_not_end_is_refused():
     config = small("awr", data__batch=64)
     with pytest.raises(schema.ConfigError, match=r"data\.start is 90.*at least 94"):
         trained([config], [0])
+
+
+REFUSED = {
+    "capacity": ("awr", {"data__capacity": 150}, "gym/Pendulum-v1",
+                 "data.capacity is 150: .*up to 200 steps"),
+    "sequence": ("mpo", {"data__start": 3, "g_estimate__steps": 5}, TASK,
+                 "data.start is 3: it must be at least 5"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_updates_that_would_have_nothing_to_read_are_refused(name):
+    preset, changes, task, words = REFUSED[name]
+    with pytest.raises(schema.ConfigError, match=words) as caught:
+        trained([small(preset, **changes)], [0], task=task)
+    assert str(caught.value).count(". ") == 0 and str(caught.value)[-1] == "."
+
+
+@pytest.mark.parametrize(
+    ("other", "ends"), [(True, "float32 or bfloat16"), (False, "be float32")]
+)
+def test_half_the_bits_are_refused_where_xla_cannot_convert_them(
+    other, ends, monkeypatch
+):
+    monkeypatch.setattr(devices, "converts", lambda p: other and p == "bfloat16")
+    words = f"data.precision is float16: XLA cannot.*{ends}"
+    with pytest.raises(schema.ConfigError, match=words):
+        trained([small("sac", data__precision="float16")], [0])
+
+
+def test_a_type_that_xla_knows_converts():
+    assert devices.converts("bfloat16")
+
+
+def test_float64_everywhere_is_refused(x64):
+    with pytest.raises(schema.ConfigError, match=r"JAX_ENABLE_X64 is set: .*float32"):
+        runner.train([small("sac")], [0], TASK, steps=1)
+
+
+class OneStep(gymnasium.Env):
+    """Each episode terminates at once, though a limit of 20 is announced."""
+
+    observation_space = gymnasium.spaces.Box(-1.0, 1.0, (3,), np.float32)
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(3, np.float32), {}
+
+    def step(self, action):
+        cost = float(action[0] - 0.6) ** 2
+        return np.zeros(3, np.float32), -cost, True, False, {}
+
+
+@pytest.mark.parametrize("drop_last", [True, False])
+def test_an_iteration_without_a_step_to_learn_from_is_told(drop_last, monkeypatch):
+    about = gymnasium.envs.registration.EnvSpec(
+        "OneStep-v0", OneStep, max_episode_steps=20
+    )
+    monkeypatch.setitem(gymnasium.registry, "OneStep-v0", about)
+    config = small("awr", data__drop_last=drop_last, schedule__policy_steps=2)
+    told = contextlib.nullcontext()
+    if drop_last:
+        told = pytest.warns(UserWarning, match="1 of 1 agents.*drop_last.*no step is")
+    with told:
+        ended = runner.train(
+            [config], [0], "gym/OneStep-v0", steps=120, eval_every=60, eval_episodes=1
+        )
+    assert ended.clock.updates == 2 and ended.learner.health.alive.all()
+    first = runner.train([config], [0], "gym/OneStep-v0", steps=1, eval_episodes=1)
+    old, new = (x.learner.agent.params.policy for x in (first, ended))
+    same = jax.tree.map(lambda a, b: bool((a == b).all()), old, new)
+    assert all(jax.tree.leaves(same)) == drop_last
+
+
+@pytest.mark.parametrize("start", [0, 1])
+def test_the_first_update_reads_what_was_stored(start):
+    """As without overlap, the first step: of two, the one that is not there is not
+    read. A step of Pendulum costs some reward, and an unwritten row none."""
+    found = []
+    for overlap in (True, False):
+        config = small("sac", data__start=start, data__overlap=overlap)
+        told: list[dict] = []
+        runner.train([config], [0], "gym/Pendulum-v1", steps=1, eval_episodes=1,
+                     report=lambda r, told=told: told.append(r.metrics))  # fmt: skip
+        found.append(told[0]["critic_loss"][0])
+    assert found[0] == found[1] > 0
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,8 @@ def minibatch(
 
     Each pass takes every entry exactly once and is cut wherever a minibatch is full.
     Source: the authors' generator (settings 1.4).
-    Args: positions [C] of which the first n count, n >= size; step int32 scalar.
+    Of fewer entries than `size`, some are there more than once.
+    Args: positions [C] of which the first n >= 1 count; step int32 scalar.
     Returns: [size] of positions.
     """
     total = step * size + jnp.arange(size, dtype=jnp.int32)

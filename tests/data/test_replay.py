@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from walks import SPEC, fill, walk
 
+from coadapt import devices
 from coadapt.data import replay
 from coadapt.types import Action, TimeStep
 
@@ -64,6 +65,8 @@ def test_each_observation_is_stored_once(precision, each):
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 def test_half_the_bits_round_observations_and_actions_alone(precision):
     """Read back as float32: each the nearest number of that precision."""
+    if not devices.converts(precision):
+        pytest.skip(f"XLA cannot convert {precision} on this processor")
     size, third = replay.size(50, precision=precision), jnp.full(1, 1 / 3)
     store = replay.init(SPEC, size, third)
     step = TimeStep(
