@@ -328,6 +328,7 @@ def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:
 def validate(sweep: Sweep) -> None:
     """Refuse what cannot be run, before anything starts. Raises: ConfigError."""
     devices.available()
+    runner.refuse_float64()
     for name in ("eval_every", "eval_episodes", "checkpoint_every"):
         _validate_count(name, getattr(sweep, name))
     if sweep.eval_episodes > MOST_EPISODES:
@@ -484,7 +485,26 @@ def plan_of(programs: Sequence[Group], sweep: Sweep) -> Plan:
             )
             for (group, costs), differs in zip(each, _differing(programs), strict=True)
         ),
-        notes=tuple(_stand_ins(sweep)),
+        notes=(
+            *_stand_ins(sweep),
+            *untrained(
+                (task, variant.name, variant.config, sweep.steps_on(task))
+                for task, variants in sweep.variants.items()
+                for variant in variants
+            ),
+        ),
+    )
+
+
+def untrained(agents: Iterable[tuple[str, str, Config, int]]) -> tuple[str, ...]:
+    """A sentence for each that makes no update: task, variant, config, env steps."""
+    return tuple(
+        f"gradient steps of {variant} on {task}: 0 (the first update follows env step "
+        f"{runner.first_update(config):,}, as data.start is {config.data.start:,} and "
+        f"data.steps {config.data.steps:,}, and steps are {steps:,}: no agent will "
+        "learn)"
+        for task, variant, config, steps in agents
+        if not updates(config, steps)
     )
 
 

@@ -1,13 +1,16 @@
 """The parts of a report's page: what was found, in tables, figures and words."""
 
+import contextlib
 import io
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from coadapt import catalogue, plot, stats
+from coadapt import catalogue, plot, schema, stats, sweep
+from coadapt.config import Config
 from coadapt.page import Cell, Figure, Group, Line, Page, Section, Table
+from coadapt.schema import ConfigError
 from coadapt.stats import Estimate
 from coadapt.toggles import factorials, settings
 from coadapt.version import __version__
@@ -98,6 +101,7 @@ def facts(found: Findings) -> list[tuple[str, str]]:
         if left
         else f"all of {cells} finished"
     )
+    lines += [("untrained", sentence) for sentence in _untrained(found)]
     return [*lines, ("state", f"{state}."), *_equal_weights(found)]
 
 
@@ -122,6 +126,17 @@ def _alike(found: Findings, task: str, variant: str, values: list[float]) -> str
         f"{variant} on {task}, {number} of {len(values)} agents: all were equal in the "
         f"last update, which fits good actions and bad alike{hint}."
     )
+
+
+def _untrained(found: Findings) -> tuple[str, ...]:
+    """What makes no update within the steps that were asked for."""
+    agents = []
+    for task, entries in found.header.variants.items():
+        for name, entry in entries.items():
+            with contextlib.suppress(ConfigError):  # another version's config
+                config = schema.from_dict(Config, entry.config)
+                agents.append((task, name, config, found.header.steps_on(task)))
+    return sweep.untrained(agents)
 
 
 # ---------------------------------------------------------------- scores and curves

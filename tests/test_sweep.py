@@ -263,6 +263,20 @@ def test_updates_are_those_of_the_runner(period, start, steps):
     assert sweep.updates(config, steps) == counted
 
 
+@pytest.mark.parametrize(
+    ("period", "start", "first"), [(1, 0, 1), (1, 20, 20), (30, 0, 30), (30, 31, 60)]
+)
+def test_a_plan_says_who_makes_no_update(period, start, first):
+    variant = tiny(**{"data.steps": period, "data.start": start})
+    assert sweep.plan(asked([variant], steps=first)).notes == ()
+    if first > 1:
+        (told,) = plan = sweep.plan(asked([variant], steps=first - 1)).untrained
+        assert (
+            f"of sac on toy/lqr: 0 (the first update follows env step {first}" in told
+        )
+        assert plan[0] in sweep.plan(asked([variant], steps=first - 1)).lines()
+
+
 def test_parameter_bytes_are_those_of_an_agent():
     from coadapt import agent, envs
 

@@ -6,7 +6,6 @@ import chex
 import jax
 import jax.numpy as jnp
 
-
 ROUNDINGS = 4  # of a mean: a spread of so many is none
 
 
@@ -60,7 +59,8 @@ def normalize(
 ) -> jax.Array:
     """clip( (x - mean) / sqrt(var + epsilon), -limit, limit ); 0 of what never varied.
 
-    With epsilon 0 alone, there is nothing to divide by then. Source: the authors' AWR (settings 1.4). [..., O] -> [..., O].
+    With an epsilon of 0 there is nothing to divide by then.
+    Source: the authors' AWR (settings 1.4). [..., O] -> [..., O].
     """
     var = moments.var + epsilon
     # a mean of equal numbers is some roundings off, and so is their spread
