@@ -34,10 +34,11 @@ class Ahead:
         self._tasks, self._ended = list(tasks), threading.Event()
         self._turns = threading.Semaphore(_AHEAD)
         # held while something is traced: caches must not be cleared under it
-        self.lock = threading.Lock()
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._compile, name="ahead")
 
     def __enter__(self) -> "Ahead":
+        devices.make_room()  # of what this process compiled before
         self._thread.start()
         return self
 
@@ -47,7 +48,9 @@ class Ahead:
         self._thread.join()
 
     def turn(self) -> None:
-        """To be called where a program ends and the next begins."""
+        """To be called where a program has ended, and no array of it is left."""
+        with self._lock:
+            devices.make_room()
         self._turns.release()
 
     def __exit__(self, *_: object) -> None:
@@ -62,7 +65,7 @@ class Ahead:
             if task is None:
                 continue
             try:
-                with self.lock:
+                with self._lock:
                     found = list(lowered(*task))
             except Exception:  # the program itself will tell, when its turn comes
                 continue

@@ -765,7 +765,6 @@ def run(
                 checkpoint.note(path, each.group.cells, each.group.prints)
                 for each in todo
             ]
-            devices.make_room()  # of what this process compiled before
             with ahead.Ahead(_to_compile(sweep, todo)) as others:
                 for i, each in enumerate(todo):
                     if stop():
@@ -773,8 +772,6 @@ def run(
                     tell = partial(_tell, progress, i + 1, len(todo), each.group)
                     job = _Job(sweep, each, records[i], store, checkpoints, stop)
                     ended(each.group, job.run(tell))
-                    with others.lock:
-                        devices.make_room()
                     others.turn()
     return sum(len(each.group.agents) for each in todo)
 
