@@ -286,6 +286,20 @@ def _task_means(scores: np.ndarray) -> np.ndarray:
         return np.where(known, scores, 0.0).sum(-2) / known.sum(-2, dtype=np.float64)
 
 
+# ---------------------------------------------------------------- as text
+
+
+def number(value: float, beside: float = 0.0) -> str:
+    """Enough digits to compare: '9,213', '98.1', '-4.21', '-inf', 'nan'.
+
+    As many as the larger of it and what stands beside it has.
+    """
+    if not math.isfinite(value):
+        return str(value)
+    size = max(abs(value), abs(beside) if math.isfinite(beside) else 0.0)
+    return f"{value:,.{0 if size >= 1000 else 1 if size >= 10 else 2}f}"
+
+
 # ---------------------------------------------------------------- intervals
 
 

@@ -19,8 +19,10 @@ from absl import flags
 from coadapt import (
     algorithms,
     aliases,
+    console,
     devices,
     logs,
+    progress,
     schema,
     sinks,
     store,
@@ -30,7 +32,7 @@ from coadapt.config import Config
 from coadapt.runner import Interrupted, Snapshot
 from coadapt.schema import ConfigError, paths
 from coadapt.sweep import Checkpoints, Sweep
-from launch import console, duration, progress, results, signals
+from launch import duration, results, signals
 from launch import plan as plans
 
 CACHE = Path("~/.cache/coadapt/xla")  # of compiled programs

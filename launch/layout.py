@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from coadapt.page import Cell, Group, Line, Table
+from coadapt.stats import number
 from experiments import beside, published
 from launch.findings import Findings, Score
 
@@ -13,17 +14,6 @@ DAGGER = "†"  # numerical error, as in the paper's tables
 NONE = "\u2013"  # a dash: what was not asked for
 MINUS = "\u2212"
 WIDE = 14  # variants that stand side by side, tasks below each other, as in the paper
-
-
-def number(value: float, beside: float = 0.0) -> str:
-    """Enough digits to compare: '9,213', '98.1', '-4.21', '-inf', 'nan'.
-
-    As many as the larger of it and what stands beside it has.
-    """
-    if not math.isfinite(value):
-        return str(value)
-    size = max(abs(value), abs(beside) if math.isfinite(beside) else 0.0)
-    return f"{value:,.{0 if size >= 1000 else 1 if size >= 10 else 2}f}"
 
 
 def score(mean: float, std: float, failed: int) -> str:

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from coadapt import toggles
+from coadapt import console, toggles
 from coadapt.sweep import Plan, Program, human_bytes
-from launch import console
 
 _INDENT = 5
 

@@ -11,13 +11,13 @@ from coadapt import catalogue, plot, schema, stats, sweep
 from coadapt.config import Config
 from coadapt.page import Cell, Figure, Group, Line, Page, Section, Table
 from coadapt.schema import ConfigError
-from coadapt.stats import Estimate
+from coadapt.stats import Estimate, number
 from coadapt.toggles import factorials, settings
 from coadapt.version import __version__
 from experiments import beside
 from launch import layout, verdicts
 from launch.findings import METRIC, Findings
-from launch.layout import DAGGER, MINUS, NONE, number, typeset
+from launch.layout import DAGGER, MINUS, NONE, typeset
 from launch.verdicts import Aggregated, Answer, Contrasted, estimate
 
 SCALE = "scores of a task go from 0, its worst variant's mean, to 1, its best's"

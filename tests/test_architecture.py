@@ -42,6 +42,7 @@ LAYERS = [
         "coadapt.sinks",
     ],
     ["coadapt.sweep", "coadapt.toggles", "coadapt.saved", "coadapt.page"],
+    ["coadapt.progress"],
     ["coadapt.api", "coadapt.diagnostics", "coadapt.video"],
     ["coadapt"],
     ["experiments"],

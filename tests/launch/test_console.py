@@ -9,10 +9,19 @@ import jax
 import numpy as np
 import pytest
 
-from coadapt import algorithms, api, devices, runner, schema, sweep
+from coadapt import (
+    algorithms,
+    api,
+    console,
+    devices,
+    progress,
+    runner,
+    schema,
+    sweep,
+)
 from coadapt.schema import ConfigError
-from launch import console, progress, report, train
 from launch import plan as plans
+from launch import report, train
 from launch import sweep as sweep_command
 
 TRAIN = ["--algorithm=sac", "--task=toy/lqr", "--steps=1000", "--dry_run"]

@@ -13,11 +13,10 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from coadapt import runner, toggles
+from coadapt import console, runner, toggles
+from coadapt.stats import number
 from coadapt.sweep import Group
 from coadapt.sweep import Progress as Event
-from launch import console
-from launch.layout import number
 
 Tell = Callable[[Event], None]
 Steps = Callable[[str], int]  # of each agent on a task

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from coadapt import runner, sweep
-from launch import progress
+from coadapt import progress, runner, sweep
 
 
 def events():
