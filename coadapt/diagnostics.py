@@ -666,7 +666,7 @@ def _stored(agent: SavedAgent) -> Store:
     if agent.replay is None:
         raise ConfigError(
             f"what {agent.variant} had stored was not loaded: ask "
-            "coadapt.load(..., replay=True), of a run whose replay was kept."
+            "coadapt.load(..., replay=True)."
         )
     return agent.replay
 
@@ -915,13 +915,21 @@ def history(
         for seed in seeds:
             who: dict[str, Any] = {"variant": variant, "seed": seed, "task": task}
             for steps in snapshots(workdir, **who):
-                agent = saved.load(workdir, **who, steps=steps, replay=True)
+                agent = _with_replay(workdir, steps=steps, **who)
                 for metric, value in vitals(agent, states(agent, size)).items():
                     lines.append([
                         "history", agent.algorithm, variant, task, seed, steps, metric,
                         value, agent.spec.provider,
                     ])  # fmt: skip
     return pd.DataFrame(lines, columns=list(store.COLUMNS))
+
+
+def _with_replay(workdir: str | os.PathLike[str], **which: Any) -> SavedAgent:
+    """With what it had stored, where that was kept."""
+    try:
+        return saved.load(workdir, **which, replay=True)
+    except saved.NoReplayError:
+        return saved.load(workdir, **which)
 
 
 def states(agent: SavedAgent, size: int = 256, *, seed: int = 0) -> np.ndarray:

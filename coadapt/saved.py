@@ -19,6 +19,7 @@ import numpy as np
 from coadapt import agent as agents
 from coadapt import checkpoint, envs, learn, runner, schema, store
 from coadapt.config import Config, Offline
+from coadapt.data import offline
 from coadapt.data.replay import Store
 from coadapt.factors import pi_theta
 from coadapt.factors.g import is_action_value
@@ -27,6 +28,10 @@ from coadapt.schema import ConfigError
 from coadapt.store import Cell, Entry, Header
 from coadapt.streams import Purpose, stream
 from coadapt.types import AgentState, EnvSpec, Rows, Tree
+
+
+class NoReplayError(ConfigError):
+    """A snapshot that has no replay, in one sentence."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -172,10 +177,10 @@ def load(
     Args:
         task: may be left out where the run store has one that has the variant.
         steps: env steps of an older snapshot, where several were kept.
-        replay: also read what it had stored. It is not there once a run has finished
-            with keep=0, nor where a data set is read.
-    Raises: ConfigError, in one sentence; StoreError, if a snapshot that was asked for
-        is damaged, or of another version of coadapt.
+        replay: also read what it had stored; of one that learned offline, its data.
+    Raises: ConfigError, in one sentence; NoReplayError, which says why there is none
+        and how to have one; StoreError, if a snapshot that was asked for is damaged, or
+        of another version of coadapt.
     """
     where = store.folder(workdir)
     header = store.load(where)
@@ -189,8 +194,12 @@ def load(
     record, found = _newest(where, cell, entry, like, steps)
     health, clock = found.learner.health, found.clock
     held = None
-    if replay and not isinstance(config.data, Offline):
+    if replay and isinstance(config.data, Offline):
+        held = offline.store(offline.read(config.data.dataset, spec))
+    elif replay:
         held = checkpoint.read_replay(record, int(clock.steps), like, cell)
+        if held is None:
+            raise _no_replay(record, cell, int(clock.steps), header.checkpoint_every)
     return SavedAgent(
         **cell._asdict(),
         algorithm=entry.algorithm,
@@ -238,6 +247,24 @@ def _newest(
                 except checkpoint.DamagedError as error:
                     damaged = error
     raise damaged
+
+
+def _no_replay(
+    record: checkpoint.Record, cell: Cell, steps: int, every: int
+) -> NoReplayError:
+    """Why a snapshot is without one, and what to do."""
+    there = [n for n in record.steps() if checkpoint.about(record, n)["goes_on"]]
+    if steps % every:
+        why = f"a run that ends between two checkpoints, every {every:,}, leaves none"
+        do = f"with checkpoint_every={steps}, or another number of which {steps:,} is "
+        do += "a multiple"
+    else:
+        why, do = "a run that ends with keep=0 leaves none", "with keep=1"
+    older = f"take steps={there[-1]}, where it has one, or " if there else ""
+    return NoReplayError(
+        f"{cell.variant} on {cell.task} with seed {cell.seed} has no replay at "
+        f"{steps:,} env steps: {why}; {older}run it {do}, in a new workdir."
+    )
 
 
 def _cell(header: Header, variant: str, seed: int, task: str | None) -> Cell:

@@ -1,5 +1,6 @@
 """An agent that a run left is what the run had, to the bit."""
 
+import dataclasses
 import shutil
 
 import jax
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 import coadapt
-from coadapt import checkpoint, envs, learn, runner, schema, sweep
+from coadapt import checkpoint, diagnostics, envs, learn, runner, schema, sweep
 from coadapt.sweep import Checkpoints, Sweep, Variant
 from tests.recipes import small
 
@@ -160,6 +161,29 @@ def test_a_damaged_snapshot_is_passed_over_and_left_alone(run, tmp_path):
         coadapt.load(work, variant="one", seed=0)
 
 
+def test_without_a_replay_it_says_why_and_what_to_do(tmp_path):
+    """A run that ends between two checkpoints, as the quickstart at its defaults."""
+    config = small("awac", data__capacity=1000)
+    work = dataclasses.replace(
+        asked("toy/lqr", Variant("it", "awac", config)), steps=250
+    )
+    sweep.run(work, tmp_path, checkpoints=Checkpoints(share=float("inf")))
+    mine = {"variant": "it", "seed": 3}
+    with pytest.raises(coadapt.ConfigError) as caught:
+        coadapt.load(tmp_path, **mine, replay=True)
+    assert str(caught.value) == (
+        "it on toy/lqr with seed 3 has no replay at 250 env steps: a run that ends "
+        "between two checkpoints, every 100, leaves none; take steps=200, where it has "
+        "one, or run it with checkpoint_every=250, or another number of which 250 is a "
+        "multiple, in a new workdir."
+    )
+    agent = coadapt.load(tmp_path, **mine, replay=True, steps=200)
+    assert diagnostics.e_step(agent).weight.size
+    found = diagnostics.history(tmp_path, variants=["it"], seeds=[3], task="toy/lqr")
+    weighed = found[found.metric == "effective_fraction"]
+    assert set(found.env_steps) == {200, 250} and set(weighed.env_steps) == {200}
+
+
 def test_where_there_is_no_run(tmp_path):
     with pytest.raises(coadapt.ConfigError, match="holds no run"):
         coadapt.load(tmp_path / "none", variant="one", seed=0)
@@ -174,7 +198,10 @@ def test_agents_alone_several_tasks_and_one_that_failed(tmp_path):
         sweep.run(work, tmp_path, checkpoints=Checkpoints(keep=0))
     with pytest.raises(coadapt.ConfigError, match="on toy/lqr, toy/chain"):
         coadapt.load(tmp_path, variant="good", seed=0)
-    good = coadapt.load(tmp_path, variant="good", seed=0, task="toy/lqr", replay=True)
+    mine = {"variant": "good", "seed": 0, "task": "toy/lqr"}
+    with pytest.raises(coadapt.ConfigError, match=r"with keep=0 leaves none.*keep=1"):
+        coadapt.load(tmp_path, **mine, replay=True)
+    good = coadapt.load(tmp_path, **mine)
     assert good.alive and good.replay is None
     assert good.v(np.zeros((4, 2))).shape[1:] == (4,)
     bad = coadapt.load(tmp_path, variant="bad", seed=0, task="toy/lqr")
