@@ -1,4 +1,4 @@
-"""Progress of a sweep: live bars on a terminal, plain lines elsewhere."""
+"""Progress of a sweep, on stderr: live bars on a terminal, plain lines elsewhere."""
 
 import contextlib
 import math
@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-import psutil
 from rich.console import Console
 from rich.console import Group as Stack
 from rich.live import Live
@@ -14,51 +13,65 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from coadapt import console, runner, toggles
+from coadapt.notes import note
 from coadapt.stats import number
-from coadapt.sweep import Group
+from coadapt.sweep import Group, Origin, Sweep
 from coadapt.sweep import Progress as Event
 
 Tell = Callable[[Event], None]
-Steps = Callable[[str], int]  # of each agent on a task
 
 _NAME = 12  # letters of a variant's name, at least
 
 
 @contextlib.contextmanager
-def quiet(_: Steps) -> Iterator[Tell]:
+def quiet(_: Sweep, since: float | None = None) -> Iterator[Tell]:
     yield lambda event: None
 
 
 @contextlib.contextmanager
-def shown(steps: Steps) -> Iterator[Tell]:
-    """A callback for `sweep.run` that shows what it is told."""
-    console = Console()
-    if not console.is_terminal:
-        yield _Lines(steps)
-        return
-    bar = _bar(console)
-    with Live(bar, console=console, transient=True) as live:
-        yield _Screen(live, bar, steps)
+def shown(asked: Sweep, since: float | None = None) -> Iterator[Tell]:
+    """A callback for `sweep.run` that shows what it is told.
+
+    Args:
+        since: Unix time from which the first row is timed; None: now.
+    """
+    screen = Console(stderr=True)
+    pace = _Pace(asked, time.time() if since is None else since)
+    if screen.is_terminal:
+        bar = _bar(screen)
+        with Live(bar, console=screen, transient=True) as live:
+            yield _Screen(live, bar, pace)
+    else:
+        yield _Lines(pace)
+    if not pace.begun:
+        cells = sum(map(len, asked.variants.values())) * len(asked.seeds)
+        note(f"all {cells} cells were finished: nothing to run")
 
 
 class _Pace:
     """Speed of the running program, its compilation left out."""
 
-    def __init__(self, steps: Steps):
-        self.steps = steps
+    def __init__(self, asked: Sweep, since: float):
+        self.steps, self.every, self.since = (
+            asked.steps_on, asked.checkpoint_every, since
+        )  # fmt: skip
         self.first: runner.Report | None = None
-        self.told = False
+        self.begun = self.told = False
+
+    def start(self, event: Event) -> str:
+        """Of the first program of all: from where they go on, '' if none was begun."""
+        return "" if self.begun else origins(event.origins, self.every)
 
     def first_row(self, event: Event) -> str:
-        """Of the first row that the process makes: seconds since it was started."""
+        """Of the first row of all: how long it took."""
         if self.told or event.report is None:
             return ""
         self.told = True
-        return f"first row after {time.time() - psutil.Process().create_time():.1f} s"
+        return f"first row after {time.time() - self.since:.1f} s"
 
     def words(self, event: Event) -> tuple[str, str]:
         """Agent-steps a second, and time left of this program: '' while unknown."""
-        report = event.report
+        report, self.begun = event.report, True
         if report is None:
             self.first = None
         elif self.first is None:
@@ -75,21 +88,23 @@ class _Pace:
 class _Lines:
     """A line an evaluation, for logs."""
 
-    def __init__(self, steps: Steps):
-        self.steps, self.pace = steps, _Pace(steps)
+    def __init__(self, pace: _Pace):
+        self.pace = pace
 
     def __call__(self, event: Event) -> None:
+        if start := self.pace.start(event):
+            note(start)
         rate, left = self.pace.words(event)
         head = f"[{event.program}/{event.programs}] {title(event.group)}"
         if event.report is None:
-            print(_begun(head, console.width()), flush=True)
+            note(_begun(head, console.width()))
             return
-        total = self.steps(event.group.task)
+        total = self.pace.steps(event.group.task)
         done = f"{event.report.steps:,} of {total:,} steps"
         ends = [part for part in (rate, left, self.pace.first_row(event)) if part]
         room = console.width() - len("  ".join((f"{head}:", done, *ends, "")))
         scores = returns(event.group, event.report, room)
-        print(_fitted(head, [done, scores], ends), flush=True)
+        note(_fitted(head, [done, scores], ends))
 
 
 def _begun(head: str, width: int) -> str:
@@ -109,10 +124,12 @@ def _fitted(head: str, parts: Sequence[str], ends: Sequence[str]) -> str:
 class _Screen:
     """A bar with the scores above it; a program that has ended leaves its scores."""
 
-    def __init__(self, live: Live, bar: Progress, steps: Steps):
-        self.live, self.bar, self.pace = live, bar, _Pace(steps)
+    def __init__(self, live: Live, bar: Progress, pace: _Pace):
+        self.live, self.bar, self.pace = live, bar, pace
 
     def __call__(self, event: Event) -> None:
+        if start := self.pace.start(event):
+            self.live.console.print(Text(start))
         rate, left = self.pace.words(event)
         head = f"[{event.program}/{event.programs}] {title(event.group)}"
         if event.report is None:
@@ -144,6 +161,39 @@ def _bar(console: Console) -> Progress:
         TextColumn("{task.fields[rate]}"),
         console=console,
     )
+
+
+def origins(found: Sequence[Origin], every: int) -> str:
+    """From where programs that were begun go on; '' where none was.
+
+    'goes on from env step 20,000'; of many, how many, and from where to where. Args:
+        every: env steps between checkpoints.
+    """
+    on = [each.begin for each in found if each.begin]
+    anew = [each.reached for each in found if each.reached and not each.begin]
+    parts = []
+    if on:
+        verb = "goes" if len(on) == 1 else "go"
+        parts.append(f"{_count(on, found)}{verb} on from env step {_range(on)}")
+    if anew:
+        verb, they = ("starts", "it") if len(anew) == 1 else ("start", "they")
+        parts.append(
+            f"{_count(anew, found)}{verb} again from env step 0: {they} had come to "
+            f"{_range(anew)}, and no checkpoint is left to go on from (one is made "
+            f"every {every:,} env steps; an end between two is none, and keep=0 leaves "
+            "none)"
+        )
+    return "; ".join(parts)
+
+
+def _count(some: Sequence[int], all_of: Sequence[Origin]) -> str:
+    """'2 of 3 programs '; '' where there is one program alone."""
+    return f"{len(some)} of {len(all_of)} programs " if len(all_of) > 1 else ""
+
+
+def _range(steps: Sequence[int]) -> str:
+    low, high = min(steps), max(steps)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def title(group: Group) -> str:

@@ -151,6 +151,11 @@ def must_be(value: object, kinds: type | tuple, name: str, words: str) -> None:
         raise ConfigError(f"{name} is {shown(value)}: it must be {words}.")
 
 
+def plain(value: Any) -> Any:
+    """Numbers and arrays of NumPy and its like as Python's; all else as it is."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
 def shown(value: object) -> str:
     """A value as it stands in a sentence: in one line, and not too long."""
     if _is_config(type(value)):

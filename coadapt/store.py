@@ -462,6 +462,7 @@ class Store:
         refuse_other(workdir, old, header)
         self.workdir, self._header = workdir, header
         self._kept = {cell: kept.get(cell, 0) for cell in header.cells()}
+        self.reached = dict[Cell, int]()  # env steps of the furthest row that was there
         # what is damaged is found before the first write
         self._finished = _whole(workdir) if old else {}
         rows, failures = self._to_keep(RESULTS, COLUMNS), self._failures()
@@ -478,7 +479,9 @@ class Store:
             kept = self._kept.get(cell, steps)
             return steps <= max(done.steps if done else 0, kept)
 
-        found = _rows(self.workdir / name, columns)
+        found = list(_rows(self.workdir / name, columns))
+        for cell, steps, _ in found:
+            self.reached[cell] = max(steps, self.reached.get(cell, 0))
         return [row for row in found if stays(*row[:2])]
 
     def _failures(self) -> list[tuple[Cell, int, str]]:

@@ -76,6 +76,16 @@ class Sweep:
     # metrics and groups of them (`logs.GROUPS`); what is learned does not depend on it
     log: Sequence[str] = ("default",)
 
+    def __post_init__(self):
+        steps, plain = self.steps, schema.plain
+        if isinstance(steps, Mapping):
+            steps = {task: plain(number) for task, number in steps.items()}
+        counts = ("eval_every", "eval_episodes", "checkpoint_every")
+        own = {name: plain(getattr(self, name)) for name in counts}
+        own |= {"steps": plain(steps), "seeds": seeds_of(self.seeds)}
+        for name, value in own.items():
+            object.__setattr__(self, name, value)
+
     def steps_on(self, task: str) -> int:
         """Env steps of each agent there. Raises: ConfigError if nothing says so."""
         if not isinstance(self.steps, Mapping):
@@ -93,6 +103,7 @@ class Checkpoints:
     share: float = 0.05  # of a program's time that writing may take, at most
 
     def __post_init__(self):
+        object.__setattr__(self, "keep", schema.plain(self.keep))
         if not _is_int(self.keep) or self.keep < 0:
             raise ConfigError(f"keep is {self.keep!r}: it must be an int >= 0.")
 
@@ -126,6 +137,13 @@ class Group(NamedTuple):
         return [schema.fingerprint(a.variant.config) for a in self.agents]
 
 
+class Origin(NamedTuple):
+    """Where a program begins, in env steps, and how far its rows had come before."""
+
+    begin: int  # of the checkpoint that it goes on from; 0: of none
+    reached: int  # of the furthest row of its cells
+
+
 class Progress(NamedTuple):
     """What `run` calls back with: `report` is None when a program begins."""
 
@@ -133,6 +151,7 @@ class Progress(NamedTuple):
     programs: int
     group: Group
     report: runner.Report | None
+    origins: tuple[Origin, ...] = ()  # of each program
 
 
 # ---------------------------------------------------------------- variants
@@ -310,7 +329,8 @@ def groups(
 
 
 def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    """So many seeds, 0, 1, ..., or these. Raises: ConfigError."""
+    """So many seeds, 0, 1, ..., or these, NumPy's too. Raises: ConfigError."""
+    seeds = schema.plain(seeds)
     if _is_int(seeds) and 1 <= seeds <= MOST_SEEDS:  # type: ignore[operator]
         return tuple(range(seeds))  # type: ignore[arg-type]
     if (
@@ -318,7 +338,7 @@ def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:
         and not isinstance(seeds, str)
         and not seeds[MOST_SEEDS:]  # a vast range makes no tuple
     ):
-        return tuple(seeds)
+        return tuple(map(schema.plain, seeds))
     raise ConfigError(
         f"seeds is {schema.shown(seeds)}: it must be an int of 1 to {MOST_SEEDS:,}, or "
         "a list of as many."
@@ -765,11 +785,12 @@ def run(
                 checkpoint.note(path, each.group.cells, each.group.prints)
                 for each in todo
             ]
+            origins = tuple(_origin(each, store) for each in todo)
             with ahead.Ahead(_to_compile(sweep, todo)) as others:
                 for i, each in enumerate(todo):
                     if stop():
                         raise runner.Interrupted(0)
-                    tell = partial(_tell, progress, i + 1, len(todo), each.group)
+                    tell = partial(_tell, progress, i + 1, each.group, origins)
                     job = _Job(sweep, each, records[i], store, checkpoints, stop)
                     ended(each.group, job.run(tell))
                     others.turn()
@@ -804,11 +825,16 @@ def _kept(workdir: Path, cells: Iterable[Cell]) -> dict[Cell, int]:
 def _tell(
     progress: Callable[[Progress], None],
     program: int,
-    programs: int,
     group: Group,
+    origins: tuple[Origin, ...],
     report: runner.Report | None,
 ) -> None:
-    progress(Progress(program, programs, group, report))
+    progress(Progress(program, len(origins), group, report, origins))
+
+
+def _origin(planned: _Planned, store: Store) -> Origin:
+    reached = max(store.reached.get(cell, 0) for cell in planned.group.cells)
+    return Origin(planned.begin, reached)
 
 
 def _all_failed(group: Group, failed: Sequence[runner.Failure]) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import psutil
 from absl import flags
 
 from coadapt import (
@@ -382,17 +383,16 @@ def run_sweep(
     folder = store.folder(required(values, "workdir"))
     _keep_compiled(kept)
     show = progress.quiet if get(values, "quiet") else progress.shown
+    since = psutil.Process().create_time()
     if not get(values, "quiet"):
         print("".join(f"{note}\n" for note in plan.notes), end="", flush=True)
     with (
-        show(asked.steps_on) as tell,
+        show(asked, since) as tell,
         signals.held() as stop,
         _fed(values, folder) as feed,
     ):
         told = partial(_tell, tell, feed)
-        ran = sweep.run(asked, folder, told, checkpoints=rules, ended=ended, stop=stop)
-    if not ran and not get(values, "quiet"):
-        print(f"all {plan.agents} cells were finished: nothing to run")
+        sweep.run(asked, folder, told, checkpoints=rules, ended=ended, stop=stop)
     results.report(folder)
 
 

@@ -3,9 +3,11 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import coadapt
+from coadapt import store, sweep
 
 
 def test_importing_is_light():
@@ -27,14 +29,84 @@ def test_unknown_names_are_an_attribute_error():
         coadapt.trian  # noqa: B018
 
 
-def test_train_returns_tidy_rows(tmp_path):
-    small = {"networks.policy.sizes": (8,), "networks.critic.sizes": (8,)}
-    small |= {"data.batch": 8, "data.start": 20, "data.warmup": 20}
-    config = coadapt.override(coadapt.algorithms.sac(), small)
-    rows = coadapt.train(
-        {"mine": config}, task="toy/lqr", seeds=2, steps=60, eval_every=30
-    )
+SMALL = {"networks.policy.sizes": (8,), "networks.critic.sizes": (8,)}
+SMALL |= {"data.batch": 8, "data.start": 20, "data.warmup": 20}
+MINE = {"mine": coadapt.override(coadapt.algorithms.sac(), SMALL)}
+AMOUNTS = {"task": "toy/lqr", "eval_every": 30}
+
+
+def test_train_returns_tidy_rows(capsys):
+    rows = coadapt.train(MINE, seeds=2, steps=60, **AMOUNTS)
     score = rows[rows.metric == "return"]
     assert set(score.variant) == {"mine"} and set(score.seed) == {0, 1}
-    with pytest.raises(coadapt.ConfigError, match="steps is 0"):
-        coadapt.train(["sac"], task="toy/lqr", steps=0)
+    out, err = capsys.readouterr()
+    assert not out
+    first, *_, last = err.splitlines()
+    assert first == "[1/1] toy/lqr, mine, 2 agents: compiling ..."
+    assert last.startswith("[1/1] toy/lqr, mine, 2 agents:  60 of 60 steps  return -")
+
+
+def test_progress_is_silenced_or_told_to_a_function(tmp_path, capsys):
+    told = []
+    for progress, steps in ((None, 30), (False, 60), (told.append, 90)):
+        coadapt.train(MINE, steps=steps, workdir=tmp_path, progress=progress, **AMOUNTS)
+    assert capsys.readouterr() == ("", "")
+    assert [event.report and event.report.steps for event in told] == [None, 30, 60, 90]
+    assert told[0].origins == (sweep.Origin(begin=0, reached=60),)
+
+
+def test_what_is_said_of_a_start_is_what_happens(tmp_path, capsys):
+    amounts = AMOUNTS | {"checkpoint_every": 60, "workdir": tmp_path}
+    for steps, said in (
+        (40, ""),
+        (60, "starts again from env step 0: it had come to 40"),
+        (90, "goes on from env step 60"),
+        (90, "all 1 cells were finished"),
+    ):
+        rows = coadapt.train(MINE, steps=steps, **amounts)
+        assert said in capsys.readouterr().err.splitlines()[0]
+    # rows of before stay, the end's at 40 too
+    assert list(rows[rows.metric == "return"].env_steps) == [30, 40, 60, 90]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "meant"),
+    [(np.arange(2), (0, 1)), ([np.int64(3)], (3,)), (np.int64(2), (0, 1))],
+)
+def test_numbers_of_numpy_are_numbers(seeds, meant):
+    """They reach the sweep as Python's own, which the manifest's JSON needs."""
+    number = np.int64(60)
+    asked = sweep.Sweep(
+        experiment="e",
+        variants={"toy/lqr": [coadapt.Variant("mine", "sac", MINE["mine"])]},
+        seeds=seeds,
+        steps={"toy/lqr": number},
+        eval_every=number,
+        eval_episodes=number,
+        checkpoint_every=number,
+    )
+    sweep.validate(asked)
+    assert asked.seeds == meant == sweep.seeds_of(seeds)
+    numbers = [*asked.seeds, *asked.steps.values(), asked.eval_every]
+    numbers += [asked.eval_episodes, asked.checkpoint_every]
+    numbers += [sweep.Checkpoints(keep=np.int32(1)).keep]
+    assert {type(n) for n in numbers} == {int}
+
+
+def test_a_checkpoint_that_is_asked_for_is_written(tmp_path, monkeypatch):
+    """As by the command, which else writes as many as take 5% of the time."""
+    seen = []
+    monkeypatch.setattr(sweep, "run", lambda *_, checkpoints: seen.append(checkpoints))
+    monkeypatch.setattr(store, "read", lambda _: None)
+    for every in (None, np.int64(7)):
+        coadapt.train(
+            MINE, steps=9, checkpoint_every=every, workdir=tmp_path, **AMOUNTS
+        )
+    assert [rules.share for rules in seen] == [0.05, float("inf")]
+
+
+def test_a_workdir_in_the_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert store.folder("~/runs/x") == tmp_path / "runs" / "x"
+    with pytest.raises(coadapt.ConfigError, match=r"'~nobody-here/x'.*no home"):
+        store.folder("~nobody-here/x")

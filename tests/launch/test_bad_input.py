@@ -361,6 +361,12 @@ PYTHON = [
     (lambda: coadapt.train(["sac"], task="toy/lqrr", steps=1), "mean 'toy/lqr'"),
     (lambda: coadapt.train(["sac"], keep=-1, workdir="x", **LQR), "keep is -1.*>= 0"),
     (lambda: coadapt.train(["sac"], eval_every=0, **LQR), "eval_every is 0"),
+    (lambda: coadapt.train(["sac"], seeds=[np.True_], **LQR), "seed is True.*an int"),
+    (lambda: coadapt.train(["sac"], seeds=np.eye(2), **LQR), r"seed is \[1.0, 0.0\]"),
+    (lambda: coadapt.train(["sac"], seeds=np.float64(2), **LQR), "seeds is 2.0"),  # type: ignore[arg-type]
+    (lambda: coadapt.train(["sac"], task="toy/lqr", steps=np.True_), "steps is True"),
+    (lambda: coadapt.train(["sac"], progress=3, **LQR), "progress is 3.*a function"),
+    (lambda: coadapt.train(["sac"], workdir="~no-one-here/x", **LQR), "home"),
     (lambda: coadapt.train(["sac"], checkpoint_every=0, **LQR), "checkpoint_every is"),
     (lambda: coadapt.grid(["sac"], {"g_estimate.critics": []}), "one value or more"),
     (lambda: coadapt.grid(["sac"], {"g_estimate.critics": "12"}), "a list"),

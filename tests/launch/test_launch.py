@@ -167,8 +167,8 @@ def test_a_foreign_folder_is_left_as_it_is(module, tmp_path, capsys, nothing_com
 def test_train_goes_on_extends_and_reports(tmp_path, capsys):
     where = f"--workdir={tmp_path}"
     assert train.main([*TRAIN, where, "--seeds=2"]) == 0
-    shown = capsys.readouterr().out
-    assert "compiling ..." in shown and "60 of 60 steps" in shown
+    shown, told = capsys.readouterr()
+    assert "compiling ..." in told and "60 of 60 steps" in told
     assert "+-" in shown
     assert (tmp_path / "report" / "toy_lqr.png").read_bytes().startswith(b"\x89PNG")
     frame = pd.read_csv(tmp_path / "results.csv")
@@ -181,7 +181,7 @@ def test_train_goes_on_extends_and_reports(tmp_path, capsys):
     }
     before = contents(tmp_path)
     assert train.main([*TRAIN, where, "--seeds=2"]) == 0  # the same again: nothing
-    assert "nothing to run" in capsys.readouterr().out
+    assert "nothing to run" in capsys.readouterr().err
     assert contents(tmp_path) == before
     other = [*TRAIN, where, "--set=optim.policy.rate=1e-2"]
     assert train.main(other) == 2
@@ -189,7 +189,7 @@ def test_train_goes_on_extends_and_reports(tmp_path, capsys):
     assert "holds another sweep" in err and "optim.policy.rate" in err
     assert contents(tmp_path) == before
     assert train.main([*TRAIN, where, "--seeds=3", "--quiet"]) == 0  # one more
-    assert "compiling" not in capsys.readouterr().out
+    assert "compiling" not in capsys.readouterr().err
     assert (tmp_path / "results.csv").read_bytes().startswith(before["results.csv"])
     assert report.main([where]) == 0
     assert "3" in capsys.readouterr().out.splitlines()[2]
