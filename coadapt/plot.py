@@ -1,17 +1,20 @@
 """Learning curves, and what `diagnostics` finds.
 
-Figures are made without pyplot, so no window system is touched.
+Figures are made without pyplot, so no window system is touched, and in a style of their
+own, which no matplotlibrc changes. What cannot be drawn is a ConfigError.
 """
 
+import functools
+import io
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
 from coadapt import stats
-from coadapt.schema import ConfigError, nearest
+from coadapt.schema import ConfigError, nearest, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +30,24 @@ Dash = Literal["-", "--", ":", "-."]
 DASHES: tuple[Dash, ...] = ("-", "--", ":", "-.")  # once through the colours for each
 COLUMNS = 3  # panels side by side
 BESIDE, LONG = 16, 32  # names that stand beside the lines; more, or longer, stand below
+_KEYS = ("task", "variant", "seed", "env_steps", "metric")
+_COLUMNS = (*_KEYS, "value")
+NAMED = 3  # variants that a note in a picture names
+_DEEP = 100.0  # heights of a picture to which a shade goes on below it
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _in_own_style(draw: Callable[P, T]) -> Callable[P, T]:
+    @functools.wraps(draw)
+    def drawn(*args: P.args, **how: P.kwargs) -> T:
+        from coadapt.figure import own_style  # and with it matplotlib
+
+        with own_style():
+            return draw(*args, **how)
+
+    return drawn
 
 
 class Look(NamedTuple):
@@ -46,6 +67,7 @@ def looks(variants: Iterable[str]) -> dict[str, Look]:
     }
 
 
+@_in_own_style
 def curves(
     frame: "pd.DataFrame",
     task: str,
@@ -58,6 +80,7 @@ def curves(
     or has no row yet, its line ends, and the mean is of those that have one. `look`:
     of all variants; None: of those on this task, in their order.
     """
+    _require(frame, [task], [metric], look)
     figure = _figure(7.0, 4.2)
     axes = figure.subplots()
     _draw(axes, frame, task, metric, look)
@@ -71,10 +94,12 @@ def curves(
     return figure
 
 
+@_in_own_style
 def panel(
     frame: "pd.DataFrame", task: str, look: Mapping[str, Look], metric: str = "return"
 ) -> "Figure":
     """`curves` with no title and no legend, to stand in a page that has them."""
+    _require(frame, [task], [metric], look)
     figure = _figure(4.4, 2.9)
     axes = figure.subplots()
     _draw(axes, frame, task, metric, look)
@@ -83,6 +108,7 @@ def panel(
     return figure
 
 
+@_in_own_style
 def panels(
     frame: "pd.DataFrame",
     tasks: Sequence[str],
@@ -90,9 +116,11 @@ def panels(
     metric: str = "return",
 ) -> "Figure":
     """The `curves` of several tasks in one figure, with one legend below them."""
+    _require(frame, tasks, [metric], look)
     across = min(len(tasks), COLUMNS)
     down = math.ceil(len(tasks) / across)
-    names = [v for v in look if (frame.variant == v).any()]
+    rows = frame.loc[frame.task.isin(list(tasks)) & (frame.metric == metric)]
+    names = [v for v in look if (rows.variant == v).any()]
     figure = _figure(3.6 * across, 2.6 * down)
     grid = np.ravel(figure.subplots(down, across, squeeze=False))
     for i, (axes, task) in enumerate(zip(grid, tasks, strict=False)):
@@ -108,11 +136,57 @@ def panels(
     return figure
 
 
+def _require(
+    frame: "pd.DataFrame",
+    tasks: Iterable[str],
+    metrics: Iterable[str],
+    look: Iterable[str] | None = None,
+) -> None:
+    """Refuse what has no row. Raises: ConfigError.
+
+    Each task, one of the metrics on it, and each variant that a look is given for.
+    """
+    missing = [name for name in _COLUMNS if name not in frame]
+    if missing:
+        raise ConfigError(
+            f"frame has no column {missing[0]!r}: it must be of a run's rows, as "
+            "store.read has them."
+        )
+    tasks, metrics = list(tasks), list(metrics)
+    _require_some("tasks", tasks)
+    _require_some("metrics", metrics)
+    for task in tasks:
+        if not (frame.task == task).any():
+            raise unknown("task", task, "the rows have", frame.task.unique())
+        there = frame.metric[frame.task == task].unique()
+        if not set(metrics) & set(there):
+            raise unknown("metric", metrics[0], f"rows on {task} have", there)
+    for name in look or ():
+        if not (frame.variant == name).any():
+            raise unknown("variant", name, "the rows have", frame.variant.unique())
+    _refuse_twice(frame.loc[frame.task.isin(tasks) & frame.metric.isin(metrics)])
+
+
+def _refuse_twice(rows: "pd.DataFrame") -> None:
+    twice = rows.loc[rows.duplicated(list(_KEYS))]
+    if len(twice):
+        row = twice.iloc[0]
+        raise ConfigError(
+            f"rows of {row.variant} on {row.task} with seed {row.seed} are there twice "
+            f"at {row.env_steps:,} env steps: name the variants of two runs apart."
+        )
+
+
+def _require_some(what: str, found: Collection) -> None:
+    if not found:
+        raise ConfigError(f"{what} are none: there must be one or more to draw.")
+
+
 def _figure(width: float, height: float) -> "Figure":
     """In inches."""
-    from matplotlib.figure import Figure
+    from coadapt.figure import OwnFigure
 
-    return Figure(figsize=(width, height), dpi=150, layout="constrained")
+    return OwnFigure(figsize=(width, height), dpi=150, layout="constrained")
 
 
 def _below(figure: "Figure", lines: list, names: list[str]) -> None:
@@ -143,51 +217,90 @@ def _draw(
 
     rows = frame.loc[(frame.task == task) & (frame.metric == metric)]
     groups = {str(name): group for name, group in rows.groupby("variant", sort=False)}
-    floor = stats.floor(rows.value.to_numpy(float))
-    for name, one in (look or looks(groups)).items():
-        if name in groups:
-            _curve(axes, groups[name], name, one, floor)
-    if floor > -np.inf:
-        _leave_out(axes, groups, floor)
+    known = look or looks(groups)
+    groups = {name: groups[name] for name in known if name in groups}  # what is drawn
+    height = _height(groups)
+    for name, group in groups.items():
+        _curve(axes, group, name, known[name], height)
+    if height is not None:
+        axes.set_ylim(height)
+        _leave_out(axes, groups, height[0])
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 50k, 3M
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     _plain(axes)
 
 
-def _leave_out(axes: "Axes", groups: Mapping[str, "pd.DataFrame"], floor: float):
-    """Show what is above the floor, and name what is not."""
-    every = np.concatenate([rows.value.to_numpy(float) for rows in groups.values()])
-    kept = every[np.isfinite(every) & (every >= floor)]
+def _height(groups: Mapping[str, "pd.DataFrame"]) -> tuple[float, float] | None:
+    """The ends of the axis where values ran away downwards; None where none did."""
+    if not groups:
+        return None
+    every = [rows.value.to_numpy(float) for rows in groups.values()]
+    first = [
+        rows.value[rows.env_steps == rows.env_steps.min()].to_numpy(float)
+        for rows in groups.values()
+    ]
+    values = np.concatenate(every)
+    floor = max(stats.floor(values), _floor(values, np.concatenate(first)))
+    if floor == -np.inf:
+        return None
+    kept = values[np.isfinite(values) & (values >= floor)]
     room = 0.05 * (np.ptp(kept) or 1.0)
-    axes.set_ylim(kept.min() - room, kept.max() + room)
-    fell = [name for name, rows in groups.items() if (rows.value < floor).any()]
+    return kept.min() - room, kept.max() + room
+
+
+def _floor(values: np.ndarray, first: np.ndarray) -> float:
+    """`stats.floor` where most values ran away, and with them the median of all.
+
+    Below a million, and by more than a thousand times the highest below what half of
+    the curves begin with. -inf where there is none such.
+    """
+    begin, finite = first[np.isfinite(first)], values[np.isfinite(values)]
+    if not begin.size:
+        return -np.inf
+    middle, top = np.quantile(begin, 0.5, method="higher"), finite.max()
+    lowest = min(middle - 1000 * max(top - middle, abs(top)), -1e6)
+    return float(lowest) if finite.min() < lowest else -np.inf
+
+
+def _leave_out(axes: "Axes", groups: Mapping[str, "pd.DataFrame"], bottom: float):
+    """Name what is not in the picture, which is too low for it."""
+    fell = [name for name, rows in groups.items() if (rows.value < bottom).any()]
+    more = [f"and {len(fell) - NAMED} more"] if len(fell) > NAMED else []
     axes.text(
-        0.01, 0.01, f"below the picture: {', '.join(fell)}", fontsize="x-small",
-        transform=axes.transAxes, zorder=4,
+        0.01, 0.01, f"below the picture: {', '.join([*fell[:NAMED], *more])}",
+        fontsize="x-small", transform=axes.transAxes, zorder=4,
     )  # fmt: skip
 
 
 def _curve(
-    axes: "Axes", rows: "pd.DataFrame", name: str, look: Look, floor: float
+    axes: "Axes",
+    rows: "pd.DataFrame",
+    name: str,
+    look: Look,
+    height: tuple[float, float] | None,
 ) -> None:
+    """One variant. `height`: the ends of the axis, where it is cut."""
     table = rows.pivot(index="env_steps", columns="seed", values="value")
     steps, values = table.index.to_numpy(), table.to_numpy(float)
     finite = np.isfinite(values)
     values = np.where(finite, values, np.nan)
     count = finite.sum(axis=1)
-    some = count > 0
     total = np.where(finite, values, 0.0).sum(axis=1)
-    mean = np.where(some, total / np.maximum(count, 1), np.nan)
+    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     square = np.where(finite, np.square(values - mean[:, None]), 0.0).sum(axis=1)
-    std = np.where(some, np.sqrt(square / np.maximum(count, 1)), np.nan)
+    # of one seed no spread is known
+    std = np.where(count > 1, np.sqrt(square / np.maximum(count, 1)), np.nan)
     failed = rows.seed[~np.isfinite(rows.value)].nunique()
     label = f"{name} ({failed} failed)" if failed else name
     mark = "o" if len(steps) == 1 else None  # a line of one point cannot be seen
     color, dash = look
     thin = {"lw": 0.6, "alpha": 0.3, "zorder": 2}
-    shown = mean - std >= floor
-    shade = {"color": color, "alpha": 0.15, "lw": 0, "where": shown}
-    axes.fill_between(steps, mean - std, mean + std, **shade)
+    shade = {"color": color, "alpha": 0.15, "lw": 0}
+    low, high = mean - std, mean + std
+    if height is not None:  # the axis cuts it, but 1e12 is no place in a PDF
+        reach = _DEEP * (height[1] - height[0])
+        low, high = np.clip((low, high), height[0] - reach, height[1] + reach)
+    axes.fill_between(steps, low, high, **shade)
     axes.plot(steps, values, dash, color=color, **thin)
     thick = {"lw": 1.8, "label": label, "marker": mark, "zorder": 3}  # on top of all
     axes.plot(steps, mean, dash, color=color, **thick)
@@ -218,12 +331,14 @@ class Interval(Protocol):
     def defined(self) -> bool: ...
 
 
+@_in_own_style
 def intervals(found: Mapping[str, Interval], label: str) -> "Figure":
     """Estimates with their intervals, a line each, the first on top: one column wide.
 
     `label` is of the axis, with its unit. A dotted line stands at 0; an estimate that
     has no interval is a point alone, and one that is no number is said to be none.
     """
+    _require_some("estimates", found)
     figure = _figure(3.5, 0.55 + 0.28 * len(found))
     axes = figure.subplots()
     for i, each in enumerate(found.values()):
@@ -243,14 +358,13 @@ def intervals(found: Mapping[str, Interval], label: str) -> "Figure":
     return figure
 
 
+@_in_own_style
 def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
     """Write a figure as its suffix says: .pdf, .svg, .png.
 
     Text stays text, in TrueType fonts as journals ask, and the same figure gives the
     same file, to the bit. Raises: ConfigError on another suffix; OSError.
     """
-    import matplotlib
-
     dated = {".pdf": "CreationDate", ".svg": "Date", ".png": None}
     suffix = os.path.splitext(path)[1]
     if suffix not in dated:
@@ -259,11 +373,15 @@ def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
             f"{nearest(suffix, dated) or '.'}"
         )
     date = dated[suffix]
-    with matplotlib.rc_context():
-        matplotlib.rcParams["pdf.fonttype"] = 42
-        matplotlib.rcParams["svg.fonttype"] = "none"
-        matplotlib.rcParams["svg.hashsalt"] = "coadapt"
-        figure.savefig(path, metadata={date: None} if date else None)
+    figure.savefig(path, metadata={date: None} if date else None)
+
+
+@_in_own_style
+def png(figure: "Figure") -> bytes:
+    """A figure as the bytes of a PNG file."""
+    out = io.BytesIO()
+    figure.savefig(out, format="png")
+    return out.getvalue()
 
 
 # ---------------------------------------------------------------- diagnostics
@@ -306,11 +424,12 @@ class Weights(Protocol):
 
 _SHARES = {  # how what adds up to 1 over a slice is called, and drawn
     "share": ("policy", Look(COLORS[0], "-")),
-    "weight": (r"weights, exp(Q/$\eta$)/Z", Look(COLORS[3], "--")),
-    "posterior": (r"posterior, $\pi_p$ exp(Q/$\eta$)/Z", Look(COLORS[2], "-.")),
+    "weight": ("weights, exp(Q/η)/Z", Look(COLORS[3], "--")),
+    "posterior": ("posterior, πₚ exp(Q/η)/Z", Look(COLORS[2], "-.")),
 }
 
 
+@_in_own_style
 def action_line(found: Landscape, state: int = 0) -> "list[Axes]":
     """Each critic over one dimension of the action, above; below, who acts there.
 
@@ -318,6 +437,7 @@ def action_line(found: Landscape, state: int = 0) -> "list[Axes]":
     pi_q where it is the policy's density times these. Dotted: the box, where the line
     leaves it. Args: a slice along one axis; which of its states. Returns: 2 axes.
     """
+    _require_state(found, state, axes=1)
     figure = _figure(5.0, 4.2)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     line = found.grid[0]
@@ -344,12 +464,14 @@ def action_line(found: Landscape, state: int = 0) -> "list[Axes]":
     return [above, below]
 
 
+@_in_own_style
 def action_plane(found: Landscape, state: int = 0) -> "list[Axes]":
     """The advantage over two dimensions of the action, and who acts where.
 
     A contour holds half of what the policy, the E-step's weights, or their product has
     on the plane. Args: a slice along two axes; which of its states. Returns: one axes.
     """
+    _require_state(found, state, axes=2)
     figure = _figure(5.2, 4.0)
     axes = figure.subplots()
     sizes = [len(one) for one in found.grid]
@@ -375,17 +497,32 @@ def action_plane(found: Landscape, state: int = 0) -> "list[Axes]":
     return [axes]
 
 
+def _require_state(found: Landscape, state: int, axes: int) -> None:
+    """Raises: ConfigError."""
+    if len(found.axes) != axes:
+        ask = "action_plane" if axes == 1 else "action_line"
+        raise ConfigError(
+            f"the slice is along axes {found.axes}: plot.{ask} draws those, and here "
+            f"{axes} must vary."
+        )
+    states = found.q.shape[-1]
+    if not -states <= state < states:
+        raise ConfigError(f"state is {state}: it must be of 0 to {states - 1}.")
+
+
 def half_level(shares: np.ndarray) -> float:
     """The level at and above which half of what adds up to 1 lies."""
     most = np.sort(shares, axis=None)[::-1]
     return float(most[np.searchsorted(np.cumsum(most), 0.5 * most.sum())])
 
 
+@_in_own_style
 def calibration(found: Mapping[str, Bias], name: str = "target") -> "Axes":
     """Values beside the returns that followed, a colour an agent; the diagonal is true.
 
     Args: agents by the name in the legend; which of their critics.
     """
+    _require_some("agents", found)
     axes = _figure(4.6, 3.6).subplots()
     for (label, one), look in zip(found.items(), looks(found).values(), strict=True):
         value, got = one.pairs(name)
@@ -402,11 +539,13 @@ def calibration(found: Mapping[str, Bias], name: str = "target") -> "Axes":
     return axes
 
 
+@_in_own_style
 def overestimation(found: Mapping[str, Bias], name: str = "target") -> "Axes":
     """Value less return along an episode: mean and one std (ddof=0) over episodes.
 
     Args: agents by the name in the legend; which of their critics.
     """
+    _require_some("agents", found)
     axes = _figure(5.6, 3.2).subplots()
     for (label, one), look in zip(found.items(), looks(found).values(), strict=True):
         mean, std = one.along(name)
@@ -421,6 +560,7 @@ def overestimation(found: Mapping[str, Bias], name: str = "target") -> "Axes":
     return axes
 
 
+@_in_own_style
 def weights(found: Weights) -> "Axes":
     """How much of an E-step's weight the best samples have: the diagonal, all alike.
 
@@ -447,6 +587,7 @@ def weights(found: Weights) -> "Axes":
     return axes
 
 
+@_in_own_style
 def metrics(
     frame: "pd.DataFrame",
     task: str,
@@ -457,9 +598,10 @@ def metrics(
 
     Args:
         names: metrics, or what stands above the panel of each. One without a row is
-            left out.
+            left out, but not all of them.
         logarithmic: those of a logarithmic axis.
     """
+    _require(frame, [task], names)
     rows = frame.loc[frame.task == task]
     labels = {name: name.replace("_", " ") for name in names}
     labels |= names if isinstance(names, Mapping) else {}

@@ -9,7 +9,6 @@ Nothing in the run store is changed, and a run may be going on in it.
 
 import dataclasses
 import os
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -24,10 +23,12 @@ from coadapt.data.replay import Store
 from coadapt.factors import pi_theta
 from coadapt.factors.g import is_action_value
 from coadapt.learn import Health
-from coadapt.schema import ConfigError
+from coadapt.schema import ConfigError, unknown
 from coadapt.store import Cell, Entry, Header
 from coadapt.streams import Purpose, stream
 from coadapt.types import AgentState, EnvSpec, Rows, Tree
+
+_HAS = "the run store has"
 
 
 class NoReplayError(ConfigError):
@@ -270,28 +271,19 @@ def _no_replay(
 def _cell(header: Header, variant: str, seed: int, task: str | None) -> Cell:
     """The agent that is meant. Raises: ConfigError."""
     if task is not None and task not in header.variants:
-        raise _unknown("task", task, header.variants)
+        raise unknown("task", task, _HAS, header.variants)
     having = [t for t, named in header.variants.items() if variant in named]
     named = header.variants if task is None else {task: header.variants[task]}
     if not any(variant in variants for variants in named.values()):
         every = [name for variants in named.values() for name in variants]
-        raise _unknown("variant", variant, dict.fromkeys(every))
+        raise unknown("variant", variant, _HAS, dict.fromkeys(every))
     if task is None and len(having) > 1:
         raise ConfigError(
             f"task is missing: {variant} is there on {', '.join(having)}."
         )
     if seed not in header.seeds:
-        raise _unknown("seed", seed, map(str, header.seeds))
+        raise unknown("seed", seed, _HAS, map(str, header.seeds))
     return Cell(task or having[0], variant, int(seed))
-
-
-def _unknown(what: str, got: object, allowed: Iterable[str]) -> ConfigError:
-    names = list(allowed)
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return ConfigError(
-        f"{what} is {schema.shown(got)}: the run store has "
-        f"{', '.join(names[:8])}{more}{schema.nearest(got, names) or '.'}"
-    )
 
 
 def _words(workdir: Path, cell: Cell, health: Health, state: AgentState) -> str:

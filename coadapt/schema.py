@@ -151,6 +151,16 @@ def must_be(value: object, kinds: type | tuple, name: str, words: str) -> None:
         raise ConfigError(f"{name} is {shown(value)}: it must be {words}.")
 
 
+def unknown(what: str, got: object, has: str, names: Iterable[str]) -> ConfigError:
+    """'task is 'x': the run store has a, b; did you mean 'a'?'; `has`: whose names."""
+    known = list(dict.fromkeys(names))
+    more = f" and {len(known) - 8} more" if len(known) > 8 else ""
+    return ConfigError(
+        f"{what} is {shown(got)}: {has} {', '.join(known[:8]) or 'none'}{more}"
+        f"{nearest(got, known) or '.'}"
+    )
+
+
 def plain(value: Any) -> Any:
     """Numbers and arrays of NumPy and its like as Python's; all else as it is."""
     return value.tolist() if hasattr(value, "tolist") else value

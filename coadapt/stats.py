@@ -45,7 +45,8 @@ def summary(frame: "pd.DataFrame", metric: str = "return") -> "pd.DataFrame":
     A seed whose last value is NaN has failed: its score is the last one before, which
     is that of the agent as it was left, and it counts in `failed`. mean and std
     (numpy's, ddof=0) are of the `n` seeds that have a score: with an infinite one the
-    mean is infinite and the std NaN, as in the paper's tables; with n = 0 both are NaN.
+    mean is infinite and the std NaN, as in the paper's tables; with n = 0 both are NaN,
+    with n = 1 the std is: no spread is known.
     env_steps is that of the seed that is furthest behind; provider is what made the
     rows, all that did where there are several. Columns: `SUMMARY_COLUMNS`.
     """
@@ -61,7 +62,8 @@ def summary(frame: "pd.DataFrame", metric: str = "return") -> "pd.DataFrame":
         values = group.value.dropna().to_numpy()
         with np.errstate(invalid="ignore"):  # inf - inf
             mean, std = (
-                (values.mean(), values.std()) if values.size else (np.nan, np.nan)
+                values.mean() if values.size else np.nan,
+                values.std() if values.size > 1 else np.nan,
             )
         rows.append(
             (
@@ -290,13 +292,16 @@ def _task_means(scores: np.ndarray) -> np.ndarray:
 
 
 def number(value: float, beside: float = 0.0) -> str:
-    """Enough digits to compare: '9,213', '98.1', '-4.21', '-inf', 'nan'.
+    """Enough digits to compare: '9,213', '98.1', '-4.21', '-7.9e12', '-inf', 'nan'.
 
     As many as the larger of it and what stands beside it has.
     """
     if not math.isfinite(value):
         return str(value)
     size = max(abs(value), abs(beside) if math.isfinite(beside) else 0.0)
+    if size >= 1e7:
+        digits, _, power = f"{value:.1e}".partition("e")
+        return f"{digits}e{int(power)}"
     return f"{value:,.{0 if size >= 1000 else 1 if size >= 10 else 2}f}"
 
 

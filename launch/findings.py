@@ -58,13 +58,16 @@ class Findings(NamedTuple):
 
     @property
     def looks(self) -> dict[str, plot.Look]:
-        """Of the short names, on every picture alike."""
-        return plot.looks(self.labels.values())
+        """Of the short names that have rows, on every picture alike."""
+        there = set(self.frame.variant.map(self.labels))
+        every = plot.looks(self.labels.values())
+        return {name: look for name, look in every.items() if name in there}
 
     @property
     def drawn_tasks(self) -> list[str]:
-        """Those that have rows."""
-        return [task for task in self.tasks if (self.frame.task == task).any()]
+        """Those that have scores."""
+        there = set(self.frame.task[self.frame.metric == METRIC])
+        return [task for task in self.tasks if task in there]
 
     @property
     def cells(self) -> int:

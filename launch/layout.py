@@ -13,17 +13,27 @@ from launch.findings import Findings, Score
 DAGGER = "†"  # numerical error, as in the paper's tables
 NONE = "\u2013"  # a dash: what was not asked for
 MINUS = "\u2212"
+ROUNDING = 1e-12  # of a mean: the std that equal numbers may have
 WIDE = 14  # variants that stand side by side, tasks below each other, as in the paper
 
 
-def score(mean: float, std: float, failed: int) -> str:
-    """'98.1 +- 3.2', '-inf'; with a dagger where a seed has failed, as in the paper."""
+def score(mean: float, std: float, n: int, failed: int) -> str:
+    """'98.1 +- 3.2', '-inf'; with a dagger where a seed has failed, as in the paper.
+
+    No spread where none is known: '98.1 (n = 1)', '1,000 (n = 4, all equal)'.
+    """
     if math.isnan(mean):
         shown = "no score"
     elif math.isinf(mean):
         shown = number(mean)
+    elif n < 2:
+        shown = f"{number(mean)} (n = 1)"
+    elif std <= ROUNDING * abs(mean):
+        shown = f"{number(mean)} (n = {n}, all equal)"
     else:
-        shown = f"{number(mean, std)} +- {number(std, mean)}"
+        spread = number(std, mean)
+        some = float(spread.replace(",", "")) > 0
+        shown = f"{number(mean, std)} +- {spread if some else f'{std:.1g}'}"
     return f"{shown} {DAGGER}" if failed else shown
 
 
@@ -176,7 +186,7 @@ def _ours(part: _Part, task: str, variant: str) -> Cell:
         return Cell(NONE, "no score yet")
     others = (part.found.scores.get((task, v)) for v in part.variants)
     means = [other.mean for other in others if other is not None]
-    text = typeset(score(known.mean, known.std, known.failed))
+    text = typeset(score(known.mean, known.std, known.n, known.failed))
     return Cell(text, _so_far(part.found, task, known), _best(known.mean, means))
 
 

@@ -1,7 +1,7 @@
 """What a sweep found: on the terminal, and as a page, pictures and CSVs in report/."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,7 +70,7 @@ def _cells(summary: "pd.DataFrame") -> list[tuple[str, ...]]:
             row["task"],
             row["variant"],
             f"{row['env_steps']:,}",
-            layout.score(row["mean"], row["std"], row["failed"]),
+            layout.score(row["mean"], row["std"], row["n"], row["failed"]),
             str(row["n"]),
             str(row["failed"]),
         )
@@ -134,13 +134,23 @@ def failures(failed: "pd.DataFrame") -> None:
 def write(folder: Path, made: Report) -> list[Path]:
     """All files of a report; what an earlier one had and this one has not, goes."""
     folder.mkdir(exist_ok=True)
-    files = {"index.html": page.render(sections.page(made)).encode()}
+    written = _put(folder, _tables(made))  # before anything is drawn
+    html = page.render(sections.page(made)).encode()
+    return written + _put(folder, {"index.html": html, **pictures(made.of)})
+
+
+def _tables(made: Report) -> dict[str, bytes]:
+    files = {}
     for name, frame in records.frames(made).items():
         text = "" if frame.empty else frame.to_csv(index=False)
         files[f"{name}.csv"] = text.encode()
     for i, table in enumerate(layout.tables(made.of), 1):
         files[f"table{i if i > 1 else ''}.csv"] = page.records(table).encode()
-    files |= pictures(made.of)
+    return files
+
+
+def _put(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
+    """Files that have something to hold; one that has not, is removed."""
     for name, data in files.items():
         if data:
             (folder / name).write_bytes(data)
@@ -156,4 +166,4 @@ def pictures(found: Findings) -> dict[str, bytes]:
     made = {f"{safe[t]}.png": plot.curves(frame, t, look=look) for t in tasks}
     if len(tasks) > 1:
         made["curves.png"] = plot.panels(frame, tasks, look)
-    return {name: sections.png(figure) for name, figure in made.items()}
+    return {name: plot.png(figure) for name, figure in made.items()}

@@ -1,7 +1,6 @@
 """The parts of a report's page: what was found, in tables, figures and words."""
 
 import contextlib
-import io
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -207,7 +206,7 @@ def _of_paper(found: Findings) -> list[str]:
 def _curves(found: Findings) -> Section:
     frame, look = found.drawn(), found.looks
     figures = [
-        Figure(task, _words(found, task), png(plot.panel(frame, task, look)))
+        Figure(task, _words(found, task), plot.png(plot.panel(frame, task, look)))
         for task in found.drawn_tasks
     ]
     there = {found.labels[variant] for _, variant in found.scores}
@@ -234,13 +233,6 @@ def _words(found: Findings, task: str) -> str:
         f"Learning curves on {task}: return against env steps, up to "
         f"{rows.env_steps.max():,}. Last means: {', '.join([*last[:NAMED], *rest])}."
     )
-
-
-def png(figure) -> bytes:
-    """A figure's file; the same figure gives the same bytes."""
-    out = io.BytesIO()
-    figure.savefig(out, format="png")
-    return out.getvalue()
 
 
 # ---------------------------------------------------------------- effects

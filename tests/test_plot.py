@@ -2,6 +2,7 @@
 
 import io
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -89,10 +90,108 @@ def test_colours_and_dashes_tell_32_variants_apart():
     assert len(looks) == 32
 
 
-def test_one_evaluation_and_none():
+def test_one_evaluation():
     data = frame()
     plot.curves(data[data.env_steps == 10], "toy/lqr").savefig(io.BytesIO())
-    plot.curves(data[data.env_steps == 0], "toy/lqr").savefig(io.BytesIO())
+
+
+def lost(rows, name="lost", sane=1):
+    """Of five seeds all but `sane` run away after the first evaluation."""
+    mine = rows[(rows.variant == "sac") & (rows.seed == 0)]
+    seeds = [mine.assign(variant=name, seed=seed) for seed in range(5)]
+    found = pd.concat(seeds, ignore_index=True)
+    away = (found.seed >= sane) & (found.env_steps > 10)
+    found.loc[away, "value"] = -7e12 * found.seed
+    return found
+
+
+@pytest.mark.parametrize("sane", [1, 4])
+def test_the_axis_is_of_what_did_not_run_away(sane):
+    """Even where most values did, and with them the median of all."""
+    rows = [frame()[frame().variant == "sac/one"], lost(frame(), sane=sane)]
+    axes = plot.curves(pd.concat(rows), "toy/lqr").axes[0]
+    bottom, top = axes.get_ylim()
+    assert bottom < 10 and top > 40 and top - bottom < 1.2 * 30
+    assert [text.get_text() for text in axes.texts] == ["below the picture: lost"]
+
+
+def test_a_band_is_cut_by_the_axis():
+    """One of five: mean - std is -17e12, and mean + std 6e12."""
+    rows = [frame()[frame().variant == "sac/one"], lost(frame(), sane=4)]
+    axes = plot.curves(pd.concat(rows), "toy/lqr").axes[0]
+    edge = axes.collections[1].get_paths()[0].vertices
+    low, high = np.min(edge[edge[:, 0] == 30, 1]), np.max(edge[edge[:, 0] == 30, 1])
+    bottom, top = axes.get_ylim()
+    # far enough for the slope to be as it was, near enough for a PDF to hold it
+    assert -1e4 < low < bottom - 10 * (top - bottom)
+    assert top + 10 * (top - bottom) < high < 1e4
+
+
+def test_one_seed_has_no_band():
+    rows = frame()
+    axes = plot.curves(rows[rows.seed == 0], "toy/lqr").axes[0]
+    assert not any(len(path) for c in axes.collections for path in c.get_paths())
+
+
+def test_of_some_variants_limits_and_notes_are_theirs():
+    rows = pd.concat([frame(), *(lost(frame(), f"lost{i}") for i in range(5))])
+    names = ["sac", "sac/one"]
+    look = plot.looks(names)
+    for figure in (
+        plot.panels(rows, ["toy/lqr"], look),
+        plot.panel(rows, "toy/lqr", look),
+        plot.curves(rows, "toy/lqr", look=look),
+    ):
+        axes = figure.axes[0]
+        assert not axes.texts and axes.get_ylim()[0] > 0
+    (note,) = plot.curves(rows, "toy/lqr").axes[0].texts
+    assert note.get_text() == "below the picture: lost0, lost1, lost2, and 2 more"
+
+
+ROWS, LOOK = frame(), plot.looks(["sac"])
+WRONG = [
+    (lambda: plot.curves(ROWS, "toy/lqrr"), "task is 'toy/lqrr'.*mean 'toy/lqr'"),
+    (lambda: plot.curves(ROWS, "toy/lqr", "retrun"), "'retrun'.*mean 'return'"),
+    (lambda: plot.curves(ROWS[:0], "toy/lqr"), "task is 'toy/lqr': the rows have none"),
+    (lambda: plot.curves(pd.DataFrame(), "toy/lqr"), "no column 'task'"),
+    (lambda: plot.curves(ROWS, "toy/lqr", look=plot.looks(["sca"])), "mean 'sac'"),
+    (lambda: plot.curves(pd.concat([ROWS, ROWS]), "toy/lqr"), "there twice at 10 env"),
+    (lambda: plot.panel(ROWS, "gym/Hopper-v5", LOOK), "task is 'gym/Hopper-v5'"),
+    (lambda: plot.panels(ROWS, [], LOOK), "tasks are none"),
+    (lambda: plot.panels(ROWS, ["toy/lqr", "toy/x"], LOOK), "task is 'toy/x'"),
+    (lambda: plot.metrics(ROWS, "toy/lqr", []), "metrics are none"),
+    (
+        lambda: plot.metrics(ROWS, "toy/lqr", {"kl": "KL"}),
+        "rows on toy/lqr have return",
+    ),
+    (lambda: plot.intervals({}, "effect"), "estimates are none"),
+    (lambda: plot.calibration({}), "agents are none"),
+    (lambda: plot.overestimation({}), "agents are none"),
+]
+
+
+@pytest.mark.parametrize(("draw", "said"), WRONG)
+def test_what_cannot_be_drawn_is_a_sentence(draw, said):
+    with pytest.raises(ConfigError, match=said) as caught:
+        draw()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_matplotlibrc_changes_nothing(tmp_path):
+    """Not even one that sets text by TeX; names are text, whatever is in them."""
+    rows = frame().replace("sac/one", "$x^$")
+
+    def made() -> bytes:
+        figure = plot.curves(rows, "toy/lqr")
+        assert "$x^$" in [line.get_label() for line in thick(figure)]
+        figure.savefig(tmp_path / "shown.png")  # as a notebook does
+        return plot.png(figure)
+
+    before = made()
+    with matplotlib.rc_context({
+        "text.usetex": True, "font.size": 30, "axes.grid": True, "savefig.dpi": 20,
+    }):  # fmt: skip
+        assert made() == before
 
 
 # ---------------------------------------------------------------- for a paper

@@ -37,6 +37,7 @@ def test_a_failed_seed_has_the_score_that_it_had_before():
     a, b, c = stats.summary(frame).to_dict("records")
     assert (a["mean"], a["std"], a["n"], a["failed"]) == (3.0, 2.0, 2, 1)
     assert (b["mean"], b["n"], b["failed"]) == (4.0, 1, 1)  # the other had none
+    assert np.isnan(b["std"])  # of one number no spread is known
     assert np.isnan(c["mean"]) and np.isnan(c["std"])
     assert (c["n"], c["failed"]) == (0, 1)
 
@@ -64,3 +65,19 @@ def test_no_rows_give_an_empty_summary():
 def test_an_unfinished_seed_shows_in_env_steps():
     frame = rows(("a", 0, 20, 1.0), ("a", 1, 10, 3.0))
     assert stats.summary(frame).env_steps.item() == 10
+
+
+@pytest.mark.parametrize(
+    ("value", "beside", "said"),
+    [
+        (9213.4, 0, "9,213"),
+        (98.12, 0, "98.1"),
+        (98.12, 5e3, "98"),
+        (9_999_999, 0, "9,999,999"),
+        (-7_855_309_552_326, 13_229_620_936_668, "-7.9e12"),
+        (12.0, 1.3e13, "1.2e1"),
+        (-np.inf, 0, "-inf"),
+    ],
+)
+def test_a_number_as_text(value, beside, said):
+    assert stats.number(value, beside) == said

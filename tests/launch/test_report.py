@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import math
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,8 @@ from coadapt.store import Cell
 from coadapt.sweep import Variant
 from experiments import load, published
 from launch import effects as effects_command
-from launch import findings, report, sections
-from launch.layout import MINUS, NONE
+from launch import findings, layout, report, results, sections
+from launch.layout import DAGGER, MINUS, NONE
 
 HOPPER, CHEETAH, SWIMMER = "gym/Hopper-v4", "gym/HalfCheetah-v4", "gym/Swimmer-v4"
 AXES = {
@@ -66,6 +67,23 @@ def of(ends, task, variant):
 @pytest.fixture(scope="module")
 def places(tmp_path_factory):
     return tmp_path_factory.mktemp("stores")
+
+
+SCORES = [
+    ((98.12, 3.2, 4, 0), "98.1 +- 3.2"),
+    ((98.12, 3.2, 4, 1), f"98.1 +- 3.2 {DAGGER}"),
+    ((-9.1, np.nan, 1, 0), "-9.10 (n = 1)"),
+    ((np.mean([0.1] * 3), np.std([0.1] * 3), 3, 0), "0.10 (n = 3, all equal)"),
+    ((1000.0, 0.31, 2, 0), "1,000 +- 0.3"),
+    ((-7_855_309_552_326.0, 13_229_620_936_668.0, 5, 0), "-7.9e12 +- 1.3e13"),
+    ((-np.inf, np.nan, 2, 1), f"-inf {DAGGER}"),
+    ((np.nan, np.nan, 0, 2), f"no score {DAGGER}"),
+]
+
+
+@pytest.mark.parametrize(("row", "said"), SCORES)
+def test_a_score_has_the_spread_that_is_known_and_no_other(row, said):
+    assert layout.score(*row) == said
 
 
 # ---------------------------------------------------------------- the paper's tables
@@ -217,6 +235,17 @@ def grid(places):
     steps = dict.fromkeys(tasks, 3000)
     stores.build(places / "grid", "sweep", made, steps, score=gains)
     return places / "grid"
+
+
+def test_tables_are_there_when_drawing_fails(tmp_path, monkeypatch, grid):
+    def fail(*_, **__):
+        raise RuntimeError("no picture")
+
+    monkeypatch.setattr(results.plot, "panel", fail)
+    shutil.copytree(grid, tmp_path / "work")
+    with pytest.raises(RuntimeError, match="no picture"):
+        results.report(tmp_path / "work")
+    assert (tmp_path / "work" / "report" / "summary.csv").stat().st_size
 
 
 def test_a_grid_has_its_names_down_and_no_paper(capsys, grid):
