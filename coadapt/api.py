@@ -46,7 +46,7 @@ def train(
             rows are returned too; None keeps nothing.
         progress: True shows it on stderr, as the commands do; None or False: nothing;
             a function is called when a program begins, and at each evaluation.
-    Raises: ConfigError.
+    Raises: ConfigError, before anything starts; store.StoreError, of the disk.
     """
     devices.use_cores()
     rules, every = Checkpoints(keep=keep), {}
