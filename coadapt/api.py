@@ -1,10 +1,9 @@
 """Training from Python, as one call."""
 
-import contextlib
-import math
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from coadapt import devices, store, sweep
@@ -12,7 +11,7 @@ from coadapt.config import Config
 from coadapt.progress import quiet, shown
 from coadapt.schema import ConfigError
 from coadapt.schema import shown as text
-from coadapt.sweep import Checkpoints, Progress, Sweep, Variant
+from coadapt.sweep import CHECKPOINT_EVERY, Progress, Sweep, Variant
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,22 +36,18 @@ def train(
     Args:
         variants: what `grid` and its like make, names of presets, or configs by name.
         seeds: how many (0, 1, ...), or which.
-        steps: env steps of each agent.
         checkpoint_every: env steps between checkpoints, where running episodes end.
             Given, each is written; None: of 20,000, as many as take 5% of the time.
         keep: how many checkpoints of a program stay; 0: of a finished one its agents.
         log: metrics and groups of them, as docs/logging.md lists them.
         workdir: a run store, in which finished cells are not run again and whose other
             rows are returned too; None keeps nothing.
-        progress: True shows it on stderr, as the commands do; None or False: nothing;
-            a function is called when a program begins, and at each evaluation.
+        progress: shown on stderr; None: nothing is; or a function of each event.
     Raises: ConfigError, before anything starts; store.StoreError, of the disk.
     """
     devices.use_cores()
-    rules, every = Checkpoints(keep=keep), {}
-    if checkpoint_every is not None:
-        rules = Checkpoints(keep=keep, share=math.inf)
-        every = {"checkpoint_every": checkpoint_every}
+    rules = sweep.checkpoints(checkpoint_every, keep)
+    every = CHECKPOINT_EVERY if checkpoint_every is None else checkpoint_every
     asked = Sweep(
         experiment="train",
         variants={task: _chosen(variants, task)},
@@ -60,20 +55,18 @@ def train(
         steps=steps,
         eval_every=eval_every,
         eval_episodes=eval_episodes,
+        checkpoint_every=every,
         log=log,
-        **every,
     )
-    with contextlib.ExitStack() as stack:
-        if workdir is None:
-            workdir, rules = stack.enter_context(tempfile.TemporaryDirectory()), None
-        tell = stack.enter_context(_told(progress, asked))
-        sweep.run(asked, workdir, tell, checkpoints=rules)
-        return store.read(workdir)
+    place = tempfile.TemporaryDirectory() if workdir is None else nullcontext(workdir)
+    with place as folder, _told(progress, asked) as tell:
+        sweep.run(asked, folder, tell, checkpoints=None if workdir is None else rules)
+        return store.read(folder)
 
 
 def _told(
     progress: Callable[[Progress], None] | bool | None, asked: Sweep
-) -> contextlib.AbstractContextManager[Callable[[Progress], None]]:
+) -> AbstractContextManager[Callable[[Progress], None]]:
     """What `sweep.run` calls back. Raises: ConfigError."""
     if progress is None or isinstance(progress, bool):
         return shown(asked) if progress else quiet(asked)
@@ -81,7 +74,7 @@ def _told(
         raise ConfigError(
             f"progress is {text(progress)}: it must be True, None or a function."
         )
-    return contextlib.nullcontext(progress)
+    return nullcontext(progress)
 
 
 def _chosen(

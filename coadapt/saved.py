@@ -194,13 +194,7 @@ def load(
     like = runner.shapes(config, spec, header.steps_on(cell.task))
     record, found = _newest(where, cell, entry, like, steps)
     health, clock = found.learner.health, found.clock
-    held = None
-    if replay and isinstance(config.data, Offline):
-        held = offline.store(offline.read(config.data.dataset, spec))
-    elif replay:
-        held = checkpoint.read_replay(record, int(clock.steps), like, cell)
-        if held is None:
-            raise _no_replay(record, cell, int(clock.steps), header.checkpoint_every)
+    held = _replay(record, header, like, cell, found) if replay else None
     return SavedAgent(
         **cell._asdict(),
         algorithm=entry.algorithm,
@@ -248,6 +242,24 @@ def _newest(
                 except checkpoint.DamagedError as error:
                     damaged = error
     raise damaged
+
+
+def _replay(
+    record: checkpoint.Record,
+    header: Header,
+    like: learn.Learner,
+    cell: Cell,
+    found: runner.Snapshot,
+) -> Store:
+    """What an agent learns from. Raises: NoReplayError, DamagedError, ConfigError."""
+    entry, steps = header.variants[cell.task][cell.variant], int(found.clock.steps)
+    data = schema.from_dict(Config, entry.config).data
+    if isinstance(data, Offline):
+        return offline.store(offline.read(data.dataset, envs.spec(cell.task)))
+    held = checkpoint.read_replay(record, steps, like, cell)
+    if held is None:
+        raise _no_replay(record, cell, steps, header.checkpoint_every)
+    return held
 
 
 def _no_replay(

@@ -6,6 +6,7 @@ structure share a program, and its agents are ordered variants x seeds.
 
 import dataclasses
 import itertools
+import math
 import os
 import time
 from collections import Counter
@@ -44,6 +45,7 @@ T = TypeVar("T")
 Axes = Mapping[Any, Sequence[object]]
 
 MOST, MOST_SEEDS = 2**31 - 1, 10_000  # steps are counted in int32
+CHECKPOINT_EVERY = 20_000  # env steps, where nothing else is asked for
 MOST_EPISODES = 10_000  # of an evaluation
 _MEMORY_SHARE = 0.8  # of what is available; the rest is the programs' own
 # Python, JAX, MuJoCo and what XLA takes to compile: measured in docs/benchmarks.md
@@ -72,7 +74,7 @@ class Sweep:
     eval_every: int = 20_000  # env steps
     eval_episodes: int = 10
     # env steps; there episodes end, environments are made anew, and a run can go on
-    checkpoint_every: int = 20_000
+    checkpoint_every: int = CHECKPOINT_EVERY
     # metrics and groups of them (`logs.GROUPS`); what is learned does not depend on it
     log: Sequence[str] = ("default",)
 
@@ -106,6 +108,12 @@ class Checkpoints:
         object.__setattr__(self, "keep", schema.plain(self.keep))
         if not _is_int(self.keep) or self.keep < 0:
             raise ConfigError(f"keep is {self.keep!r}: it must be an int >= 0.")
+
+
+def checkpoints(every: int | None, keep: int) -> Checkpoints:
+    """Of an interval that was asked for each; None: as many as take little time."""
+    share = {} if every is None else {"share": math.inf}
+    return Checkpoints(keep=keep, **share)
 
 
 class Agent(NamedTuple):
@@ -764,11 +772,10 @@ def run(
 
     A program that was cut short goes on from its newest snapshot, and ends as if it had
     not been; so does one whose cells are finished with fewer steps than are asked for
-    now, or, where no snapshot of it is left, it starts anew and its rows are replaced.
+    now, or, where there is none to go on from, it starts again from 0.
     `checkpoints` None writes no snapshots; `ended` is called with what each program
-    leaves, once its cells are finished; where `stop` says so, the running one ends at
-    its next checkpoint. Raises: ConfigError, before anything compiles;
-    store.StoreError; runner.Interrupted, after a snapshot.
+    leaves; where `stop` says so, the running one ends at its next checkpoint.
+    Raises: ConfigError, before anything compiles; store.StoreError; runner.Interrupted.
     """
     validate(sweep)
     path, about = folder(workdir), header(sweep)

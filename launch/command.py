@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import math
 import os
 import re
 import sys
@@ -32,7 +31,7 @@ from coadapt import (
 from coadapt.config import Config
 from coadapt.runner import Interrupted, Snapshot
 from coadapt.schema import ConfigError, paths
-from coadapt.sweep import Checkpoints, Sweep
+from coadapt.sweep import Sweep
 from launch import duration, results, signals
 from launch import plan as plans
 
@@ -326,7 +325,7 @@ def amounts(
         "steps": count(values, "steps", steps),
         "eval_every": count(values, "eval_every", every),
         "eval_episodes": count(values, "eval_episodes", episodes),
-        "checkpoint_every": count(values, "checkpoint_every", 20_000),
+        "checkpoint_every": count(values, "checkpoint_every", sweep.CHECKPOINT_EVERY),
         "log": logs.chosen(listed(get(values, "log")) or ("default",)),
     }
 
@@ -366,10 +365,8 @@ def run_sweep(
     ended: Callable[[sweep.Group, Snapshot], None] = lambda *_: None,
 ) -> None:
     """Print the plan, or run and report; `ended` as `sweep.run` has it."""
-    rules = Checkpoints(
-        keep=count(values, "keep", 1, least=0),
-        share=0.05 if get(values, "checkpoint_every") is None else math.inf,
-    )
+    keep = count(values, "keep", 1, least=0)
+    rules = sweep.checkpoints(get(values, "checkpoint_every"), keep)
     workdir = get(values, "workdir")
     if get(values, "measure") and not get(values, "dry_run"):
         raise ConfigError("--measure is of a plan: give it with --dry_run.")

@@ -32,6 +32,7 @@ LAYERS = [
         "coadapt.speed",
         "coadapt.ahead",
         "coadapt.metrics",
+        "coadapt.figure",
     ],
     [
         "coadapt.checkpoint",
