@@ -15,7 +15,7 @@ from rich.text import Text
 from coadapt import console, runner, toggles
 from coadapt.notes import note
 from coadapt.stats import number
-from coadapt.sweep import Group, Origin, Sweep
+from coadapt.sweep import Group, Origin, Sweep, notes
 from coadapt.sweep import Progress as Event
 
 Tell = Callable[[Event], None]
@@ -30,11 +30,13 @@ def quiet(_: Sweep, since: float | None = None) -> Iterator[Tell]:
 
 @contextlib.contextmanager
 def shown(asked: Sweep, since: float | None = None) -> Iterator[Tell]:
-    """A callback for `sweep.run` that shows what it is told.
+    """A callback for `sweep.run` that shows what it is told, and first `sweep.notes`.
 
     Args:
         since: Unix time from which the first row is timed; None: now.
     """
+    for line in notes(asked):
+        note(line)
     screen = Console(stderr=True)
     pace = _Pace(asked, time.time() if since is None else since)
     if screen.is_terminal:

@@ -6,7 +6,6 @@ all agents of a program and stay outside of it, so that branches stay branches.
 """
 
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
 from typing import Any, NamedTuple
@@ -25,6 +24,7 @@ from coadapt.factors import g_estimate, pi_theta
 from coadapt.factors.g import is_action_value
 from coadapt.learn import Clock, Health, Learner, Seen
 from coadapt.logs import DEFAULT, Log
+from coadapt.notes import note
 from coadapt.ops import moments
 from coadapt.streams import Purpose, host_seeds, stream
 from coadapt.types import Action, AgentState, EnvSpec, Metrics, Rows, TimeStep
@@ -844,7 +844,7 @@ class _Training:
         self.done = self.updates = 0
         self.told = 0, 0.0  # env steps and seconds at the newest report
         self.causes = dict[int, str]()  # of those that failed in an evaluation
-        self.warned = False  # that updates change nothing
+        self.noted = False  # that updates change nothing
         if start_at is not None:
             self.done, self.updates = map(int, start_at.clock)
             self.began -= start_at.seconds
@@ -898,7 +898,7 @@ class _Training:
     def _report(self) -> Report:
         index = -(-self.done // self.eval_every) - 1
         metrics = {k: np.asarray(v) for k, v in self.loop.metrics.items()}
-        self._warn_of_empty(metrics, self._alive())
+        self._note_empty(metrics, self._alive())
         measured, causes = _measure(
             self.about, self.loop, index, self.eval_episodes, self._alive()
         )
@@ -928,22 +928,21 @@ class _Training:
         )
         self.loop.learner = learner._replace(health=devices.spread(number, health))
 
-    def _warn_of_empty(self, metrics: dict[str, Any], alive: np.ndarray) -> None:
+    def _note_empty(self, metrics: dict[str, Any], alive: np.ndarray) -> None:
         """Once, where the newest update found no step to learn from: see `learn`."""
         data = self.about.configs.data
-        if not metrics or not isinstance(data, Trajectories | Rollout) or self.warned:
+        if not metrics or not isinstance(data, Trajectories | Rollout) or self.noted:
             return
         unknown = np.all([np.isnan(x) for x in metrics.values()], axis=0) & alive
         if not unknown.any():
             return
-        self.warned = True
+        self.noted = True
         why = "data.drop_last leaves out the last step of each episode, and "
-        warnings.warn(
+        note(
             f"{self.about.task}: the newest update of {unknown.sum()} of {len(alive)} "
             f"agents, by env step {self.done:,}, changed nothing: "
             f"{why if getattr(data, 'drop_last', False) else ''}no step is left to "
-            "learn from.",
-            stacklevel=2,
+            "learn from."
         )
 
     def _failures(self) -> list[Failure]:

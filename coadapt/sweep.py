@@ -513,15 +513,19 @@ def plan_of(programs: Sequence[Group], sweep: Sweep) -> Plan:
             )
             for (group, costs), differs in zip(each, _differing(programs), strict=True)
         ),
-        notes=(
-            *_stand_ins(sweep),
-            *untrained(
-                (task, variant.name, variant.config, sweep.steps_on(task))
-                for task, variants in sweep.variants.items()
-                for variant in variants
-            ),
-        ),
+        notes=notes(sweep),
     )
+
+
+def notes(sweep: Sweep) -> tuple[str, ...]:
+    """What is to be known before it starts: whose numbers are not the task's own, and
+    what makes no update. A sentence each."""
+    agents = (
+        (task, variant.name, variant.config, sweep.steps_on(task))
+        for task, variants in sweep.variants.items()
+        for variant in variants
+    )
+    return (*_stand_ins(sweep), *untrained(agents))
 
 
 def untrained(agents: Iterable[tuple[str, str, Config, int]]) -> tuple[str, ...]:

@@ -381,8 +381,6 @@ def run_sweep(
     _keep_compiled(kept)
     show = progress.quiet if get(values, "quiet") else progress.shown
     since = psutil.Process().create_time()
-    if not get(values, "quiet"):
-        print("".join(f"{note}\n" for note in plan.notes), end="", flush=True)
     with (
         show(asked, since) as tell,
         signals.held() as stop,
