@@ -156,7 +156,6 @@ def test_what_is_no_start_ends_that_environment_alone(kind):
         (one(terminated=1), OBS, 1, 0),
         (one(truncated=np.array(True)), OBS, 1, 1),
     ],
-    ids=str,
 )
 def test_what_holds_the_declared_numbers_is_a_step(result, obs, reward, discount):
     """A number that is not finite is for the runner to judge."""
