@@ -103,10 +103,3 @@ def test_a_checkpoint_that_is_asked_for_is_written(tmp_path, monkeypatch):
             MINE, steps=9, checkpoint_every=every, workdir=tmp_path, **AMOUNTS
         )
     assert [rules.share for rules in seen] == [0.05, float("inf")]
-
-
-def test_a_workdir_in_the_home(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert store.folder("~/runs/x") == tmp_path / "runs" / "x"
-    with pytest.raises(coadapt.ConfigError, match=r"'~nobody-here/x'.*no home"):
-        store.folder("~nobody-here/x")
