@@ -15,7 +15,7 @@ from rich.text import Text
 from coadapt import console, runner, toggles
 from coadapt.notes import note
 from coadapt.stats import number
-from coadapt.sweep import Group, Origin, Sweep, notes
+from coadapt.sweep import Group, Origin, Sweep, notes, validate
 from coadapt.sweep import Progress as Event
 
 Tell = Callable[[Event], None]
@@ -34,7 +34,9 @@ def shown(asked: Sweep, since: float | None = None) -> Iterator[Tell]:
 
     Args:
         since: Unix time from which the first row is timed; None: now.
+    Raises: ConfigError, of what cannot be run: nothing can be said of it.
     """
+    validate(asked)
     for line in notes(asked):
         note(line)
     screen = Console(stderr=True)
