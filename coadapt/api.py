@@ -45,7 +45,7 @@ def train(
         progress: shown on stderr; None: nothing is; or a function of each event.
     Raises: ConfigError, before anything starts; store.StoreError, of the disk.
     """
-    devices.use_cores()
+    devices.use_cores(store.devices(workdir) if workdir is not None else None)
     rules = sweep.checkpoints(checkpoint_every, keep)
     every = CHECKPOINT_EVERY if checkpoint_every is None else checkpoint_every
     asked = Sweep(

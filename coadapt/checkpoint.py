@@ -1,33 +1,36 @@
 """Checkpoints: what a program has between two env steps, on the disk whole or not.
 
-    checkpoints/<program>/program.json            its cells in order, and fingerprints
-    checkpoints/<program>/<env steps>/            the arrays, written by Orbax
-    checkpoints/<program>/<env steps>/about.json  what they are, and checksums of files
+    programs/<program>/<attempt>/<env steps>/            the arrays, written by Orbax
+    programs/<program>/<attempt>/<env steps>/about.json  what they are, and checksums
 
-about.json comes last, and older snapshots go after it, so a kill at any instant leaves
-one that is whole. Files are checked before anything reads them. Nothing that is read
-can run code: arrays come from TensorStore, the rest is JSON.
+about.json comes last, once the snapshot was opened, and older ones go after it: a kill
+at any instant leaves one that is whole. Files are checked before anything reads them.
+Nothing that is read can run code: arrays come from TensorStore, the rest is JSON.
 """
 
 import contextlib
-import hashlib
-import json
 import logging
+import os
 import shutil
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
-from coadapt import devices
+from coadapt import attempts, devices, files, manifest, old_stores
+from coadapt.attempts import ABOUT, DAMAGED, PROGRAM
+from coadapt.attempts import Program as Record
 from coadapt.data import replay
+from coadapt.files import OLD, DamagedError, StoreError
 from coadapt.learn import Clock, Learner
 from coadapt.runner import Snapshot
-from coadapt.store import Cell, StoreError, replace, writing
+from coadapt.schema import ConfigError
+from coadapt.store import Start
+from coadapt.tables import Cell, Mark
 from coadapt.version import __version__
 
 if TYPE_CHECKING:
@@ -36,118 +39,85 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 _CHUNK = 16 << 20  # bytes of an array that are packed, or unpacked, at a time
+_TMP = "orbax-checkpoint-tmp"  # in the names of what Orbax has not finished
+_GLOB = "*?["  # Orbax looks for what it reads by patterns
 
-FORMAT = 1  # of a snapshot; another number is refused
-FOLDER, PROGRAM, ABOUT = "checkpoints", "program.json", "about.json"
-
-
-class DamagedError(StoreError):
-    """A snapshot that cannot be read, in one sentence."""
+FORMAT = 2  # of a snapshot; 1, of older versions, is read and does not go on
 
 
 class OtherError(StoreError):
     """A snapshot of another version or config: nothing may take its place."""
 
 
-class Record(NamedTuple):
-    """A program that was begun: its agents, in order, and where its snapshots are."""
-
-    folder: Path
-    cells: tuple[Cell, ...]
-    fingerprints: tuple[str, ...]  # of the cells' configs
-
-    def steps(self) -> list[int]:
-        """Env steps of the snapshots that are whole, in order."""
-        found = (path.parent.name for path in self.folder.glob(f"*/{ABOUT}"))
-        return sorted(int(name) for name in found if name.isdigit())
-
-
 def records(workdir: Path) -> list[Record]:
-    """All programs that were begun in a run store. Raises: DamagedError."""
-    folder = workdir / FOLDER
-    if not folder.is_dir():
+    """All programs that were begun in a run store. Raises: StoreError, ConfigError."""
+    header = manifest.load(workdir)
+    if header is None:
         return []
-    return [_record(p) for p in sorted(folder.glob(f"*/{PROGRAM}"))]
+    if header.format != manifest.FORMAT:
+        return old_stores.programs(workdir)
+    return attempts.programs(workdir)
 
 
-def _record(path: Path) -> Record:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        cells = tuple(Cell(str(t), str(v), int(s)) for t, v, s in data["cells"])
-        prints = tuple(map(str, data["fingerprints"]))
-        if len(prints) != len(cells) or not cells:
-            raise ValueError("its lists differ in length, or are empty")
-        return Record(path.parent, cells, prints)
-    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
-        raise _damaged(path, error) from None
-
-
-def reached(workdir: Path) -> dict[Cell, int]:
-    """The env steps of each agent's newest snapshot, where it has one."""
-    found = dict[Cell, int]()
-    for record in records(workdir):
-        newest = max(record.steps(), default=0)
-        found |= {cell: max(newest, found.get(cell, 0)) for cell in record.cells}
-    return found
-
-
-def note(workdir: Path, cells: Sequence[Cell], fingerprints: Sequence[str]) -> Record:
-    """The record of a program, made where it is not there yet."""
-    data = {"cells": [list(cell) for cell in cells], "fingerprints": [*fingerprints]}
-    text = json.dumps(data, indent=1) + "\n"
-    first = f"{cells[0].task}-{cells[0].variant}"
-    safe = "".join(c if c.isalnum() or c in "-." else "_" for c in first)[:60]
-    name = f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-    folder = workdir / FOLDER / name
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    replace(folder / PROGRAM, text)
-    return Record(folder, tuple(cells), tuple(fingerprints))
+def require_path(workdir: Path) -> None:
+    """Refuse a folder from which Orbax could not read. Raises: ConfigError."""
+    found = [x for x in _GLOB if x in str(workdir.absolute())]
+    if found:
+        raise ConfigError(
+            f"workdir {str(workdir)!r} has {found[0]!r} in its path: checkpoints "
+            f"cannot be read below a folder with one of {' '.join(_GLOB)} in its name, "
+            "so choose another."
+        )
 
 
 # ---------------------------------------------------------------- writing
 
 
 class Writer:
-    """Writes the snapshots of one program, one after the other."""
+    """Writes the snapshots of one attempt of a program, one after the other."""
 
-    def __init__(self, record: Record, keep: int):
+    def __init__(self, record: Record, home: Path, keep: int):
         """`keep`: how many snapshots stay; 0: of a finished program its agents alone.
 
-        What a kill left half-written is removed.
+        What a kill left half-written or half-removed goes.
         """
-        self._record, self._keep = record, keep
-        whole = {str(steps) for steps in record.steps()}
-        for path in record.folder.iterdir():
-            half = path.name.isdigit() and path.name not in whole
-            if path.is_dir() and (half or "orbax-checkpoint-tmp" in path.name):
-                with writing(path):
-                    shutil.rmtree(path)
+        self._record, self._home, self._keep = record, home, keep
+        for folder in (record.folder, *record.attempts()):
+            for name in files.names(folder):
+                snapshot = name.isdigit() and folder != record.folder
+                half = snapshot and not (folder / name / ABOUT).exists()
+                if half or _TMP in name or name.endswith(OLD):
+                    files.remove(folder / name)
         self._checkpointer = _checkpointer()
 
-    def write(self, snapshot: Snapshot, *, ends: bool, goes_on: bool) -> None:
+    def write(
+        self,
+        snapshot: Snapshot,
+        *,
+        ends: bool,
+        goes_on: bool,
+        marks: Mapping[str, Mark],
+    ) -> None:
         """Write a snapshot; older ones are removed once it is whole.
 
-        Args: ends: the program is over. goes_on: more steps may follow from here; if
-            not, the replay is left out, and the newest snapshot that has one stays.
+        Args:
+            ends: the program is over.
+            goes_on: more steps may follow from here; if not, the replay is left out,
+                and the newest snapshot that has one stays.
+            marks: how far the attempt's tables are written.
         Raises: StoreError, and what was there is there.
         """
-        import orbax.checkpoint as ocp
-
         learner = snapshot.learner
         if not goes_on or (ends and not self._keep):
             learner, goes_on = learner._replace(store=None), False  # type: ignore[arg-type]
         arrays = _named({"learner": learner, "metrics": snapshot.metrics})
         steps = int(snapshot.clock.steps)
-        folder = self._record.folder / str(steps)
-        shutil.rmtree(folder, ignore_errors=True)
-        parts = ocp.SaveArgs(chunk_byte_size=_CHUNK)
-        options = dict.fromkeys(arrays, parts)
-        save = ocp.args.PyTreeSave(arrays, save_args=options)  # type: ignore[call-arg]
+        folder = self._home / str(steps)
         with _one_sentence(folder):
             _require_room(folder.parent, arrays)
-            self._checkpointer.save(folder.absolute(), args=save)
-            files = _checksums(folder)
+            self._save(folder, arrays)
+            written = _checksums(folder)
+            _open(folder, arrays)
         about = {
             "format": FORMAT,
             "version": __version__,
@@ -157,18 +127,41 @@ class Writer:
             "goes_on": goes_on,
             "alive": int(np.sum(np.asarray(learner.health.alive))),
             "fingerprints": list(self._record.fingerprints),
-            "files": files,
+            **marks,
+            "files": written,
         }
-        about["checksum"] = _own_checksum(about)
-        replace(folder / ABOUT, json.dumps(about, indent=1) + "\n")
+        files.replace(folder / ABOUT, files.sealed(about))
         self._remove(steps, goes_on=goes_on, ends=ends)
 
+    def _save(self, folder: Path, arrays: dict[str, Any]) -> None:
+        import orbax.checkpoint as ocp
+
+        parts = ocp.SaveArgs(chunk_byte_size=_CHUNK)
+        options = dict.fromkeys(arrays, parts)
+        save = ocp.args.PyTreeSave(arrays, save_args=options)  # type: ignore[call-arg]
+        files.step("snapshot", folder)
+        self._checkpointer.save(folder.absolute(), args=save)
+
     def _remove(self, newest: int, *, goes_on: bool, ends: bool) -> None:
-        older = [steps for steps in self._record.steps() if steps < newest]
+        """Of all attempts; one of as many steps in an older attempt has been passed."""
+        homes = [path for path in self._record.attempts() if path != self._home]
+        for home in homes:
+            if (home / str(newest) / ABOUT).exists():
+                files.remove(home / str(newest))
+        there = self._record.snapshots().items()
+        older = [path for steps, path in there if steps < newest]
         room = self._keep if ends else max(self._keep, 1)
         keep = max(room - 1, 0) if goes_on else room
-        for steps in older[: len(older) - keep]:
-            shutil.rmtree(self._record.folder / str(steps), ignore_errors=True)
+        for path in older[: len(older) - keep]:
+            files.remove(path)
+
+
+def _open(folder: Path, written: dict[str, Any]) -> None:
+    """Read the smallest array back. Raises: an exception of Orbax's; ValueError."""
+    name = min(written, key=lambda each: (written[each].nbytes, each))
+    there = arrays(folder, chosen=lambda each: each == name)
+    if not np.array_equal(there[name], np.asarray(written[name])):
+        raise ValueError(f"{name} is not what was written")
 
 
 @contextlib.contextmanager
@@ -220,30 +213,37 @@ def _named(tree: Any) -> dict[str, Any]:
 
 
 def _checksums(folder: Path) -> dict[str, int]:
-    """Of every file, by its path in the folder."""
+    """Of every file, by its path in the folder. Raises: OSError."""
     found = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != ABOUT:
-            with path.open("rb") as file:
-                number = 0
-                while part := file.read(1 << 20):
-                    number = zlib.crc32(part, number)
-            found[path.relative_to(folder).as_posix()] = number
+    for path in _files(folder):
+        with path.open("rb") as file:
+            number = 0
+            while part := file.read(1 << 20):
+                number = zlib.crc32(part, number)
+        found[path.relative_to(folder).as_posix()] = number
     return found
 
 
-def _own_checksum(about: dict[str, Any]) -> int:
-    rest = {name: value for name, value in about.items() if name != "checksum"}
-    return zlib.crc32(json.dumps(rest, sort_keys=True).encode())
+def _files(folder: Path) -> list[Path]:
+    """Raises: OSError, if a folder cannot be looked at."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    tree = os.walk(folder, onerror=refuse)
+    found = [Path(top) / name for top, _, names in tree for name in names]
+    return sorted(path for path in found if path.name != ABOUT)
 
 
 # ---------------------------------------------------------------- reading
 
 
-def newest(record: Record, steps: int) -> int:
+def newest(record: Record, steps: int, *, aside: bool = False) -> int:
     """The snapshot from which the way to `steps` env steps is shortest; 0: from none.
 
-    One that cannot be read is set aside. Raises: OtherError.
+    Args:
+        aside: one that is damaged is set aside; else it is passed over.
+    Raises: OtherError; StoreError, if one cannot be read.
     """
     for found in reversed(record.steps()):
         if found > steps:
@@ -251,11 +251,43 @@ def newest(record: Record, steps: int) -> int:
         try:
             said = about(record, found)
         except DamagedError as error:
-            set_aside(record, found, error)
+            if aside:
+                set_aside(record, found, error)
             continue
-        if said["goes_on"] or found == steps or not said["alive"]:
+        usable = said["goes_on"] or found == steps or not said["alive"]
+        if usable and _has_rows(record.at(found).parent, said):
+            _require_readable(record.at(found), said)
             return found
     return 0
+
+
+def origin(record: Record, steps: int) -> Start:
+    """What an attempt that begins at this snapshot goes on from. Raises: StoreError."""
+    said = about(record, steps)
+    rows, failures = Mark(*said["rows"]), Mark(*said["failures"])
+    return Start(record.at(steps).parent, steps, rows, failures)
+
+
+def _has_rows(home: Path, said: dict[str, Any]) -> bool:
+    """Whether the rows up to a snapshot are as they were when it was written."""
+    there = attempts.attempt(home)
+    rows, failures = Mark(*said["rows"]), Mark(*said["failures"])
+    return there.rows.has(rows) and there.failures.has(failures)
+
+
+def _require_readable(folder: Path, said: dict[str, Any]) -> None:
+    """Open every file, so that what cannot be read is known before anything is written.
+
+    One that is missing is damage, which is found when it is read. Raises: StoreError.
+    """
+    for name in said["files"]:
+        try:
+            with (folder / name).open("rb") as file:
+                file.read(1)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise _unusable(folder, error) from error
 
 
 def refuse_other(
@@ -273,26 +305,30 @@ def refuse_other(
 
 
 def set_aside(record: Record, steps: int, error: DamagedError) -> None:
-    """Rename a snapshot that cannot be read, and say so."""
-    path = record.folder / str(steps)
-    aside = path.with_name(f"{steps}.damaged")
+    """Rename a snapshot that is damaged, and say so. Raises: StoreError."""
+    path = record.at(steps)
+    aside = path.with_name(f"{steps}{DAMAGED}")
     shutil.rmtree(aside, ignore_errors=True)
-    with writing(path):
-        path.rename(aside)
+    files.move(path, aside)
     _LOG.warning("%s It is set aside as %s, and an earlier one serves.", error, aside)
 
 
-def about(record: Record, steps: int) -> dict[str, Any]:
-    """What a snapshot says of itself. Raises: DamagedError, OtherError."""
-    folder = record.folder / str(steps)
+def about(record: Record, steps: int, *, old: bool = False) -> dict[str, Any]:
+    """What a snapshot says of itself.
+
+    Args:
+        old: one of an older version is read, too.
+    Raises: DamagedError; OtherError; StoreError, if it cannot be read.
+    """
+    folder = record.at(steps)
+    found = files.unsealed(folder / ABOUT)
     try:
-        found = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        if found["checksum"] != _own_checksum(found):
-            raise ValueError(f"the checksum of {ABOUT} is wrong")
+        if found is None:
+            raise ValueError(f"{ABOUT} is missing")
         version, prints = (found["format"], found["version"]), found["fingerprints"]
-    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
-        raise _damaged(folder, error) from None
-    if version != (FORMAT, __version__):
+    except (ValueError, KeyError) as error:
+        raise files.damaged(folder, str(error)) from None
+    if version != (FORMAT, __version__) and not (old and version[0] in (1, FORMAT)):
         raise OtherError(
             f"the checkpoint {str(folder)!r} is of coadapt {version[1]} (format "
             f"{version[0]}), and this is {__version__} (format {FORMAT}): go on with "
@@ -311,21 +347,40 @@ def read(
 ) -> Snapshot:
     """The snapshot of the agents at these places of the program.
 
-    Args: like: the shapes of one agent's learner. size: of the store that it goes on
-        with; where it has another, the transitions are moved.
-    Raises: DamagedError, in one sentence; OtherError, if it is of another version.
+    Args:
+        like: the shapes of one agent's learner.
+        size: of the store that it goes on with; where it has another, the transitions
+            are moved.
+    Raises: DamagedError, if it is not what was written; OtherError, if it is of another
+        version; StoreError, if it cannot be read or used here and now.
     """
-    said, folder = about(record, steps), record.folder / str(steps)
-    try:
+    said, folder = about(record, steps), record.at(steps)
+    with _unchanged(folder):
         _require_files(folder, said)
         every = len(places) == len(record.cells)
         found = arrays(folder, devices.place(len(places)) if every else None)
         if not every:
             found = {name: x[list(places)] for name, x in found.items()}
         learner = _learner(found, like, size)
-    except Exception as error:  # Orbax and TensorStore have no common one
-        raise _damaged(folder, error) from None
     return _snapshot(learner, found, said)
+
+
+@contextlib.contextmanager
+def _unchanged(folder: Path) -> Iterator[None]:
+    """Whatever keeps a snapshot from being used, but damage, as one sentence."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except Exception as error:  # Orbax, TensorStore and XLA have no common one
+        raise _unusable(folder, error) from error
+
+
+def _unusable(folder: Path, error: Exception) -> StoreError:
+    return StoreError(
+        f"the checkpoint {str(folder)!r} cannot be used here and now "
+        f"({_line(error)}): nothing was changed, and what is there is kept."
+    )
 
 
 _STORE, _METRICS = "learner/store/", "metrics/"
@@ -347,17 +402,15 @@ def read_agent(record: Record, steps: int, like: Learner, cell: Cell) -> Snapsho
     """One agent of a snapshot, without an agent axis, and without its store.
 
     Nothing is changed, and the store, which may be large, is not brought to memory.
-    Args: like: the shapes of one agent's learner.
-    Raises: DamagedError, OtherError, as `read` does.
+    Args:
+        like: the shapes of one agent's learner.
+    Raises: DamagedError, OtherError, StoreError, as `read` does.
     """
-    said = about(record, steps)
-    found = _of_one(record, steps, said, cell, store=False)
-    try:
+    folder, said, found = _of_one(record, steps, cell, store=False)
+    with _unchanged(folder):
         learner = _learner(found, like, replay.Size(0, 0))
-    except Exception as error:
-        raise _damaged(record.folder / str(steps), error) from None
-    learner, found = jax.tree.map(lambda x: x[0], (learner, found))
-    return _snapshot(learner, found, said)
+        learner, found = jax.tree.map(lambda x: x[0], (learner, found))
+        return _snapshot(learner, found, said)
 
 
 def read_replay(
@@ -365,38 +418,39 @@ def read_replay(
 ) -> replay.Store | None:
     """What one agent had stored, as it was; None where it was left out.
 
-    Raises: DamagedError, OtherError, as `read` does.
+    Raises: DamagedError, OtherError, StoreError, as `read` does.
     """
-    found = _of_one(record, steps, about(record, steps), cell, store=True)
+    folder, _, found = _of_one(record, steps, cell, store=True)
     if not found:
         return None
-    try:
+    with _unchanged(folder):
         named = _named({"learner": {"store": like.store}})
         leaves = [found[name][0] for name in named]
         return jax.tree.unflatten(jax.tree.structure(like.store), leaves)
-    except Exception as error:
-        raise _damaged(record.folder / str(steps), error) from None
 
 
 def _of_one(
-    record: Record, steps: int, said: dict[str, Any], cell: Cell, *, store: bool
-) -> dict[str, Any]:
-    """The arrays of one agent, [1, ...]: of its store, or all others."""
-    folder, place = record.folder / str(steps), record.cells.index(cell)
-    try:
+    record: Record, steps: int, cell: Cell, *, store: bool
+) -> tuple[Path, dict[str, Any], dict[str, Any]]:
+    """Where it is, what it says, and the arrays of one agent, [1, ...].
+
+    Those of its store, or all others.
+    """
+    folder, place = record.at(steps), record.cells.index(cell)
+    said = about(record, steps, old=True)
+    with _unchanged(folder):
         _require_files(folder, said)
         found = arrays(folder, chosen=lambda n: n.startswith(_STORE) == store)
-        return {name: x[place : place + 1].copy() for name, x in found.items()}
-    except Exception as error:  # Orbax and TensorStore have no common one
-        raise _damaged(folder, error) from None
+        mine = {name: x[place : place + 1].copy() for name, x in found.items()}
+    return folder, said, mine
 
 
 def _require_files(folder: Path, said: dict[str, Any]) -> None:
-    """Raises: ValueError, if a file is not what was written."""
+    """Raises: DamagedError, if a file is not what was written; OSError."""
     now = _checksums(folder)
     for name in sorted({*said["files"], *now}):
         if said["files"].get(name) != now.get(name):
-            raise ValueError(f"{name} is not what was written")
+            raise files.damaged(folder, f"{name} is not what was written")
 
 
 def arrays(
@@ -451,10 +505,6 @@ def _learner(arrays: dict[str, Any], like: Learner, size: replay.Size) -> Learne
         for i in range(store.reward.shape[0])
     ]
     return learner._replace(store=jax.tree.map(lambda *x: np.stack(x), *each))
-
-
-def _damaged(path: Path, error: Exception) -> DamagedError:
-    return DamagedError(f"{str(path)!r} cannot be read ({_line(error)}).")
 
 
 def _line(error: Exception) -> str:

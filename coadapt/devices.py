@@ -38,12 +38,16 @@ _PLATFORMS = "JAX_PLATFORMS"
 _FLAG, _VARIABLE = "xla_force_host_platform_device_count", "JAX_NUM_CPU_DEVICES"
 
 
-def use_cores() -> None:
-    """Make a device of each core of the CPU, unless the user or JAX was faster."""
+def use_cores(number: int | None = None) -> None:
+    """Make a device of each core of the CPU, unless the user or JAX was faster.
+
+    Args:
+        number: so many devices, whatever cores there are: as a run was begun.
+    """
     if _FLAG in os.environ.get("XLA_FLAGS", "") or _VARIABLE in os.environ:
         return
     try:
-        jax.config.update("jax_num_cpu_devices", cores())
+        jax.config.update("jax_num_cpu_devices", number or cores())
     except RuntimeError:  # something was computed before: one device it is
         return
 

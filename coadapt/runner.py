@@ -26,7 +26,7 @@ from coadapt.learn import Clock, Health, Learner, Seen
 from coadapt.logs import DEFAULT, Log
 from coadapt.notes import note
 from coadapt.ops import moments
-from coadapt.streams import Purpose, host_seeds, stream
+from coadapt.streams import Purpose, host_seeds, pin, stream
 from coadapt.types import Action, AgentState, EnvSpec, Metrics, Rows, TimeStep
 
 
@@ -813,6 +813,7 @@ def train(
     Raises: ValueError if the configs differ in structure, or on an unknown task;
     Interrupted, after `save`, where `stop` says so.
     """
+    pin()
     refuse_float64()
     spec = envs.spec(task)
     for config in configs:

@@ -28,6 +28,7 @@ from coadapt.store import Cell, Entry, Header
 from coadapt.streams import Purpose, stream
 from coadapt.types import AgentState, EnvSpec, Rows, Tree
 
+_TRIES = 100  # to read beside a run that goes on
 _HAS = "the run store has"
 
 
@@ -192,9 +193,8 @@ def load(
     config = schema.from_dict(Config, entry.config)
     spec = envs.spec(cell.task)
     like = runner.shapes(config, spec, header.steps_on(cell.task))
-    record, found = _newest(where, cell, entry, like, steps)
+    found, held = _newest(where, cell, header, like, steps, replay)
     health, clock = found.learner.health, found.clock
-    held = _replay(record, header, like, cell, found) if replay else None
     return SavedAgent(
         **cell._asdict(),
         algorithm=entry.algorithm,
@@ -210,9 +210,42 @@ def load(
 
 
 def _newest(
-    workdir: Path, cell: Cell, entry: Entry, like: learn.Learner, steps: int | None
-) -> tuple[checkpoint.Record, runner.Snapshot]:
-    """The newest snapshot of an agent that can be read, and where it is."""
+    workdir: Path,
+    cell: Cell,
+    header: Header,
+    like: learn.Learner,
+    steps: int | None,
+    replay: bool,
+) -> tuple[runner.Snapshot, Store | None]:
+    """The newest snapshot of an agent that can be read, and its replay if it is wanted.
+
+    Where a run goes on, one may be removed while it is read: there is a newer one then.
+    """
+    entry = header.entry(cell)
+    for _ in range(_TRIES):
+        damaged, gone = checkpoint.DamagedError(""), False
+        for number, record in _places(workdir, cell, entry, steps):
+            path = record.at(number)
+            try:
+                found = checkpoint.read_agent(record, number, like, cell)
+                held = _replay(record, header, like, cell, found) if replay else None
+                return found, held
+            except store.StoreError as error:
+                gone = not path.exists()
+                if gone:
+                    break
+                if not isinstance(error, checkpoint.DamagedError):
+                    raise
+                damaged = error
+        if not gone:
+            raise damaged
+    raise store.StoreError(f"{str(workdir)!r} changes faster than it can be read.")
+
+
+def _places(
+    workdir: Path, cell: Cell, entry: Entry, steps: int | None
+) -> list[tuple[int, checkpoint.Record]]:
+    """Where an agent has snapshots, the newest first. Raises: ConfigError."""
     places = [
         (number, record)
         for record in checkpoint.records(workdir)
@@ -233,15 +266,8 @@ def _newest(
             f"{name} has no snapshot at {steps} env steps, but at "
             f"{', '.join(map(str, there))}; did you mean {close}?"
         )
-    damaged = checkpoint.DamagedError("")
-    for number in there if steps is None else [steps]:
-        for found, record in places:
-            if found == number:
-                try:
-                    return record, checkpoint.read_agent(record, number, like, cell)
-                except checkpoint.DamagedError as error:
-                    damaged = error
-    raise damaged
+    found = [each for each in places if steps in (None, each[0])]
+    return sorted(found, key=lambda each: -each[0])
 
 
 def _replay(
@@ -266,7 +292,9 @@ def _no_replay(
     record: checkpoint.Record, cell: Cell, steps: int, every: int
 ) -> NoReplayError:
     """Why a snapshot is without one, and what to do."""
-    there = [n for n in record.steps() if checkpoint.about(record, n)["goes_on"]]
+    there = [
+        n for n in record.steps() if checkpoint.about(record, n, old=True)["goes_on"]
+    ]
     if steps % every:
         why = f"a run that ends between two checkpoints, every {every:,}, leaves none"
         do = f"with checkpoint_every={steps}, or another number of which {steps:,} is "

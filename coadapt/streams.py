@@ -10,6 +10,13 @@ from enum import IntEnum
 import jax
 import numpy as np
 
+_KIND = "threefry2x32"  # of the generator, whatever is JAX's default
+
+
+def pin() -> None:
+    """Settings of JAX that decide what is drawn: they are a part of every run."""
+    jax.config.update("jax_threefry_partitionable", True)
+
 
 class Purpose(IntEnum):
     """What a stream is for. Numbers are part of the results: never reuse one."""
@@ -23,7 +30,7 @@ class Purpose(IntEnum):
 
 def stream(seed: jax.Array, purpose: Purpose, index: jax.typing.ArrayLike) -> jax.Array:
     """The key number `index` of this seed's stream (an env step, an update, ...)."""
-    key = jax.random.fold_in(jax.random.key(seed), int(purpose))
+    key = jax.random.fold_in(jax.random.key(seed, impl=_KIND), int(purpose))
     return jax.random.fold_in(key, index)
 
 

@@ -10,7 +10,7 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -29,6 +29,7 @@ from coadapt import (
     logs,
     runner,
     schema,
+    streams,
 )
 from coadapt.changes import change as change
 from coadapt.config import Config, Offline
@@ -36,7 +37,18 @@ from coadapt.data import offline
 from coadapt.legality import check
 from coadapt.notes import note
 from coadapt.schema import ConfigError
-from coadapt.store import Cell, Entry, Header, Store, finished, folder, owned
+from coadapt.store import (
+    Attempt,
+    Cell,
+    Entry,
+    Header,
+    Start,
+    Store,
+    adopted,
+    finished,
+    folder,
+    owned,
+)
 from coadapt.types import EnvSpec
 
 T = TypeVar("T")
@@ -706,14 +718,21 @@ class _Planned(NamedTuple):
     places: tuple[int, ...] = ()
     begin: int = 0  # env steps of the snapshot
 
+    @property
+    def whole(self) -> bool:
+        """Whether it is the program that it goes on from, with all of its agents."""
+        return self.origin is not None and self.group.cells == [*self.origin.cells]
+
 
 def _planned(
-    sweep: Sweep, workdir: Path, done: set[Cell], memory: int | None
+    sweep: Sweep, workdir: Path, about: Header, memory: int | None
 ) -> list[_Planned]:
     """Programs that were begun, with the agents that they had; then all others.
 
-    They come in the order of the sweep. Raises: ConfigError, checkpoint.OtherError.
+    They come in the order of the sweep, and nothing is written. Raises: ConfigError,
+    StoreError.
     """
+    done = done_of(workdir, about)
     todo = {
         Cell(task, variant.name, seed): Agent(variant, seed)
         for task, variants in sweep.variants.items()
@@ -726,18 +745,36 @@ def _planned(
     begun = [
         (checkpoint.newest(r, sweep.steps_on(r.cells[0].task)), r)
         for r in checkpoint.records(workdir)
-        if r.cells[0].task in sweep.variants
+        if r.cells[0].task in sweep.variants and any(cell in todo for cell in r.cells)
     ]
     for begin, record in sorted(begun, key=lambda each: -each[0]):
         places = [i for i, cell in enumerate(record.cells) if cell in todo]
         agents = [todo.pop(record.cells[i]) for i in places]
         if agents:
             group = Group(record.cells[0].task, tuple(agents))
-            checkpoint.refuse_other(record, places, group.prints)
+            prints = [about.entry(cell).fingerprint for cell in group.cells]
+            checkpoint.refuse_other(record, places, prints)
             found += _parts(sweep, record, begin, places, group, memory)
     rest = packs(sweep, set(order) - set(todo) | done, memory)
     found += [_Planned(group) for group in rest]
+    _refuse_devices(found)
     return sorted(found, key=lambda each: order[each.group.cells[0]])
+
+
+def _refuse_devices(planned: Iterable[_Planned]) -> None:
+    """Refuse to go on over another number of devices. Raises: ConfigError."""
+    for each in planned:
+        here = devices.mesh(len(each.group.agents)).size
+        if each.origin is None or not each.whole:
+            continue
+        there = each.origin.devices
+        if there != here and each.origin.attempts():
+            raise ConfigError(
+                f"the program {each.origin.folder.name!r} was begun on {there} devices "
+                f"and would go on with {here}, which rounds differently: give it as "
+                f"many (on a CPU, JAX_NUM_CPU_DEVICES={there}), or choose another "
+                "workdir."
+            )
 
 
 def _parts(
@@ -776,36 +813,69 @@ def run(
 
     A program that was cut short goes on from its newest snapshot, and ends as if it had
     not been; so does one whose cells are finished with fewer steps than are asked for
-    now, or, where there is none to go on from, it starts again from 0.
+    now, or, where there is none to go on from, it starts again from 0, and its rows
+    are there until the new ones have passed them.
     `checkpoints` None writes no snapshots; `ended` is called with what each program
     leaves; where `stop` says so, the running one ends at its next checkpoint.
     Raises: ConfigError, before anything compiles; store.StoreError; runner.Interrupted.
     """
+    streams.pin()  # before programs are compiled, too
     validate(sweep)
-    path, about = folder(workdir), header(sweep)
-    finished(path, about)  # what is refused leaves nothing behind
+    path = folder(workdir)
+    checkpoint.require_path(path)
+    about = adopted(path, header(sweep))  # what is refused leaves nothing behind
     with owned(path):
-        done = done_of(path, about)
-        todo = _planned(sweep, path, done, memory)
-        if not todo:
-            Store.extend(path, about)
-            return 0
-        cells = [cell for each in todo for cell in each.group.cells]
-        with Store(path, about, _kept(path, cells)) as store:
-            records = [  # all at once: the next session finds the same programs
-                checkpoint.note(path, each.group.cells, each.group.prints)
-                for each in todo
-            ]
+        todo = _planned(sweep, path, about, memory)
+        starts = _one_ahead(_start(sweep, each) for each in todo)
+        with Store(path, about, session=bool(todo)) as store:
+            # all at once: the next session finds the same programs
+            records = [_noted(store, each) for each in todo]
             origins = tuple(_origin(each, store) for each in todo)
             with ahead.Ahead(_to_compile(sweep, todo)) as others:
                 for i, each in enumerate(todo):
                     if stop():
                         raise runner.Interrupted(0)
                     tell = partial(_tell, progress, i + 1, each.group, origins)
-                    job = _Job(sweep, each, records[i], store, checkpoints, stop)
-                    ended(each.group, job.run(tell))
+                    job = _Job(sweep, each.group, records[i], store, checkpoints, stop)
+                    ended(each.group, job.run(tell, *next(starts)))
                     others.turn()
     return sum(len(each.group.agents) for each in todo)
+
+
+def _one_ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same, the first one made at once."""
+    return itertools.chain([*itertools.islice(items, 1)], items)
+
+
+def _start(
+    sweep: Sweep, planned: _Planned
+) -> tuple[runner.Snapshot | None, Start | None]:
+    """The newest snapshot that can be read, and where it is.
+
+    Nothing is written, but that one which is damaged is set aside. Raises: StoreError.
+    """
+    record, group = planned.origin, planned.group
+    if record is None:
+        return None, None
+    config, spec = group.agents[0].variant.config, envs.spec(group.task)
+    steps = sweep.steps_on(group.task)
+    like = runner.shapes(config, spec, steps)
+    size = runner.store_size(config, spec, steps)
+    while begin := checkpoint.newest(record, steps, aside=True):
+        try:
+            found = checkpoint.read(record, begin, like, planned.places, size)
+            return found, checkpoint.origin(record, begin)
+        except checkpoint.DamagedError as error:
+            checkpoint.set_aside(record, begin, error)
+    return None, None
+
+
+def _noted(store: Store, planned: _Planned) -> checkpoint.Record:
+    """The program that it is in the store."""
+    if planned.origin is not None and planned.whole:
+        return planned.origin
+    cells = planned.group.cells
+    return store.note(cells, devices.mesh(len(cells)).size)
 
 
 def _to_compile(sweep: Sweep, todo: Sequence[_Planned]) -> list[ahead.Task | None]:
@@ -822,15 +892,12 @@ def _to_compile(sweep: Sweep, todo: Sequence[_Planned]) -> list[ahead.Task | Non
 
 
 def done_of(workdir: Path, about: Header) -> set[Cell]:
-    """Cells that have as many env steps as are asked for. Raises: ConfigError."""
+    """Cells that have as many env steps as are asked for.
+
+    Raises: ConfigError, StoreError.
+    """
     found = finished(workdir, about).items()
     return {cell for cell, steps in found if steps >= about.steps_on(cell.task)}
-
-
-def _kept(workdir: Path, cells: Iterable[Cell]) -> dict[Cell, int]:
-    """Up to which env steps rows stay: a snapshot that is left never lacks its rows."""
-    reached = checkpoint.reached(workdir)
-    return {cell: reached.get(cell, 0) for cell in cells}
 
 
 def _tell(
@@ -865,70 +932,63 @@ class _Job:
     def __init__(
         self,
         sweep: Sweep,
-        planned: _Planned,
+        group: Group,
         record: checkpoint.Record,
         store: Store,
         checkpoints: Checkpoints | None,
         stop: Callable[[], bool],
     ):
         self.sweep, self.store, self.stop = sweep, store, stop
-        self.group, self.planned = planned.group, planned
-        self.steps = sweep.steps_on(planned.group.task)
+        self.group, self.record = group, record
+        self.steps = sweep.steps_on(group.task)
         self.rules, self.spent, self.last = checkpoints, 0.0, 0.0
-        self.writer = checkpoint.Writer(record, checkpoints.keep if checkpoints else 1)
 
-    def run(self, progress: Callable[[runner.Report | None], None]) -> runner.Snapshot:
+    def run(
+        self,
+        progress: Callable[[runner.Report | None], None],
+        start: runner.Snapshot | None,
+        origin: Start | None,
+    ) -> runner.Snapshot:
         sweep, group = self.sweep, self.group
-        begin, provider = self._begin(), envs.spec(group.task).provider
-        self.store.begin(_kept(self.store.workdir, group.cells))
-        progress(None)
+        provider = envs.spec(group.task).provider
+        with self.store.begin(self.record, origin) as attempt:
+            keep = self.rules.keep if self.rules else 1
+            writer = checkpoint.Writer(self.record, attempt.path, keep)
+            progress(None)
 
-        failed: list[runner.Failure] = []
+            failed: list[runner.Failure] = []
 
-        def report(found: runner.Report) -> None:
-            failed[:] = found.failures
-            self.store.append(group.cells, found.steps, found.metrics, provider)
-            for failure in failed:
-                place, *what = failure
-                self.store.fail(group.cells[place], *what)
-            progress(found)
+            def report(found: runner.Report) -> None:
+                failed[:] = found.failures
+                attempt.append(found.steps, found.metrics, provider)
+                for failure in failed:
+                    place, *what = failure
+                    attempt.fail(group.cells[place], *what)
+                self.store.refresh(always=False)
+                progress(found)
 
-        result = runner.train(
-            [agent.variant.config for agent in group.agents],
-            [agent.seed for agent in group.agents],
-            group.task,
-            steps=self.steps,
-            eval_every=sweep.eval_every,
-            eval_episodes=sweep.eval_episodes,
-            checkpoint_every=sweep.checkpoint_every,
-            report=report,
-            save=self._save,
-            start_at=begin,
-            stop=self.stop,
-            log=sweep.log,
-        )
-        self.store.finish(group.cells, self.steps, result.seconds)
+            result = runner.train(
+                [agent.variant.config for agent in group.agents],
+                [agent.seed for agent in group.agents],
+                group.task,
+                steps=self.steps,
+                eval_every=sweep.eval_every,
+                eval_episodes=sweep.eval_episodes,
+                checkpoint_every=sweep.checkpoint_every,
+                report=report,
+                save=partial(self._save, writer, attempt),
+                start_at=start,
+                stop=self.stop,
+                log=sweep.log,
+            )
+            attempt.finish(self.steps, result.seconds)
         if len(failed) == len(group.agents):
             note(_all_failed(group, failed))
         return result
 
-    def _begin(self) -> runner.Snapshot | None:
-        """The newest snapshot that can be read."""
-        origin, steps = self.planned.origin, self.planned.begin
-        if origin is None:
-            return None
-        config, spec = self.group.agents[0].variant.config, envs.spec(self.group.task)
-        like = runner.shapes(config, spec, self.steps)
-        size = runner.store_size(config, spec, self.steps)
-        while steps:
-            try:
-                return checkpoint.read(origin, steps, like, self.planned.places, size)
-            except checkpoint.DamagedError as error:
-                checkpoint.set_aside(origin, steps, error)
-                steps = checkpoint.newest(origin, self.steps)
-        return None
-
-    def _save(self, snapshot: runner.Snapshot) -> None:
+    def _save(
+        self, writer: checkpoint.Writer, attempt: Attempt, snapshot: runner.Snapshot
+    ) -> None:
         """Write it, if it ends, if all stops, or if that takes little of the time."""
         rules, steps = self.rules, int(snapshot.clock.steps)
         if rules is None:
@@ -939,6 +999,6 @@ class _Job:
             return
         begin = time.monotonic()
         goes_on = steps % self.sweep.checkpoint_every == 0
-        self.writer.write(snapshot, ends=ends, goes_on=goes_on)
+        writer.write(snapshot, ends=ends, goes_on=goes_on, marks=attempt.marks)
         self.last = time.monotonic() - begin
         self.spent += self.last

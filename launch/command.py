@@ -370,6 +370,8 @@ def run_sweep(
     workdir = get(values, "workdir")
     if get(values, "measure") and not get(values, "dry_run"):
         raise ConfigError("--measure is of a plan: give it with --dry_run.")
+    if workdir:  # rounding hangs on their number
+        devices.use_cores(store.devices(workdir))
     kept = _kept_at(get(values, "compile_cache"))
     plan = sweep.plan(asked)
     if get(values, "dry_run"):

@@ -136,9 +136,9 @@ def _behind(
         for row in _ends(frame)
     }
     return tuple(
-        Behind(*cell, reached.get(cell, 0), header.steps_on(cell.task))
+        Behind(*cell, reached.get(cell, 0), header.steps_of(cell))
         for cell in header.cells()
-        if done.get(cell, 0) < header.steps_on(cell.task)
+        if done.get(cell, 0) < header.steps_of(cell)
     )
 
 

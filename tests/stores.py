@@ -47,24 +47,43 @@ def build(
         steps=steps,
         eval_every=min(steps.values()) // EVALUATIONS,
     )
-    about, ends = sweep.header(asked), {}
+    about, ends = sweep.header(asked), dict[Cell, float]()
     rng = np.random.default_rng(0)
     with store.owned(folder), store.Store(folder, about) as out:
         for cell in about.cells():
-            if cell in absent:
-                continue
-            last = score(cell) if score else 100 * rng.random()
-            for i in range(1, EVALUATIONS + 1):
-                if i > 1 and cell in begun:
-                    break
-                value = np.nan if i > 1 and cell in dead else last * i / EVALUATIONS
-                at = steps[cell.task] * i // EVALUATIONS
-                by = provider.get(cell.task, PROVIDER)
-                out.append([cell], at, {"return": np.array([value])}, by)
-            part = 1 / EVALUATIONS if cell in begun or cell in dead else 1
-            ends[cell] = last * part
+            if cell not in absent:
+                ends[cell] = score(cell) if score else 100 * rng.random()
+        for task in variants:
+            by = provider.get(task, PROVIDER)
+            for is_begun in (False, True):
+                mine = [c for c in ends if c.task == task and (c in begun) == is_begun]
+                if mine:
+                    _write(out, mine, steps[task], ends, dead, by, whole=not is_begun)
+    parts = {cell: cell in begun or cell in dead for cell in ends}
+    return {c: x / EVALUATIONS if parts[c] else x for c, x in ends.items()}
+
+
+def _write(
+    out: store.Store,
+    cells: Sequence[Cell],
+    steps: int,
+    last: Mapping[Cell, float],
+    dead: Sequence[Cell],
+    provider: str,
+    *,
+    whole: bool,
+) -> None:
+    """A program of these cells, to its end or to its first evaluation."""
+    with out.begin(out.note(cells, 1)) as attempt:
+        for i in range(1, EVALUATIONS + 1 if whole else 2):
+            values = [
+                np.nan if i > 1 and cell in dead else last[cell] * i / EVALUATIONS
+                for cell in cells
+            ]
+            at = steps * i // EVALUATIONS
+            attempt.append(at, {"return": np.array(values)}, provider)
+        for cell in cells:
             if cell in dead:
-                out.fail(cell, 17, 3, "policy.net.kernel", "")
-            if cell not in begun:
-                out.finish([cell], steps[cell.task], 1.0)
-    return ends
+                attempt.fail(cell, 17, 3, "policy.net.kernel", "")
+        if whole:
+            attempt.finish(steps, 1.0)

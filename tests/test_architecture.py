@@ -26,6 +26,10 @@ LAYERS = [
     ["coadapt.learn"],
     ["coadapt.runner", "coadapt.taxonomy"],
     ["coadapt.hybrids", "coadapt.catalogue"],
+    ["coadapt.files", "coadapt.migrations", "coadapt.provenance"],
+    ["coadapt.tables"],
+    ["coadapt.attempts"],
+    ["coadapt.manifest", "coadapt.old_stores", "coadapt.views"],
     [
         "coadapt.store",
         "coadapt.stats",

@@ -1,7 +1,7 @@
 """A program that was stopped goes on, and ends as if it had not been: to the bit."""
 
+import errno
 import functools
-import json
 import logging
 import shutil
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from coadapt import checkpoint, envs, learn, runner, schema, store, sweep
+from coadapt import checkpoint, envs, files, learn, runner, schema, store, sweep
 from coadapt.sweep import Checkpoints, Sweep, Variant
 from tests.recipes import cases, small, write_dataset
 
@@ -296,7 +296,7 @@ def test_a_snapshot_is_the_run(lqr, tmp_path):
 
 
 def damage(record: checkpoint.Record, steps: int, how: str) -> None:
-    folder = record.folder / str(steps)
+    folder = record.at(steps)
     data = max(folder.rglob("d/*"), key=lambda p: p.stat().st_size)
     if how == "flipped":
         content = bytearray(data.read_bytes())
@@ -330,15 +330,95 @@ def test_a_damaged_snapshot_is_set_aside(lqr, end, begun, how, keep, tmp_path, c
             checkpoints=rules,
         )  # fmt: skip
     (said,) = [r.message for r in caplog.records if r.name == "coadapt.checkpoint"]
-    assert "300' cannot be read" in said and "300.damaged" in said and "\n" not in said
+    assert "/300" in said and "cannot be read" in said and "\n" not in said
+    assert "300.damaged" in said
     assert steps == ([None, 300, 400] if keep == 2 else [None, 150, 300, 400])
-    assert (record.folder / "300.damaged").is_dir()
+    (aside,) = record.folder.glob("*/300.damaged")
+    assert aside.is_dir()
     assert rows(work) == rows(end.folder)
     assert_equal(arrays(lqr, work), end.arrays)
 
 
 def everything(folder: Path) -> dict[str, bytes]:
     return {str(p): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+ERRORS = {
+    "memory": MemoryError(),
+    "device": RuntimeError("RESOURCE_EXHAUSTED: Out of memory"),
+    "disk": OSError(errno.EIO, "Input/output error"),
+    "permission": PermissionError(errno.EACCES, "Permission denied"),
+    "dtype": None,
+}
+
+
+@pytest.mark.parametrize("why", ERRORS)
+def test_what_cannot_be_read_is_no_damage(lqr, end, why, tmp_path, monkeypatch):
+    """More steps of a finished run, here and now impossible: all is left as it is."""
+    work = shutil.copytree(end.folder, tmp_path / "work")
+    before, read = everything(work), checkpoint.arrays
+
+    def arrays(*args, **how):
+        if ERRORS[why] is not None:
+            raise ERRORS[why]
+        return {name: np.asarray(x, np.float64) for name, x in read(*args).items()}
+
+    monkeypatch.setattr(checkpoint, "arrays", arrays)
+    with pytest.raises(store.StoreError, match="nothing was changed") as caught:
+        sweep.run(asked_again(lqr, steps=800), work, checkpoints=ALL)
+    assert not isinstance(caught.value, checkpoint.DamagedError)
+    assert "\n" not in str(caught.value)
+    assert everything(work) == before
+
+
+def test_older_snapshots_stay_until_the_new_one_was_opened(lqr, tmp_path, monkeypatch):
+    read = checkpoint.arrays
+
+    def arrays(folder, *args, **how):
+        if folder.name == "300":
+            raise ValueError("no such file")
+        return read(folder, *args, **how)
+
+    monkeypatch.setattr(checkpoint, "arrays", arrays)
+    with pytest.raises(store.StoreError, match="no such file"):
+        sweep.run(lqr, tmp_path, checkpoints=ALL)
+    (record,) = checkpoint.records(tmp_path)
+    assert record.steps() == [200]
+
+
+def test_snapshots_that_are_gone_take_no_rows_with_them(lqr, end, tmp_path):
+    """With more steps it starts anew, and the old rows are there until it passed."""
+    work = shutil.copytree(end.folder, tmp_path / "work")
+    (record,) = checkpoint.records(work)
+    shutil.rmtree(record.at(400))
+    longer = asked_again(lqr, steps=500)
+    seen = []
+
+    def tell(event):
+        if event.report:
+            seen.append((event.report.steps, store.read(work).env_steps.max()))
+        if event.report and event.report.steps == 300:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep.run(longer, work, tell, checkpoints=None)
+    assert seen == [(150, 400), (300, 400)]
+    assert rows(work) == rows(end.folder)
+    assert set(store.finished(work, sweep.header(lqr)).values()) == {400}
+
+
+def test_another_number_of_devices_is_refused(lqr, begun, tmp_path):
+    work = begun(tmp_path / "work", 1)
+    (record,) = checkpoint.records(work)
+    path = record.folder / checkpoint.PROGRAM
+    data = files.unsealed(path)
+    assert data["devices"] == 2
+    path.write_text(files.sealed({**data, "devices": 1}))
+    before = everything(work)
+    with pytest.raises(schema.ConfigError, match="JAX_NUM_CPU_DEVICES=1"):
+        sweep.run(lqr, work)
+    assert everything(work) == before
+    assert store.devices(work) == 2
 
 
 def test_another_version_is_refused(lqr, begun, tmp_path, monkeypatch):
@@ -356,9 +436,9 @@ def test_another_config_is_refused(lqr, begun, tmp_path):
     work = begun(tmp_path / "work", 1)
     (record,) = checkpoint.records(work)
     path = record.folder / checkpoint.PROGRAM
-    data = json.loads(path.read_text())
+    data = files.unsealed(path)
     data["fingerprints"][0] = "0" * 16
-    path.write_text(json.dumps(data))
+    path.write_text(files.sealed(data))
     before = everything(work)
     with pytest.raises(checkpoint.OtherError, match="choose another workdir"):
         sweep.run(lqr, work)
@@ -366,14 +446,14 @@ def test_another_config_is_refused(lqr, begun, tmp_path):
 
 
 def test_what_cannot_be_made_or_moved_is_a_sentence(tmp_path):
-    folder, cell = tmp_path / checkpoint.FOLDER, store.Cell("toy/lqr", "sac", 0)
+    folder, cell = tmp_path / "program", store.Cell("toy/lqr", "sac", 0)
     (tmp_path / "file").write_text("mine")
     (folder / "9").mkdir(parents=True)
     (folder / "9.damaged").write_text("mine")
     record = checkpoint.Record(folder, (cell,), ("beef",))
     lost = checkpoint.DamagedError("It is lost.")
     for attempt in (
-        lambda: checkpoint.note(tmp_path / "file", [cell], ["beef"]),
+        lambda: files.make(tmp_path / "file" / "a"),
         lambda: checkpoint.set_aside(record, 9, lost),
     ):
         with pytest.raises(store.StoreError, match="cannot be written") as caught:
@@ -384,7 +464,7 @@ def test_what_cannot_be_made_or_moved_is_a_sentence(tmp_path):
 def test_what_a_kill_left_half_written_goes(lqr, begun, tmp_path):
     work = begun(tmp_path / "work", 1)
     (record,) = checkpoint.records(work)
-    half = record.folder / "200.orbax-checkpoint-tmp"
+    half = record.attempts()[0] / "200.orbax-checkpoint-tmp"
     half.mkdir()
     (half / "something").write_text("")
     sweep.run(lqr, work, checkpoints=ALL)

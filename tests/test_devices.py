@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coadapt import devices
+from coadapt import devices, streams
 
 
 @pytest.mark.parametrize(("agents", "number"), [(1, 1), (2, 2), (3, 1), (8, 2)])
@@ -67,6 +67,36 @@ def test_use_cores_leaves_the_users_choice(setting, expected, monkeypatch):
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert out[0] == (out[1] if expected == "affinity" else expected)
+
+
+def test_as_many_devices_as_a_run_was_begun_with(monkeypatch):
+    for name in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS"):
+        monkeypatch.delenv(name, raising=False)
+    code = (
+        "import jax; from coadapt import devices; devices.use_cores();"
+        "devices.use_cores(3); print(jax.local_device_count())"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert out == "3\n"
+
+
+def test_a_users_settings_of_jax_change_no_stream():
+    def draw():
+        return jax.random.normal(streams.stream(3, streams.Purpose.ACT, 7), (5,))
+
+    expected = draw()
+    with jax.threefry_partitionable(False):
+        assert not np.array_equal(draw(), expected)
+    jax.config.update("jax_default_prng_impl", "rbg")
+    jax.config.update("jax_threefry_partitionable", False)
+    try:
+        streams.pin()
+        np.testing.assert_array_equal(draw(), expected)
+    finally:
+        jax.config.update("jax_default_prng_impl", "threefry2x32")
+        streams.pin()
 
 
 MIB = 2**20

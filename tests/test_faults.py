@@ -74,7 +74,7 @@ def everything(folder: Path) -> dict[str, object]:
     found: dict[str, object] = {"rows": (folder / store.RESULTS).read_bytes()}
     for record in checkpoint.records(folder):
         assert record.steps() == [STEPS]  # older ones are gone
-        for name, array in checkpoint.arrays(record.folder / str(STEPS)).items():
+        for name, array in checkpoint.arrays(record.at(STEPS)).items():
             found[f"{record.folder.name}/{name}"] = array
     assert any("/store/obs" in name for name in found)
     return found
@@ -168,10 +168,10 @@ Writer._remove = _remove
 """,
     # all snapshots are written, and no cell is finished
     "before-done": f"""
-from coadapt.store import Store
+from coadapt.store import Attempt
 def finish(self, *rest):
     {WAIT}
-Store.finish = finish
+Attempt.finish = finish
 """,
     # within Orbax, its own folder being half written
     "within-orbax": f"""
@@ -202,7 +202,8 @@ def killed_within(phase: str, kind: str, folder: Path) -> None:
 def standing(folder: Path) -> list[str]:
     """The snapshots and what is half of one, as the kill left them."""
     (record,) = checkpoint.records(folder)
-    return sorted(path.name for path in record.folder.iterdir() if path.is_dir())
+    (attempt,) = record.attempts()
+    return sorted(path.name for path in attempt.iterdir() if path.is_dir())
 
 
 LEFT = {
@@ -227,7 +228,7 @@ def test_killed_within_a_write(write, whole, tmp_path):
     found = standing(tmp_path)
     assert [name[: len("300.orbax-checkpoint-tmp")] for name in found] == LEFT[phase]
     (record,) = checkpoint.records(tmp_path)
-    has_about = (record.folder / "300" / ABOUT).exists()
+    has_about = (record.attempts()[0] / "300" / ABOUT).exists()
     assert has_about == (phase == "before-removal")
     finish(kind, tmp_path)
     assert_same(everything(tmp_path), expected)
@@ -281,7 +282,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
 @pytest.mark.parametrize(
     "limit, where",
     [
-        (15_000, "/checkpoints/"),
+        (15_000, "/programs/"),
         pytest.param(500, "manifest", marks=pytest.mark.faults),
     ],
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import coadapt
-from coadapt import checkpoint, diagnostics, envs, learn, runner, schema, sweep
+from coadapt import checkpoint, diagnostics, envs, files, learn, runner, schema, sweep
 from coadapt.sweep import Checkpoints, Sweep, Variant
 from tests.recipes import small
 
@@ -151,12 +151,13 @@ def test_a_damaged_snapshot_is_passed_over_and_left_alone(run, tmp_path):
     work = tmp_path / "work"
     shutil.copytree(run[0], work)
     (record,) = checkpoint.records(work)
-    (record.folder / "300" / checkpoint.ABOUT).write_text("{")
+    (record.at(300) / checkpoint.ABOUT).write_text("{")
     assert coadapt.load(work, variant="one", seed=0).steps == 200
     with pytest.raises(checkpoint.DamagedError, match="300"):
         coadapt.load(work, variant="one", seed=0, steps=300)
     assert record.steps() == [200, 300]
-    shutil.rmtree(work / checkpoint.FOLDER)
+    for steps in record.steps():
+        shutil.rmtree(record.at(steps))
     with pytest.raises(coadapt.ConfigError, match="no snapshot"):
         coadapt.load(work, variant="one", seed=0)
 
@@ -182,6 +183,22 @@ def test_without_a_replay_it_says_why_and_what_to_do(tmp_path):
     found = diagnostics.history(tmp_path, variants=["it"], seeds=[3], task="toy/lqr")
     weighed = found[found.metric == "effective_fraction"]
     assert set(found.env_steps) == {200, 250} and set(weighed.env_steps) == {200}
+
+
+def test_one_that_a_run_removes_meanwhile_is_passed_over(run, tmp_path, monkeypatch):
+    work = shutil.copytree(run[0], tmp_path / "work")
+    (record,) = checkpoint.records(work)
+    read, left = checkpoint.arrays, [record.at(300)]
+
+    def arrays(*args, **how):
+        for path in left:
+            left.remove(path)
+            files.remove(path)
+        return read(*args, **how)
+
+    monkeypatch.setattr(checkpoint, "arrays", arrays)
+    assert coadapt.load(work, variant="one", seed=0).steps == 200
+    assert not left and record.steps() == [200]
 
 
 def test_where_there_is_no_run(tmp_path):

@@ -173,7 +173,7 @@ def test_train_goes_on_extends_and_reports(tmp_path, capsys):
     assert (tmp_path / "report" / "toy_lqr.png").read_bytes().startswith(b"\x89PNG")
     frame = pd.read_csv(tmp_path / "results.csv")
     assert ",".join(frame.columns) == (
-        "experiment,algorithm,variant,task,seed,env_steps,metric,value,provider"
+        "experiment,algorithm,variant,task,seed,env_steps,metric,value,provider,session"
     )
     score = frame[frame.metric == "return"]
     assert set(zip(score.seed, score.env_steps, strict=True)) == {

@@ -1,0 +1,184 @@
+"""What is written to a run store, one step of the disk after the other.
+
+A step is done or not. What a disk refuses, or what cannot be read, is a StoreError of
+one sentence. Tests replace `step` and `put`, to fail or to end at any of them.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+OLD = ".old"  # ends the names of folders that are on their way out
+
+
+class StoreError(Exception):
+    """What keeps a run store from being written or read, in one sentence."""
+
+
+class DamagedError(StoreError):
+    """A file that is not what was written: a checksum or a format says so."""
+
+
+def step(what: str, path: Path) -> None:
+    """Called before each change of the disk."""
+
+
+def put(file: BinaryIO, data: bytes) -> None:
+    """All bytes into an open file."""
+    file.write(data)
+    file.flush()
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What the disk refuses becomes one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{str(path)!r} cannot be written ({error.strerror or error}): what was "
+            "finished before is whole, and the same command goes on from there."
+        ) from error
+
+
+def replace(path: Path, text: str, *, sync: bool = True) -> None:
+    """Write a file whole or not at all; one that has this text is left alone.
+
+    Args:
+        sync: the text is on the disk before its name is. What can be made again from
+            other files need not wait for that.
+    Raises: StoreError.
+    """
+    data = text.encode()
+    with writing(path):
+        if path.exists() and path.read_bytes() == data:
+            return
+        temporary = path.with_name(path.name + ".tmp")
+        step("write", temporary)
+        with temporary.open("wb") as file:
+            put(file, data)
+            if sync:
+                os.fsync(file.fileno())
+        step("replace", path)
+        os.replace(temporary, path)
+
+
+def append(file: BinaryIO, path: Path, text: str) -> None:
+    """Text at the end of an open file, and on the disk. Raises: StoreError."""
+    with writing(path):
+        step("append", path)
+        put(file, text.encode())
+        os.fsync(file.fileno())
+
+
+def make(path: Path) -> bool:
+    """Make a folder, and those above; whether it was not there. Raises: StoreError."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        step("mkdir", path)
+        try:
+            path.mkdir()
+        except FileExistsError:
+            if not path.is_dir():  # a file, or a link that leads nowhere
+                raise
+            return False
+    return True
+
+
+def move(path: Path, to: Path) -> None:
+    """Rename what is there. Raises: StoreError."""
+    with writing(path):
+        step("rename", path)
+        path.rename(to)
+
+
+def remove(path: Path) -> None:
+    """Remove a folder: nobody sees half of it. What cannot go yet goes next time."""
+    out = path if path.name.endswith(OLD) else path.with_name(path.name + OLD)
+    try:
+        if out != path:
+            shutil.rmtree(out, ignore_errors=True)
+            step("rename", path)
+            path.rename(out)
+        step("remove", out)
+    except OSError:
+        return
+    shutil.rmtree(out, ignore_errors=True)
+
+
+# ---------------------------------------------------------------- reading
+
+
+def names(folder: Path) -> list[str]:
+    """What is in a folder, in order; nothing where it is not there.
+
+    Raises: StoreError, if it cannot be looked at.
+    """
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+
+
+def read(path: Path) -> str | None:
+    """The text of a file; None where it is not there.
+
+    Raises: DamagedError, if it is no text; StoreError, if it cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError as error:
+        raise damaged(path, str(error)) from None
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"{str(path)!r} cannot be read ({error.strerror or error}): nothing was "
+        "changed, and the same command goes on once it can be."
+    )
+
+
+def damaged(path: Path, reason: str) -> DamagedError:
+    line = " ".join(reason.split())
+    line = line if len(line) < 300 else line[:300] + "..."
+    return DamagedError(f"{str(path)!r} cannot be read ({line}): it is damaged.")
+
+
+def sealed(data: dict[str, Any]) -> str:
+    """JSON with a checksum of its own."""
+    return json.dumps({**data, "checksum": _checksum(data)}, indent=1) + "\n"
+
+
+def unsealed(path: Path) -> dict[str, Any] | None:
+    """What `sealed` made, checked; None where it is not there.
+
+    Raises: DamagedError; StoreError, if it cannot be read.
+    """
+    text = read(path)
+    if text is None:
+        return None
+    try:
+        data = json.loads(text)
+        checksum = data.pop("checksum")
+        if checksum != _checksum(data):
+            raise ValueError("its checksum is wrong")
+        return data
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise damaged(path, str(error) or type(error).__name__) from None
+
+
+def _checksum(data: dict[str, Any]) -> int:
+    rest = {name: value for name, value in data.items() if name != "checksum"}
+    return zlib.crc32(json.dumps(rest, sort_keys=True).encode())

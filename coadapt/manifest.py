@@ -1,0 +1,371 @@
+"""What a run store is of: manifest.json, and which sweeps fit into one folder."""
+
+import dataclasses
+import datetime
+import functools
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from coadapt import attempts, files, provenance, schema
+from coadapt.config import Config
+from coadapt.migrations import SCHEMA, migrated
+from coadapt.schema import ConfigError, shown
+from coadapt.tables import Cell
+
+FORMAT = 4  # of the folder
+READ_ONLY = 3  # an older one, which is read but not written: see old_stores.py
+MANIFEST, LOCK, OWNER = "manifest.json", ".lock", "owner.json"
+
+
+class Entry(NamedTuple):
+    """What the manifest says of a variant on a task."""
+
+    algorithm: str
+    fingerprint: str  # of the version that wrote the entry first: a name
+    config: dict[str, Any]  # schema.to_dict
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """What a sweep is. Two sweeps fit into one folder if they agree where they meet."""
+
+    experiment: str
+    steps: int  # env steps, the most that were asked for
+    seeds: tuple[int, ...]
+    eval_every: int  # env steps
+    eval_episodes: int
+    checkpoint_every: int  # env steps; episodes are cut there
+    variants: Mapping[str, Mapping[str, Entry]]  # task -> name -> entry
+    # of the tasks that were asked for fewer
+    task_steps: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    # env steps of each cell that was asked for, where not all were alike
+    asked: Mapping[Cell, int] = dataclasses.field(default_factory=dict)
+    format: int = FORMAT
+
+    def steps_on(self, task: str) -> int:
+        """Env steps, the most that were asked for on this task."""
+        return self.task_steps.get(task, self.steps)
+
+    def cells(self) -> list[Cell]:
+        """All that were asked for, task by task, variants x seeds."""
+        every = (
+            Cell(task, name, seed)
+            for task, named in self.variants.items()
+            for name in named
+            for seed in self.seeds
+        )
+        return [cell for cell in every if not self.asked or cell in self.asked]
+
+    def steps_of(self, cell: Cell) -> int:
+        """Env steps that were asked for of this cell."""
+        return self.asked.get(cell, self.steps_on(cell.task))
+
+    def entry(self, cell: Cell) -> Entry:
+        """What is said of its variant."""
+        return self.variants[cell.task][cell.variant]
+
+    def merged(self, other: "Header") -> "Header":
+        """Both, the other's new seeds, tasks and variants after ours."""
+        tasks = [*self.variants, *(t for t in other.variants if t not in self.variants)]
+        most = max(self.steps, other.steps)
+        steps = {
+            t: max(h.steps_on(t) for h in (self, other) if t in h.variants)
+            for t in tasks
+        }
+        asked = {cell: self.steps_of(cell) for cell in self.cells()}
+        for cell in other.cells():
+            asked[cell] = max(asked.get(cell, 0), other.steps_of(cell))
+        return dataclasses.replace(
+            self,
+            steps=most,
+            task_steps={t: n for t, n in steps.items() if n != most},
+            seeds=tuple(dict.fromkeys([*self.seeds, *other.seeds])),
+            variants={
+                t: {**other.variants.get(t, {}), **self.variants.get(t, {})}
+                for t in tasks
+            },
+            asked=asked,
+        )
+
+
+# ---------------------------------------------------------------- reading
+
+
+def folder(workdir: str | os.PathLike[str]) -> Path:
+    """The path, `~` being home. Raises: ConfigError, if there can be no such path."""
+    try:
+        path = expanded(workdir, "workdir")
+    except TypeError:
+        path = None
+    if path is None or "\0" in str(path):
+        raise ConfigError(f"workdir is {shown(workdir)}: it must be a path.")
+    try:
+        str(path.absolute()).encode()  # as what writes checkpoints wants it
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"workdir is {str(path.absolute())!a}: this locale has no such "
+            "letters; set LC_ALL=C.UTF-8, or choose a path of ASCII letters."
+        ) from None
+    return path
+
+
+def expanded(path: str | os.PathLike[str], name: str) -> Path:
+    """With `~` and `~user` for home: a shell leaves it in --name=~/x.
+
+    Raises: ConfigError if there is no such home.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{name} is {shown(path)}: {str(error).rstrip('.')}; name a folder without "
+            "a '~', or set HOME."
+        ) from None
+
+
+def load(workdir: Path) -> Header | None:
+    """The header of the store at `workdir`; None where there is nothing yet.
+
+    Raises: ConfigError if what is there is no run store, or is damaged.
+    """
+    try:
+        there = workdir.exists()
+    except OSError as error:
+        raise ConfigError(
+            f"workdir {str(workdir)!r} can be no folder: {error.strerror}."
+        ) from None
+    if not there:
+        return None
+    if not workdir.is_dir():
+        raise ConfigError(f"workdir {str(workdir)!r} is a file: it must be a folder.")
+    if not (workdir / MANIFEST).exists():
+        _require_empty(workdir)
+        return None
+    return _header(workdir)
+
+
+def _require_empty(workdir: Path) -> None:
+    """Raises: ConfigError. What is ours comes with a manifest, or before it."""
+    own = (MANIFEST + ".tmp", LOCK, OWNER, OWNER + ".tmp")
+    programs = workdir / attempts.PROGRAMS
+    if programs.is_dir() and not files.names(programs):
+        own = (*own, attempts.PROGRAMS)
+    found = [name for name in files.names(workdir) if name not in own]
+    if found:
+        raise ConfigError(
+            f"workdir {str(workdir)!r} is not empty and no run store (it has "
+            f"{found[0]!r}, and no {MANIFEST}): choose another."
+        )
+
+
+def read(workdir: Path) -> dict[str, Any]:
+    """The manifest as it is. Raises: ConfigError, if it is damaged."""
+    path = workdir / MANIFEST
+    try:
+        text = files.read(path)
+        data = json.loads(text or "")
+        if data["format"] not in (FORMAT, READ_ONLY):
+            raise ConfigError(
+                f"workdir {str(workdir)!r} has format {data['format']!r}, and this "
+                f"version of coadapt writes {FORMAT}: choose another."
+            )
+        return data if data["format"] == READ_ONLY else files.unsealed(path) or {}
+    except files.DamagedError as error:
+        raise ConfigError(str(error)) from None
+    except ConfigError:
+        raise
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _damaged(path, repr(error)) from None
+
+
+def _header(workdir: Path) -> Header:
+    data = read(workdir)
+    try:
+        _check_types(data)
+        number = data.get("schema", 1)
+        if number > SCHEMA:
+            raise ConfigError(
+                f"workdir {str(workdir)!r} is of a newer version of coadapt: its "
+                f"configs have schema {number}, and this version knows {SCHEMA}."
+            )
+        return Header(
+            experiment=data["experiment"],
+            steps=data["steps"],
+            task_steps=data.get("task_steps", {}),
+            seeds=tuple(data["seeds"]),
+            eval_every=data["evaluation"]["every"],
+            eval_episodes=data["evaluation"]["episodes"],
+            checkpoint_every=data["checkpoint_every"],
+            variants={
+                task: {name: _entry(entry, number) for name, entry in named.items()}
+                for task, named in data["variants"].items()
+            },
+            asked=_asked(data.get("cells", {})),
+            format=data["format"],
+        )
+    except ConfigError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise _damaged(workdir / MANIFEST, repr(error)) from None
+
+
+def _entry(data: dict[str, Any], number: int) -> Entry:
+    entry = Entry(**data)
+    return entry._replace(config=migrated(entry.config, number))
+
+
+def _asked(cells: dict[str, dict[str, dict[str, list[int]]]]) -> dict[Cell, int]:
+    return {
+        Cell(task, name, seed): int(steps)
+        for task, named in cells.items()
+        for name, by_steps in named.items()
+        for steps, seeds in by_steps.items()
+        for seed in seeds
+    }
+
+
+def _check_types(data: dict[str, Any]) -> None:
+    """Raises: ValueError, where a manifest holds what none of ours does."""
+    numbers = [data["steps"], data["checkpoint_every"], *data["evaluation"].values()]
+    numbers += data.get("task_steps", {}).values()
+    whole = all(type(n) is int and n > 0 for n in numbers)
+    seeds, sessions = data["seeds"], data["sessions"]
+    listed = isinstance(seeds, list) and all(type(n) is int for n in seeds)
+    dicts = isinstance(sessions, list) and all(isinstance(s, dict) for s in sessions)
+    if not (
+        whole and listed and seeds and dicts and isinstance(data["experiment"], str)
+    ):
+        raise ValueError("a number, the seeds or the sessions are none")
+
+
+def _damaged(path: Path, reason: str) -> ConfigError:
+    return ConfigError(str(files.damaged(path, reason)))
+
+
+# ---------------------------------------------------------------- which sweeps fit
+
+
+def refuse_other(workdir: Path, old: Header | None, new: Header) -> None:
+    """Refuse a folder that holds another sweep. Raises: ConfigError."""
+    if old is None:
+        return
+    for name in ("experiment", "eval_every", "eval_episodes", "checkpoint_every"):
+        ours, theirs = getattr(new, name), getattr(old, name)
+        if ours != theirs:
+            raise ConfigError(
+                f"workdir {str(workdir)!r} holds another sweep: its {name} is "
+                f"{theirs!r}, and {ours!r} is asked for; choose another workdir."
+            )
+    for task, variants in new.variants.items():
+        for name, entry in variants.items():
+            there = old.variants.get(task, {}).get(name, entry)
+            if not _same(there.config, entry.config):
+                raise ConfigError(
+                    f"workdir {str(workdir)!r} holds another sweep: {name} on {task} "
+                    f"is config {there.fingerprint} there, and {entry.fingerprint} is "
+                    f"asked for ({_difference(there.config, entry.config)}); choose "
+                    "another workdir, or another name."
+                )
+
+
+def _same(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Whether two configs have equal values: a field may be missing in the old one."""
+    if old == new:
+        return True
+    one, other = (_config(json.dumps(each)) for each in (old, new))
+    return one is not None and one == other
+
+
+@functools.lru_cache(maxsize=4096)
+def _config(text: str) -> Config | None:
+    try:
+        return schema.from_dict(Config, json.loads(text))
+    except ConfigError:
+        return None
+
+
+def _difference(old: object, new: object, path: str = "") -> str:
+    """The first path at which two configs differ, 'a.b: 1 there, 2 here'."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in {**old, **new}:
+            if old.get(key) != new.get(key):
+                inner = f"{path}.{key}" if path else key
+                return _difference(old.get(key), new.get(key), inner)
+    return f"{path}: {_short(old)} there, {_short(new)} here"
+
+
+def _short(value: object) -> str:
+    return str(value.get("kind", "a group")) if isinstance(value, dict) else str(value)
+
+
+def adopted(workdir: Path, new: Header) -> Header:
+    """What is asked for, under the fingerprints that the store has where it has any.
+
+    Raises: ConfigError, if the folder holds another sweep, or one of a version that
+    goes on under its own code alone.
+    """
+    old = load(workdir)
+    if old is None:
+        return new
+    if old.format != FORMAT:
+        raise ConfigError(
+            f"workdir {str(workdir)!r} was written by an older version of coadapt "
+            f"(format {old.format}): it can be read and reported, and goes on under "
+            "that version alone; choose another workdir."
+        )
+    refuse_other(workdir, old, new)
+    variants = {
+        task: {name: old.variants.get(task, {}).get(name, e) for name, e in of.items()}
+        for task, of in new.variants.items()
+    }
+    return dataclasses.replace(new, variants=variants)
+
+
+# ---------------------------------------------------------------- writing
+
+
+def write(workdir: Path, old: Header | None, new: Header, *, session: bool) -> str:
+    """The merged manifest; returns the newest session's id.
+
+    A session is noted if it differs from the last. Raises: files.StoreError.
+    """
+    merged = (old or new).merged(new)
+    sessions = read(workdir)["sessions"] if old else []
+    if session:
+        here = provenance.here()
+        known = {"id": None, "started": None}
+        if not sessions or {**sessions[-1], **known} != {**here, **known}:
+            now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+            one = {"id": str(len(sessions) + 1), "started": now, **here}
+            sessions = [*sessions, one]
+    data = {
+        "format": FORMAT,
+        "schema": SCHEMA,
+        "experiment": merged.experiment,
+        "tasks": list(merged.variants),
+        "steps": merged.steps,
+        **({"task_steps": dict(merged.task_steps)} if merged.task_steps else {}),
+        "seeds": list(merged.seeds),
+        "cells": _by_steps(merged),
+        "evaluation": {"every": merged.eval_every, "episodes": merged.eval_episodes},
+        "checkpoint_every": merged.checkpoint_every,
+        "variants": {
+            task: {name: entry._asdict() for name, entry in named.items()}
+            for task, named in merged.variants.items()
+        },
+        "sessions": sessions,
+    }
+    files.replace(workdir / MANIFEST, files.sealed(data))
+    return sessions[-1]["id"] if sessions else ""
+
+
+def _by_steps(header: Header) -> dict[str, dict[str, dict[str, list[int]]]]:
+    """task -> variant -> env steps -> seeds."""
+    found: dict[str, dict[str, dict[str, list[int]]]] = {}
+    for cell in header.cells():
+        named = found.setdefault(cell.task, {}).setdefault(cell.variant, {})
+        named.setdefault(str(header.steps_of(cell)), []).append(cell.seed)
+    return found
