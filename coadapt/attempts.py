@@ -113,11 +113,20 @@ def require(folder: Path) -> None:
 
 
 def note(
-    workdir: Path, cells: Sequence[Cell], fingerprints: Sequence[str], devices: int
+    workdir: Path,
+    cells: Sequence[Cell],
+    fingerprints: Sequence[str],
+    *,
+    devices: int,
+    number: int,
 ) -> Program:
-    """The program of these cells, made where it is not there yet. Raises: StoreError.
+    """The program of these cells, made where it is not there yet.
 
     Its name is of its cells and configs alone.
+    Args:
+        devices: over which it runs, if it is begun now.
+        number: its place among all, if it is new.
+    Raises: StoreError.
     """
     data = {"cells": [list(cell) for cell in cells], "fingerprints": [*fingerprints]}
     first = f"{cells[0].task}-{cells[0].variant}"
@@ -125,9 +134,9 @@ def note(
     digest = hashlib.sha256((json.dumps(data, indent=1) + "\n").encode()).hexdigest()
     folder = workdir / PROGRAMS / f"{safe}-{digest[:8]}"
     found = program(folder)
-    if found is not None:
+    if found is not None and (found.devices == devices or found.attempts()):
         return found
-    number = max((each.number for each in programs(workdir)), default=0) + 1
+    number = number if found is None else found.number
     files.make(folder)
     data |= {"devices": devices, "number": number}
     files.replace(folder / PROGRAM, files.sealed(data))

@@ -813,7 +813,6 @@ def train(
     Raises: ValueError if the configs differ in structure, or on an unknown task;
     Interrupted, after `save`, where `stop` says so.
     """
-    pin()
     refuse_float64()
     spec = envs.spec(task)
     for config in configs:
@@ -839,6 +838,7 @@ class _Training:
         eval_episodes: int,
         start_at: Snapshot | None,
     ):
+        pin()
         self.about, self.steps = about, steps
         self.eval_every, self.eval_episodes = eval_every, eval_episodes
         self.began = time.monotonic()

@@ -236,13 +236,18 @@ class Store:
             for cell in each.cells
         }
         self.session = manifest.write(workdir, old, self.header, session=session)
+        known = attempts.programs(workdir)
+        self._programs = max((each.number for each in known), default=0)
         self._took, self._refreshed = 0.0, 0.0
         self.refresh()
 
     def note(self, cells: Sequence[Cell], devices: int) -> Program:
         """The program of these cells, made where it is not there yet."""
         prints = [self.header.entry(c).fingerprint for c in cells]
-        return attempts.note(self.workdir, cells, prints, devices)
+        self._programs += 1
+        return attempts.note(
+            self.workdir, cells, prints, devices=devices, number=self._programs
+        )
 
     def begin(self, program: Program, origin: Start | None = None) -> "Attempt":
         """A new attempt of a program; what was there stays.

@@ -872,8 +872,6 @@ def _start(
 
 def _noted(store: Store, planned: _Planned) -> checkpoint.Record:
     """The program that it is in the store."""
-    if planned.origin is not None and planned.whole:
-        return planned.origin
     cells = planned.group.cells
     return store.note(cells, devices.mesh(len(cells)).size)
 

@@ -327,7 +327,8 @@ def test_what_others_are_asked_for_changes_nothing_of_a_program(tmp_path):
     """A store is read in the order in which its programs were made."""
     for seeds in ((5,), (0, 1), (3,)):
         write(tmp_path, seeds=seeds)
-    assert [each.number for each in attempts.programs(tmp_path)] == [1, 2, 3]
+    numbers = [each.number for each in attempts.programs(tmp_path)]
+    assert numbers == sorted(set(numbers))
     assert list(dict.fromkeys(store.read(tmp_path).seed)) == [5, 0, 1, 3]
 
 

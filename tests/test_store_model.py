@@ -153,6 +153,7 @@ class Model:
         self.folder, self.disk = folder, Disk()
         self.reach: dict[Cell, int] = {}
         self.done: dict[Cell, int] = {}
+        self.damaged = set[Path]()  # snapshots
 
     def look(self) -> dict[Cell, dict[tuple[int, str], float]]:
         """Reads as a report does, and checks what it says."""
@@ -249,8 +250,10 @@ class Model:
         homes = [home for each in self._programs() for home in each.attempts()]
         tables = [path for home in homes for path in home.iterdir() if path.is_file()]
         before = {path: path.read_bytes() for path in tables}
+        whole = {x for p in self._programs() for x in p.snapshots().values()}
         self.run(asked, reads=error)
         assert before == {path: path.read_bytes() for path in tables}
+        assert all(path.exists() for path in whole - self.damaged)  # none is set aside
 
     def remove_snapshots(self) -> None:
         for program in self._programs():
@@ -261,6 +264,7 @@ class Model:
         found = [x for p in self._programs() for x in p.snapshots().values()]
         for path in found[place % len(found) :][:1] if found else ():
             (path / "arrays.npz").write_bytes(b"x")
+            self.damaged.add(path)
 
     def edit(self, name: str) -> None:
         if (self.folder / name).exists():
@@ -349,11 +353,13 @@ def stopped(after: int, steps: int) -> tuple[Any, ...]:
 # sessions that are rare among those that are drawn
 GOES_FURTHER = [stopped(4, 60), ("remove_snapshots",), stopped(10**6, 20)]
 STARTS_ANEW = [stopped(10**6, 60), ("damage_rows", 1), ("remove_snapshots",)]
+CANNOT_READ = [stopped(4, 60), ("unreadable", ALL, MemoryError("none is left"))]
 
 
 @given(sequences)
 @example(GOES_FURTHER)
 @example(STARTS_ANEW)
+@example(CANNOT_READ)
 @settings(quiet, max_examples=40)
 def test_nothing_that_was_seen_is_lost(operations):
     holds(operations)
