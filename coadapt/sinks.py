@@ -1,6 +1,6 @@
 """Rows of a run store in other programs: TensorBoard's event files, Weights & Biases.
 
-results.csv is what counts; a sink is a copy of it, one run an agent, with the rows'
+The run store is what counts; a sink is a copy of it, one run an agent, with the rows'
 metrics as names and their env steps as the step. A run that begins or goes on is
 written anew from the rows that the store has, and then row by row as they land: a
 session that was killed leaves nothing twice. Both packages are imported when they are

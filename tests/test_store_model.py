@@ -353,12 +353,14 @@ def stopped(after: int, steps: int) -> tuple[Any, ...]:
 # sessions that are rare among those that are drawn
 GOES_FURTHER = [stopped(4, 60), ("remove_snapshots",), stopped(10**6, 20)]
 STARTS_ANEW = [stopped(10**6, 60), ("damage_rows", 1), ("remove_snapshots",)]
+ROWS_ARE_LOST = [stopped(4, 60), ("damage_rows", 40)]
 CANNOT_READ = [stopped(4, 60), ("unreadable", ALL, MemoryError("none is left"))]
 
 
 @given(sequences)
 @example(GOES_FURTHER)
 @example(STARTS_ANEW)
+@example(ROWS_ARE_LOST)
 @example(CANNOT_READ)
 @settings(quiet, max_examples=40)
 def test_nothing_that_was_seen_is_lost(operations):
