@@ -8,11 +8,23 @@ A field that is added, with a default that is what was done before, needs nothin
 from collections.abc import Callable, Mapping
 from typing import Any
 
-SCHEMA = 1  # of the configs that this version writes
+SCHEMA = 2  # of the configs that this version writes
 Config = dict[str, Any]  # of schema.to_dict
 
+
+def _dual_divergences(config: Config) -> Config:
+    """Schema 1 had one DualKL and one Wasserstein, which are no defaults any more."""
+    was = {"DualKL": {"ratio": "exp", "slope": 0.0}, "Wasserstein": {"sided": "two"}}
+    update = config.get("pi_q_update") or {}
+    divergence = update.get("divergence") or {}
+    if divergence.get("kind") not in was:
+        return config
+    own = {**was[divergence["kind"]], **divergence}
+    return {**config, "pi_q_update": {**update, "divergence": own}}
+
+
 # number k: from schema k to k + 1
-MIGRATIONS: Mapping[int, Callable[[Config], Config]] = {}
+MIGRATIONS: Mapping[int, Callable[[Config], Config]] = {1: _dual_divergences}
 # number k: the old path of a field that schema k + 1 has elsewhere -> its new path
 ALIASES: Mapping[int, Mapping[str, str]] = {}
 

@@ -1,6 +1,7 @@
 """The run store: tidy, whole, and refused where it is another's."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import re
@@ -14,6 +15,8 @@ import pytest
 
 from coadapt import attempts, files, migrations, schema, store, tables
 from coadapt.algorithms import preset
+from coadapt.config import Config
+from coadapt.factors.pi_q_update import KL, DualKL, Wasserstein
 from coadapt.schema import ConfigError
 from coadapt.store import (
     Cell,
@@ -590,17 +593,44 @@ def test_a_renamed_field_is_found_under_its_new_name(tmp_path, monkeypatch):
     old = {**now, "data": {**data, "minibatch": now["data"]["batch"]}}
     with Store(tmp_path, of_config(old, "old")):
         pass
-    monkeypatch.setattr(migrations, "SCHEMA", 3)
-    monkeypatch.setattr("coadapt.manifest.SCHEMA", 3)
-    monkeypatch.setattr(
-        migrations, "ALIASES", {1: {"data.minibatch": "data.batch", "no.such": "x"}}
-    )
-    monkeypatch.setattr(migrations, "MIGRATIONS", {2: lambda c: {**c, "greedy": None}})
+    number = migrations.SCHEMA
+    monkeypatch.setattr(migrations, "SCHEMA", number + 2)
+    monkeypatch.setattr("coadapt.manifest.SCHEMA", number + 2)
+    aliases = {number: {"data.minibatch": "data.batch", "no.such": "x"}}
+    monkeypatch.setattr(migrations, "ALIASES", aliases)
+    later = {number + 1: lambda config: {**config, "greedy": None}}
+    monkeypatch.setattr(migrations, "MIGRATIONS", later)
     found = store.load(tmp_path).variants["toy/lqr"]["sac"].config
     assert found == {**now, "greedy": None}
     monkeypatch.setattr("coadapt.manifest.SCHEMA", 0)
     with pytest.raises(ConfigError, match="of a newer version"):
         store.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        (
+            {"kind": "DualKL", "samples": 4},
+            DualKL(samples=4, ratio="exp", slope=0.0),
+        ),
+        (
+            {"kind": "Wasserstein", "samples": 4, "slope": 10.0},
+            Wasserstein(samples=4, slope=10.0, sided="two"),
+        ),
+        ({"kind": "KL", "samples": 4}, KL(samples=4)),
+    ],
+    ids=lambda x: x["kind"] if isinstance(x, dict) else "",
+)
+def test_a_config_of_schema_1_means_what_it_meant(was, now):
+    """Its DualKL had neither a ratio nor a slope, its Wasserstein no side."""
+    brac = schema.to_dict(preset("brac"))
+    old = {**brac, "pi_q_update": {**brac["pi_q_update"], "divergence": was}}
+    found = schema.from_dict(Config, migrations.migrated(old, 1))
+    assert found == dataclasses.replace(
+        preset("brac"),
+        pi_q_update=dataclasses.replace(preset("brac").pi_q_update, divergence=now),
+    )
 
 
 # ---------------------------------------------------------------- failures
