@@ -46,8 +46,7 @@ _FIELDS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("data.dataset",), "dataset_name dataset_id"),
     (
         ("schedule.critic_steps", "schedule.policy_steps"),
-        "gradient_steps updates_per_step utd utd_ratio n_epochs num_epochs "
-        "update_epochs",
+        "gradient_steps updates_per_step utd utd_ratio",
     ),
     (("target.critic.rate",), "tau target_tau soft_target_tau"),
     (
@@ -55,7 +54,9 @@ _FIELDS: tuple[tuple[tuple[str, ...], str], ...] = (
         "target_update_interval target_update_period target_update_freq "
         "target_network_frequency",
     ),
-    (_TEMPERATURE, "alpha beta eta ent_coef entropy_coef temperature init_temperature"),
+    (_TEMPERATURE, "alpha beta eta temperature init_temperature"),
+    # of others a constant, or 'auto': here a class
+    (("pi_q_update.temperature",), "ent_coef entropy_coef"),
     (("pi_q_update.temperature.target",), "target_entropy"),
     (("pi_q_update.temperature.epsilon",), "epsilon_eta eps_eta dual_constraint"),
     (

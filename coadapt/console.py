@@ -45,6 +45,9 @@ def lasting() -> Iterator[None]:
 
     What the terminal has no letters for is written as its escape.
     """
+    # a stream that was closed before, by `>&-` say, is none
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -199,6 +199,8 @@ def chosen(names: Iterable[str]) -> Log:
 
     Raises: ConfigError, on another name.
     """
+    if not isinstance(names, Iterable):
+        raise ConfigError(f"log is {shown(names)}: it must be a list of metrics.")
     names = [names] if isinstance(names, str) else list(names)
     found = {SCORE}
     for name in names:

@@ -100,7 +100,7 @@ def folder(workdir: str | os.PathLike[str]) -> Path:
         path = expanded(workdir, "workdir")
     except TypeError:
         path = None
-    if path is None or "\0" in str(path):
+    if path is None or "\0" in str(path) or not os.fspath(workdir):
         raise ConfigError(f"workdir is {shown(workdir)}: it must be a path.")
     try:
         str(path.absolute()).encode()  # as what writes checkpoints wants it

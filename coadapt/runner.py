@@ -20,8 +20,9 @@ from coadapt.config import Config, Offline, Replay, Rollout, Trajectories
 from coadapt.data import episodes, offline, replay
 from coadapt.data.replay import Store
 from coadapt.envs.base import DeviceEnv, EnvState, HostEnv, once
-from coadapt.factors import g_estimate, pi_theta
+from coadapt.factors import g_estimate, pi_q, pi_theta
 from coadapt.factors.g import is_action_value
+from coadapt.factors.pi_p_update import DecoupledKL
 from coadapt.learn import Clock, Health, Learner, Seen
 from coadapt.logs import DEFAULT, Log
 from coadapt.notes import note
@@ -710,7 +711,7 @@ def admissible(config: Config, spec: EnvSpec, steps: int) -> None:
             came = f"has {pi.bins} bins"
         raise schema.ConfigError(
             f"pi_theta {came}: the actions of {spec.task} are discrete, so it must be "
-            "a Softmax with bins of none."
+            f"a Softmax with bins of none{_discrete_way(config)}."
         )
     if native and not spec.num_actions:
         raise schema.ConfigError(
@@ -726,6 +727,19 @@ def admissible(config: Config, spec: EnvSpec, steps: int) -> None:
             "and none would be left, so it must be false."
         )
     _enough(config, spec, steps)
+
+
+def _discrete_way(config: Config) -> str:
+    """How, or instead of which algorithms, discrete actions are learned."""
+    if isinstance(pi_q.gradient_of(config.pi_q), pi_q.Pathwise):
+        return (
+            ", which a policy that climbs its critic's gradient cannot be (SAC, DDPG, "
+            "TD3 and the like): use PPO, TRPO, AWR, AWAC or another with "
+            "pi_theta=Softmax"
+        )
+    if isinstance(getattr(config.pi_p_update, "trust_region", None), DecoupledKL):
+        return ": pi_theta=Softmax, with pi_p_update.trust_region=JointKL"
+    return ": pi_theta=Softmax"
 
 
 def _other_half(precision: str) -> str:

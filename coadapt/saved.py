@@ -51,9 +51,8 @@ class SavedAgent:
     algorithm: str
     config: Config
     spec: EnvSpec
-    state: (
-        AgentState  # NumPy arrays, no agent axis; of one that failed, the last finite
-    )
+    # NumPy arrays, no agent axis; of one that failed, the last finite
+    state: AgentState = dataclasses.field(repr=False)
     steps: int  # env steps that the snapshot has
     updates: int  # updates that it has
     alive: bool  # all of its numbers were finite until then

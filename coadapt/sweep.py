@@ -32,10 +32,12 @@ from coadapt import (
     streams,
 )
 from coadapt.changes import change as change
-from coadapt.config import Config, Offline
+from coadapt.config import Config, Offline, Rollout
 from coadapt.data import offline
+from coadapt.factors.pi_q_update import NaturalGradient
 from coadapt.legality import check
 from coadapt.notes import note
+from coadapt.optim import Optim
 from coadapt.schema import ConfigError
 from coadapt.store import (
     Attempt,
@@ -530,26 +532,41 @@ def plan_of(programs: Sequence[Group], sweep: Sweep) -> Plan:
 
 
 def notes(sweep: Sweep) -> tuple[str, ...]:
-    """What is to be known before it starts: whose numbers are not the task's own, and
-    what makes no update. A sentence each."""
+    """What is to be known before it starts: whose numbers are not the task's own, what
+    nothing reads, and what makes no update. A sentence each."""
     agents = (
         (task, variant.name, variant.config, sweep.steps_on(task))
         for task, variants in sweep.variants.items()
         for variant in variants
     )
-    return (*_stand_ins(sweep), *untrained(agents))
+    unread = dict.fromkeys(
+        f"{variant.name}: nothing reads optim.policy, as pi_q_update is "
+        "NaturalGradient, which finds the length of its own step"
+        for variants in sweep.variants.values()
+        for variant in variants
+        if isinstance(variant.config.pi_q_update, NaturalGradient)
+        and variant.config.optim.policy != Optim().policy
+    )
+    return (*_stand_ins(sweep), *unread, *untrained(agents))
 
 
 def untrained(agents: Iterable[tuple[str, str, Config, int]]) -> tuple[str, ...]:
     """A sentence for each that makes no update: task, variant, config, env steps."""
     return tuple(
         f"gradient steps of {variant} on {task}: 0 (the first update follows env step "
-        f"{runner.first_update(config):,}, as data.start is {config.data.start:,} and "
-        f"data.steps {config.data.steps:,}, and steps are {steps:,}: no agent will "
-        "learn)"
+        f"{runner.first_update(config):,}, as {_said_of_first(config)}, and steps are "
+        f"{steps:,}: no agent will learn)"
         for task, variant, config, steps in agents
         if not updates(config, steps)
     )
+
+
+def _said_of_first(config: Config) -> str:
+    """The fields of which the first update depends."""
+    steps = f"data.steps is {config.data.steps:,}"
+    if isinstance(config.data, Rollout):
+        return steps
+    return f"data.start is {config.data.start:,} and {steps}"
 
 
 def _stand_ins(sweep: Sweep) -> list[str]:
@@ -821,7 +838,7 @@ def run(
     """
     streams.pin()  # before programs are compiled, too
     validate(sweep)
-    path = folder(workdir)
+    path = folder(workdir).absolute()  # an environment may change the current folder
     checkpoint.require_path(path)
     about = adopted(path, header(sweep))  # what is refused leaves nothing behind
     with owned(path):

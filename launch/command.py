@@ -261,7 +261,7 @@ def changes(values: Values, name: str = "set") -> dict[str, str]:
     """'path=value' of every --set. Raises: ConfigError."""
     found: dict[str, str] = {}
     for text in get(values, name):
-        path, equals, value = text.partition("=")
+        path, equals, value = text.strip().partition("=")
         if not equals or not path:
             raise ConfigError(
                 f"--{name} is {text!r}: it must be path=value, such as "
@@ -379,7 +379,8 @@ def run_sweep(
         if get(values, "measure"):
             print(duration.line(duration.of_updates(sweep.packs(asked), asked)))
         return
-    folder = store.folder(required(values, "workdir"))
+    # absolute, as an environment may change the current folder
+    folder = store.folder(required(values, "workdir")).absolute()
     _keep_compiled(kept)
     show = progress.quiet if get(values, "quiet") else progress.shown
     since = psutil.Process().create_time()
@@ -440,7 +441,7 @@ def _keep_compiled(folder: Path | None) -> None:
     if folder is None:
         jax.config.update("jax_enable_compilation_cache", False)
         return
-    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_compilation_cache_dir", str(folder.absolute()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from absl import flags
 
-from coadapt import algorithms, changes, schema, taxonomy
+from coadapt import algorithms, changes, envs, schema, taxonomy
 from coadapt.config import Config
 from coadapt.schema import ConfigError
 from launch import command, fields
@@ -56,6 +56,7 @@ def _rows(values: Values) -> list[taxonomy.Row]:
         before = command.read_config(file)
         origins = {path: str(file) for path, _ in fields.differing(before)}
     config = changes.change(before, asked)
+    _require_task(get(values, "task"))
     origins |= dict.fromkeys(schema.single(asked), "--set")
     rows = []
     for path, value, owner in _fields(config):
@@ -72,6 +73,15 @@ def _rows(values: Values) -> list[taxonomy.Row]:
             }
         )
     return rows
+
+
+def _require_task(task: str | None) -> None:
+    """Raises: ConfigError, without such a task."""
+    try:
+        if task is not None:
+            envs.spec(task)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _noted(notes: dict[str, str], path: str) -> str:

@@ -26,7 +26,8 @@ from collections.abc import Mapping, Sequence
 
 from absl import flags
 
-from coadapt import effects, sweep
+from coadapt import effects, schema, sweep
+from coadapt.config import Config
 from coadapt.schema import ConfigError, nearest
 from coadapt.sweep import Sweep, Variant
 from experiments import CURVES, MODULES, load
@@ -158,13 +159,31 @@ def _grid(values: Values) -> Sweep:
         raise ConfigError("--task is missing: give one, such as gym/HalfCheetah-v5.")
     variants = {}
     for task in tasks:
-        start = _factorial(values, _changed(values, sweep.presets(names, task)))
+        presets = _changed(values, sweep.presets(names, task))
+        _refuse_both(values, presets[0].config)
+        start = _factorial(values, presets)
         variants[task] = sweep.grid(start, command.axes(values, start[0].config))
     return Sweep(
         experiment="sweep",
         variants=variants,
         **command.amounts(values),
     )
+
+
+def _refuse_both(values: Values, config: Config) -> None:
+    """Raises: ConfigError, where a field is in a grid and in a factorial."""
+    grid, factorial = (
+        {
+            path
+            for axis in command.axes(values, config, name)
+            for path in schema.tied(axis)
+        }
+        for name in ("grid", "factorial")
+    )
+    for path in sorted(grid & factorial):
+        raise ConfigError(
+            f"{path} is in --grid and in --factorial: give each field once."
+        )
 
 
 def _factorial(values: Values, start: Sequence[Variant]) -> Sequence[Variant]:

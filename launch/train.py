@@ -77,6 +77,8 @@ def _run(values: Values) -> None:
     _refuse(name, config)
     saved: list[Path] = []
     command.run_sweep(values, asked, partial(_save, name, saved))
+    if saved and not get(values, "quiet"):
+        print(f"data set: {name}, {saved[-1]}")
     if not saved and not get(values, "dry_run"):
         raise ConfigError(
             f"--save_dataset is {name!r}: nothing was run, so there is nothing to "

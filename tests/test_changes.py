@@ -39,7 +39,7 @@ FOREIGN = [
     ("ppo", "tau", "Soft has it, but target.critic can not be that in this config"),
     ("ppo", "clip_range", "set pi_q_update.trust_region=ClippedRatio first"),
     ("ppo", "ent_coef", "have it, but pi_q_update can not be that in this config"),
-    ("sac", "ent_coef", "did you mean 'pi_q_update.temperature.init'?"),
+    ("sac", "ent_coef", "did you mean 'pi_q_update.temperature'?"),
     ("sac", "critics", "did you mean 'g_estimate.critics'?"),
     ("sac", "discuont", "did you mean 'g_estimate.discount'?"),
     ("sac", "g_estimate.critcs", "did you mean 'critics'?"),

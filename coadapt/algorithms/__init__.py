@@ -49,6 +49,7 @@ def preset(name: str, task: str | None = None) -> Config:
 
     Raises: ConfigError if there is none of that name.
     """
+    schema.must_be(task, (str, type(None)), "task", "a text, such as 'gym/Hopper-v5'")
     if not isinstance(name, str) or name not in PRESETS:
         raise ConfigError(
             f"algorithm is {schema.shown(name)}: it must be one of {', '.join(PRESETS)}"

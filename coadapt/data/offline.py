@@ -284,7 +284,8 @@ def _find(name: str) -> Path:
     where = "which" if "MINARI_DATASETS_PATH" in os.environ else "unless another folder"
     raise ConfigError(
         f"{FIELD} is {name!r}, but Minari's folder {root} ({where} is set by "
-        f"MINARI_DATASETS_PATH) has no such data set, and none is downloaded"
+        "MINARI_DATASETS_PATH) has no such data set, and none is downloaded: "
+        "--save_dataset writes one"
         f"{nearest(name, local)}"
     )
 

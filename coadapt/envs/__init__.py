@@ -68,7 +68,10 @@ def _split(task: str) -> tuple[str, str]:
     if slash and family in FAMILIES:
         return family, name
     tasks = [f"{key}/{name}" for key, f in FAMILIES.items() for name in f.names()]
+    package, colon, _ = task.partition(":")
+    ours = colon and package.isidentifier() and not slash  # as gymnasium.make has it
+    meant = f"; did you mean 'gym/{task}'?" if ours else nearest(task, tasks)
     raise ValueError(
         f"task {task!r} must be 'family/id' with a family of {', '.join(FAMILIES)}"
-        f"{nearest(task, tasks)}"
+        f"{meant}"
     )

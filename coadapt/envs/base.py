@@ -10,8 +10,11 @@ within the step that ends an episode: see `TimeStep`.
 import dataclasses
 import difflib
 import functools
+import os
 import signal
+import sysconfig
 import threading
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -225,6 +228,9 @@ def require_seeds(seeds: Sequence[int], count: int) -> None:
         )
 
 
+# files of this package, and of what is installed
+_OWN = os.path.dirname(os.path.dirname(__file__)) + os.sep
+_PACKAGES = (sysconfig.get_path("purelib"), sysconfig.get_path("stdlib"))
 _LONGEST = 1000  # characters of what an environment says
 
 
@@ -236,6 +242,23 @@ def told(error: BaseException) -> str:
     except BaseException:  # of an environment's own class, which may do anything
         text = "its message cannot be read"
     return f"{kind}: {text}" if text else kind
+
+
+def raised_at(error: BaseException) -> str:
+    """', at swing.py:12': where an environment raised; '' if it did not.
+
+    The innermost place in a file of the user's, or else of a package.
+    """
+    frames = [
+        (frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    others = [each for each in frames if not each[0].startswith((_OWN, "<"))]
+    own = [each for each in others if not each[0].startswith(_PACKAGES)]
+    if not others:
+        return ""
+    path, line = (own or others)[-1]
+    return f", at {printable(os.path.basename(path))}:{line}"
 
 
 def printable(text: str) -> str:
@@ -266,9 +289,10 @@ def is_own(error: BaseException) -> bool:
 
 def require_limit(task: str, limit: float | None) -> int:
     """The time limit. Raises: ValueError, in one sentence, without one."""
-    if limit is None or not np.isfinite(limit):
+    if limit is None or not limit < 2**31:  # steps are counted in int32
         raise ValueError(
-            f"task {task!r} must have a time limit, so that evaluations end, got none"
+            f"task {task!r} must have a time limit, so that evaluations end, got none: "
+            "register it with max_episode_steps"
         )
     return round(limit)
 
@@ -295,7 +319,10 @@ def require_box(
     return tuple(map(float, low.ravel())), tuple(map(float, high.ravel()))
 
 
-def nearest(got: str, allowed: Iterable[str]) -> str:
-    """The end of an error's sentence: the name that was probably meant, if any."""
+def nearest(got: str, allowed: Iterable[str], before: str = "") -> str:
+    """The end of an error's sentence: the name that was probably meant, if any.
+
+    Args: before: what stands before that name.
+    """
     match = difflib.get_close_matches(got, list(allowed), n=1)
-    return f"; did you mean {match[0]!r}?" if match else ""
+    return f"; did you mean {before + match[0]!r}?" if match else ""

@@ -218,12 +218,11 @@ def registered(name: str) -> Any:
         ):
             importlib.import_module(package)
     if env_id not in gymnasium.registry:
-        ids = [f"gym/{other}" for other in gym_names()]
+        near = nearest(env_id, gym_names(), f"gym/{package}:" if package else "gym/")
         raise ValueError(
             f"task 'gym/{name}' must name an id that gymnasium "
-            f"{gymnasium.__version__} registers, version included"
-            f"{nearest(f'gym/{env_id}', ids)}; one of a package is "
-            "'gym/package:Id-v0', which imports it"
+            f"{gymnasium.__version__} registers, version included{near}; one of a "
+            "package is 'gym/package:Id-v0', which imports it"
         )
     return gymnasium.registry[env_id]
 
@@ -263,7 +262,9 @@ def _read_spec(name: str, env: "gymnasium.Env") -> EnvSpec:
     """Reads spaces and time limit, or refuses the task in a sentence."""
     from gymnasium.spaces import Box, Discrete
 
-    task, space = f"gym/{name}", env.action_space
+    task = f"gym/{name}"
+    with _in_a_sentence(f"task {task!r} has no spaces that can be read"):
+        _, space = env.observation_space, env.action_space
     limit = _checked_limit(task, env)
     assert env.observation_space.shape is not None
     num_actions = int(space.n) if isinstance(space, Discrete) else 0
@@ -289,6 +290,11 @@ def _read_spec(name: str, env: "gymnasium.Env") -> EnvSpec:
     )
 
 
+_FLATTENED = (
+    "additional_wrappers=(gymnasium.wrappers.FlattenObservation.wrapper_spec(),)"
+)
+
+
 def _checked_limit(task: str, env: "gymnasium.Env") -> int:
     """The time limit. Raises: ValueError, without one, or on a space with nothing."""
     from gymnasium.spaces import Box
@@ -297,15 +303,14 @@ def _checked_limit(task: str, env: "gymnasium.Env") -> int:
     if not isinstance(env.observation_space, Box):
         raise ValueError(
             f"task {task!r} must have a Box of observations, "
-            f"got {env.observation_space}"
+            f"got {env.observation_space}: register it with {_FLATTENED}"
         )
     shape, dtype = env.observation_space.shape, env.observation_space.dtype
     if len(shape) > 2 or (len(shape) > 1 and dtype == np.uint8):
         raise ValueError(
             f"task {task!r} must have a vector of observations, not images, got "
             f"{env.observation_space}: networks here have no convolutions; register it "
-            "with additional_wrappers=(gymnasium.wrappers.FlattenObservation"
-            ".wrapper_spec(),) to have the pixels as they are, in a row"
+            f"with {_FLATTENED} to have the pixels as they are, in a row"
         )
     limit = require_limit(task, env.spec.max_episode_steps if env.spec else None)
     shapes = (env.observation_space.shape, getattr(space, "shape", None) or ())

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from coadapt.envs.base import is_own, own_units, require_seeds, told
+from coadapt.envs.base import is_own, own_units, raised_at, require_seeds, told
 from coadapt.notes import note_once
 from coadapt.types import EnvSpec, TimeStep
 
@@ -94,7 +94,7 @@ class Loop:
         """The end of environment i, whatever it may have raised. Raises: a Ctrl-C."""
         if not is_own(error):
             raise error
-        self.causes[int(i)] = told(error)
+        self.causes[int(i)] = told(error) + raised_at(error)
 
     def step(self, action: np.ndarray) -> TimeStep:
         """Steps all: action [count, A] in agent units; if discrete, argmax is taken.

@@ -75,12 +75,12 @@ def test_progress_of_fifty_variants_fits_a_line(columns, capsys):
     asked = fifty(1)
     agents = tuple(sweep.Agent(v, 0) for v in asked.variants["toy/lqr"])
     group = sweep.Group("toy/lqr", agents)
-    tell = progress._Lines(lambda task: 20_000)
+    tell = progress._Lines(progress._Pace(asked, 0.0))
     for steps, seconds in ((None, 0.0), (10_000, 5.0), (20_000, 6.0)):
         scores = {"return": np.arange(50.0)}
         told = None if steps is None else runner.Report(steps, scores, seconds, [])
         tell(sweep.Progress(1, 1, group, told))
-    lines = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().err.splitlines()
     assert max(map(len, lines)) <= columns
     assert lines[0].endswith(": compiling ...")
     assert (" and 49 more, 50 agents" in lines[0]) == (columns > 60)
