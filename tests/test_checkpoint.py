@@ -493,4 +493,4 @@ def test_names_of_tensors_follow_the_order_of_an_update():
     names = learn.tensors(runner.shapes(config, spec, 100).agent)
     assert names[:4] == ["action", "reward", "next_obs", "obs"]
     parts = list(dict.fromkeys(name.split(".")[0] for name in names[4:]))
-    assert parts == ["critic", "policy", "dual"]
+    assert parts == ["critic", "policy", "dual", "evaluation_return"]

@@ -125,8 +125,9 @@ def checkout(tmp_path_factory):
 def leave(line: str, asked: sweep.Sweep) -> None:
     """Of a run its manifest, and of its data set two steps."""
     for workdir in re.findall(r"--workdir=(\S+)", line):
-        with store.owned(Path(workdir)):
-            store.Store.extend(Path(workdir), sweep.header(asked))
+        path, about = Path(workdir), sweep.header(asked)
+        with store.owned(path), store.Store(path, about, session=False):
+            pass
     for name in re.findall(r"--save_dataset=(\S+)", line):
         spec = envs.spec(*asked.variants)
         obs, action = np.zeros((2, spec.obs_size)), np.zeros((2, spec.action_size))
