@@ -15,7 +15,7 @@ from rich.text import Text
 from coadapt import console, runner, toggles
 from coadapt.notes import note
 from coadapt.stats import number
-from coadapt.sweep import Group, Origin, Sweep, notes, validate
+from coadapt.sweep import Group, Origin, Sweep, notes
 from coadapt.sweep import Progress as Event
 
 Tell = Callable[[Event], None]
@@ -34,11 +34,7 @@ def shown(asked: Sweep, since: float | None = None) -> Iterator[Tell]:
 
     Args:
         since: Unix time from which the first row is timed; None: now.
-    Raises: ConfigError, of what cannot be run: nothing can be said of it.
     """
-    validate(asked)
-    for line in notes(asked):
-        note(line)
     screen = Console(stderr=True)
     pace = _Pace(asked, time.time() if since is None else since)
     if screen.is_terminal:
@@ -56,15 +52,17 @@ class _Pace:
     """Speed of the running program, its compilation left out."""
 
     def __init__(self, asked: Sweep, since: float):
-        self.steps, self.every, self.since = (
-            asked.steps_on, asked.checkpoint_every, since
-        )  # fmt: skip
+        self.asked, self.steps, self.since = asked, asked.steps_on, since
         self.first: runner.Report | None = None
         self.begun = self.told = False
 
-    def start(self, event: Event) -> str:
-        """Of the first program of all: from where they go on, '' if none was begun."""
-        return "" if self.begun else origins(event.origins, self.every)
+    def start(self, event: Event) -> list[str]:
+        """Of the first program of all, a line each: what is to be known before, and
+        from where programs go on. It is valid, so something can be said of it."""
+        if self.begun:
+            return []
+        lines = *notes(self.asked), origins(event.origins, self.asked.checkpoint_every)
+        return [line for line in lines if line]
 
     def first_row(self, event: Event) -> str:
         """Of the first row of all: how long it took."""
@@ -96,8 +94,8 @@ class _Lines:
         self.pace = pace
 
     def __call__(self, event: Event) -> None:
-        if start := self.pace.start(event):
-            note(start)
+        for line in self.pace.start(event):
+            note(line)
         rate, left = self.pace.words(event)
         head = f"[{event.program}/{event.programs}] {title(event.group)}"
         if event.report is None:
@@ -132,8 +130,8 @@ class _Screen:
         self.live, self.bar, self.pace = live, bar, pace
 
     def __call__(self, event: Event) -> None:
-        if start := self.pace.start(event):
-            self.live.console.print(Text(start))
+        for line in self.pace.start(event):
+            self.live.console.print(Text(line))
         rate, left = self.pace.words(event)
         head = f"[{event.program}/{event.programs}] {title(event.group)}"
         if event.report is None:

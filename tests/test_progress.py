@@ -29,6 +29,12 @@ def events():
     return [sweep.Progress(1, 1, group, report) for report in (None, *reports)]
 
 
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch):
+    """As without a terminal, whatever this is run in."""
+    monkeypatch.setenv("COLUMNS", "120")
+
+
 def test_lines_tell_speed_without_compilation_and_when_the_first_row_came(capsys):
     since = time.time() - 100.0
     with progress.shown(asked(400), since) as tell:

@@ -48,10 +48,16 @@ def test_current_is_what_to_act_on():
     assert float(replay.current(store)[0]) == kept[-1][5] + 1
 
 
+def require(precision):
+    if not devices.converts(precision):
+        pytest.skip(f"XLA cannot convert {precision} on this processor")
+
+
 @pytest.mark.parametrize(
     ("precision", "each"), [("float32", 4), ("float16", 2), ("bfloat16", 2)]
 )
 def test_each_observation_is_stored_once(precision, each):
+    require(precision)
     capacity = 10_000
     size = replay.size(capacity, precision=precision)
     store = replay.init(SPEC, size, jnp.zeros(1))
@@ -65,8 +71,7 @@ def test_each_observation_is_stored_once(precision, each):
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 def test_half_the_bits_round_observations_and_actions_alone(precision):
     """Read back as float32: each the nearest number of that precision."""
-    if not devices.converts(precision):
-        pytest.skip(f"XLA cannot convert {precision} on this processor")
+    require(precision)
     size, third = replay.size(50, precision=precision), jnp.full(1, 1 / 3)
     store = replay.init(SPEC, size, third)
     step = TimeStep(

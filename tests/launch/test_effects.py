@@ -198,7 +198,7 @@ def test_seeds_that_others_lack_are_counted(capsys, tmp_path):
         (["--published", "--scale=log"], "--scale is 'log'"),
         (["--published", "--format=pdf"], "format is 'pdf'"),
         (["--published", "--workdir={store}"], "exclude each other"),
-        (["--published", "--paper"], "flag 'paper'"),
+        (["--published", "--paper"], "--paper is not a flag of this command"),
         (["published"], "argument 'published' is not a flag"),
     ],
     ids=lambda x: " ".join(x) if isinstance(x, list) else "",
