@@ -684,5 +684,5 @@ def test_a_limit_that_nobody_lives_to_see_is_none(monkeypatch):
         max_episode_steps=10**12,
     )  # fmt: skip
     monkeypatch.setitem(gymnasium.registry, "Long-v0", about)
-    with pytest.raises(ValueError, match="time limit.*max_episode_steps"):
+    with pytest.raises(ValueError, match=r"time limit.*max_episode_steps"):
         envs.spec("gym/Long-v0")
