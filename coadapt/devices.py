@@ -93,7 +93,7 @@ def converts(precision: str) -> bool:
     return True
 
 
-def make_room() -> None:
+def make_room(most: int = PROGRAMS_BYTES) -> None:
     """Drop compiled programs where they hold much of what a process may have.
 
     To be called between the programs of every loop over programs, where no array of an
@@ -101,11 +101,14 @@ def make_room() -> None:
     program and what was traced for it take 30 MiB or more. On a CPU each also takes
     some hundreds of memory maps, of which Linux allows 65,530, and a process that asks
     for more is killed.
+
+    Args:
+        most: bytes that may stay.
     """
     _LEAST[0] = min(_LEAST[0], _resident())
-    if _gained() > PROGRAMS_BYTES:
+    if _gained() > most:
         _trim()  # it may be nothing but what was freed
-    if _gained() > PROGRAMS_BYTES or _maps() > _MANY_MAPS:
+    if _gained() > most or _maps() > _MANY_MAPS:
         jax.clear_caches()
         gc.collect()
         _trim()

@@ -51,9 +51,12 @@ devices.make_room()  # nothing is compiled yet: what comes is counted from here
 
 @pytest.fixture(autouse=True)
 def _few_programs():
-    """The suite compiles hundreds of programs, in one process or two."""
+    """The suite compiles hundreds of programs, in one process or two.
+
+    A worker is to stay below 2 GiB, of which what its tests import takes more than one.
+    """
     yield
-    devices.make_room()
+    devices.make_room(most=192 * 2**20)
 
 
 @pytest.fixture(scope="module", autouse=True)
