@@ -287,12 +287,15 @@ def is_own(error: BaseException) -> bool:
     return type(error) is KeyboardInterrupt and not (python and main)
 
 
-def require_limit(task: str, limit: float | None) -> int:
-    """The time limit. Raises: ValueError, in one sentence, without one."""
+def require_limit(task: str, limit: float | None, way: str = "") -> int:
+    """The time limit. Raises: ValueError, in one sentence, without one.
+
+    Args: way: ': ...', how to give it one.
+    """
     if limit is None or not limit < 2**31:  # steps are counted in int32
         raise ValueError(
-            f"task {task!r} must have a time limit, so that evaluations end, got none: "
-            "register it with max_episode_steps"
+            f"task {task!r} must have a time limit, so that evaluations end, got none"
+            f"{way}"
         )
     return round(limit)
 

@@ -74,7 +74,7 @@ def _joined(found: Any) -> np.ndarray:
     return np.concatenate([np.ravel(part) for part in found.observation.values()])
 
 
-@functools.cache
+@functools.lru_cache(maxsize=4)  # a model and its state are some 10 MiB
 def _template(name: str) -> "Environment":
     """What is copied, or lent its resets: loading takes 50 to 120 ms, a copy 10."""
     from dm_control import suite

@@ -74,7 +74,7 @@ def _is_stock(name: str) -> bool:
     return not found.kwargs and not found.additional_wrappers
 
 
-@functools.cache
+@functools.lru_cache(maxsize=4)  # a model and its state are some 10 MiB
 def _template(name: str) -> Any:
     return _make(name).unwrapped
 
@@ -312,7 +312,11 @@ def _checked_limit(task: str, env: "gymnasium.Env") -> int:
             f"{env.observation_space}: networks here have no convolutions; register it "
             f"with {_FLATTENED} to have the pixels as they are, in a row"
         )
-    limit = require_limit(task, env.spec.max_episode_steps if env.spec else None)
+    limit = require_limit(
+        task,
+        env.spec.max_episode_steps if env.spec else None,
+        ": register it with max_episode_steps",
+    )
     shapes = (env.observation_space.shape, getattr(space, "shape", None) or ())
     if any(0 in shape for shape in shapes):
         raise ValueError(
