@@ -165,9 +165,7 @@ class Writer:
     def __init__(self, path: Path, columns: Sequence[str], lines: Sequence[str]):
         """`lines` are those of an earlier attempt. Raises: StoreError."""
         self._path, self._rows, self._check = path, 0, 0
-        files.replace(
-            path, text((*columns, SESSION, CHECK), self._signed(lines)), sync=True
-        )
+        files.replace(path, text((*columns, SESSION, CHECK), self._signed(lines)))
         with files.writing(path):
             self._file = path.open("ab")
 

@@ -53,7 +53,7 @@ devices.make_room()  # nothing is compiled yet: what comes is counted from here
 def _few_programs():
     """The suite compiles hundreds of programs, in one process or two.
 
-    A worker is to stay below 2 GiB, of which what its tests import takes more than one.
+    A worker is to stay near 2 GiB, of which what its tests import takes more than one.
     """
     yield
     devices.make_room(most=192 * 2**20)
