@@ -1,6 +1,7 @@
 """Networks: every column of the paper's Table 4 is a field here."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -22,6 +23,8 @@ Distribution = Literal[
     "uniform",
     "orthogonal",
 ]
+
+Precision = Literal["float32", "tf32", "bfloat16"]
 
 Mode = Literal["fan_in", "fan_out", "fan_avg"]
 Shape = Literal["truncated_normal", "normal", "uniform"]
@@ -122,7 +125,9 @@ class Fourier:
         directions, phases = jax.random.split(jax.random.key(0))
         w = jax.random.normal(directions, (x.shape[-1], self.number)) / self.width
         b = jax.random.uniform(phases, (self.number,), maxval=2 * jnp.pi)
-        angle = x @ w + b.reshape((1,) * (x.ndim - 1) + b.shape)
+        angle = jnp.matmul(x, w, precision="highest") + b.reshape(
+            (1,) * (x.ndim - 1) + b.shape
+        )
         return jnp.cos(angle) * (2 / self.number) ** 0.5
 
 
@@ -162,32 +167,61 @@ class Networks:
     critic: Network = Network()  # of each critic
     # of observations, by their running moments; none: as they come
     input_norm: InputNorm | None = None
+    # of the products of layers and of their gradients, whose sums are float32 as all
+    # else is. tf32 rounds factors to 10 bits where an accelerator can, and is float32
+    # on a CPU; bfloat16 rounds them to 7
+    precision: Precision = "tf32"
 
 
-@jax.custom_vjp
-def _product(x: jax.Array, w: jax.Array) -> jax.Array:
-    """x w, [B, in] and [in, out], whose gradients come out as they are stored.
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _product(
+    a: jax.Array, b: jax.Array, of_a: int, of_b: int, precision: Precision
+) -> jax.Array:
+    """The product of two matrices, summed over a dimension of each, in float32.
 
-    JAX's own gradient of w is [out, in], transposed: on a CPU, the optimiser then reads
-    it against the grain, which is 3 to 9% of an update (docs/benchmarks.md). There is
-    no forward mode.
+    Its gradients come out as a and b are stored. JAX's own of a layer's weights is
+    transposed: on a CPU, the optimiser then reads it against the grain, which is 3 to
+    9% of an update (docs/benchmarks.md). There is no forward mode. JAX's own precision
+    has no say: it is a part of the run.
     """
-    return x @ w
+    if precision == "bfloat16":
+        a, b = a.astype(jnp.bfloat16), b.astype(jnp.bfloat16)
+    exact = precision == "float32"
+    return jax.lax.dot_general(
+        a,
+        b,
+        (((of_a,), (of_b,)), ((), ())),
+        precision=jax.lax.Precision.HIGHEST if exact else jax.lax.Precision.HIGH,
+        preferred_element_type=jnp.float32,
+    )
 
 
-def _gradients(factors: tuple[jax.Array, jax.Array], grad: jax.Array):
-    (x, w), dot = factors, jax.lax.dot_general
-    of_x = dot(grad, w, (((1,), (1,)), ((), ())))
-    return of_x, dot(x, grad, (((0,), (0,)), ((), ())))
+def _gradients(
+    of_a: int,
+    of_b: int,
+    precision: Precision,
+    factors: tuple[jax.Array, jax.Array],
+    grad: jax.Array,  # [a's other dimension, b's other dimension]
+) -> tuple[jax.Array, jax.Array]:
+    a, b = factors
+    by_b, by_a = (grad, b, 1, 1 - of_b), (grad, a, 0, 1 - of_a)
+    return _stored(by_b, of_a == 1, precision), _stored(by_a, of_b == 1, precision)
 
 
-_product.defvjp(lambda x, w: (_product(x, w), (x, w)), _gradients)
+def _stored(product: tuple, kept_first: bool, precision: Precision) -> jax.Array:
+    """The product, or with its factors exchanged its transpose."""
+    x, y, of_x, of_y = product
+    ordered = (x, y, of_x, of_y) if kept_first else (y, x, of_y, of_x)
+    return _product(*ordered, precision)
 
 
-def _dot(x: jax.Array, w: jax.Array, *_: Any, **__: Any) -> jax.Array:
+_product.defvjp(lambda a, b, *how: (_product(a, b, *how), (a, b)), _gradients)
+
+
+def _dot(x: jax.Array, w: jax.Array, *_: Any, own: Precision, **__: Any) -> jax.Array:
     """What flax asks of a dense layer: [..., in] and [in, out] -> [..., out]."""
     rows = x.reshape(-1, x.shape[-1])
-    return _product(rows, w).reshape(*x.shape[:-1], w.shape[-1])
+    return _product(rows, w, 1, 0, own).reshape(*x.shape[:-1], w.shape[-1])
 
 
 class MLP(nn.Module):
@@ -195,6 +229,7 @@ class MLP(nn.Module):
 
     spec: Network
     outputs: int
+    precision: Precision = "tf32"
 
     def _dense(self, x: jax.Array, size: int, init: Init, name: str) -> jax.Array:
         fan_in = x.shape[-1]
@@ -203,7 +238,7 @@ class MLP(nn.Module):
             name=name,
             kernel_init=lambda key, shape, dtype=None: init.kernel(key, shape),
             bias_init=lambda key, shape, dtype=None: init.offset(key, shape, fan_in),
-            dot_general=_dot,
+            dot_general=partial(_dot, own=self.precision),
         )(x)
 
     @nn.compact
@@ -240,32 +275,40 @@ def init(spec: Network, key: jax.Array, inputs: int, outputs: int) -> Tree:
     return MLP(spec, outputs).init(key, jnp.zeros((1, inputs)))["params"]
 
 
-def read(spec: Network, params: Tree, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+def read(
+    spec: Network, params: Tree, x: jax.Array, precision: Precision = "tf32"
+) -> tuple[jax.Array, jax.Array]:
     """The outputs, and what the output layer reads, with a 1 for its bias.
 
     [..., in] -> [..., outputs], [..., F + 1]; the number of outputs is read off the
     parameters.
     """
     outputs = params["output"]["bias"].shape[-1]
-    both: Any = MLP(spec, outputs).apply({"params": params}, x)
+    both: Any = MLP(spec, outputs, precision).apply({"params": params}, x)
     head, found = both
     return head, jnp.concatenate([found, jnp.ones((*x.shape[:-1], 1))], axis=-1)
 
 
-def apply(spec: Network, params: Tree, x: jax.Array) -> jax.Array:
+def apply(
+    spec: Network, params: Tree, x: jax.Array, precision: Precision = "tf32"
+) -> jax.Array:
     """[..., in] -> [..., outputs]."""
-    return read(spec, params, x)[0]
+    return read(spec, params, x, precision)[0]
 
 
-def last_features(spec: Network, params: Tree, x: jax.Array) -> jax.Array:
+def last_features(
+    spec: Network, params: Tree, x: jax.Array, precision: Precision = "tf32"
+) -> jax.Array:
     """[..., in] -> [..., F + 1]."""
-    return read(spec, params, x)[1]
+    return read(spec, params, x, precision)[1]
 
 
-def readout(params: Tree, features: jax.Array) -> jax.Array:
+def readout(
+    params: Tree, features: jax.Array, precision: Precision = "tf32"
+) -> jax.Array:
     """The output layer on `last_features`: [..., F + 1] -> [..., outputs]."""
     kernel, bias = params["output"]["kernel"], params["output"]["bias"]
-    return features @ jnp.concatenate([kernel, bias[None]])
+    return _dot(features, jnp.concatenate([kernel, bias[None]]), own=precision)
 
 
 def width(spec: Network, inputs: int) -> int:

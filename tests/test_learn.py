@@ -173,3 +173,36 @@ def test_many_steps_are_a_loop_that_does_what_they_do_one_by_one(monkeypatch):
     assert more < 1.1 * few  # the numbers themselves are longer
     looped = traced[0].lower().compile()(config, *rest)
     chex.assert_trees_all_close(looped, unrolled, rtol=1e-4, atol=1e-5)
+
+
+def products(jaxpr):
+    """Every matrix product of a program, inner ones included."""
+    for eqn in jaxpr.eqns:
+        if eqn.primitive.name == "dot_general":
+            yield eqn
+        for inner in jax.core.jaxprs_in_params(eqn.params):
+            yield from products(inner)
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+@pytest.mark.parametrize("name", sorted({*SHORT, *OFFLINE}))
+def test_an_update_multiplies_in_the_precision_that_is_set(name, precision):
+    """Of each layer and gradient; what is solved is always exact (`highest`)."""
+    config = small(name, networks__precision=precision)
+    state = agents.init(config, SPEC, jax.random.key(0))
+    rows = config.data.capacity if isinstance(config.data, Rollout) else 100
+    store = replay.init(SPEC, replay.size(rows + 1, shortest=1), jnp.zeros(2))
+    clock = Clock(np.int32(200), np.int32(0))
+    with jax.default_matmul_precision("bfloat16"):  # JAX's own setting has no say
+        traced = jax.jit(learn.learn).trace(config, state, store, jnp.uint32(0), clock)
+    found = {
+        (str(eqn.invars[0].aval.dtype), str(eqn.params["precision"][0]))
+        for eqn in products(traced.jaxpr.jaxpr)
+    }
+    layers = {
+        "float32": ("float32", "HIGHEST"),
+        "tf32": ("float32", "HIGH"),
+        "bfloat16": ("bfloat16", "HIGH"),
+    }[precision]
+    assert layers in found and found <= {layers, ("float32", "HIGHEST")}
+    assert all(x.aval.dtype != jnp.bfloat16 for x in traced.jaxpr.jaxpr.outvars)

@@ -1,5 +1,6 @@
 """Features and readouts of networks; the plain loops are in test_agent.py."""
 
+from functools import partial
 from itertools import combinations_with_replacement
 
 import chex
@@ -138,6 +139,33 @@ def test_gradients_of_weights_come_out_as_they_are_stored():
         return jnp.sum(networks.apply(spec, params, rows(B, O)) ** 2)
 
     assert "transpose" not in str(jax.make_jaxpr(jax.grad(loss))(params))
+
+
+def test_products_in_bfloat16_are_those_of_rounded_factors_summed_in_float32():
+    """A layer, and the gradients of its inputs and weights, beside float64's sums."""
+    spec = Network(sizes=())
+    params, x = networks.init(spec, jax.random.key(0), O, A), rows(B, O)
+
+    def net(params, x):
+        return networks.apply(spec, params, x, "bfloat16")
+
+    found, back = jax.vjp(net, params, x)
+    grad = rows(B, A, seed=1)
+    of_params, of_x = back(grad)
+    kernel, bias = params["output"]["kernel"], params["output"]["bias"]
+    x2, w2, g2 = (
+        np.asarray(y.astype(jnp.bfloat16), np.float64) for y in (x, kernel, grad)
+    )
+    close = partial(np.testing.assert_allclose, rtol=0, atol=ROUNDING)
+    close(found, x2 @ w2 + np.asarray(bias))
+    close(of_x, g2 @ w2.T)
+    close(of_params["output"]["kernel"], x2.T @ g2)
+    close(of_params["output"]["bias"], np.sum(grad, 0))
+    assert {y.dtype for y in jax.tree.leaves((found, of_params, of_x))} == {
+        jnp.dtype(jnp.float32)
+    }
+    exact = np.asarray(x) @ np.asarray(kernel) + np.asarray(bias)
+    assert np.max(np.abs(found - exact)) > 10 * ROUNDING  # so that it is no float32
 
 
 # ---------------------------------------------------------------- initialisation

@@ -16,6 +16,11 @@ def _net(model: pi_p.VAE) -> Network:
     return Network(sizes=model.sizes)
 
 
+def _read(config: Config, model: pi_p.VAE, params: Tree, rows: jax.Array) -> jax.Array:
+    """One of the VAE's two networks at rows [..., in] -> [..., out]."""
+    return networks.apply(_net(model), params, rows, config.networks.precision)
+
+
 def init(config: Config, spec: EnvSpec, policy: Tree, key: jax.Array) -> Tree | None:
     """The model's parameters; None where the prior is not a behaviour policy.
 
@@ -49,7 +54,8 @@ def dual(config: Config) -> pi_q_update.Dual | None:
 def _f(config: Config, params: Tree, seen: jax.Array, action: jax.Array) -> jax.Array:
     """seen [B, O], action [..., B, A] -> [..., B]."""
     rows = models.beside(seen, action)
-    return networks.apply(config.networks.critic, params["dual"], rows)[..., 0]
+    nets = config.networks
+    return networks.apply(nets.critic, params["dual"], rows, nets.precision)[..., 0]
 
 
 def found(
@@ -91,9 +97,11 @@ def _dual_loss(
     return jnp.mean(kind.penalty(slope)) - jnp.mean(value)
 
 
-def _decode(model: pi_p.VAE, params: Tree, seen: jax.Array, latent: jax.Array):
+def _decode(
+    config: Config, model: pi_p.VAE, params: Tree, seen: jax.Array, latent: jax.Array
+) -> jax.Array:
     """Actions before their tanh. seen [B, O], latent [..., B, Z] -> [..., B, A]."""
-    return networks.apply(_net(model), params["decoder"], models.beside(seen, latent))
+    return _read(config, model, params["decoder"], models.beside(seen, latent))
 
 
 def loss(
@@ -115,11 +123,11 @@ def loss(
         return -jnp.mean(likelihood(config.pi_theta).log_prob(dist, action))
     seen = models.inputs(config, state, obs)
     rows = models.beside(seen, action)
-    head = networks.apply(_net(model), params["encoder"], rows)
+    head = _read(config, model, params["encoder"], rows)
     mean, log_std = jnp.split(head, 2, axis=-1)
     log_std = jnp.clip(log_std, -4.0, 15.0)  # settings 3.10, the authors' code
     latent = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
-    error = jnp.tanh(_decode(model, params, seen, latent)) - action
+    error = jnp.tanh(_decode(config, model, params, seen, latent)) - action
     kl = jnp.square(mean) + jnp.exp(2 * log_std) - 1 - 2 * log_std
     return jnp.mean(jnp.square(error)) + model.kl_weight * jnp.mean(kl) / 2
 
@@ -161,7 +169,8 @@ def draw(
     seen = models.inputs(config, state, obs)
     size = params["decoder"]["output"]["bias"].shape[-1] * model.latent
     latent = jax.random.normal(key, (samples, obs.shape[0], size))
-    raw = _decode(model, params, seen, jnp.clip(latent, -model.limit, model.limit))
+    latent = jnp.clip(latent, -model.limit, model.limit)
+    raw = _decode(config, model, params, seen, latent)
     return raw if isinstance(config.pi_theta, TanhGaussian) else jnp.tanh(raw)
 
 

@@ -431,11 +431,12 @@ def _regress(
     weight = weight.reshape(-1)
     features = models.features(config, state, old, support.obs)
     features = jnp.tile(features, (samples, 1))
-    head = networks.readout(old["net"], features)
+    head = networks.readout(old["net"], features, config.networks.precision)
     std = pi.distribution(old, head, features).std
     precision = weight[:, None] / jnp.square(std)
     gain, condition = regression.weighted_ridge(features, action, precision, rule.ridge)
-    residual = pi_theta.Residual(action - features @ gain, std, weight, rule.min_std)
+    error = action - jnp.matmul(features, gain, precision="highest")
+    residual = pi_theta.Residual(error, std, weight, rule.min_std)
     output = {"kernel": gain[:-1], "bias": gain[-1]}
     new = {
         "net": dict(old["net"]) | {"output": output},

@@ -22,15 +22,14 @@ def features(
     config: Config, state: AgentState, params: Tree, obs: jax.Array
 ) -> jax.Array:
     """What the policy's last layer reads: obs [B, O] -> [B, F + 1]."""
-    return networks.last_features(
-        config.networks.policy, params["net"], inputs(config, state, obs)
-    )
+    nets, seen = config.networks, inputs(config, state, obs)
+    return networks.last_features(nets.policy, params["net"], seen, nets.precision)
 
 
 def policy(config: Config, state: AgentState, params: Tree, obs: jax.Array) -> Tree:
     """The action distribution at obs [B, O]."""
-    seen = inputs(config, state, obs)
-    head, known = networks.read(config.networks.policy, params["net"], seen)
+    nets, seen = config.networks, inputs(config, state, obs)
+    head, known = networks.read(nets.policy, params["net"], seen, nets.precision)
     return config.pi_theta.distribution(params, head, known)
 
 
@@ -56,8 +55,10 @@ def state_values(
 
 
 def _ensemble(config: Config, params: Tree, rows: jax.Array) -> jax.Array:
+    nets = config.networks
+
     def one(critic: Tree) -> jax.Array:
-        return networks.apply(config.networks.critic, critic, rows)[..., 0]
+        return networks.apply(nets.critic, critic, rows, nets.precision)[..., 0]
 
     # numpy's arrays, as of an agent that was read, have to be JAX's within a map
     return jax.vmap(one)(jax.tree.map(jnp.asarray, params))

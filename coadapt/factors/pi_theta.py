@@ -194,7 +194,8 @@ class FeatureStd:
         self, own: Tree, head: jax.Array, features: jax.Array | None = None
     ) -> jax.Array:
         assert features is not None  # whoever reads a policy's head has them
-        return jnp.sqrt(jnp.square(features) @ jnp.exp(own))
+        square, variance = jnp.square(features), jnp.exp(own)
+        return jnp.sqrt(jnp.matmul(square, variance, precision="highest"))
 
     def fit(self, own: Tree, features: jax.Array, residual: Residual) -> jax.Array:
         """A step of expectation maximisation on the noise that was not observed."""
