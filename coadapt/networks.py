@@ -184,16 +184,22 @@ def _product(
     9% of an update (docs/benchmarks.md). There is no forward mode. JAX's own precision
     has no say: it is a part of the run.
     """
+    exact, tensor = jax.lax.Precision.HIGHEST, jax.lax.Precision.HIGH
+
+    def dot(a: jax.Array, b: jax.Array, how: jax.lax.Precision) -> jax.Array:
+        over = (((of_a,), (of_b,)), ((), ()))
+        return jax.lax.dot_general(a, b, over, how, preferred_element_type=jnp.float32)
+
+    def halved(a: jax.Array, b: jax.Array) -> jax.Array:
+        return dot(a.astype(jnp.bfloat16), b.astype(jnp.bfloat16), tensor)
+
+    def rounded(a: jax.Array, b: jax.Array) -> jax.Array:
+        """The same numbers: XLA for a CPU refuses some products of bfloat16."""
+        return dot(*(jax.lax.reduce_precision(x, 8, 7) for x in (a, b)), exact)
+
     if precision == "bfloat16":
-        a, b = a.astype(jnp.bfloat16), b.astype(jnp.bfloat16)
-    exact = precision == "float32"
-    return jax.lax.dot_general(
-        a,
-        b,
-        (((of_a,), (of_b,)), ((), ())),
-        precision=jax.lax.Precision.HIGHEST if exact else jax.lax.Precision.HIGH,
-        preferred_element_type=jnp.float32,
-    )
+        return jax.lax.platform_dependent(a, b, cpu=rounded, default=halved)
+    return dot(a, b, exact if precision == "float32" else tensor)
 
 
 def _gradients(

@@ -83,7 +83,7 @@ def _frozen_replay(capacity: int, key: jax.Array) -> replay.Store:
     )
 
 
-class _Race:
+class Race:
     """Compiled updates of N agents, and what one takes.
 
     One update a call, each agent with a replay of its own, or many, as of a data set.
@@ -119,7 +119,8 @@ class _Race:
         found = (self.configs, *self.learner, self.seeds, clock)
         return found if self.at_once == 1 else (*found, np.int32(self.at_once))
 
-    def _call(self) -> jax.Array:
+    def step(self) -> jax.Array:
+        """One call: returns a metric, to wait for."""
         state, health, metrics = self.program(*self._arguments())
         self.number += self.at_once
         self.learner = self.learner._replace(agent=state, health=health)
@@ -127,9 +128,9 @@ class _Race:
 
     def round(self, seconds: float) -> None:
         """Updates for about so long, one after another, timed together."""
-        once = _seconds(self._call)
+        once = _seconds(self.step)
         repeats = max(int(seconds / once), 1)
-        took = _seconds(lambda: [self._call() for _ in range(repeats)])
+        took = _seconds(lambda: [self.step() for _ in range(repeats)])
         self.times.append(took / repeats / self.at_once)
 
 
@@ -209,7 +210,7 @@ def measure(
     Config.data=Trajectories relabels 10,000 steps in each update, which its arithmetic
     does not count.
     """
-    races = [_Race(config, n, at_once) for n in agents]
+    races = [Race(config, n, at_once) for n in agents]
     rates = []
     for _ in range(rounds):
         rates.append(matmul_rate())
@@ -231,7 +232,7 @@ def update_seconds(
     config: Config, agents: int, seconds: float = 0.5, at_once: int = 1
 ) -> float:
     """Of one update of so many agents: as `measure`, once and for about so long."""
-    race = _Race(config, agents, at_once)
+    race = Race(config, agents, at_once)
     race.round(seconds)
     return race.times[0]
 

@@ -54,7 +54,7 @@ def test_bench_prints_a_row_for_each_number_of_agents(capsys):
 def test_a_call_of_the_bench_makes_as_many_updates_as_it_counts():
     small = {f"networks.{net}.sizes": (8,) for net in ("policy", "critic")}
     config = schema.override(algorithms.preset("sac"), small | {"data.batch": 8})
-    race = speed._Race(config, 2, at_once=3)
+    race = speed.Race(config, 2, at_once=3)
     race.round(0.0)  # one call to see how long it takes, one that is timed
     made = {
         int(n)

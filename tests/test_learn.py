@@ -202,7 +202,7 @@ def test_an_update_multiplies_in_the_precision_that_is_set(name, precision):
     layers = {
         "float32": ("float32", "HIGHEST"),
         "tf32": ("float32", "HIGH"),
-        "bfloat16": ("bfloat16", "HIGH"),
+        "bfloat16": ("bfloat16", "HIGH"),  # and rounded float32, for a CPU
     }[precision]
     assert layers in found and found <= {layers, ("float32", "HIGHEST")}
     assert all(x.aval.dtype != jnp.bfloat16 for x in traced.jaxpr.jaxpr.outvars)

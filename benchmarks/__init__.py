@@ -1,0 +1,1 @@
+"""Measurements that need more than a checkout: an accelerator, or other programs."""
