@@ -141,8 +141,9 @@ def updates(found: dict[str, float]) -> None:
         if late() or not group:
             return
         with ThreadPoolExecutor(4) as pool:
-            for case, race in zip(group, pool.map(Case.race, group), strict=True):
-                _measure(case, race, found)
+            races = list(pool.map(Case.race, group))
+        for case, race in zip(group, races, strict=True):
+            _measure(case, race, found)
 
 
 def _measure(case: Case, race: speed.Race, found: dict[str, float]) -> None:
