@@ -25,7 +25,7 @@ import numpy as np
 
 from coadapt import envs
 from coadapt.envs import dmc, host
-from coadapt.envs.base import Autoreset, HostEnv, once, told
+from coadapt.envs.base import OPENGL, Autoreset, HostEnv, once, told
 from coadapt.envs.loop import Loop, Stepper
 from coadapt.saved import SavedAgent
 from coadapt.schema import ConfigError
@@ -77,8 +77,7 @@ def choose_gl() -> str:
             return name
     tried = f"{GL}={asked}" if asked else "neither EGL nor OSMesa"
     raise ConfigError(
-        f"nothing can be drawn: {tried} works here; install one, by apt install "
-        "libegl1 libgl1-mesa-dri (EGL) or apt install libosmesa6 (OSMesa)."
+        f"nothing can be drawn: {tried} works here; {GL} has the values {OPENGL}."
     )
 
 

@@ -7,15 +7,18 @@ the task's own box; a discrete action is one-hot, and its argmax is taken. Both 
 within the step that ends an episode: see `TimeStep`.
 """
 
+import contextlib
 import dataclasses
 import difflib
 import functools
 import os
+import re
 import signal
+import sys
 import sysconfig
 import threading
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -242,6 +245,45 @@ def told(error: BaseException) -> str:
     except BaseException:  # of an environment's own class, which may do anything
         text = "its message cannot be read"
     return f"{kind}: {text}" if text else kind
+
+
+@contextlib.contextmanager
+def in_a_sentence(start: str, way: str = "") -> Iterator[None]:
+    """What others' code raises, as a ValueError that says so, and the way out.
+
+    What was being made is deleted here, and is not heard: half a simulator may print a
+    traceback then.
+
+    Args:
+        way: the end of the sentence, where it is not OpenGL that lacks.
+    """
+    hook = sys.unraisablehook
+    try:
+        yield
+    except BaseException as error:
+        if not is_own(error):
+            raise
+        sys.unraisablehook = lambda _: None
+        traceback.clear_frames(error.__traceback__)
+        said = told(error).rstrip(".")
+        raise ValueError(f"{start}: {said}{_opengl(said) or way}") from None
+    finally:
+        sys.unraisablehook = hook
+
+
+OPENGL = (
+    "egl (apt install libegl1 libgl1-mesa-dri) and osmesa (apt install libosmesa6) "
+    "need no screen"
+)
+
+
+def _opengl(text: str) -> str:
+    """The end of a sentence on an error: the way out, if it is one of OpenGL's."""
+    if not re.search(r"OpenGL|_GL\b|EGL|GLFW|OSMesa|\be?gl[A-Z]", text):
+        return ""
+    asked = os.environ.get("MUJOCO_GL")
+    now = "not set" if asked is None else repr(asked)
+    return f"; MUJOCO_GL is {now}: {OPENGL}, and most tasks need neither"
 
 
 def raised_at(error: BaseException) -> str:

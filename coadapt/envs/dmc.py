@@ -3,16 +3,24 @@
 dm_control is imported when the first task is made: it and MuJoCo take a second.
 """
 
+import contextlib
 import copy
 import functools
 import importlib.metadata
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from coadapt.envs import dmc_batch
-from coadapt.envs.base import HostEnv, nearest, require_box, require_limit
+from coadapt.envs.base import (
+    HostEnv,
+    in_a_sentence,
+    nearest,
+    require_box,
+    require_limit,
+)
 from coadapt.envs.batch import BatchEnv, quiet
 from coadapt.envs.loop import Loop
 from coadapt.types import EnvSpec
@@ -80,22 +88,28 @@ def _template(name: str) -> "Environment":
     from dm_control import suite
 
     quiet()  # dm_control has its own way, which is to say it for every model
-    return suite.load(*_tasks()[name])
+    with _said(name):
+        return suite.load(*_tasks()[name])
+
+
+@contextlib.contextmanager
+def _said(name: str) -> Iterator[None]:
+    """What keeps a task from being made, as a sentence, without warnings of GLFW's."""
+    with warnings.catch_warnings(), in_a_sentence(f"task 'dmc/{name}' cannot be made"):
+        warnings.simplefilter("ignore")
+        yield
 
 
 @functools.cache
 def dmc_spec(name: str) -> EnvSpec:
     """The spec of a task of the suite; loads it, the first time.
 
-    Raises: ValueError, in one sentence, if there is no such task, or no dm_control.
+    Raises: ValueError, in one sentence, if there is no such task, or no dm_control, or
+        no OpenGL where one of them draws.
     """
-    try:
+    needs = f"task 'dmc/{name}' needs dm_control, which cannot be imported"
+    with in_a_sentence(needs, f": {INSTALL}"):
         tasks = _tasks()
-    except ImportError as error:
-        raise ValueError(
-            f"task 'dmc/{name}' needs dm_control, which cannot be imported ({error}): "
-            f"{INSTALL}"
-        ) from None
     version = importlib.metadata.version("dm_control")
     if name not in tasks:
         raise ValueError(
@@ -105,9 +119,11 @@ def dmc_spec(name: str) -> EnvSpec:
     env = _template(name)
     limit, box = require_limit(f"dmc/{name}", env._step_limit), env.action_spec()
     low, high = require_box(f"dmc/{name}", box.minimum, box.maximum, box)
+    with _said(name):  # quadruped_escape draws its terrain, by OpenGL
+        obs = _joined(env.reset())
     return EnvSpec(
         task=f"dmc/{name}",
-        obs_size=len(_joined(env.reset())),
+        obs_size=len(obs),
         action_size=box.shape[0],
         action_low=low,
         action_high=high,
@@ -118,10 +134,10 @@ def dmc_spec(name: str) -> EnvSpec:
 
 
 def dmc_names() -> list[str]:
-    """The tasks of the suite; none where dm_control is not installed."""
+    """The tasks of the suite; none where dm_control cannot be imported."""
     try:
         return list(_tasks())
-    except ImportError:
+    except Exception:  # of a driver of OpenGL's that is none, too
         return []
 
 

@@ -4,7 +4,6 @@ Gymnasium is imported when the first task is made, not with this module: it and 
 take a second, and tasks on the device do not need them.
 """
 
-import contextlib
 import copy
 import dataclasses
 import functools
@@ -14,7 +13,7 @@ import json
 import re
 import urllib.parse
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,11 +21,11 @@ import numpy as np
 from coadapt.envs import gym_mujoco
 from coadapt.envs.base import (
     HostEnv,
+    in_a_sentence,
     is_own,
     nearest,
     require_box,
     require_limit,
-    told,
 )
 from coadapt.envs.batch import BatchEnv, quiet
 from coadapt.envs.loop import Loop, Stepper, close, global_draws_noted
@@ -213,7 +212,7 @@ def registered(name: str) -> Any:
 
     package, env_id, _ = parsed(name)
     if package:
-        with _in_a_sentence(
+        with in_a_sentence(
             f"task 'gym/{name}' needs {package}, which cannot be imported"
         ):
             importlib.import_module(package)
@@ -227,21 +226,10 @@ def registered(name: str) -> Any:
     return gymnasium.registry[env_id]
 
 
-@contextlib.contextmanager
-def _in_a_sentence(start: str) -> Iterator[None]:
-    """What others' code raises, as a ValueError that says so."""
-    try:
-        yield
-    except BaseException as error:
-        if not is_own(error):
-            raise
-        raise ValueError(f"{start}: {told(error)}") from None
-
-
 def _make(name: str) -> "gymnasium.Env":
     """Raises: ValueError, in one sentence."""
     registered(name)
-    with _in_a_sentence(f"task 'gym/{name}' cannot be made"):
+    with in_a_sentence(f"task 'gym/{name}' cannot be made"):
         return gym_env(name)
 
 
@@ -263,7 +251,7 @@ def _read_spec(name: str, env: "gymnasium.Env") -> EnvSpec:
     from gymnasium.spaces import Box, Discrete
 
     task = f"gym/{name}"
-    with _in_a_sentence(f"task {task!r} has no spaces that can be read"):
+    with in_a_sentence(f"task {task!r} has no spaces that can be read"):
         _, space = env.observation_space, env.action_space
     limit = _checked_limit(task, env)
     assert env.observation_space.shape is not None

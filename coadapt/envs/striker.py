@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from coadapt.envs.base import HostEnv, nearest
+from coadapt.envs.base import HostEnv, in_a_sentence, nearest
 from coadapt.envs.batch import BatchEnv, MjModel, quiet
 from coadapt.envs.gym_mujoco import Pusher, length
 from coadapt.types import EnvSpec
@@ -91,7 +91,8 @@ class Striker(Pusher):
 @functools.cache
 def model() -> MjModel:
     """The Pusher of the installed Gymnasium, with another hand, ball and table."""
-    mujoco: Any = importlib.import_module("mujoco")
+    with in_a_sentence(f"task 'ours/{NAME}' cannot be made"):
+        mujoco: Any = importlib.import_module("mujoco")
     quiet()
     assets = importlib.resources.files("gymnasium.envs.mujoco") / "assets"
     spec = mujoco.MjSpec.from_string((assets / "pusher_v5.xml").read_text())

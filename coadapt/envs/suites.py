@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from coadapt.envs.base import Autoreset, nearest
+from coadapt.envs.base import Autoreset, in_a_sentence, nearest
 from coadapt.envs.batch import quiet
 from coadapt.types import EnvSpec
 
@@ -148,7 +148,7 @@ def _brax_name(name: str) -> tuple[str, str]:
 
 @functools.cache
 def _brax(base: str, backend: str) -> Autoreset:
-    with _quiet():
+    with _quiet(f"brax/{base}"):
         quiet()
         suite = importlib.import_module("brax.envs")
         env = suite.get_environment(base, backend=backend)
@@ -202,7 +202,7 @@ def _playground_name(name: str) -> tuple[str, str]:
 
 @functools.cache
 def _playground(base: str, impl: str) -> Autoreset:
-    with _quiet():
+    with _quiet(f"playground/{base}"):
         quiet()
         playground = importlib.import_module("mujoco_playground")
         _mend_reacher()
@@ -286,7 +286,9 @@ def foreign():
 
 
 @contextlib.contextmanager
-def _quiet():
-    """What the suites print when they are imported is not for our users either."""
-    with foreign(), contextlib.redirect_stdout(io.StringIO()):
+def _quiet(task: str):
+    """What the suites print when they are imported is not for our users either, and
+    what they raise is a sentence."""
+    silent = contextlib.redirect_stdout(io.StringIO())
+    with foreign(), silent, in_a_sentence(f"task {task!r} cannot be made"):
         yield
