@@ -17,6 +17,7 @@ from coadapt.tables import Cell
 
 FORMAT = 4  # of the folder
 READ_ONLY = 3  # an older one, which is read but not written: see old_stores.py
+NAMELESS = ("train", "sweep")  # what the commands and Python call what has no name
 MANIFEST, LOCK, OWNER = "manifest.json", ".lock", "owner.json"
 
 
@@ -252,7 +253,13 @@ def refuse_other(workdir: Path, old: Header | None, new: Header) -> None:
     """Refuse a folder that holds another sweep. Raises: ConfigError."""
     if old is None:
         return
-    for name in ("experiment", "eval_every", "eval_episodes", "checkpoint_every"):
+    if new.experiment != old.experiment and not _nameless(old, new):
+        raise ConfigError(
+            f"workdir {str(workdir)!r} holds another sweep: its experiment is "
+            f"{old.experiment!r}, and {new.experiment!r} is asked for; choose another "
+            f"workdir, or go on with {_way_on(old)}."
+        )
+    for name in ("eval_every", "eval_episodes", "checkpoint_every"):
         ours, theirs = getattr(new, name), getattr(old, name)
         if ours != theirs:
             raise ConfigError(
@@ -269,6 +276,20 @@ def refuse_other(workdir: Path, old: Header | None, new: Header) -> None:
                     f"asked for ({_difference(there.config, entry.config)}); choose "
                     "another workdir, or another name."
                 )
+
+
+def _nameless(*headers: Header) -> bool:
+    """Whether none is an experiment by name, so that any goes on with another's."""
+    return all(header.experiment in NAMELESS for header in headers)
+
+
+def _way_on(header: Header) -> str:
+    """What goes on with a store, by what it is of."""
+    name, _, scale = header.experiment.partition("@")
+    if header.experiment in NAMELESS:
+        return "coadapt.train, launch.train or launch.sweep --algorithms"
+    budget = f" --scale={scale}" if scale not in ("", "own") else ""
+    return f"what began it, as launch.sweep --experiment={name}{budget}"
 
 
 def _same(old: dict[str, Any], new: dict[str, Any]) -> bool:
@@ -321,7 +342,7 @@ def adopted(workdir: Path, new: Header) -> Header:
         task: {name: old.variants.get(task, {}).get(name, e) for name, e in of.items()}
         for task, of in new.variants.items()
     }
-    return dataclasses.replace(new, variants=variants)
+    return dataclasses.replace(new, experiment=old.experiment, variants=variants)
 
 
 # ---------------------------------------------------------------- writing

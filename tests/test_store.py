@@ -513,12 +513,20 @@ OTHER = {"toy/lqr": {"sac": Entry("sac", "beef", {"g_estimate": {"critics": 1}})
     "changes, words",
     [
         ({"experiment": "f"}, "its experiment is 'e', and 'f' is asked for"),
+        ({"experiment": "train"}, "or go on with what began it, as .*--experiment=e."),
         ({"eval_every": 5}, "its eval_every is 10, and 5"),
         ({"eval_episodes": 5}, "its eval_episodes is 3, and 5"),
         ({"checkpoint_every": 5}, "its checkpoint_every is 10, and 5"),
         ({"variants": OTHER}, "sac on toy/lqr is config f00d there"),
     ],
-    ids=["experiment", "eval_every", "eval_episodes", "checkpoint_every", "config"],
+    ids=[
+        "experiment",
+        "named",
+        "eval_every",
+        "eval_episodes",
+        "checkpoint_every",
+        "config",
+    ],
 )
 def test_another_sweep_is_refused_and_nothing_touched(tmp_path, changes, words):
     write(tmp_path)
@@ -527,6 +535,23 @@ def test_another_sweep_is_refused_and_nothing_touched(tmp_path, changes, words):
         with pytest.raises(ConfigError, match=words):
             attempt(tmp_path, header(**changes))
     assert contents(tmp_path) == before
+
+
+def test_what_has_no_name_goes_on_under_that_which_the_store_has(tmp_path):
+    """The commands' `train` and `sweep`, and Python's: rows keep one experiment."""
+    for number, name in enumerate(("sweep", "train", "sweep")):
+        about = header(experiment=name, seeds=(number,))
+        with session(tmp_path, about, cells(number)) as attempt:
+            attempt.append(10, {"return": np.zeros(1, np.float32)}, "tests 1")
+    assert list(store.read(tmp_path).experiment) == ["sweep"] * 3
+    assert store.load(tmp_path).experiment == "sweep"
+    for name in ("table3@reduced", "mine"):
+        with pytest.raises(ConfigError, match=f"{name}.*go on with coadapt.train"):
+            Store(tmp_path, header(experiment=name))
+    other = tmp_path / "other"
+    Store(other, header(experiment="table3@reduced"))
+    with pytest.raises(ConfigError, match=r"--experiment=table3 --scale=reduced\.$"):
+        Store(other, header(experiment="sweep"))
 
 
 @pytest.mark.parametrize(
