@@ -11,18 +11,18 @@ _INDENT = 5
 def lines(plan: Plan) -> list[str]:
     """Those of `Plan.lines`, then each program's: none is wider than the terminal.
 
-    Programs that differ in their task alone are told together.
+    But a variant's name is as the rows will have it, and never cut. Programs that
+    differ in their task alone are told together.
     """
-    names = toggles.short(name for each in plan.each for name in each.variants)
     alike: dict[tuple, list[Program]] = {}
     for each in plan.each:
         key = each.variants, tuple(each.differs.items()), each.agents
         alike.setdefault(key, []).append(each)
-    told = [_program(i, group, names) for i, group in enumerate(alike.values(), 1)]
+    told = [_program(i, group) for i, group in enumerate(alike.values(), 1)]
     return [*plan.lines(), *(line for each in told for line in each)]
 
 
-def _program(number: int, alike: Sequence[Program], names: dict[str, str]) -> list[str]:
+def _program(number: int, alike: Sequence[Program]) -> list[str]:
     """Variants and tasks; cost; the fields that make it a program of its own."""
     first, width = alike[0], console.width()
     places = len(dict.fromkeys(each.task for each in alike))
@@ -31,8 +31,9 @@ def _program(number: int, alike: Sequence[Program], names: dict[str, str]) -> li
         tasks += f", {len(alike)} runs one after the other"
     more = len(first.variants) - 1
     others = f" and {more} more" if more else ""
-    head, tail = f"{number:>{_INDENT - 2}}. ", f"{others}, {tasks}"
-    who = console.cut(names[first.variants[0]], width - len(head) - len(tail))
+    who, rest = f"{number:>{_INDENT - 2}}. {first.variants[0]}", f"{others}, {tasks}"
+    if len(who + rest) <= width:
+        who, rest = who + rest, ""
     most = max(each.memory_bytes for each in alike)
     cost = (
         f"agents: {sum(each.agents for each in alike):,}",
@@ -41,7 +42,7 @@ def _program(number: int, alike: Sequence[Program], names: dict[str, str]) -> li
         f"gradient steps: {sum(each.gradient_steps for each in alike):,}",
     )
     differs = ", ".join(f"{p}={toggles.label(v)}" for p, v in first.differs.items())
-    told = [console.cut(f"{head}{who}{tail}", width)]
-    for text in ("; ".join(cost), differs):
+    told = [who]
+    for text in (rest.lstrip(", "), "; ".join(cost), differs):
         told += [console.cut(f"{'':{_INDENT}}{text}", width)] if text else []
     return told
