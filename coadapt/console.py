@@ -12,38 +12,48 @@ _USUAL = (120, 24)  # where there is no terminal, and COLUMNS does not say
 
 
 class _Lasting:
-    """A stream whose reader may go, `head` say: what is written then is dropped."""
+    """A stream whose reader may go, `head` say: what is written then is dropped.
 
-    def __init__(self, stream: Any):
-        self.stream = stream
+    So is what a full disk does not take, which is noted in `lost`.
+    """
+
+    def __init__(self, stream: Any, lost: list[OSError]):
+        self.stream, self.lost = stream, lost
 
     def write(self, text: str) -> int:
-        with self._nowhere_without_a_reader():
+        with self._or_nowhere():
             self.stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        with self._nowhere_without_a_reader():
+        with self._or_nowhere():
             self.stream.flush()
 
     @contextlib.contextmanager
-    def _nowhere_without_a_reader(self) -> Iterator[None]:
+    def _or_nowhere(self) -> Iterator[None]:
         try:
             yield
         except BrokenPipeError:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self.stream.fileno())  # of what is buffered, too
-            os.close(nowhere)
+            self._drop()
+        except OSError as error:
+            self.lost.append(error)
+            self._drop()
+
+    def _drop(self) -> None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.stream.fileno())  # of what is buffered, too
+        os.close(nowhere)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
 
 
 @contextlib.contextmanager
-def lasting() -> Iterator[None]:
+def lasting() -> Iterator[list[OSError]]:
     """Both streams take any text, and the work goes on when nobody reads it.
 
-    What the terminal has no letters for is written as its escape.
+    What the terminal has no letters for is written as its escape. Yields what kept text
+    from being written, which is known once the context is left.
     """
     # a stream that was closed before, by `>&-` say, is none
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
@@ -51,13 +61,14 @@ def lasting() -> Iterator[None]:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    out, err = _Lasting(sys.stdout), _Lasting(sys.stderr)
+    lost: list[OSError] = []
+    out, err = _Lasting(sys.stdout, lost), _Lasting(sys.stderr, lost)
     with (
         contextlib.redirect_stdout(out),  # type: ignore[type-var]
         contextlib.redirect_stderr(err),  # type: ignore[type-var]
     ):
         try:
-            yield
+            yield lost
         finally:
             out.flush()
             err.flush()

@@ -52,8 +52,12 @@ def execute(
 
     `text` stands on top of the help.
     """
-    with console.lasting():
-        return _executed(text, define, run, argv)
+    with console.lasting() as lost:
+        status = _executed(text, define, run, argv)
+    for error in lost[:1]:  # what was computed is whole
+        reason = error.strerror
+        print(f"error: what was told could not be written: {reason}", file=sys.stderr)
+    return status or (TROUBLE if lost else 0)
 
 
 def _executed(

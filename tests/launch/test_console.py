@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -20,8 +21,8 @@ from coadapt import (
     sweep,
 )
 from coadapt.schema import ConfigError
+from launch import command, report, train
 from launch import plan as plans
-from launch import report, train
 from launch import sweep as sweep_command
 
 TRAIN = ["--algorithm=sac", "--task=toy/lqr", "--steps=1000", "--dry_run"]
@@ -43,6 +44,26 @@ def test_the_work_goes_on_when_the_reader_has_gone(monkeypatch):
                 reached.append(i)
             print("left in the buffer")
     assert reached == [0, 1, 2]  # and closing the stream raised nothing
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("length", [10, 100_000])  # in the buffer to the end, and not
+def test_the_work_goes_on_when_the_disk_is_full_and_the_status_says_so(
+    length, monkeypatch, capsys
+):
+    reached = []
+
+    def run(values):
+        for i in range(2):
+            print("x" * length)
+            reached.append(i)
+
+    with monkeypatch.context() as patch, open("/dev/full", "w") as stream:
+        patch.setattr(sys, "stdout", stream)
+        assert command.execute("", lambda values: None, run, []) == command.TROUBLE
+    assert reached == [0, 1]
+    said = "error: what was told could not be written: No space left on device"
+    assert capsys.readouterr().err.splitlines() == [said]
 
 
 def test_what_a_terminal_has_no_letter_for_is_escaped(monkeypatch):
