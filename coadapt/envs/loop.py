@@ -175,7 +175,7 @@ def _checked(
     """A step's observation, flat [size], reward, and whether it terminated or was
     truncated. Raises: ValueError, and what an array or a number may raise."""
     seen, reward, terminated, truncated, _ = found
-    if type(reward) is not float:
+    if not isinstance(reward, float):  # numpy's float64 is one too
         reward = _number(reward)
     if type(terminated) is not bool:
         terminated = _flag(terminated)
