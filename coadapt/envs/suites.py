@@ -99,6 +99,7 @@ def make_brax(name: str, count: int) -> Autoreset:
     return _brax(*_brax_name(name))
 
 
+@functools.cache
 def brax_spec(name: str) -> EnvSpec:
     return make_brax(name, 1).spec
 
@@ -146,7 +147,7 @@ def _brax_name(name: str) -> tuple[str, str]:
     return base, backend or BACKENDS[0]
 
 
-@functools.cache
+@functools.lru_cache(maxsize=4)  # as below
 def _brax(base: str, backend: str) -> Autoreset:
     with _quiet(f"brax/{base}"):
         quiet()
@@ -165,6 +166,7 @@ def make_playground(name: str, count: int) -> Autoreset:
     return _playground(*_playground_name(name))
 
 
+@functools.cache
 def playground_spec(name: str) -> EnvSpec:
     return make_playground(name, 1).spec
 
@@ -200,7 +202,7 @@ def _playground_name(name: str) -> tuple[str, str]:
     return base, impl or "jax"
 
 
-@functools.cache
+@functools.lru_cache(maxsize=4)  # a model takes 25 MiB
 def _playground(base: str, impl: str) -> Autoreset:
     with _quiet(f"playground/{base}"):
         quiet()
