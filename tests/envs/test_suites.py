@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import importlib.metadata
 import subprocess
 import sys
 from functools import partial
@@ -285,8 +286,8 @@ def test_nothing_is_said_and_no_file_left(tmp_path):
     )
     assert (said.stdout, said.stderr) == (b"", b"")
     assert not [*tmp_path.iterdir()]
-    places = importlib.import_module("mujoco_playground").__path__
-    assert not [*Path(places[0]).rglob("external_deps")]
+    place = importlib.metadata.distribution("playground").locate_file("")
+    assert not [*Path(str(place), "mujoco_playground").rglob("external_deps")]
 
 
 def test_no_suite_is_imported_before_its_first_task():
