@@ -164,7 +164,9 @@ def _require(
     for name in look or ():
         if not (frame.variant == name).any():
             raise unknown("variant", name, "the rows have", frame.variant.unique())
-    _refuse_twice(frame.loc[frame.task.isin(tasks) & frame.metric.isin(metrics)])
+    rows = frame.loc[frame.task.isin(tasks) & frame.metric.isin(metrics)]
+    stats.refuse_versions(rows)
+    _refuse_twice(rows)
 
 
 def _refuse_twice(rows: "pd.DataFrame") -> None:

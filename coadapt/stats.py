@@ -31,12 +31,42 @@ SUMMARY_COLUMNS = (
 
 
 _KEYS = ["task", "variant", "seed"]
+_POINT = ("variant", "task", "seed", "env_steps", "value")
 
 
 def last(frame: "pd.DataFrame", metric: str = "return") -> "pd.DataFrame":
     """The last row of each (task, variant, seed), in the order of the first ones."""
     rows = frame[frame.metric == metric]
     return rows.loc[rows.groupby(_KEYS, sort=False).env_steps.idxmax()]
+
+
+def versions(frame: "pd.DataFrame") -> dict[str, "pd.DataFrame"]:
+    """Rows of tasks that several versions of a simulator made, apart: by provider.
+
+    Those of all other tasks are together, under ''. A task of several is there under a
+    name for each, 'gym/Hopper-v5 (gymnasium 1.4.0, mujoco 3.17.0)': what two versions
+    make are scores on two tasks.
+    """
+    if "provider" not in frame:
+        return {"": frame}
+    several = frame.groupby("task").provider.transform("nunique") > 1
+    if not several.any():
+        return {"": frame}
+    names = frame.task.where(~several, frame.task + " (" + frame.provider + ")")
+    keys = frame.provider.where(several, "")
+    apart = frame.assign(task=names).groupby(keys, sort=False)
+    return {str(version): rows for version, rows in apart}
+
+
+def refuse_versions(frame: "pd.DataFrame") -> None:
+    """Raises: ConfigError, where several versions of a simulator made a task's rows."""
+    apart = [name for name in versions(frame) if name]
+    if apart:
+        raise ConfigError(
+            f"rows are of {len(apart)} versions of a simulator ({'; '.join(apart)}), "
+            "which are no common scores: take those of one, as coadapt.stats.versions "
+            "has them apart."
+        )
 
 
 def summary(frame: "pd.DataFrame", metric: str = "return") -> "pd.DataFrame":
@@ -48,15 +78,16 @@ def summary(frame: "pd.DataFrame", metric: str = "return") -> "pd.DataFrame":
     mean is infinite and the std NaN, as in the paper's tables; with n = 0 both are NaN,
     with n = 1 the std is: no spread is known.
     env_steps is that of the seed that is furthest behind; provider is what made the
-    rows, all that did where there are several. Columns: `SUMMARY_COLUMNS`.
+    rows. A task of several `versions` has rows for each. Columns: `SUMMARY_COLUMNS`.
     """
     import pandas as pd
 
+    frame = pd.concat(versions(frame).values(), ignore_index=True)
     ends = last(frame, metric)
     known = last(frame.dropna(subset="value"), metric)
     scored = ends.drop(columns="value").merge(known[[*_KEYS, "value"]], "left", _KEYS)
     scored["failed"] = ends.value.isna().to_numpy()
-    made = frame.groupby(["task", "variant"], sort=False).provider.unique()
+    made = frame.groupby("task").provider.first()
     rows = []
     for _, group in scored.groupby(["task", "variant"], sort=False):
         values = group.value.dropna().to_numpy()
@@ -75,7 +106,7 @@ def summary(frame: "pd.DataFrame", metric: str = "return") -> "pd.DataFrame":
                 std,
                 values.size,
                 group.failed.sum(),
-                "; ".join(made[group.task.iloc[0], group.variant.iloc[0]]),
+                made[group.task.iloc[0]],
             )
         )
     return pd.DataFrame(rows, columns=pd.Index(SUMMARY_COLUMNS))
@@ -104,12 +135,12 @@ def table(
     All cells of a task are read at the env steps that the one furthest behind has
     reached. The score of a seed that has failed is its last one before, as in
     `summary`, and NaN where there was none. Tasks and seeds are those of every variant.
-    Raises: ConfigError if a variant has no rows, or if no task or seed has all.
+    Raises: ConfigError: no row of one, no task or seed of all, or several `versions`.
     """
-    rows = frame[(frame.metric == metric) & frame.variant.isin(list(variants))]
+    rows = frame.loc[(frame.metric == metric) & frame.variant.isin(list(variants))]
+    refuse_versions(rows)
     curves: dict[tuple[str, str, int], dict[int, float]] = {}
-    names = ("variant", "task", "seed", "env_steps", "value")
-    for v, t, seed, steps, value in zip(*(rows[n] for n in names), strict=True):
+    for v, t, seed, steps, value in zip(*(rows[n] for n in _POINT), strict=True):
         curves.setdefault((v, t, int(seed)), {})[int(steps)] = float(value)
     for missing in (v for v in variants if not (rows.variant == v).any()):
         raise ConfigError(f"variant {missing!r} has no rows of {metric!r}.")

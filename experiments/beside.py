@@ -3,7 +3,8 @@
 import functools
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from coadapt import catalogue
@@ -20,6 +21,8 @@ class Beside(NamedTuple):
 
     experiment: Experiment
     scale: str  # 'paper', 'reduced', 'smoke' or 'own'; '' where the name says none
+    # tasks by other names, as those have of which several versions made rows
+    tasks: Mapping[str, str] = MappingProxyType({})
 
     @property
     def papers(self) -> bool:
@@ -28,7 +31,8 @@ class Beside(NamedTuple):
 
     def cell(self, task: str, variant: str) -> Cell | None:
         """What the paper has there: None where it has no such task or row."""
-        name, row = catalogue.paper_name(task), self.experiment.row(variant)
+        name = catalogue.paper_name(self.tasks.get(task, task))
+        row = self.experiment.row(variant)
         cells = (_cells().get((table, name, row)) for table in self.experiment.tables)
         return next((cell for cell in cells if cell is not None), None)
 

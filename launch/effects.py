@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from coadapt import effects, store, taxonomy, toggles
+from coadapt import effects, stats, store, taxonomy, toggles
 from coadapt.effects import Verdict
 from coadapt.schema import ConfigError, nearest
 from experiments import published
@@ -168,15 +168,28 @@ def stored(
             )
     if asked:
         frame = frame.loc[frame.task.isin(asked)]
-    if get(values, "factorial"):
-        return _factorials(values, workdir, frame, style)
-    pairs = _pairs(values, variants)
+    versions, rows, notes = stats.versions(frame), [], []
+    for version, part in versions.items():
+        if get(values, "factorial"):
+            found, said = _factorials(values, workdir, part)
+        else:
+            found, said = _paired(_pairs(values, variants), part, scale, margin)
+        rows += [{"provider": version or "-", **row} for row in found]
+        notes += said
+    if len(versions) == 1:
+        rows = [{k: row[k] for k in row if k != "provider"} for row in rows]
+    return _lines(rows, style, list(dict.fromkeys(notes)))
+
+
+def _paired(
+    pairs: Sequence[Named], frame: "pd.DataFrame", scale: str, margin: float
+) -> tuple[list[dict[str, str]], list[str]]:
+    """Rows of a table, and notes to it. Raises: ConfigError."""
     names = [name for pair in pairs for name in (*pair.on, *pair.off)]
     known = verdicts.scored(frame, names, scale, pairs[0].on)
     first, *others = known.notes
     seeds = f"seeds: that would show an effect of {margin:g} (power 0.8)"
-    notes = [first, seeds, *others]
-    return _lines(_compared(pairs, known, margin), style, notes)
+    return _compared(pairs, known, margin), [first, seeds, *others]
 
 
 def _compared(
@@ -267,9 +280,12 @@ def _toggled(text: str, variants: Sequence[str]) -> list[Named]:
 
 
 def _factorials(
-    values: Values, workdir: Path, frame: "pd.DataFrame", style: str
-) -> list[str]:
-    """Main effects and interactions, of each algorithm. Raises: ConfigError."""
+    values: Values, workdir: Path, frame: "pd.DataFrame"
+) -> tuple[list[dict[str, str]], list[str]]:
+    """Main effects and interactions, of each algorithm; and notes.
+
+    Raises: ConfigError.
+    """
     for other in ("pairs", "toggle"):
         if get(values, other):
             raise ConfigError(
@@ -284,7 +300,7 @@ def _factorials(
             raise ConfigError(found.reason)
         rows += verdicts.rows(found)
         notes += verdicts.legend(found)
-    return _lines(rows, style, list(dict.fromkeys(notes)))
+    return rows, notes
 
 
 def _designs(

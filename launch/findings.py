@@ -39,18 +39,27 @@ class Behind(NamedTuple):
 
 
 class Findings(NamedTuple):
-    """A run store as it was read, tasks and variants in the order to be shown."""
+    """A run store as it was read, tasks and variants in the order to be shown.
+
+    Where several versions of a simulator made a task's rows, it has a name for each:
+    see `stats.versions`. The header has its own.
+    """
 
     header: Header
-    frame: "pd.DataFrame"  # all rows
+    versions: dict[str, "pd.DataFrame"]  # all rows
     summary: "pd.DataFrame"
     failed: "pd.DataFrame"
     behind: tuple[Behind, ...]
     beside: Beside | None
-    tasks: tuple[str, ...]
+    tasks: dict[str, str]  # name -> as the header has it
     variants: tuple[str, ...]
     scores: dict[tuple[str, str], Score]  # (task, variant)
     labels: dict[str, str]  # variant -> a name as short as it can be
+
+    @property
+    def frame(self) -> "pd.DataFrame":
+        """All rows."""
+        return _one(self.versions)
 
     def drawn(self) -> "pd.DataFrame":
         """All rows, variants under their short names, to be drawn."""
@@ -87,20 +96,41 @@ def read(workdir: Path) -> Findings:
             f"{header.eval_every:,} env steps."
         )
     known = beside.of(header)
-    tasks, variants = beside.tasks(header, known), beside.variants(header, known)
-    summary = _ordered(stats.summary(frame, METRIC), tasks, variants)
+    versions = stats.versions(frame)
+    tasks = _names(frame, versions, beside.tasks(header, known))
+    variants = beside.variants(header, known)
+    summary = _ordered(stats.summary(frame, METRIC), [*tasks], variants)
     return Findings(
         header,
-        frame,
+        versions,
         summary,
         failed,
         _behind(header, frame, done),
-        known,
-        tuple(tasks),
+        known._replace(tasks=tasks) if known else None,
+        tasks,
         tuple(variants),
-        _scores(frame, summary),
+        _scores(_one(versions), summary),
         toggles.short(variants),
     )
+
+
+def _one(versions: dict[str, "pd.DataFrame"]) -> "pd.DataFrame":
+    import pandas as pd
+
+    first, *others = versions.values()
+    return pd.concat([first, *others]) if others else first
+
+
+def _names(
+    frame: "pd.DataFrame", versions: dict[str, "pd.DataFrame"], tasks: list[str]
+) -> dict[str, str]:
+    """Each name of a task's, to the task, in their order."""
+    shown: dict[str, list[str]] = {}
+    for rows in versions.values():
+        first = rows.drop_duplicates("task")
+        for name, task in zip(first.task, frame.task[first.index], strict=True):
+            shown.setdefault(task, []).append(name)
+    return {name: task for task in tasks for name in shown.get(task, [task])}
 
 
 def _ordered(

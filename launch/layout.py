@@ -103,7 +103,8 @@ def _parts(found: Findings) -> list[_Part]:
     for (task, variant), known in found.scores.items():
         suite = made.setdefault(task.partition("/")[0], {})
         suite.setdefault(known.provider, set()).add((task, variant))
-    for task, named in found.header.variants.items():
+    for task, name in found.tasks.items():
+        named = found.header.variants[name]
         first = next(iter(made.get(task.partition("/")[0], {}).values()), set())
         first |= {(task, v) for v in named if (task, v) not in found.scores}
     return [
@@ -192,7 +193,7 @@ def _ours(part: _Part, task: str, variant: str) -> Cell:
 
 def _so_far(found: Findings, task: str, known: Score) -> str:
     """How far a cell has come, if it has not come to its end."""
-    seeds, steps = len(found.header.seeds), found.header.steps_on(task)
+    seeds, steps = len(found.header.seeds), found.header.steps_on(found.tasks[task])
     parts = [f"{known.failed} of {known.seeds} failed"] if known.failed else []
     if known.seeds < seeds:
         parts.append(f"{known.seeds} of {seeds} seeds")

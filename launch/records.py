@@ -37,9 +37,11 @@ def frames(made: Report) -> dict[str, "pd.DataFrame"]:
                     **_ends("mean", each.mean),
                     **_ends("median", each.median),
                     **_ends("iqm", each.iqm),
-                    "scaled": made.aggregates.scaled,
+                    "scaled": found.scaled,
+                    **({"provider": version} if len(made.aggregates) > 1 else {}),
                 }
-                for each in made.aggregates.found
+                for version, found in made.aggregates.items()
+                for each in found.found
             ]
         ),
         "missing": pd.DataFrame([each._asdict() for each in made.of.behind]),

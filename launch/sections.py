@@ -3,8 +3,8 @@
 import contextlib
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from coadapt import catalogue, plot, schema, stats, sweep
 from coadapt.config import Config
@@ -19,6 +19,9 @@ from launch.findings import METRIC, Findings
 from launch.layout import DAGGER, MINUS, NONE, typeset
 from launch.verdicts import Aggregated, Answer, Contrasted, estimate
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 SCALE = "scores of a task go from 0, its worst variant's mean, to 1, its best's"
 _ALIKE = 1 - 1e-6  # effective fraction: weights differ by less than 1 in 1,000
 NAMED = 12  # variants whose means a picture's words give
@@ -30,24 +33,52 @@ class Report(NamedTuple):
     of: Findings
     answers: tuple[Answer, ...]
     factorials: tuple[Contrasted, ...]
-    aggregates: Aggregated
+    aggregates: dict[str, Aggregated]  # of each of `stats.versions`
 
 
 def compute(found: Findings) -> Report:
     """All numbers of the report; the same rows give the same."""
-    frame, there = found.frame, {variant for _, variant in found.scores}
+    there = {variant for _, variant in found.scores}
     entries = verdicts.entries_of(found.header)
     names = [name for name in found.variants if name in there]
     rows = found.beside.experiment.readings if found.beside else ()
     own = {name: entries[name] for name in names if name not in rows}
+    asked, every = verdicts.questions(found.header), _everywhere(found, names)
+    versions = found.versions.items()
     return Report(
         found,
         tuple(
-            verdicts.answer(frame, each) for each in verdicts.questions(found.header)
+            verdicts.answer(
+                rows, each._replace(toggle=_of(each.toggle, version, found))
+            )
+            for version, rows in versions
+            for each in asked
         ),
-        tuple(verdicts.contrast(frame, each) for each in factorials(settings(own))),
-        verdicts.aggregates(frame, _everywhere(found, names)),
+        tuple(
+            verdicts.contrast(
+                rows, each._replace(algorithm=_of(each.algorithm, version, found))
+            )
+            for version, rows in versions
+            for each in factorials(settings(own))
+        ),
+        {
+            version: verdicts.aggregates(rows, _there(rows, every))
+            for version, rows in versions
+        },
     )
+
+
+def _of(text: str, version: str, found: Findings) -> str:
+    """The text, and of which version of a simulator it is, where there are several."""
+    if len(found.versions) == 1:
+        return text
+    return f"{text} ({version or 'all other tasks'})".lstrip()
+
+
+def _there(rows: "pd.DataFrame", names: Iterable[str]) -> list[str]:
+    """Of these variants, those that have rows."""
+    found = set(rows.variant)
+    return [name for name in names if name in found]
 
 
 def _everywhere(found: Findings, names: Sequence[str]) -> list[str]:
@@ -63,7 +94,10 @@ def page(report: Report) -> Page:
         _curves(report.of),
         _verdicts(report.answers),
         _factorials(report.factorials),
-        _aggregates(report.aggregates, report.of.labels),
+        *(
+            _aggregates(each, version, report.of)
+            for version, each in report.aggregates.items()
+        ),
         _failures(report.of),
         _missing(report.of),
     ]
@@ -101,7 +135,18 @@ def facts(found: Findings) -> list[tuple[str, str]]:
         else f"all of {cells} finished"
     )
     lines += [("untrained", sentence) for sentence in _untrained(found)]
+    lines += _made_by(found)
     return [*lines, ("state", f"{state}."), *_equal_weights(found)]
+
+
+def _made_by(found: Findings) -> list[tuple[str, str]]:
+    """Whose rows are apart."""
+    lines = []
+    apart = [version for version in found.versions if version]
+    if apart:
+        words = "; ".join(apart)
+        lines.append(("simulators", f"rows are apart by what made them: {words}."))
+    return lines
 
 
 def _equal_weights(found: Findings) -> list[tuple[str, str]]:
@@ -118,7 +163,7 @@ def _equal_weights(found: Findings) -> list[tuple[str, str]]:
 
 def _alike(found: Findings, task: str, variant: str, values: list[float]) -> str:
     number = sum(value >= _ALIKE for value in values)
-    config, hint = found.header.variants[task][variant].config, ""
+    config, hint = found.header.variants[found.tasks[task]][variant].config, ""
     if config["g"] == {"kind": "LogQ", "shift": "reward"}:
         hint = "; a reward that is always the same does that: g.shift=return"
     return (
@@ -190,7 +235,11 @@ def _of_paper(found: Findings) -> list[str]:
     entries = {e.task: e for suite in catalogue.SUITES.values() for e in suite}
     others = [
         each
-        for each in (entries[task] for task in found.tasks if task in entries)
+        for each in (
+            entries[task]
+            for task in dict.fromkeys(found.tasks.values())
+            if task in entries
+        )
         if each.paper and not each.task.endswith(f"/{each.paper}")
     ]
     if others:
@@ -358,9 +407,10 @@ def _sentence(text: str) -> str:
 # ---------------------------------------------------------------- over all tasks
 
 
-def _aggregates(found: Aggregated, labels: Mapping[str, str]) -> Section:
+def _aggregates(found: Aggregated, version: str, of: Findings) -> Section:
+    title, labels = _of("Statistics", version, of), of.labels
     if found.reason:
-        return Section("Statistics", (f"None: {found.reason}",))
+        return Section(title, (f"None: {found.reason}",))
     lines = [
         [
             labels[each.variant],
@@ -381,7 +431,7 @@ def _aggregates(found: Aggregated, labels: Mapping[str, str]) -> Section:
         lines,
         [*found.notes, *([f"not on all tasks: {', '.join(out)}"] if out else [])],
     )
-    return Section("Statistics", tables=(table,))
+    return Section(title, tables=(table,))
 
 
 def _interval(found: Estimate, scaled: bool) -> str:

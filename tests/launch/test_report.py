@@ -375,7 +375,7 @@ def test_weights_that_are_all_equal_are_said(case, tmp_path):
     last = rows.env_steps == rows.env_steps.max()
     rows["value"] = np.where(last, rows.seed.map(dict(enumerate(ends))), 1.0)
     frame = pd.concat([found.frame, rows], ignore_index=True)
-    said = dict(sections.facts(found._replace(frame=frame)))
+    said = dict(sections.facts(found._replace(versions={"": frame})))
     assert said.get("weights") == EQUAL[case]
     assert "weights" not in dict(sections.facts(found))
 
