@@ -30,6 +30,7 @@ def train(
     log: Sequence[str] = ("default",),
     workdir: str | os.PathLike[str] | None = None,
     progress: Callable[[Progress], None] | bool | None = True,
+    allow_other_machine: bool = False,
 ) -> "pd.DataFrame":
     """Train every variant with every seed; returns the tidy rows of `store.read`.
 
@@ -43,6 +44,7 @@ def train(
         workdir: a run store, in which finished cells are not run again and whose other
             rows are returned too; None keeps nothing.
         progress: shown on stderr; None: nothing is; or a function of each event.
+        allow_other_machine: go on also where numbers round otherwise: docs/runs.md.
     Raises: ConfigError, before anything starts; store.StoreError, of the disk.
     """
     devices.use_cores(store.devices(workdir) if workdir is not None else None)
@@ -58,9 +60,26 @@ def train(
         checkpoint_every=every,
         log=log,
     )
+    return _rows(asked, workdir, progress, rules, allow_other_machine)
+
+
+def _rows(
+    asked: Sweep,
+    workdir: str | os.PathLike[str] | None,
+    progress: Callable[[Progress], None] | bool | None,
+    rules: sweep.Checkpoints,
+    allow_other_machine: bool,
+) -> "pd.DataFrame":
+    """Those of the store once the sweep has run."""
     place = tempfile.TemporaryDirectory() if workdir is None else nullcontext(workdir)
     with place as folder, _told(progress, asked) as tell:
-        sweep.run(asked, folder, tell, checkpoints=None if workdir is None else rules)
+        sweep.run(
+            asked,
+            folder,
+            tell,
+            checkpoints=None if workdir is None else rules,
+            allow_other_machine=allow_other_machine,
+        )
         return store.read(folder)
 
 

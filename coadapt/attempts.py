@@ -2,7 +2,8 @@
 
     programs/<name>/program.json      cells in order, fingerprints, number of devices
     programs/<name>/<attempt>/        0001, 0002, ...: each has one writer, for good
-        attempt.json                  its session, and what it goes on from
+        attempt.json                  its session, what it goes on from, and over how
+                                      many devices and by which simulators it ran
         rows.csv  failures.csv        see tables.py
         done.json                     its cells are finished; written last
         <env steps>/                  snapshots: see checkpoint.py
@@ -141,6 +142,16 @@ def note(
     data |= {"devices": devices, "number": number}
     files.replace(folder / PROGRAM, files.sealed(data))
     return parsed(folder, data)
+
+
+def made(program: Program, attempt: Path) -> dict[str, Any]:
+    """What an attempt says of how it ran: its session, devices and provider.
+
+    None, where it does not say so: it is damaged, or of an older version. Raises:
+    StoreError.
+    """
+    unsaid = {"session": None, "devices": program.devices or None, "provider": None}
+    return unsaid | (_sealed(attempt / ATTEMPT) or {})
 
 
 # ---------------------------------------------------------------- attempts

@@ -182,6 +182,11 @@ def read(workdir: Path) -> dict[str, Any]:
         raise _damaged(path, repr(error)) from None
 
 
+def sessions(workdir: Path) -> list[dict[str, Any]]:
+    """Those of the store, in their order. Raises: ConfigError, if it is damaged."""
+    return read(workdir)["sessions"] if (workdir / MANIFEST).exists() else []
+
+
 def _header(workdir: Path) -> Header:
     data = read(workdir)
     try:
@@ -354,14 +359,14 @@ def write(workdir: Path, old: Header | None, new: Header, *, session: bool) -> s
     A session is noted if it differs from the last. Raises: files.StoreError.
     """
     merged = (old or new).merged(new)
-    sessions = read(workdir)["sessions"] if old else []
+    noted = sessions(workdir) if old else []
     if session:
         here = provenance.here()
         known = {"id": None, "started": None}
-        if not sessions or {**sessions[-1], **known} != {**here, **known}:
+        if not noted or {**noted[-1], **known} != {**here, **known}:
             now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-            one = {"id": str(len(sessions) + 1), "started": now, **here}
-            sessions = [*sessions, one]
+            one = {"id": str(len(noted) + 1), "started": now, **here}
+            noted = [*noted, one]
     data = {
         "format": FORMAT,
         "schema": SCHEMA,
@@ -377,10 +382,10 @@ def write(workdir: Path, old: Header | None, new: Header, *, session: bool) -> s
             task: {name: entry._asdict() for name, entry in named.items()}
             for task, named in merged.variants.items()
         },
-        "sessions": sessions,
+        "sessions": noted,
     }
     files.replace(workdir / MANIFEST, files.sealed(data))
-    return sessions[-1]["id"] if sessions else ""
+    return noted[-1]["id"] if noted else ""
 
 
 def _by_steps(header: Header) -> dict[str, dict[str, dict[str, list[int]]]]:

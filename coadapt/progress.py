@@ -57,11 +57,17 @@ class _Pace:
         self.begun = self.told = False
 
     def start(self, event: Event) -> list[str]:
-        """Of the first program of all, a line each: what is to be known before, and
-        from where programs go on. It is valid, so something can be said of it."""
+        """Of the first program of all, a line each: what is to be known before, from
+        where programs go on, and whose rows the store has. It is valid, so something
+        can be said of it."""
         if self.begun:
             return []
-        lines = *notes(self.asked), origins(event.origins, self.asked.checkpoint_every)
+        differ = f"the store's sessions differ in {event.sessions}"
+        lines = (
+            *notes(self.asked),
+            origins(event.origins, self.asked.checkpoint_every),
+            differ if event.sessions else "",
+        )
         return [line for line in lines if line]
 
     def first_row(self, event: Event) -> str:

@@ -5,16 +5,29 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import re
 import socket
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from coadapt.version import __version__
 
 _PACKAGE = Path(__file__).parent
+# XLA's names of instruction sets, each with all before it, as its flag
+# --xla_cpu_max_isa takes them; and the feature that LLVM calls each by
+LEVELS = {
+    "SSE4_2": "sse4.2", "AVX": "avx", "AVX2": "avx2", "AVX512": "avx512f",
+    "AVX512_VNNI": "avx512vnni", "AVX512_BF16": "avx512bf16", "AMX": "amx-bf16",
+    "AMX_FP16": "amx-fp16",
+}  # fmt: skip
+INSTRUCTIONS, DEVICES = "instruction set", "number of devices"
+# facts that decide how products round: see `facts`
+DECIDE = ("jaxlib", "device", INSTRUCTIONS, "JAX_ENABLE_X64")
 
 
 def here() -> dict[str, Any]:
@@ -24,7 +37,9 @@ def here() -> dict[str, Any]:
         **_code(),
         "host": socket.gethostname(),
         "device": device(),
+        "instructions": instructions(),
         "devices": jax.local_device_count(),
+        "x64": bool(jax.config.jax_enable_x64),  # type: ignore[attr-defined]
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }
 
@@ -46,6 +61,91 @@ def device() -> str:
     if found.platform == "cpu":
         return f"cpu, {platform.machine()}, {os.cpu_count()} cores"
     return f"{found.platform}, {found.device_kind}"
+
+
+@functools.cache
+def instructions() -> str:
+    """The newest of `LEVELS` that XLA compiles for here, flags counted.
+
+    Read from what it has compiled. '' on an accelerator, on another kind of CPU, and
+    where a version of XLA does not say.
+    """
+    if jax.default_backend() != "cpu":
+        return ""
+    compiled = jax.jit(lambda x: x + 1).lower(jnp.zeros(1, jnp.float32)).compile()
+    try:
+        words = compiled.runtime_executable().serialize()  # type: ignore[union-attr]
+    except (AttributeError, TypeError, jax.errors.JaxRuntimeError):
+        return ""
+    there = set(re.findall(rb"\+([a-z0-9.-]+)(?=,)", words))
+    found = [level for level, name in LEVELS.items() if name.encode() in there]
+    return found[-1] if found else ""
+
+
+# ---------------------------------------------------------------- sessions compared
+
+
+def facts(session: Mapping[str, Any]) -> dict[str, str]:
+    """What a session's record says of it, in words; nothing of what it does not say."""
+    device, code = session.get("device", ""), session.get("commit", "")
+    if session.get("changed"):
+        code += f" and changes {session['changed']}"
+    found = {
+        **session.get("versions", {}),
+        "device": device.rpartition(", ")[0] if device.startswith("cpu") else device,
+        INSTRUCTIONS: session.get("instructions", ""),
+        "commit": code,
+        "host": session.get("host", ""),
+    }
+    for name, key in (("XLA_FLAGS", "xla_flags"), ("JAX_ENABLE_X64", "x64")):
+        if key in session:
+            found[name] = str(session[key]) or "none"
+    return {name: word for name, word in found.items() if word}
+
+
+def deciding(session: Mapping[str, Any]) -> dict[str, str]:
+    """The facts of a session that decide how its products round."""
+    found = facts(session)
+    return {name: found[name] for name in DECIDE if name in found}
+
+
+def differing(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
+    """The facts of which both say something, and not the same."""
+    return [name for name, word in there.items() if here.get(name, word) != word]
+
+
+def ways_back(names: Sequence[str], there: Mapping[str, str]) -> list[str]:
+    """How to have again what was there, of what can be had on any machine."""
+    found = {
+        "jaxlib": "jaxlib=={}",
+        DEVICES: "JAX_NUM_CPU_DEVICES={} on a CPU",
+        "JAX_ENABLE_X64": "JAX_ENABLE_X64={}",
+    }
+    if LEVELS.keys() >= {there.get(INSTRUCTIONS), instructions()}:
+        known = [*LEVELS]
+        if known.index(there[INSTRUCTIONS]) < known.index(instructions()):
+            found[INSTRUCTIONS] = "XLA_FLAGS=--xla_cpu_max_isa={}"
+    return [found[name].format(there[name]) for name in names if name in found]
+
+
+def compared(sessions: Sequence[Mapping[str, Any]]) -> str:
+    """In what sessions differ: 'host: a (1), b (2, 3)' and so on; '' where in nothing.
+
+    What decides how products round comes first.
+    """
+    said: dict[str, dict[str, list[str]]] = {name: {} for name in DECIDE}
+    for session in sessions:
+        for name, word in facts(session).items():
+            said.setdefault(name, {}).setdefault(word, []).append(str(session["id"]))
+    each = [
+        f"{name}: " + ", ".join(f"{w} ({', '.join(ids)})" for w, ids in words.items())
+        for name, words in said.items()
+        if len(words) > 1
+    ]
+    return "; ".join(each)
+
+
+# ---------------------------------------------------------------- the code
 
 
 @functools.cache

@@ -40,6 +40,7 @@ from coadapt.manifest import (
     folder,
     load,
     refuse_other,
+    sessions,
 )
 from coadapt.schema import ConfigError
 from coadapt.tables import COLUMNS, FAILURE_COLUMNS, SESSION, Cell, Mark, Table
@@ -77,6 +78,7 @@ __all__ = [
     "read",
     "refuse_other",
     "replace",
+    "sessions",
     "wide",
     "writing",
 ]  # fmt: skip
@@ -146,8 +148,7 @@ def devices(workdir: str | os.PathLike[str]) -> int | None:
     with contextlib.suppress(ConfigError, StoreError):
         path = folder(workdir)
         if load(path) is not None:
-            sessions = manifest.read(path)["sessions"]
-            last = sessions[-1] if sessions else {}
+            last = next(reversed(sessions(path)), {})
             return last.get("devices") if "cpu" in last.get("device", "") else None
     return None
 
@@ -249,14 +250,28 @@ class Store:
             self.workdir, cells, prints, devices=devices, number=self._programs
         )
 
-    def begin(self, program: Program, origin: Start | None = None) -> "Attempt":
+    def begin(
+        self,
+        program: Program,
+        origin: Start | None = None,
+        *,
+        devices: int | None = None,
+        provider: str = "",
+    ) -> "Attempt":
         """A new attempt of a program; what was there stays.
 
-        Its rows begin with those of its origin. Raises: StoreError.
+        Its rows begin with those of its origin.
+
+        Args:
+            devices: over which it runs; None: those of the program.
+            provider: of the task's spec.
+        Raises: StoreError.
         """
         rows, failures = _copied(program, origin)
         path = _numbered(program)
         about: dict[str, object] = {"session": self.session, "origin": None}
+        about["devices"] = program.devices if devices is None else devices
+        about["provider"] = provider
         if origin is not None:
             about["origin"] = {
                 "program": origin.attempt.parent.name,

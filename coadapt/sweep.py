@@ -22,11 +22,14 @@ from coadapt import agent as agents
 from coadapt import (
     ahead,
     algorithms,
+    attempts,
     checkpoint,
     cost,
     devices,
     envs,
     logs,
+    manifest,
+    provenance,
     runner,
     schema,
     streams,
@@ -174,6 +177,7 @@ class Progress(NamedTuple):
     group: Group
     report: runner.Report | None
     origins: tuple[Origin, ...] = ()  # of each program
+    sessions: str = ""  # in what those of the store differ, this one among them
 
 
 # ---------------------------------------------------------------- variants
@@ -774,24 +778,47 @@ def _planned(
             found += _parts(sweep, record, begin, places, group, memory)
     rest = packs(sweep, set(order) - set(todo) | done, memory)
     found += [_Planned(group) for group in rest]
-    _refuse_devices(found)
     return sorted(found, key=lambda each: order[each.group.cells[0]])
 
 
-def _refuse_devices(planned: Iterable[_Planned]) -> None:
-    """Refuse to go on over another number of devices. Raises: ConfigError."""
+def _refuse_other_machine(planned: Iterable[_Planned], workdir: Path) -> None:
+    """Refuse to go on where products round otherwise, or with another simulator.
+
+    Each program is held against the session of the attempt that it goes on from; what
+    that does not say is not compared. Raises: ConfigError, StoreError.
+    """
+    sessions = {each["id"]: each for each in manifest.sessions(workdir)}
     for each in planned:
-        here = devices.mesh(len(each.group.agents)).size
-        if each.origin is None or not each.whole:
+        homes = each.origin.attempts() if each.origin else []
+        if not homes or each.origin is None:
             continue
-        there = each.origin.devices
-        if there != here and each.origin.attempts():
-            raise ConfigError(
-                f"the program {each.origin.folder.name!r} was begun on {there} devices "
-                f"and would go on with {here}, which rounds differently: give it as "
-                f"many (on a CPU, JAX_NUM_CPU_DEVICES={there}), or choose another "
-                "workdir."
-            )
+        home = each.origin.at(each.begin).parent if each.begin else homes[-1]
+        made = attempts.made(each.origin, home)
+        there = provenance.deciding(sessions.get(made["session"], {}))
+        here = provenance.deciding(provenance.here())
+        there |= {"provider": made["provider"]} if made["provider"] else {}
+        here["provider"] = envs.spec(each.group.task).provider
+        if each.whole and made["devices"]:  # else it rounds by its size, too
+            there[provenance.DEVICES] = str(made["devices"])
+            here[provenance.DEVICES] = str(devices.mesh(len(each.group.agents)).size)
+        _refuse_other(each.origin.folder.name, there, here)
+
+
+def _refuse_other(
+    program: str, there: Mapping[str, str], here: Mapping[str, str]
+) -> None:
+    """Raises: ConfigError, where what decides bits differs."""
+    differs = provenance.differing(there, here)
+    if not differs:
+        return
+    words = ", ".join(f"{n} {there[n]} (here: {here[n]})" for n in differs)
+    back = " and ".join(provenance.ways_back(differs, there))
+    raise ConfigError(
+        f"the program {program!r} was computed with {words}, and would end as no run "
+        f"on either does: go on where it was{f' or with {back}' if back else ''}, "
+        "choose another workdir, or give --allow_other_machine (from Python, "
+        "allow_other_machine=True)."
+    )
 
 
 def _parts(
@@ -825,6 +852,7 @@ def run(
     checkpoints: Checkpoints | None = Checkpoints(),
     ended: Callable[[Group, runner.Snapshot], None] = lambda *_: None,
     stop: Callable[[], bool] = lambda: False,
+    allow_other_machine: bool = False,
 ) -> int:
     """Run the cells that the store at `workdir` lacks; returns how many that were.
 
@@ -834,6 +862,7 @@ def run(
     are there until the new ones have passed them.
     `checkpoints` None writes no snapshots; `ended` is called with what each program
     leaves; where `stop` says so, the running one ends at its next checkpoint.
+    `allow_other_machine`: go on also where what decides bits is not as it was.
     Raises: ConfigError, before anything compiles; store.StoreError; runner.Interrupted.
     """
     streams.pin()  # before programs are compiled, too
@@ -843,16 +872,18 @@ def run(
     about = adopted(path, header(sweep))  # what is refused leaves nothing behind
     with owned(path):
         todo = _planned(sweep, path, about, memory)
+        if not allow_other_machine:
+            _refuse_other_machine(todo, path)
         starts = _one_ahead(_start(sweep, each) for each in todo)
         with Store(path, about, session=bool(todo)) as store:
             # all at once: the next session finds the same programs
             records = [_noted(store, each) for each in todo]
-            origins = tuple(_origin(each, store) for each in todo)
+            events = _events(todo, store)
             with ahead.Ahead(_to_compile(sweep, todo)) as others:
                 for i, each in enumerate(todo):
                     if stop():
                         raise runner.Interrupted(0)
-                    tell = partial(_tell, progress, i + 1, each.group, origins)
+                    tell = partial(_tell, progress, events[i])
                     job = _Job(sweep, each.group, records[i], store, checkpoints, stop)
                     ended(each.group, job.run(tell, *next(starts)))
                     others.turn()
@@ -917,12 +948,20 @@ def done_of(workdir: Path, about: Header) -> set[Cell]:
 
 def _tell(
     progress: Callable[[Progress], None],
-    program: int,
-    group: Group,
-    origins: tuple[Origin, ...],
+    event: Progress,
     report: runner.Report | None,
 ) -> None:
-    progress(Progress(program, len(origins), group, report, origins))
+    progress(event._replace(report=report))
+
+
+def _events(todo: Sequence[_Planned], store: Store) -> list[Progress]:
+    """That each of the programs begins."""
+    origins = tuple(_origin(each, store) for each in todo)
+    differ = provenance.compared(manifest.sessions(store.workdir))
+    return [
+        Progress(number, len(todo), each.group, None, origins, differ)
+        for number, each in enumerate(todo, 1)
+    ]
 
 
 def _origin(planned: _Planned, store: Store) -> Origin:
@@ -966,7 +1005,10 @@ class _Job:
     ) -> runner.Snapshot:
         sweep, group = self.sweep, self.group
         provider = envs.spec(group.task).provider
-        with self.store.begin(self.record, origin) as attempt:
+        number = devices.mesh(len(group.agents)).size
+        with self.store.begin(
+            self.record, origin, devices=number, provider=provider
+        ) as attempt:
             keep = self.rules.keep if self.rules else 1
             writer = checkpoint.Writer(self.record, attempt.path, keep)
             progress(None)

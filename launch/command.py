@@ -222,6 +222,11 @@ def define_sweep(values: Values) -> None:
         "newest checkpoints of a program to keep (1); 0: when it has finished, its "
         "agents without their replay",
     )
+    switch(
+        "allow_other_machine",
+        "go on with programs that another CPU, device, number of devices, jaxlib or "
+        "simulator began, which is refused else",
+    )
     switch("dry_run", "print the plan; compile, run and write nothing")
     switch(
         "measure",
@@ -394,7 +399,15 @@ def run_sweep(
         _fed(values, folder) as feed,
     ):
         told = partial(_tell, tell, feed)
-        sweep.run(asked, folder, told, checkpoints=rules, ended=ended, stop=stop)
+        sweep.run(
+            asked,
+            folder,
+            told,
+            checkpoints=rules,
+            ended=ended,
+            stop=stop,
+            allow_other_machine=get(values, "allow_other_machine"),
+        )
     results.report(folder)
 
 

@@ -55,6 +55,7 @@ class Findings(NamedTuple):
     variants: tuple[str, ...]
     scores: dict[tuple[str, str], Score]  # (task, variant)
     labels: dict[str, str]  # variant -> a name as short as it can be
+    sessions: tuple[dict[str, Any], ...]  # of which there are rows
 
     @property
     def frame(self) -> "pd.DataFrame":
@@ -96,7 +97,7 @@ def read(workdir: Path) -> Findings:
             f"{header.eval_every:,} env steps."
         )
     known = beside.of(header)
-    versions = stats.versions(frame)
+    versions, made = stats.versions(frame), set(frame.session)
     tasks = _names(frame, versions, beside.tasks(header, known))
     variants = beside.variants(header, known)
     summary = _ordered(stats.summary(frame, METRIC), [*tasks], variants)
@@ -111,6 +112,7 @@ def read(workdir: Path) -> Findings:
         tuple(variants),
         _scores(_one(versions), summary),
         toggles.short(variants),
+        tuple(each for each in store.sessions(workdir) if each.get("id") in made),
     )
 
 

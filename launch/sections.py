@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from coadapt import catalogue, plot, schema, stats, sweep
+from coadapt import catalogue, plot, provenance, schema, stats, sweep
 from coadapt.config import Config
 from coadapt.page import Cell, Figure, Group, Line, Page, Section, Table
 from coadapt.schema import ConfigError
@@ -140,12 +140,15 @@ def facts(found: Findings) -> list[tuple[str, str]]:
 
 
 def _made_by(found: Findings) -> list[tuple[str, str]]:
-    """Whose rows are apart."""
+    """In what the sessions of the rows differ, and whose rows are apart for it."""
     lines = []
     apart = [version for version in found.versions if version]
     if apart:
         words = "; ".join(apart)
         lines.append(("simulators", f"rows are apart by what made them: {words}."))
+    differ = provenance.compared(found.sessions)
+    if differ:
+        lines.append(("sessions", f"the rows' sessions differ in {differ}."))
     return lines
 
 

@@ -96,7 +96,9 @@ def test_numbers_of_numpy_are_numbers(seeds, meant):
 def test_a_checkpoint_that_is_asked_for_is_written(tmp_path, monkeypatch):
     """As by the command, which else writes as many as take 5% of the time."""
     seen = []
-    monkeypatch.setattr(sweep, "run", lambda *_, checkpoints: seen.append(checkpoints))
+    monkeypatch.setattr(
+        sweep, "run", lambda *_, checkpoints, **__: seen.append(checkpoints)
+    )
     monkeypatch.setattr(store, "read", lambda _: None)
     for every in (None, np.int64(7)):
         coadapt.train(

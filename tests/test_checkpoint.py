@@ -12,7 +12,17 @@ import jax
 import numpy as np
 import pytest
 
-from coadapt import checkpoint, envs, files, learn, runner, schema, store, sweep
+from coadapt import (
+    attempts,
+    checkpoint,
+    envs,
+    files,
+    learn,
+    runner,
+    schema,
+    store,
+    sweep,
+)
 from coadapt.sweep import Checkpoints, Sweep, Variant
 from tests.recipes import cases, small, write_dataset
 
@@ -414,6 +424,10 @@ def test_another_number_of_devices_is_refused(lqr, begun, tmp_path):
     data = files.unsealed(path)
     assert data["devices"] == 2
     path.write_text(files.sealed({**data, "devices": 1}))
+    (home,) = record.attempts()
+    made = files.unsealed(home / attempts.ATTEMPT)
+    assert made.pop("devices") == 2  # of which an older version says nothing
+    (home / attempts.ATTEMPT).write_text(files.sealed(made))
     before = everything(work)
     with pytest.raises(schema.ConfigError, match="JAX_NUM_CPU_DEVICES=1"):
         sweep.run(lqr, work)

@@ -86,3 +86,12 @@ def test_it_says_once_from_where_programs_go_on(found, said, capsys):
     first, *rest = capsys.readouterr().err.splitlines()
     assert first == (said or "[1/1] toy/lqr, sac, 2 agents: compiling ...")
     assert said not in "\n".join(rest) or not said
+
+
+def test_it_says_once_in_what_the_sessions_of_the_store_differ(capsys):
+    with progress.shown(asked(400)) as tell:
+        for event in events():
+            tell(event._replace(sessions="host: a (1), b (2)"))
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert first == "the store's sessions differ in host: a (1), b (2)"
+    assert "differ" not in "".join(rest)

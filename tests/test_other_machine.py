@@ -1,0 +1,280 @@
+"""Going on elsewhere: what is refused, what is said, and what is never pooled.
+
+Sessions of other machines are made up, in the manifest or where an attempt says it. In
+the place of the training is the number of `test_store_model`.
+"""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+import coadapt
+from coadapt import attempts, envs, files, manifest, provenance, runner, store
+from coadapt import sweep as sweeps
+from coadapt.schema import ConfigError
+from coadapt.sweep import Checkpoints, Sweep, Variant
+from launch import findings, sections
+from tests.recipes import small
+from tests.test_store_model import Disk, stubs
+
+TASK = "toy/lqr"
+ONE = Variant("one", "sac", small("sac"))
+HERE = "AVX2"  # whatever the tests run on
+ALL = Checkpoints(share=float("inf"))
+
+
+@pytest.fixture(autouse=True)
+def _stubbed(monkeypatch):
+    monkeypatch.setattr(provenance, "instructions", lambda: HERE)
+    with stubs(Disk()):
+        yield
+
+
+def asked(steps=40, seeds=(0, 1), variant=ONE):
+    return Sweep(
+        experiment="e",
+        variants={TASK: (variant,)},
+        seeds=seeds,
+        steps=steps,
+        eval_every=10,
+        eval_episodes=1,
+        checkpoint_every=20,
+    )
+
+
+def run(folder, *, stop=False, tell=lambda _: None, allow=False, **of):
+    """A session; one that is to stop does so at its first checkpoint."""
+    times = iter(range(10))
+    return sweeps.run(
+        asked(**of),
+        folder,
+        tell,
+        checkpoints=ALL,
+        stop=lambda: stop and next(times) > 0,
+        allow_other_machine=allow,
+    )
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """A run of two seeds that has come to 20 of 40 env steps."""
+    with pytest.raises(runner.Interrupted):
+        run(tmp_path / "run", stop=True)
+    return tmp_path / "run"
+
+
+def change(path, edit):
+    """A file of the store, its checksum being right."""
+    data = files.unsealed(path)
+    edit(data)
+    files.replace(path, files.sealed(data))
+
+
+def as_of(folder, said, session=-1):
+    """As if a session had said so; of versions, these; None: as if it had not."""
+
+    def edit(data):
+        there = data["sessions"][session]
+        for name, value in said.items():
+            if name == "versions":
+                there[name] = {**there[name], **value}
+            else:
+                there[name] = value
+            if value is None:
+                del there[name]
+
+    change(folder / store.MANIFEST, edit)
+
+
+def homes(folder):
+    return [home for each in attempts.programs(folder) for home in each.attempts()]
+
+
+def contents(folder):
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def refused(folder, **of):
+    """The sentence, with nothing changed."""
+    before = contents(folder)
+    with pytest.raises(ConfigError) as error:
+        run(folder, **of)
+    assert contents(folder) == before
+    text = str(error.value)
+    assert text.endswith(".") and ". " not in text and "\n" not in text
+    return text
+
+
+JAXLIB = importlib.metadata.version("jaxlib")
+CPU = f"cpu, {platform.machine()}"
+# what the session says of there; how that is refused; how to have it here
+OTHERS = [
+    ({"versions": {"jaxlib": "0.1"}}, f"jaxlib 0.1 (here: {JAXLIB})", "jaxlib==0.1"),
+    (
+        {"instructions": "AVX"},
+        "instruction set AVX (here: AVX2)",
+        "XLA_FLAGS=--xla_cpu_max_isa=AVX",
+    ),
+    # there is no way to have more than the CPU has
+    ({"instructions": "AMX"}, "instruction set AMX (here: AVX2)", ""),
+    ({"device": "gpu, H200"}, f"device gpu, H200 (here: {CPU})", ""),
+    ({"device": "cpu, riscv, 9 cores"}, f"device cpu, riscv (here: {CPU})", ""),
+    ({"x64": True}, "JAX_ENABLE_X64 True (here: False)", "JAX_ENABLE_X64=True"),
+]
+
+
+@pytest.mark.parametrize(
+    ("said", "differs", "back"), OTHERS, ids=[o[1] for o in OTHERS]
+)
+def test_what_decides_bits_is_refused_without_the_flag(begun, said, differs, back):
+    as_of(begun, said)
+    sentence = refused(begun)
+    assert f"was computed with {differs}, and" in sentence
+    ways = f"go on where it was{f' or with {back}' if back else ''}, choose another"
+    assert ways in sentence and "--allow_other_machine" in sentence
+    assert run(begun, allow=True) == 2
+    assert run(begun) == 0  # what is finished needs nothing
+    assert run(begun, steps=60) == 2  # and what goes on, goes on from here
+
+
+def test_all_that_differs_is_in_one_sentence(begun):
+    as_of(begun, {"versions": {"jaxlib": "0.1"}, "instructions": "AVX"})
+    sentence = refused(begun)
+    assert f"jaxlib 0.1 (here: {JAXLIB}), instruction set AVX (here: AVX2)" in sentence
+    assert "or with jaxlib==0.1 and XLA_FLAGS=--xla_cpu_max_isa=AVX," in sentence
+
+
+# what does not decide bits; and what an older version did not note
+FREE = [
+    {"host": "b"},
+    {"commit": "c0de", "changed": "beef"},
+    {"xla_flags": "--xla_dump_to=x"},
+    {"versions": {"python": "3.1", "jax": "0.1"}},
+    {"device": f"{CPU}, 999 cores"},
+    {"devices": 7},  # of which the program had as many as it has here
+    {"instructions": None, "x64": None},
+    {"instructions": ""},
+]
+
+
+@pytest.mark.parametrize("said", FREE, ids=str)
+def test_what_does_not_goes_on(begun, said):
+    as_of(begun, said)
+    assert run(begun) == 2
+
+
+def test_another_number_of_devices_is_refused_of_a_whole_program(begun):
+    (home,) = homes(begun)
+    change(home / attempts.ATTEMPT, lambda data: data.update(devices=1))
+    sentence = refused(begun)
+    assert "number of devices 1 (here: 2)" in sentence
+    assert "or with JAX_NUM_CPU_DEVICES=1 on a CPU," in sentence
+    # a part of it rounds by its own size in any case
+    assert run(begun, seeds=(0,)) == 1
+    assert run(begun, allow=True) == 1
+
+
+def test_a_part_of_a_program_is_of_its_machine_too(begun):
+    as_of(begun, {"instructions": "AVX"})
+    assert "instruction set" in refused(begun, seeds=(0,))
+
+
+def test_an_agent_is_of_one_version_of_its_simulator(begun):
+    (home,) = homes(begun)
+    change(home / attempts.ATTEMPT, lambda data: data.update(provider="toys 1"))
+    assert f"provider toys 1 (here: {envs.spec(TASK).provider})" in refused(begun)
+    assert run(begun, allow=True) == 2
+
+
+def test_an_attempt_of_an_older_version_says_nothing_of_it(begun):
+    (home,) = homes(begun)
+    change(home / attempts.ATTEMPT, lambda data: [data.pop(n) for n in MADE])
+    assert run(begun) == 2
+
+
+MADE = ("devices", "provider")
+
+
+def test_nor_does_one_whose_note_is_damaged(begun):
+    (home,) = homes(begun)
+    (home / attempts.ATTEMPT).write_text("{}")
+    assert run(begun) == 2
+
+
+def test_what_counts_is_the_attempt_that_it_goes_on_from(begun, monkeypatch):
+    """Elsewhere it was begun and came to no checkpoint: here it goes on as if not."""
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(provenance, "instructions", lambda: "AMX")
+        with pytest.raises(KeyboardInterrupt):
+            run(begun, allow=True, tell=interrupt)
+        assert "instruction set AVX2 (here: AMX)" in refused(begun)
+    assert len(homes(begun)) == 2
+    assert run(begun) == 2
+
+
+def interrupt(event):
+    raise KeyboardInterrupt
+
+
+def test_new_programs_of_a_store_may_be_of_another_machine_and_it_is_said(begun):
+    assert run(begun) == 2
+    as_of(begun, {"instructions": "AVX", "host": "b"})
+    told = []
+    assert run(begun, seeds=(0, 1, 2), tell=told.append) == 1
+    here = manifest.sessions(begun)[-1]["host"]
+    said = f"instruction set: AVX (1), AVX2 (2); host: b (1), {here} (2)"
+    assert told[0].sessions == said
+    found = findings.read(begun)
+    facts = dict(sections.facts(found))
+    assert facts["sessions"] == f"the rows' sessions differ in {said}."
+    assert "simulators" not in facts
+
+
+def test_sessions_that_agree_are_not_spoken_of(begun):
+    told = []
+    assert run(begun, tell=told.append) == 2
+    assert told[0].sessions == ""
+    assert "sessions" not in dict(sections.facts(findings.read(begun)))
+
+
+def test_sessions_are_compared_by_what_they_say():
+    one = {"id": "1", "host": "a", "commit": "c0", "changed": "", "xla_flags": ""}
+    two = {**one, "id": "2", "commit": "c0", "changed": "d1", "xla_flags": "--x"}
+    assert provenance.compared([one, two]) == (
+        "commit: c0 (1), c0 and changes d1 (2); XLA_FLAGS: none (1), --x (2)"
+    )
+    old = {"id": "3", "host": "a", "commit": ""}
+    assert provenance.compared([one, old]) == ""
+    assert provenance.compared([]) == ""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="XLA's names are of x86")
+def test_the_instruction_set_is_what_xla_uses():
+    """Every x86 CPU has SSE 4.2, and XLA keeps to what its flag allows."""
+    code = "from coadapt import provenance; print(provenance.instructions())"
+    env = os.environ | {
+        "XLA_FLAGS": "--xla_cpu_max_isa=SSE4_2",
+        "JAX_PLATFORMS": "cpu",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=env
+    )
+    assert done.stdout == "SSE4_2\n", done.stderr
+
+
+def test_the_flag_is_an_argument_of_train(tmp_path):
+    again = {
+        "variants": {"one": ONE.config}, "task": TASK, "seeds": 2, "eval_every": 10,
+        "eval_episodes": 1, "checkpoint_every": 20, "workdir": tmp_path / "run",
+        "progress": None,
+    }  # fmt: skip
+    coadapt.train(steps=20, **again)
+    as_of(tmp_path / "run", {"instructions": "AVX"})
+    with pytest.raises(ConfigError, match="allow_other_machine=True"):
+        coadapt.train(steps=40, **again)
+    rows = coadapt.train(steps=40, allow_other_machine=True, **again)
+    assert rows.env_steps.max() == 40
