@@ -27,6 +27,11 @@ class Entry(NamedTuple):
     algorithm: str
     fingerprint: str  # of the version that wrote the entry first: a name
     config: dict[str, Any]  # schema.to_dict
+    dataset: str = ""  # a hash of the data set that it learns from; '' of none
+
+    def completed(self, other: "Entry") -> "Entry":
+        """With the other's hash, where an older version has noted none."""
+        return self._replace(dataset=self.dataset or other.dataset)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,11 +90,17 @@ class Header:
             task_steps={t: n for t, n in steps.items() if n != most},
             seeds=tuple(dict.fromkeys([*self.seeds, *other.seeds])),
             variants={
-                t: {**other.variants.get(t, {}), **self.variants.get(t, {})}
+                t: _merged(self.variants.get(t, {}), other.variants.get(t, {}))
                 for t in tasks
             },
             asked=asked,
         )
+
+
+def _merged(ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> dict[str, Entry]:
+    """Theirs after ours."""
+    known = {n: entry.completed(theirs.get(n, entry)) for n, entry in ours.items()}
+    return {**theirs, **known}
 
 
 # ---------------------------------------------------------------- reading
@@ -281,6 +292,18 @@ def refuse_other(workdir: Path, old: Header | None, new: Header) -> None:
                     f"asked for ({_difference(there.config, entry.config)}); choose "
                     "another workdir, or another name."
                 )
+            _refuse_other_data(workdir, f"{name} on {task}", there, entry)
+
+
+def _refuse_other_data(workdir: Path, who: str, old: Entry, new: Entry) -> None:
+    """Raises: ConfigError, where a data set was replaced by another of its name."""
+    if old.dataset and new.dataset and old.dataset != new.dataset:
+        raise ConfigError(
+            f"workdir {str(workdir)!r} holds {who} as it learns from other data: the "
+            f"data set {new.config['data']['dataset']!r} has hash {old.dataset} there, "
+            f"and {new.dataset} now; bring back the one that it was, or choose another "
+            "workdir."
+        )
 
 
 def _nameless(*headers: Header) -> bool:
@@ -344,8 +367,11 @@ def adopted(workdir: Path, new: Header) -> Header:
         )
     refuse_other(workdir, old, new)
     variants = {
-        task: {name: old.variants.get(task, {}).get(name, e) for name, e in of.items()}
-        for task, of in new.variants.items()
+        task: {
+            name: old.variants.get(task, {}).get(name, entry).completed(entry)
+            for name, entry in named.items()
+        }
+        for task, named in new.variants.items()
     }
     return dataclasses.replace(new, experiment=old.experiment, variants=variants)
 
@@ -379,13 +405,18 @@ def write(workdir: Path, old: Header | None, new: Header, *, session: bool) -> s
         "evaluation": {"every": merged.eval_every, "episodes": merged.eval_episodes},
         "checkpoint_every": merged.checkpoint_every,
         "variants": {
-            task: {name: entry._asdict() for name, entry in named.items()}
+            task: {name: _plain(entry) for name, entry in named.items()}
             for task, named in merged.variants.items()
         },
         "sessions": noted,
     }
     files.replace(workdir / MANIFEST, files.sealed(data))
     return noted[-1]["id"] if noted else ""
+
+
+def _plain(entry: Entry) -> dict[str, Any]:
+    found = entry._asdict()
+    return found if entry.dataset else {n: found[n] for n in found if n != "dataset"}
 
 
 def _by_steps(header: Header) -> dict[str, dict[str, dict[str, list[int]]]]:

@@ -280,7 +280,14 @@ def _replay(
     entry, steps = header.variants[cell.task][cell.variant], int(found.clock.steps)
     data = schema.from_dict(Config, entry.config).data
     if isinstance(data, Offline):
-        return offline.store(offline.read(data.dataset, envs.spec(cell.task)))
+        spec = envs.spec(cell.task)
+        if entry.dataset not in ("", offline.digest(data.dataset, spec)):
+            raise NoReplayError(
+                f"{cell.variant} on {cell.task} has no replay: the data set "
+                f"{data.dataset!r} is not the one that it learned from, of hash "
+                f"{entry.dataset}; bring that back."
+            )
+        return offline.store(offline.read(data.dataset, spec))
     held = checkpoint.read_replay(record, steps, like, cell)
     if held is None:
         raise _no_replay(record, cell, steps, header.checkpoint_every)

@@ -722,13 +722,24 @@ def header(sweep: Sweep) -> Header:
         variants={
             task: {
                 v.name: Entry(
-                    v.algorithm, schema.fingerprint(v.config), schema.to_dict(v.config)
+                    v.algorithm,
+                    schema.fingerprint(v.config),
+                    schema.to_dict(v.config),
+                    _digest(v.config, task),
                 )
                 for v in variants
             }
             for task, variants in sweep.variants.items()
         },
     )
+
+
+def _digest(config: Config, task: str) -> str:
+    """Of the data set that it learns from; '' of none."""
+    data = config.data
+    if not isinstance(data, Offline):
+        return ""
+    return offline.digest(data.dataset, envs.spec(task))
 
 
 class _Planned(NamedTuple):

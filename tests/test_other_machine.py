@@ -5,18 +5,25 @@ the place of the training is the number of `test_store_model`.
 """
 
 import importlib.metadata
+import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import coadapt
-from coadapt import attempts, envs, files, manifest, provenance, runner, store
+from coadapt import attempts, envs, files, manifest, provenance, runner, saved, store
 from coadapt import sweep as sweeps
+from coadapt.data import offline
 from coadapt.schema import ConfigError
+from coadapt.store import Cell
 from coadapt.sweep import Checkpoints, Sweep, Variant
+from coadapt.types import Transition
 from launch import findings, sections
 from tests.recipes import small
 from tests.test_store_model import Disk, stubs
@@ -264,6 +271,62 @@ def test_the_instruction_set_is_what_xla_uses():
         [sys.executable, "-c", code], capture_output=True, text=True, env=env
     )
     assert done.stdout == "SSE4_2\n", done.stderr
+
+
+# ---------------------------------------------------------------- data sets
+
+DATA = "lqr/pool-v0"
+OFFLINE = Variant("brac", "brac", small("brac", data__dataset=DATA))
+
+
+def put(scale):
+    """The data set, in the place of one that was there."""
+    shutil.rmtree(offline._root() / DATA, ignore_errors=True)
+    spec, rng = envs.spec(TASK), np.random.default_rng(0)
+    obs = rng.normal(size=(65, spec.obs_size)).astype(np.float32)
+    action = rng.uniform(-1, 1, (64, spec.action_size)).astype(np.float32)
+    ones, last = np.ones(64, np.float32), np.zeros(64, bool)
+    numbers = (obs[:-1], action, scale * ones, ones, last, obs[1:])
+    run = Transition(*numbers)  # type: ignore[arg-type]
+    offline.write(DATA, spec, [run], about="A test's.")
+
+
+def test_another_hash_of_the_data_set_is_always_refused(tmp_path):
+    put(1.0)
+    one = {"variant": OFFLINE}
+    assert run(tmp_path / "run", **one) == 2
+    noted = json.loads((tmp_path / "run" / store.MANIFEST).read_text())
+    there = noted["variants"][TASK]["brac"]["dataset"]
+    assert there == offline.digest(DATA, envs.spec(TASK)) and len(there) == 16
+    put(1.0)  # the same numbers in new files are the same
+    assert run(tmp_path / "run", seeds=(0, 1, 2), **one) == 1
+    put(2.0)
+    now = offline.digest(DATA, envs.spec(TASK))
+    for of in ({}, {"steps": 60}, {"seeds": (9,)}, {"allow": True}):
+        said = f"data set {DATA!r} has hash {there} there, and {now} now"
+        assert said in refused(tmp_path / "run", **of, **one)
+    header = store.load(tmp_path / "run")
+    found = SimpleNamespace(clock=SimpleNamespace(steps=40))
+    with pytest.raises(saved.NoReplayError, match=f"learned from, of hash {there}"):
+        saved._replay(None, header, None, Cell(TASK, "brac", 0), found)
+
+
+def test_a_store_that_has_no_hash_is_given_one(tmp_path):
+    put(1.0)
+    assert run(tmp_path / "run", variant=OFFLINE) == 2
+
+    def older(data):
+        del data["variants"][TASK]["brac"]["dataset"]
+
+    change(tmp_path / "run" / store.MANIFEST, older)
+    assert run(tmp_path / "run", variant=OFFLINE, seeds=(0, 1, 2)) == 1
+    put(2.0)
+    assert "has hash" in refused(tmp_path / "run", variant=OFFLINE)
+
+
+def test_what_learns_from_no_data_set_has_no_hash(begun):
+    noted = json.loads((begun / store.MANIFEST).read_text())
+    assert set(noted["variants"][TASK]["one"]) == {"algorithm", "fingerprint", "config"}
 
 
 def test_the_flag_is_an_argument_of_train(tmp_path):
