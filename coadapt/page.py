@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jinja2
 from markupsafe import Markup
 
-from coadapt.plot import Look
+from coadapt.looks import Look
 
 
 class Cell(NamedTuple):

@@ -9,25 +9,23 @@ import io
 import math
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
 from coadapt import stats
+from coadapt.logs import SCORE
+from coadapt.looks import COLORS, DASHES, Look
+from coadapt.looks import looks as looks
 from coadapt.schema import ConfigError, nearest, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
-# Okabe and Ito's colours, told apart with any colour vision; black last
-COLORS = (
-    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D1F",
-    "#000000",
-)  # fmt: skip
-Dash = Literal["-", "--", ":", "-."]
-DASHES: tuple[Dash, ...] = ("-", "--", ":", "-.")  # once through the colours for each
 COLUMNS = 3  # panels side by side
 BESIDE, LONG = 16, 32  # names that stand beside the lines; more, or longer, stand below
 _KEYS = ("task", "variant", "seed", "env_steps", "metric")
@@ -50,23 +48,6 @@ def _in_own_style(draw: Callable[P, T]) -> Callable[P, T]:
     return drawn
 
 
-class Look(NamedTuple):
-    """How a variant is drawn, on every task alike."""
-
-    color: str
-    dash: Dash
-
-
-def looks(variants: Iterable[str]) -> dict[str, Look]:
-    """A look for each: 32 differ."""
-    names = list(dict.fromkeys(variants))
-    several = len(COLORS), len(DASHES)
-    return {
-        name: Look(COLORS[i % several[0]], DASHES[i // several[0] % several[1]])
-        for i, name in enumerate(names)
-    }
-
-
 @_in_own_style
 def curves(
     frame: "pd.DataFrame",
@@ -76,21 +57,22 @@ def curves(
 ) -> "Figure":
     """Metric over env steps on one task: a line a variant, its mean over seeds.
 
-    Shaded: one std (ddof=0) around it; thin lines: the seeds. Where a seed has failed
-    or has no row yet, its line ends, and the mean is of those that have one. `look`:
-    of all variants; None: of those on this task, in their order.
+    Shaded: one std (ddof=0) around it, where there are two seeds or more; thin lines:
+    the seeds. One that has failed ends in a cross, and stays in the mean with its last
+    value before, as in `stats.summary`. A mean ends where not all of its seeds have
+    come. `look`: of all variants; None: of those on this task, in their order.
     """
     _require(frame, [task], [metric], look)
     figure = _figure(7.0, 4.2)
     axes = figure.subplots()
-    _draw(axes, frame, task, metric, look)
+    drawn = _draw(axes, frame, task, metric, look)
     axes.set_title(task, loc="left")
     _label(axes, metric)
-    lines, names = axes.get_legend_handles_labels()
-    if len(lines) > BESIDE or max(map(len, names), default=0) > LONG:
-        _below(figure, lines, names)
-    elif lines:
-        _beside(axes)
+    names = [str(line.get_label()) for line in drawn]
+    if len(drawn) > BESIDE or max(map(len, names)) > LONG:
+        _below(figure, drawn, names)
+    else:
+        _beside(axes, drawn)
     return figure
 
 
@@ -214,38 +196,57 @@ def _draw(
     task: str,
     metric: str,
     look: Mapping[str, Look] | None,
-) -> None:
+    logarithmic: bool = False,
+) -> "list[Line2D]":
+    """Returns: the line of each variant, labelled as the legend has it."""
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
-    rows = frame.loc[(frame.task == task) & (frame.metric == metric)]
+    here = frame.loc[frame.task == task]
+    rows = here.loc[here.metric == metric]
     groups = {str(name): group for name, group in rows.groupby("variant", sort=False)}
-    known = look or looks(groups)
+    known = look or _looks_of(rows)
     groups = {name: groups[name] for name in known if name in groups}  # what is drawn
-    height = _height(groups)
+    height = None if logarithmic else _height(groups, metric)
+    failed, drawn = _failed(here, metric), []
     for name, group in groups.items():
-        _curve(axes, group, name, known[name], height)
+        mine = {seed for seed in group.seed if (name, seed) in failed}
+        line = _curve(axes, _runs(group, mine), known[name], height)
+        line.set_label(f"{name} ({len(mine)} failed)" if mine else name)
+        drawn.append(line)
     if height is not None:
         axes.set_ylim(height)
-        _leave_out(axes, groups, height[0])
+    _leave_out(axes, groups, height or (-math.inf, math.inf))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 50k, 3M
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     _plain(axes)
+    return drawn
 
 
-def _height(groups: Mapping[str, "pd.DataFrame"]) -> tuple[float, float] | None:
-    """The ends of the axis where values ran away downwards; None where none did."""
-    if not groups:
-        return None
+def _looks_of(rows: "pd.DataFrame") -> dict[str, Look]:
+    """Of the variants of some rows, by their algorithms where the rows have them."""
+    names = rows.variant.astype(str)
+    whose = rows.algorithm.astype(str) if "algorithm" in rows else names
+    return looks(dict(zip(names, whose, strict=True)))
+
+
+def _height(
+    groups: Mapping[str, "pd.DataFrame"], metric: str
+) -> tuple[float, float] | None:
+    """The ends of the axis where values ran away; None where none did.
+
+    Downwards, and of what is no return upwards too.
+    """
     every = [rows.value.to_numpy(float) for rows in groups.values()]
     first = [
         rows.value[rows.env_steps == rows.env_steps.min()].to_numpy(float)
         for rows in groups.values()
     ]
-    values = np.concatenate(every)
-    floor = max(stats.floor(values), _floor(values, np.concatenate(first)))
-    if floor == -np.inf:
+    values, first = np.concatenate(every), np.concatenate(first)
+    floor = max(stats.floor(values), _floor(values, first))
+    top = math.inf if metric == SCORE else -_floor(-values, -first)
+    if floor == -math.inf and top == math.inf:
         return None
-    kept = values[np.isfinite(values) & (values >= floor)]
+    kept = values[np.isfinite(values) & (values >= floor) & (values <= top)]
     room = 0.05 * (np.ptp(kept) or 1.0)
     return kept.min() - room, kept.max() + room
 
@@ -258,54 +259,97 @@ def _floor(values: np.ndarray, first: np.ndarray) -> float:
     """
     begin, finite = first[np.isfinite(first)], values[np.isfinite(values)]
     if not begin.size:
-        return -np.inf
+        return -math.inf
     middle, top = np.quantile(begin, 0.5, method="higher"), finite.max()
     lowest = min(middle - 1000 * max(top - middle, abs(top)), -1e6)
-    return float(lowest) if finite.min() < lowest else -np.inf
+    return float(lowest) if finite.min() < lowest else -math.inf
 
 
-def _leave_out(axes: "Axes", groups: Mapping[str, "pd.DataFrame"], bottom: float):
-    """Name what is not in the picture, which is too low for it."""
-    fell = [name for name, rows in groups.items() if (rows.value < bottom).any()]
-    more = [f"and {len(fell) - NAMED} more"] if len(fell) > NAMED else []
-    axes.text(
-        0.01, 0.01, f"below the picture: {', '.join([*fell[:NAMED], *more])}",
-        fontsize="x-small", transform=axes.transAxes, zorder=4,
-    )  # fmt: skip
+def _leave_out(
+    axes: "Axes", groups: Mapping[str, "pd.DataFrame"], height: tuple[float, float]
+) -> None:
+    """Name what is not in the picture, which is too low or too high for it."""
+    low, high = height
+    out = {
+        "below": [n for n, rows in groups.items() if _beyond(-rows.value, -low)],
+        "above": [n for n, rows in groups.items() if _beyond(rows.value, high)],
+    }
+    for (side, names), y in zip(out.items(), (0.01, 0.99), strict=True):
+        more = [f"and {len(names) - NAMED} more"] if len(names) > NAMED else []
+        if names:
+            axes.text(
+                0.01, y, f"{side} the picture: {', '.join([*names[:NAMED], *more])}",
+                fontsize="x-small", transform=axes.transAxes, zorder=4,
+                va="bottom" if side == "below" else "top",
+            )  # fmt: skip
+
+
+def _beyond(values: "pd.Series", end: float) -> bool:
+    return bool(((values > end) | (values == math.inf)).any())
+
+
+class _Runs(NamedTuple):
+    """The seeds of a variant over T env steps."""
+
+    steps: np.ndarray  # [T]
+    each: np.ndarray  # [T, S], NaN where there is no value
+    counted: np.ndarray  # [T', S], where a seed that failed has its last value
+    whole: np.ndarray  # [T'], steps to which all seeds have come
+    ends: list[tuple[float, float]]  # of those that failed with a value
+
+
+def _failed(rows: "pd.DataFrame", metric: str) -> set[tuple[str, int]]:
+    """Variants and seeds whose last score is NaN; without scores, the last value."""
+    rows = rows.reset_index(drop=True)  # two runs' rows may have the same numbers
+    ends = stats.last(rows, SCORE if SCORE in set(rows.metric) else metric)
+    gone = ends.loc[ends.value.isna()]
+    return set(zip(gone.variant.astype(str), gone.seed, strict=True))
+
+
+def _runs(rows: "pd.DataFrame", failed: Collection[int]) -> _Runs:
+    table = rows.pivot(index="env_steps", columns="seed", values="value")
+    there = rows.assign(there=True).pivot(
+        index="env_steps", columns="seed", values="there"
+    )
+    steps, each = table.index.to_numpy(), table.to_numpy(float)
+    gone, counted, ends = np.isin(table.columns, list(failed)), each.copy(), []
+    for i in np.flatnonzero(gone):
+        known = np.flatnonzero(~np.isnan(each[:, i]))
+        if known.size:
+            last = known[-1]
+            counted[last:, i] = each[last, i]
+            ends.append((steps[last], each[last, i]))
+    complete = (there.notna().to_numpy() | gone).all(axis=1)
+    if not complete.any():  # seeds that were measured at other steps
+        complete[:] = True
+    return _Runs(steps, each, counted[complete], steps[complete], ends)
 
 
 def _curve(
-    axes: "Axes",
-    rows: "pd.DataFrame",
-    name: str,
-    look: Look,
-    height: tuple[float, float] | None,
-) -> None:
+    axes: "Axes", runs: _Runs, look: Look, height: tuple[float, float] | None
+) -> "Line2D":
     """One variant. `height`: the ends of the axis, where it is cut."""
-    table = rows.pivot(index="env_steps", columns="seed", values="value")
-    steps, values = table.index.to_numpy(), table.to_numpy(float)
-    finite = np.isfinite(values)
-    values = np.where(finite, values, np.nan)
-    count = finite.sum(axis=1)
-    total = np.where(finite, values, 0.0).sum(axis=1)
-    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    square = np.where(finite, np.square(values - mean[:, None]), 0.0).sum(axis=1)
-    # of one seed no spread is known
-    std = np.where(count > 1, np.sqrt(square / np.maximum(count, 1)), np.nan)
-    failed = rows.seed[~np.isfinite(rows.value)].nunique()
-    label = f"{name} ({failed} failed)" if failed else name
-    mark = "o" if len(steps) == 1 else None  # a line of one point cannot be seen
+    count = (~np.isnan(runs.counted)).sum(axis=1)
+    mean, std = np.full((2, len(count)), np.nan)
+    with np.errstate(invalid="ignore"):  # inf - inf
+        mean[count > 0] = np.nanmean(runs.counted[count > 0], axis=1)
+        std[count > 1] = np.nanstd(runs.counted[count > 1], axis=1)  # of one: unknown
+    mark = "o" if len(runs.whole) == 1 else None  # a line of one point is not seen
     color, dash = look
-    thin = {"lw": 0.6, "alpha": 0.3, "zorder": 2}
-    shade = {"color": color, "alpha": 0.15, "lw": 0}
-    low, high = mean - std, mean + std
+    low, high, alpha = mean - std, mean + std, 0.15
     if height is not None:  # the axis cuts it, but 1e12 is no place in a PDF
         reach = _DEEP * (height[1] - height[0])
         low, high = np.clip((low, high), height[0] - reach, height[1] + reach)
-    axes.fill_between(steps, low, high, **shade)
-    axes.plot(steps, values, dash, color=color, **thin)
-    thick = {"lw": 1.8, "label": label, "marker": mark, "zorder": 3}  # on top of all
-    axes.plot(steps, mean, dash, color=color, **thick)
+        if (mean < height[0]).any() or (mean > height[1]).any():
+            alpha = 0.05  # it fills the picture, and is not to cover the others'
+    axes.fill_between(runs.whole, low, high, color=color, alpha=alpha, lw=0)
+    thin = {"lw": 0.6, "alpha": 0.3, "zorder": 2}
+    axes.plot(runs.steps, runs.each, dash, color=color, **thin)
+    if runs.ends:
+        cross = {"marker": "x", "ms": 5, "lw": 0}
+        axes.plot(*zip(*runs.ends, strict=True), color=color, **cross)
+    thick = {"lw": 1.8, "marker": mark, "zorder": 3}  # on top of all
+    return axes.plot(runs.whole, mean, dash, color=color, **thick)[0]
 
 
 def _label(axes: "Axes", metric: str) -> None:
@@ -442,24 +486,27 @@ def action_line(found: Landscape, state: int = 0) -> "list[Axes]":
     _require_state(found, state, axes=1)
     figure = _figure(5.0, 4.2)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    line = found.grid[0]
+    line, critics, actors = found.grid[0], [], []
     for k, q in enumerate(found.q[..., state]):
         color, dash = COLORS[4 + k], DASHES[k]
-        above.plot(line, q, dash, color=color, lw=1.8, label=f"critic {k + 1}")
+        critics += above.plot(
+            line, q, dash, color=color, lw=1.8, label=f"critic {k + 1}"
+        )
     above.set_ylabel("Q (reward units)")
     width = line[1] - line[0]
     for name, (label, look) in _SHARES.items():
         values = getattr(found, name)
         if values is not None:
             density = values[:, state] / width
-            below.plot(line, density, look.dash, color=look.color, lw=1.8, label=label)
+            style = {"color": look.color, "lw": 1.8, "label": label}
+            actors += below.plot(line, density, look.dash, **style)
             below.fill_between(line, density, color=look.color, alpha=0.12, lw=0)
     below.set_ylabel("density")
     below.set_ylim(bottom=0)
     below.set_xlabel(_dimension(found.axes[0]))
-    for axes in (above, below):
+    for axes, lines in ((above, critics), (below, actors)):
         _plain(axes)
-        _beside(axes)
+        _beside(axes, lines)
         for border in (-1.0, 1.0):
             if line[0] < border < line[-1]:
                 axes.axvline(border, color="0.3", lw=1, ls=":", zorder=1)
@@ -525,19 +572,19 @@ def calibration(found: Mapping[str, Bias], name: str = "target") -> "Axes":
     Args: agents by the name in the legend; which of their critics.
     """
     _require_some("agents", found)
-    axes = _figure(4.6, 3.6).subplots()
+    axes, named = _figure(4.6, 3.6).subplots(), []
     for (label, one), look in zip(found.items(), looks(found).values(), strict=True):
         value, got = one.pairs(name)
         few = np.linspace(0, len(got) - 1, min(len(got), 1000)).astype(int)
         style = {"s": 8, "alpha": 0.35, "lw": 0, "rasterized": True}
         axes.scatter(got[few], value[few], color=look.color, **style)
-        axes.scatter([], [], s=20, color=look.color, label=label)
+        named.append(axes.scatter([], [], s=20, color=look.color, label=label))
     low, high = axes.get_xlim()
     axes.axline((low, low), (high, high), color="0.3", lw=1, ls="--", zorder=1)
     axes.set_xlabel("return that followed (discounted)")
     axes.set_ylabel("value that the critic gave")
     _plain(axes)
-    _beside(axes)
+    _beside(axes, named)
     return axes
 
 
@@ -548,17 +595,17 @@ def overestimation(found: Mapping[str, Bias], name: str = "target") -> "Axes":
     Args: agents by the name in the legend; which of their critics.
     """
     _require_some("agents", found)
-    axes = _figure(5.6, 3.2).subplots()
+    axes, lines = _figure(5.6, 3.2).subplots(), []
     for (label, one), look in zip(found.items(), looks(found).values(), strict=True):
         mean, std = one.along(name)
         steps, color = np.arange(len(mean)), look.color
         axes.fill_between(steps, mean - std, mean + std, color=color, alpha=0.15, lw=0)
-        axes.plot(steps, mean, look.dash, color=color, lw=1.8, label=label)
+        lines += axes.plot(steps, mean, look.dash, color=color, lw=1.8, label=label)
     axes.axhline(0, color="0.3", lw=1, ls="--", zorder=1)
     axes.set_xlabel("step of the episode")
     axes.set_ylabel("value - return (reward units)")
     _plain(axes)
-    _beside(axes)
+    _beside(axes, lines)
     return axes
 
 
@@ -608,16 +655,19 @@ def metrics(
     labels = {name: name.replace("_", " ") for name in names}
     labels |= names if isinstance(names, Mapping) else {}
     there = [name for name in labels if (rows.metric == name).any()]
-    look = looks(rows.variant[rows.metric.isin(there)])
+    look = _looks_of(rows.loc[rows.metric.isin(there)])
     across = min(max(len(there), 1), COLUMNS)
     down = math.ceil(max(len(there), 1) / across)
     figure = _figure(3.4 * across, 2.4 * down)
     grid = np.ravel(figure.subplots(down, across, squeeze=False))
     for i, (axes, name) in enumerate(zip(grid, there, strict=False)):
-        _draw(axes, rows, task, name, look)
-        axes.set_title(labels[name], loc="left", fontsize="medium")
-        if name in logarithmic and (rows.value[rows.metric == name] > 0).any():
+        positive = (rows.value[rows.metric == name] > 0).any()
+        if name in logarithmic and positive:
+            _draw(axes, rows, task, name, look, logarithmic=True)
             _logarithmic(axes)
+        else:
+            _draw(axes, rows, task, name, look)
+        axes.set_title(labels[name], loc="left", fontsize="medium")
         if i + across >= len(there):
             axes.set_xlabel("environment steps")
     for axes in grid[len(there) :]:
@@ -646,7 +696,11 @@ def _plain(axes: "Axes") -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _beside(axes: "Axes") -> None:
-    """A legend on the right of what is drawn."""
+def _beside(axes: "Axes", lines: "Sequence[Artist]") -> None:
+    """A legend on the right of what is drawn.
+
+    Its lines are given: matplotlib itself leaves out one whose name begins with '_'.
+    """
     place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
-    axes.legend(frameon=False, fontsize="small", **place)
+    names = [str(line.get_label()) for line in lines]
+    axes.legend(lines, names, frameon=False, fontsize="small", **place)

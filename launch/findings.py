@@ -70,7 +70,9 @@ class Findings(NamedTuple):
     def looks(self) -> dict[str, plot.Look]:
         """Of the short names that have rows, on every picture alike."""
         there = set(self.frame.variant.map(self.labels))
-        every = plot.looks(self.labels.values())
+        entries = {n: e for v in self.header.variants.values() for n, e in v.items()}
+        whose = {n: e.algorithm for n, e in entries.items()}
+        every = plot.looks({self.labels[n]: whose.get(n, n) for n in self.labels})
         return {name: look for name, look in every.items() if name in there}
 
     @property

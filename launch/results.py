@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from coadapt import page, plot
 from launch import findings, layout, records, sections, verdicts
@@ -86,7 +87,7 @@ def _table(header: Sequence[str], rows: list[tuple[str, ...]]) -> None:
             column.overflow = "fold"  # a name cut short could be another's
             column.justify = "left" if i < 2 else "right"
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(Text, row))  # a name may have brackets in it
         console.print(table)
         return
     widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]

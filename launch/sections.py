@@ -264,10 +264,16 @@ def _curves(found: Findings) -> Section:
     there = {found.labels[variant] for _, variant in found.scores}
     return Section(
         "Learning curves",
-        ("Mean return over seeds; shaded, one standard deviation; thin, each seed.",),
+        (
+            "Mean return over seeds; shaded, one standard deviation, where there are "
+            "two or more; thin, each seed.",
+        ),
         figures=tuple(figures),
         looks=tuple((name, one) for name, one in look.items() if name in there),
-        notes=("a line ends where its seed failed, or as far as it has come",),
+        notes=(
+            "a cross: there a seed failed, and counts with its last score before",
+            "a mean ends as far as all of its seeds have come",
+        ),
     )
 
 

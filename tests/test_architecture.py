@@ -37,6 +37,7 @@ LAYERS = [
         "coadapt.ahead",
         "coadapt.metrics",
         "coadapt.figure",
+        "coadapt.looks",
     ],
     [
         "coadapt.checkpoint",

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from coadapt import plot, store
+from coadapt import plot, stats, store
+from coadapt.algorithms import PRESETS
 from coadapt.schema import ConfigError
 from coadapt.stats import Counts, Estimate
 
@@ -39,21 +40,118 @@ def test_a_line_a_variant_with_its_mean_and_thin_seeds():
     figure.savefig(io.BytesIO())
 
 
-def test_a_failed_seed_is_named_and_its_line_ends():
-    data = frame()
-    data.loc[
-        (data.variant == "sac") & (data.seed == 1) & (data.env_steps > 10), "value"
-    ] = np.nan
+@pytest.mark.parametrize("rows_go_on", [True, False])
+def test_a_failed_seed_stays_in_the_mean_as_the_table_has_it(rows_go_on):
+    """Of three seeds two fail: the mean is not the survivor's."""
+    third = frame().assign(seed=2)[frame().seed == 0]
+    data = pd.concat([frame(), third], ignore_index=True)
+    fails = (data.variant == "sac") & (data.seed != 1) & (data.env_steps > 10)
+    data["value"] = data.value.where(~fails, np.nan)
+    if not rows_go_on:  # all that is left of a program that ended is its failure
+        data = data[~(fails & (data.env_steps > 20))]
     figure = plot.curves(data, "toy/lqr")
     line = thick(figure)[0]
-    assert line.get_label() == "sac (1 failed)"
-    np.testing.assert_allclose(line.get_ydata(), [15, 20, 30])
+    assert line.get_label() == "sac (2 failed)"
+    survivor = np.array([20, 30, 40])
+    np.testing.assert_allclose(line.get_ydata(), (10 + 10 + survivor) / 3)
+    table = stats.summary(data).set_index("variant").loc["sac"]
+    np.testing.assert_allclose(line.get_ydata()[-1], table["mean"])
+    crosses = [x for x in figure.axes[0].lines if x.get_marker() == "x"]
+    assert [list(x.get_xydata().ravel()) for x in crosses] == [[10, 10, 10, 10]]
 
 
-def test_a_seed_without_rows_yet_has_not_failed():
+def test_a_mean_ends_as_far_as_all_seeds_have_come():
     data = frame()
     figure = plot.curves(data[(data.seed == 0) | (data.env_steps < 30)], "toy/lqr")
-    assert thick(figure)[0].get_label() == "sac"
+    line = thick(figure)[0]
+    assert line.get_label() == "sac"  # a seed without rows yet has not failed
+    assert line.get_xdata().tolist() == [10, 20]
+    thin = [x for x in figure.axes[0].lines if x.get_linewidth() < 1]
+    assert thin[0].get_xdata().tolist() == [10, 20, 30]
+
+
+def test_seeds_that_were_measured_at_other_steps_have_a_mean_of_those_there():
+    data = frame()
+    data.loc[data.seed == 1, "env_steps"] += 5
+    line = thick(plot.curves(data, "toy/lqr"))[0]
+    assert line.get_ydata().tolist() == [10, 20, 20, 30, 30, 40]
+
+
+def test_a_metric_that_an_agent_has_not_is_no_failure():
+    data = frame()
+    loss = data.assign(metric="critic_loss", value=np.nan)
+    loss["value"] = loss.value.where(loss.seed == 1, 7.0)
+    rows = pd.concat([data, loss])
+    line = thick(plot.curves(rows, "toy/lqr", "critic_loss"))[0]
+    assert line.get_label() == "sac" and line.get_ydata().tolist() == [7, 7, 7]
+    rows.loc[(rows.metric == "return") & (rows.seed == 1), "value"] = np.nan
+    line = thick(plot.curves(rows, "toy/lqr", "critic_loss"))[0]
+    assert line.get_label() == "sac (1 failed)"
+
+
+def test_a_loss_that_runs_away_upwards_is_named_and_does_not_set_the_axis():
+    rows = frame().assign(metric="critic_loss")
+    high = rows[rows.variant == "sac"].assign(variant="lost")
+    high.loc[high.env_steps > 10, "value"] = 1e30
+    both = pd.concat([rows, high])
+    axes = plot.curves(both, "toy/lqr", "critic_loss").axes[0]
+    assert axes.get_ylim()[1] < 50
+    assert [text.get_text() for text in axes.texts] == ["above the picture: lost"]
+    axes.figure.savefig(io.BytesIO())
+    (axes,) = plot.metrics(both, "toy/lqr", ["critic_loss"], ["critic_loss"])
+    assert axes.get_ylim()[1] > 1e29  # a logarithmic axis has room for it
+    returns = plot.curves(both.assign(metric="return"), "toy/lqr").axes[0]
+    assert returns.get_ylim()[1] > 1e29  # a high return is what is sought
+
+
+def test_a_return_that_diverged_is_named():
+    rows = frame()
+    rows.loc[(rows.variant == "sac") & (rows.env_steps > 20), "value"] = -np.inf
+    figure = plot.curves(rows, "toy/lqr")
+    (note,) = figure.axes[0].texts
+    assert note.get_text() == "below the picture: sac"
+    figure.savefig(io.BytesIO())
+
+
+# ---------------------------------------------------------------- looks
+
+
+def test_an_algorithm_has_its_colour_in_each_figure():
+    """Whoever stands beside it, first or last."""
+    for names in (["sac"], ["sac", "mpo"], ["mpo", "sac", "mine"], [*PRESETS]):
+        found = plot.looks({f"{name}-x": name for name in names})
+        for name in set(names) & {"sac", "mpo"}:
+            assert found[f"{name}-x"].color == plot.looks(["sac", "mpo"])[name].color
+    whose = {f"{a}{i}": a for a in ("sac", "mpo") for i in range(12)}
+    assert len(set(plot.looks(whose).values())) == 24
+    both = frame()
+    both["algorithm"] = np.where(both.variant == "sac", "sac", "mpo")
+    drawn = [line.get_color() for line in thick(plot.curves(both, "toy/lqr"))]
+    assert drawn == [plot.looks(["sac", "mpo"])[name].color for name in ("sac", "mpo")]
+
+
+def test_presets_that_stand_together_differ():
+    found = plot.looks(list(PRESETS))
+    assert len(set(found.values())) == len(PRESETS)
+    colors = {look.color for name, look in found.items() if "_" not in name}
+    assert len(colors) == len([name for name in PRESETS if "_" not in name])
+
+
+NAMES = ["_hidden", "$x^$", r"\frac{", "<b>x</b>", "a_b^c", "100%", "[red]x[/]"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_text(name):
+    rows = pd.concat([frame(), frame()[frame().variant == "sac"].assign(variant=name)])
+    look = plot.looks(rows.variant)
+    for figure in (
+        plot.curves(rows, "toy/lqr"),
+        plot.panels(rows, ["toy/lqr"], look),
+        plot.metrics(rows, "toy/lqr", ["return"])[0].figure,
+    ):
+        legends = figure.legends or [figure.axes[0].get_legend()]
+        assert name in [text.get_text() for text in legends[0].get_texts()]
+        figure.savefig(io.BytesIO())
 
 
 def test_what_runs_away_downwards_is_named_and_does_not_flatten_the_rest():
