@@ -1,11 +1,12 @@
 """What the variants of a sweep differ in: toggles, contrasts and factorial designs.
 
-A name that says what is changed is believed: of 'sac/g_estimate.critics=1' the toggle
-is g_estimate.critics, and its level 1, as `sweep.vary` has it. Where no name does, the
-configs of an algorithm's variants are compared, and fields that change together are
-one toggle.
+The configs of an algorithm's variants are compared, and fields that change together are
+one toggle. Names are text; but where each says what the configs do, as `sweep.vary`
+makes them, they tell which fields were changed together: of 'sac/g_estimate.critics=1'
+the toggle is g_estimate.critics, and its level 1.
 """
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -50,7 +51,9 @@ class Factorial(NamedTuple):
 def settings(variants: Mapping[str, Entry]) -> dict[str, Setting]:
     """The setting of each variant."""
     if any("=" in part for name in variants for part in name.split("/")):
-        return _from_names(variants)
+        named = _from_names(variants)
+        if _agree(named, variants):
+            return named
     found: dict[str, Setting] = {}
     for algorithm in dict.fromkeys(entry.algorithm for entry in variants.values()):
         ours = {n: e.config for n, e in variants.items() if e.algorithm == algorithm}
@@ -105,6 +108,43 @@ def _from_names(variants: Mapping[str, Entry]) -> dict[str, Setting]:
         levels = {p: changed[name].get(p, _level(own, p)) for p in paths}
         found[name] = Setting(homes[name], levels)
     return found
+
+
+def _agree(named: Mapping[str, Setting], variants: Mapping[str, Entry]) -> bool:
+    """Whether the configs differ in just what the names say, to these values."""
+    for names in _homes(named).values():
+        paths = [path for t in named[names[0]].levels for path in tied(t)]
+        flat = {name: _flat(variants[name].config) for name in names}
+        rests = {frozenset(_without(own, paths).items()) for own in flat.values()}
+        settled = {tuple(named[name].levels.values()) for name in names}
+        true = all(
+            _is(flat[name], toggle, level)
+            for name in names
+            for toggle, level in named[name].levels.items()
+        )
+        if not true or len(rests) > 1 or len(settled) < len(names):
+            return False
+    return True
+
+
+def _without(own: Mapping[str, str], paths: Sequence[str]) -> dict[str, str]:
+    """What a config has, except at these paths and below them."""
+    below = tuple(f"{path}." for path in paths)
+    return {k: v for k, v in own.items() if k not in paths and not k.startswith(below)}
+
+
+def _is(own: Mapping[str, str], toggle: str, level: str) -> bool:
+    """Whether a config has this level of a toggle, as a name writes it."""
+    if level == AS_IT_WAS:
+        return True
+    return all(_same(own.get(path, ""), level) for path in tied(toggle))
+
+
+def _same(value: str, word: str) -> bool:
+    """'0.001' and '1e-3', 'none' and 'None'."""
+    with contextlib.suppress(ValueError):
+        return float(value) == float(word)
+    return value.casefold() == word.casefold()
 
 
 def _level(own: Mapping[str, str], key: str) -> str:

@@ -34,8 +34,54 @@ def test_one_change_at_a_time_takes_the_rest_from_the_config():
     found = settings(sweep.one_at_a_time(sac, AXES))
     assert found["sac"].levels == {CRITICS: "2", ELU: "relu"}
     assert found[f"sac/{CRITICS}=1"].levels == {CRITICS: "1", ELU: "relu"}
-    named = {"sac": Entry("sac", "0", {}), "sac/a=1": Entry("sac", "1", {})}
-    assert toggles.settings(named)["sac"].levels == {"a": toggles.AS_IT_WAS}
+    both = "target.policy.period+target.critic.period"
+    (mpo,) = sweep.presets(["mpo"])
+    mpo = Variant("mpo", "mpo", sweep.change(mpo.config, {"target.critic.period": 50}))
+    found = settings(sweep.one_at_a_time(mpo, {both: [25]}))
+    assert [each.levels[both] for each in found.values()] == [toggles.AS_IT_WAS, "25"]
+
+
+PERIOD, SAMPLES = "target.policy.period", "pi_p.samples"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["period={0}, M={1}", "p={1}/x={1}{0}", "mpo/pi_p.samples={0}{1}", "$M={1}_{0}$"],
+)
+def test_names_are_text_and_effects_come_from_configs(name):
+    (mpo,) = sweep.presets(["mpo"])
+    made = [
+        Variant(
+            name.format(period, samples),
+            "mpo",
+            sweep.change(mpo.config, {PERIOD: period, SAMPLES: samples}),
+        )
+        for period in (25, 400)
+        for samples in (2, 20)
+    ]
+    found = settings(made)
+    assert found[made[1].name] == Setting("mpo", {SAMPLES: "20", PERIOD: "25"})
+    (factorial,) = toggles.factorials(found)
+    assert set(factorial.levels) == {PERIOD, SAMPLES}
+    assert toggles.short(found)[made[0].name] in (made[0].name, "mpo/samples=252")
+
+
+def test_a_name_that_says_less_than_the_config_is_not_believed():
+    rate = "optim.critic.rate"
+    (sac,) = sweep.presets(["sac"])
+    one = sweep.vary(sac, {CRITICS: 1})
+    both = Variant(one.name, "sac", sweep.change(one.config, {rate: 0.1}))
+    (only,) = settings([sac, one])["sac"].levels
+    assert only == CRITICS
+    (joint,) = settings([sac, both])["sac"].levels
+    assert joint == f"{CRITICS}, {rate}" or joint == f"{rate}, {CRITICS}"
+    assert CRITICS in toggles.settings(entries([sac, one]))["sac"].levels
+    axes = {rate: [1e-3, 3e-4]}
+    typed = [
+        Variant(v.name.replace("0.001", "1e-3"), "sac", v.config)
+        for v in sweep.grid([sac], axes)
+    ]
+    assert [list(s.levels) for s in settings(typed).values()] == [[rate], [rate]]
 
 
 def test_fields_that_change_together_are_one_toggle():
