@@ -65,6 +65,7 @@ def check_meaning(config: Config) -> None:
     _check_critic_steps(config)
     _check_scorer(config)
     _check_weights(config)
+    _check_alone(config)
     _check_temperature(config)
     _check_prior(config)
     _check_behavior(config)
@@ -403,6 +404,19 @@ def _check_weights(config: Config) -> None:
         True,
         "the temperature of a DualTemperature is in units of G as it is, so it must "
         "be false",
+    )
+
+
+def _check_alone(config: Config) -> None:
+    """Nothing is compared where the one action of a minibatch has all the weight."""
+    normalize = getattr(config.pi_q, "normalize", "none")
+    size = getattr(config.data, "policy_batch", None) or config.data.batch
+    _require(
+        _several(config) or normalize != "batch" or size > 1,
+        "data.batch",
+        size,
+        "its one action has weight 1 whatever its G with pi_q.normalize='batch', so "
+        "the policy's minibatch must be 2 or more",
     )
 
 

@@ -112,13 +112,20 @@ METRICS: dict[str, Metric] = {
         "divergences", "nat", "of the old policy from the new one, at the minibatch"
     ),
     "kl_mean": Metric(
-        "divergences", "nat", "of the means before the step, sum over dimensions"
+        "divergences",
+        "nat",
+        "of the means before the step, sum over dimensions; 0 where target.policy was "
+        "copied just before",
     ),
     "kl_std": Metric(
-        "divergences", "nat", "of the stds before the step, sum over dimensions"
+        "divergences",
+        "nat",
+        "of the stds before the step, sum over dimensions; 0 as kl_mean",
     ),
     "kl_joint": Metric(
-        "divergences", "nat", "of the whole distribution before the step, of a JointKL"
+        "divergences",
+        "nat",
+        "of the whole distribution before the step, of a JointKL; 0 as kl_mean",
     ),
     "divergence": Metric(
         "divergences",

@@ -321,7 +321,7 @@ def _runs(rows: "pd.DataFrame", failed: Collection[int]) -> _Runs:
             ends.append((steps[last], each[last, i]))
     complete = (there.notna().to_numpy() | gone).all(axis=1)
     if not complete.any():  # seeds that were measured at other steps
-        complete[:] = True
+        complete = np.ones_like(complete)
     return _Runs(steps, each, counted[complete], steps[complete], ends)
 
 

@@ -27,6 +27,7 @@ from coadapt import (
     cost,
     devices,
     envs,
+    foreseen,
     logs,
     manifest,
     provenance,
@@ -35,12 +36,11 @@ from coadapt import (
     streams,
 )
 from coadapt.changes import change as change
-from coadapt.config import Config, Offline, Rollout
+from coadapt.config import Config, Offline
 from coadapt.data import offline
-from coadapt.factors.pi_q_update import NaturalGradient
+from coadapt.foreseen import updates as updates
 from coadapt.legality import check
 from coadapt.notes import note
-from coadapt.optim import Optim
 from coadapt.schema import ConfigError
 from coadapt.store import (
     Attempt,
@@ -536,41 +536,16 @@ def plan_of(programs: Sequence[Group], sweep: Sweep) -> Plan:
 
 
 def notes(sweep: Sweep) -> tuple[str, ...]:
-    """What is to be known before it starts: whose numbers are not the task's own, what
-    nothing reads, and what makes no update. A sentence each."""
+    """What is to be known before it starts: whose numbers are not the task's own, and
+    what is certain of the agents. A sentence each."""
     agents = (
-        (task, variant.name, variant.config, sweep.steps_on(task))
+        foreseen.Asked(
+            task, v.name, v.algorithm, v.config, sweep.steps_on(task), sweep.eval_every
+        )
         for task, variants in sweep.variants.items()
-        for variant in variants
+        for v in variants
     )
-    unread = dict.fromkeys(
-        f"{variant.name}: nothing reads optim.policy, as pi_q_update is "
-        "NaturalGradient, which finds the length of its own step"
-        for variants in sweep.variants.values()
-        for variant in variants
-        if isinstance(variant.config.pi_q_update, NaturalGradient)
-        and variant.config.optim.policy != Optim().policy
-    )
-    return (*_stand_ins(sweep), *unread, *untrained(agents))
-
-
-def untrained(agents: Iterable[tuple[str, str, Config, int]]) -> tuple[str, ...]:
-    """A sentence for each that makes no update: task, variant, config, env steps."""
-    return tuple(
-        f"gradient steps of {variant} on {task}: 0 (the first update follows env step "
-        f"{runner.first_update(config):,}, as {_said_of_first(config)}, and steps are "
-        f"{steps:,}: no agent will learn)"
-        for task, variant, config, steps in agents
-        if not updates(config, steps)
-    )
-
-
-def _said_of_first(config: Config) -> str:
-    """The fields of which the first update depends."""
-    steps = f"data.steps is {config.data.steps:,}"
-    if isinstance(config.data, Rollout):
-        return steps
-    return f"data.start is {config.data.start:,} and {steps}"
+    return (*_stand_ins(sweep), *foreseen.notes(agents))
 
 
 def _stand_ins(sweep: Sweep) -> list[str]:
@@ -625,12 +600,6 @@ def cost_of(group: Group, sweep: Sweep) -> Cost:
         gradient_steps=updates(config, steps) * each,
         working_bytes=cost.working_bytes(config, spec, sweep.eval_episodes),
     )
-
-
-def updates(config: Config, steps: int) -> int:
-    """Updates within env steps 1 to `steps`: see `runner.due`."""
-    period, first = config.data.steps, max(config.data.start, 1)
-    return max(steps // period - (first - 1) // period, 0)
 
 
 def _parameter_bytes(config: Config, spec: EnvSpec) -> int:

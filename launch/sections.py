@@ -1,20 +1,17 @@
 """The parts of a report's page: what was found, in tables, figures and words."""
 
-import contextlib
 import math
 import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from coadapt import catalogue, plot, provenance, schema, stats, sweep
-from coadapt.config import Config
+from coadapt import catalogue, plot, provenance
 from coadapt.page import Cell, Figure, Group, Line, Page, Section, Table
-from coadapt.schema import ConfigError
 from coadapt.stats import Estimate, number
 from coadapt.toggles import factorials, settings
 from coadapt.version import __version__
 from experiments import beside
-from launch import layout, verdicts
+from launch import layout, remarks, verdicts
 from launch.findings import METRIC, Findings
 from launch.layout import DAGGER, MINUS, NONE, typeset
 from launch.verdicts import Aggregated, Answer, Contrasted, estimate
@@ -23,7 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCALE = "scores of a task go from 0, its worst variant's mean, to 1, its best's"
-_ALIKE = 1 - 1e-6  # effective fraction: weights differ by less than 1 in 1,000
 NAMED = 12  # variants whose means a picture's words give
 
 
@@ -134,9 +130,8 @@ def facts(found: Findings) -> list[tuple[str, str]]:
         if left
         else f"all of {cells} finished"
     )
-    lines += [("untrained", sentence) for sentence in _untrained(found)]
     lines += _made_by(found)
-    return [*lines, ("state", f"{state}."), *_equal_weights(found)]
+    return [*lines, ("state", f"{state}."), *remarks.of(found)]
 
 
 def _made_by(found: Findings) -> list[tuple[str, str]]:
@@ -150,40 +145,6 @@ def _made_by(found: Findings) -> list[tuple[str, str]]:
     if differ:
         lines.append(("sessions", f"the rows' sessions differ in {differ}."))
     return lines
-
-
-def _equal_weights(found: Findings) -> list[tuple[str, str]]:
-    """Of variants whose last update weighed all actions alike: it taught nothing."""
-    ends: dict[tuple[str, str], list[float]] = {}
-    for row in stats.last(found.frame, "effective_fraction").to_dict("records"):
-        ends.setdefault((row["task"], row["variant"]), []).append(row["value"])
-    return [
-        ("weights", _alike(found, *key, values))
-        for key, values in ends.items()
-        if any(value >= _ALIKE for value in values)
-    ]
-
-
-def _alike(found: Findings, task: str, variant: str, values: list[float]) -> str:
-    number = sum(value >= _ALIKE for value in values)
-    config, hint = found.header.variants[found.tasks[task]][variant].config, ""
-    if config["g"] == {"kind": "LogQ", "shift": "reward"}:
-        hint = "; a reward that is always the same does that: g.shift=return"
-    return (
-        f"{variant} on {task}, {number} of {len(values)} agents: all were equal in the "
-        f"last update, which fits good actions and bad alike{hint}."
-    )
-
-
-def _untrained(found: Findings) -> tuple[str, ...]:
-    """What makes no update within the steps that were asked for."""
-    agents = []
-    for task, entries in found.header.variants.items():
-        for name, entry in entries.items():
-            with contextlib.suppress(ConfigError):  # another version's config
-                config = schema.from_dict(Config, entry.config)
-                agents.append((task, name, config, found.header.steps_on(task)))
-    return sweep.untrained(agents)
 
 
 # ---------------------------------------------------------------- scores and curves

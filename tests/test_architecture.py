@@ -43,6 +43,7 @@ LAYERS = [
         "coadapt.checkpoint",
         "coadapt.rates",
         "coadapt.effects",
+        "coadapt.foreseen",
         "coadapt.plot",
         "coadapt.projection",
         "coadapt.sinks",

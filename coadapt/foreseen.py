@@ -1,0 +1,176 @@
+"""What is certain of agents before they start: a sentence each, ': ' after whose.
+
+It is about runs that come to an end and are none, or tell less than they seem to.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from coadapt import algorithms, envs, runner
+from coadapt.config import Config, Hard, Rollout
+from coadapt.factors import pi_p
+from coadapt.factors.pi_q_update import NaturalGradient
+from coadapt.optim import Optim
+
+
+class Asked(NamedTuple):
+    """A variant on a task, and how long."""
+
+    task: str
+    variant: str
+    algorithm: str
+    config: Config
+    steps: int  # env steps
+    eval_every: int  # env steps
+
+    @property
+    def place(self) -> str:
+        return f"{self.variant} on {self.task}"
+
+
+def notes(agents: Iterable[Asked]) -> tuple[str, ...]:
+    """All that is known of them, each sentence once."""
+    rules: tuple[Callable[[Asked], str], ...] = (
+        _unread, _untrained, _unguided, _stale, _just_copied
+    )  # fmt: skip
+    every = list(agents)
+    found = [rule(each) for rule in rules for each in every]
+    found += [said for task in {a.task: 0 for a in every} for said in _no_choice(task)]
+    return tuple(dict.fromkeys(filter(None, found)))
+
+
+def untrained(agents: Iterable[Asked]) -> tuple[str, ...]:
+    """Of those whose policy makes no step within the steps that are asked for."""
+    said = (_untrained(each) or _unguided(each) for each in agents)
+    return tuple(filter(None, said))
+
+
+def updates(config: Config, steps: int) -> int:
+    """Updates within env steps 1 to `steps`: see `runner.due`."""
+    period, first = config.data.steps, max(config.data.start, 1)
+    return max(steps // period - (first - 1) // period, 0)
+
+
+def _untrained(of: Asked) -> str:
+    config = of.config
+    if updates(config, of.steps):
+        return ""
+    why = f"data.steps is {config.data.steps:,}"
+    if not isinstance(config.data, Rollout):
+        why = f"data.start is {config.data.start:,} and {why}"
+    return (
+        f"gradient steps of {of.place}: 0 (the first update follows env step "
+        f"{runner.first_update(config):,}, as {why}, and steps are {of.steps:,}: no "
+        "agent will learn)"
+    )
+
+
+def _unguided(of: Asked) -> str:
+    """Of a policy that is not moved by its critic before the end."""
+    prior, warm = of.config.pi_p, int(of.config.schedule.warm_start)
+    number = updates(of.config, of.steps)
+    if not number or not isinstance(prior, pi_p.Behavior):
+        return ""
+    if prior.steps >= number:
+        return (
+            f"policy steps of {of.place}: 0 (the first {prior.steps:,} updates fit the "
+            f"model of the data's policy alone, as pi_p.steps has it, and there are "
+            f"{number:,}; no policy will learn)"
+        )
+    if prior.steps + warm >= number:
+        return (
+            f"{of.place}: the critic never moves the policy, as the first "
+            f"{prior.steps + warm:,} updates (pi_p.steps and schedule.warm_start) pull "
+            f"it to its prior alone, and there are {number:,}"
+        )
+    return ""
+
+
+def _unread(of: Asked) -> str:
+    config = of.config
+    natural = isinstance(config.pi_q_update, NaturalGradient)
+    if not natural or config.optim.policy == Optim().policy:
+        return ""
+    return (
+        f"{of.variant}: nothing reads optim.policy, as pi_q_update is NaturalGradient, "
+        "which finds the length of its own step"
+    )
+
+
+def _stale(of: Asked) -> str:
+    """Of a schedule that was left as it is, for other data than it was made for."""
+    if of.algorithm not in algorithms.PRESETS or not isinstance(
+        of.config.data, Rollout
+    ):
+        return ""
+    usual = algorithms.preset(of.algorithm, of.task)
+    if not isinstance(usual.data, Rollout) or usual.schedule != of.config.schedule:
+        return ""
+    ours, theirs = dict(_passes(of.config)), dict(_passes(usual))
+    moved = [name for name in ours if ours[name] != theirs[name]]
+    if not moved:
+        return ""
+    said = " and ".join(
+        f"{name} makes {ours[name]:g} passes over data.steps, where the preset makes "
+        f"{theirs[name]:g} ({round(theirs[name] / ours[name] * steps)} steps do)"
+        for name, steps in _steps(of.config).items()
+        if name in moved
+    )
+    return f"{of.variant}: {said}"
+
+
+def _steps(config: Config) -> dict[str, int]:
+    schedule = config.schedule
+    return {
+        "schedule.critic_steps": schedule.critic_steps,
+        "schedule.policy_steps": schedule.policy_steps,
+    }
+
+
+def _passes(config: Config) -> Iterator[tuple[str, float]]:
+    """How often an update reads each of its steps."""
+    data = config.data
+    assert isinstance(data, Rollout)
+    sizes = (data.batch, data.policy_batch or data.batch)
+    for (name, steps), size in zip(_steps(config).items(), sizes, strict=True):
+        if steps:
+            yield name, steps * size / data.steps
+
+
+def _just_copied(of: Asked) -> str:
+    """Of a KL from the prior that is always measured when it has just been copied."""
+    target, config = of.config.target.policy, of.config
+    trust = getattr(config.pi_p_update, "trust_region", None)
+    if trust is None or not isinstance(target, Hard) or target.period < 2:
+        return ""
+    stops = range(of.eval_every, of.steps + 1, of.eval_every)
+    made = [updates(config, steps) for steps in [*stops, of.steps]]
+    made = [number for number in made if number]
+    if not made or any((number - 1) % target.period for number in made):
+        return ""
+    return (
+        f"{of.place}: kl of a trust region is 0 at each evaluation, as target.policy "
+        f"is copied just before (every {target.period} updates); an eval_every that is "
+        f"no multiple of {target.period * config.data.steps:,} shows what it grows to"
+    )
+
+
+def _no_choice(task: str) -> Iterator[str]:
+    """Of a task on which some action, or each, is one with all others."""
+    spec = envs.spec(task)
+    if spec.num_actions == 1:
+        yield f"{task}: there is one action, so that all policies are the same"
+    flat = [
+        i
+        for i, (low, high) in enumerate(
+            zip(spec.action_low, spec.action_high, strict=True)
+        )
+        if low == high
+    ]
+    if not flat:
+        return
+    where = ", ".join(map(str, flat[:4])) + (", ..." if flat[4:] else "")
+    end = "so that all policies are the same"
+    if len(flat) < len(spec.action_low):
+        end = "so that what is chosen there changes nothing"
+    yield f"{task}: low equals high in action dimension {where}, {end}"

@@ -1,0 +1,74 @@
+"""What a report says of agents that came to their end and are no result."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import stores
+
+from coadapt import sweep
+from coadapt.sweep import Variant
+from launch import findings, remarks
+
+TASK = "toy/lqr"
+ONE = "in the last update one of the {} had nearly all the weight, so that the policy "
+FIT = "is fitted to that one; a higher temperature spreads it."
+STILL = "the last update did not move it (kl is 0): G was the same at all steps, or no "
+CLIPPED = {"pi_q_update.trust_region": "ClippedRatio", "schedule.policy_steps": 1}
+# algorithm, changes; of two agents the last value of each metric; what is said
+CASES = {
+    "one of a batch": (
+        ("awac", {"data.batch": 128}, {"effective_fraction": (1 / 128, 1.6 / 128)}),
+        ("weights", "1 of 2 agents: " + ONE.format("128 actions of a minibatch") + FIT),
+    ),
+    "one of a state": (
+        ("mpo", {}, {"effective_fraction": (1.2 / 20, 1.4 / 20)}),
+        ("weights", "2 of 2 agents: " + ONE.format("20 actions of each state") + FIT),
+    ),
+    "some of a state": (("mpo", {}, {"effective_fraction": (0.1, 0.9)}), None),
+    "weights are not compared": (
+        ("urex", {}, {"effective_fraction": (1e-3, 1e-3)}), None
+    ),
+    "no step left": (
+        ("awr", {}, {"critic_loss": (np.nan, 1.0), "value": (np.nan, 1.0)}),
+        (
+            "updates",
+            "1 of 2 agents: the last update had no step to learn from, as "
+            "data.drop_last leaves out the last of each episode.",
+        ),
+    ),
+    "one metric is not there": (
+        ("awr", {}, {"critic_loss": (np.nan, 1.0), "value": (1.0, 1.0)}), None
+    ),
+    "a constant": (
+        ("trpo", {}, {"kl": (0.0, 0.01)}),
+        ("policy", f"1 of 2 agents: {STILL}step was better."),
+    ),
+    "a constant, penalised": (
+        ("ppo", {}, {"kl": (0.0, 0.0)}),
+        ("policy", f"2 of 2 agents: {STILL}step was better."),
+    ),
+    "before the one step": (("ppo", CLIPPED, {"kl": (0.0, 0.0)}), None),
+    "a data set, while its model alone is fitted": (
+        ("sac", {}, {"critic_loss": (np.nan, np.nan)}), None
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_update_that_taught_nothing_is_said(case, tmp_path):
+    (name, changes, ends), said = CASES[case]
+    (preset,) = sweep.presets([name])
+    made = Variant(name, name, sweep.change(preset.config, changes))
+    stores.build(tmp_path / "x", "s", {TASK: [made]}, {TASK: 20_000}, seeds=2)
+    found = findings.read(tmp_path / "x")
+    rows = [
+        found.frame.assign(
+            metric=metric, value=found.frame.seed.map(dict(enumerate(x)))
+        )
+        for metric, x in ends.items()
+    ]
+    frame = pd.concat([found.frame, *rows], ignore_index=True)
+    there = remarks.of(found._replace(frame=frame))
+    assert there == ([(said[0], f"{name} on {TASK}, {said[1]}")] if said else [])
+    dead = frame.assign(value=np.where(frame.metric == "return", np.nan, frame.value))
+    assert remarks.of(found._replace(frame=dead)) == []  # failed, which is said apart
