@@ -192,6 +192,19 @@ def noted(make: Callable[..., Any]) -> dict[str, str]:
     return dict(_notes(returned, "", module, values))
 
 
+def source_of_tasks(make: Callable[..., Any]) -> str:
+    """Where a preset's rows of changes for tasks are from: the comment beside TASKS."""
+    source = _source(sys.modules[make.__module__])
+    lines = (
+        node.lineno
+        for node in source.tree.body
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
+        and node.target.id == "TASKS"
+    )
+    return taken_apart(source.comments.get(next(lines, 0), "")).source
+
+
 def _notes(
     node: Any, at: str, module: ModuleType, values: dict[str, ast.expr]
 ) -> Iterator[tuple[str, str]]:

@@ -64,6 +64,8 @@ def _rows(values: Values) -> list[taxonomy.Row]:
         said = fields.said_of(owner)[path.split(".")[-1]].source
         if origin != f"default of {owner.__name__}":
             said = _noted(notes, path) if origin.endswith(f"preset {name}") else ""
+        if origin.startswith(f"preset {name}, row "):
+            said = fields.source_of_tasks(algorithms.PRESETS[name][0])
         rows.append(
             {
                 "field": path,

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import pytest
 
@@ -81,3 +82,16 @@ def test_a_mistake_is_one_sentence(args, words, capsys):
     assert show.main(args) == 2
     said = capsys.readouterr()
     assert words in said.err and not said.out and said.err.count("\n") == 1
+
+
+ROWS = [name for name, (_, tasks) in algorithms.PRESETS.items() if tasks]
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_of_changes_for_a_task_has_its_source(name, shown):
+    row = next(iter(algorithms.PRESETS[name][1]))
+    data = ["--set=data.dataset=x"] if name == "bear" else []
+    rows = shown(f"--algorithm={name}", f"--task={row}-v5", *data)
+    there = [r for r in rows.values() if r["from"] == f"preset {name}, row {row}"]
+    assert there
+    assert all(re.match(r"settings \d\.\d+", each["source"]) for each in there)
