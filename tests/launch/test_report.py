@@ -5,6 +5,8 @@ import dataclasses
 import math
 import re
 import shutil
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,7 @@ import pytest
 import stores
 from html_pages import read
 
-from coadapt import effects, stats, store, sweep
+from coadapt import effects, plot, stats, store, sweep
 from coadapt.store import Cell
 from coadapt.sweep import Variant
 from experiments import load, published
@@ -533,3 +535,28 @@ def test_the_page_is_whole_and_needs_nothing_else(capsys, grid):
         assert task in image["alt"] and "up to 3,000" in image["alt"]
     assert all(table.caption for table in page.tables)
     assert len(page.tables) == len(page.named("caption"))
+
+
+# ---------------------------------------------------------------- the study in docs/
+
+
+def test_the_study_in_docs_is_drawn_as_its_table_has_it():
+    """Of MPO(tanh) 4 of 5 seeds failed, and the one that is left is the best of all."""
+    found = findings.read(Path(__file__).parents[2] / "docs" / "results" / "shortened")
+    assert len(results.pictures(found)) == len(found.tasks) + 1
+    figure = plot.curves(found.drawn(), CHEETAH, look=found.looks)
+    lines = {line.get_label(): line for line in figure.axes[0].lines}
+    line = lines["MPO(tanh) (4 failed)"]
+    table = found.scores[CHEETAH, "MPO(tanh)"]
+    end = line.get_ydata()[-1]
+    assert end == pytest.approx(table.mean) and end == pytest.approx(1205, abs=1)
+    assert end < lines["MPO"].get_ydata()[-1]
+
+
+def test_a_name_with_brackets_is_text_on_a_terminal(monkeypatch, capsys):
+    name = "[red]x[/] [/b]"
+    row = ("toy/lqr", "sac", name, 10, 1.0, 0.5, 2, 0, "coadapt")
+    screen = partial(results.Console, force_terminal=True, width=200)
+    monkeypatch.setattr(results, "Console", screen)
+    results.show(pd.DataFrame([row], columns=list(stats.SUMMARY_COLUMNS)))
+    assert name in capsys.readouterr().out
