@@ -16,6 +16,7 @@ from launch.findings import METRIC, Findings
 
 _ALIKE = 1 - 1e-6  # effective fraction: weights differ by less than 1 in 1,000
 _ALONE = 1.5  # effective number of actions: one has four fifths of the weight
+_FRACTION = "effective_fraction"
 _APART = ("episodes", "speed")  # groups that are of no update
 _OF_UPDATES = [n for n, m in logs.METRICS.items() if m.group not in _APART]
 
@@ -24,18 +25,18 @@ Stored = Mapping[str, Any]  # a config
 
 
 def of(found: Findings) -> list[tuple[str, str]]:
-    """Name and sentence of each, variant by variant."""
-    agents = _agents(found)
+    """Name and sentence of each; variants of which one is true share it."""
     said = [("untrained", sentence) for sentence in _untrained(found)]
-    rules: dict[str, Callable[[Stored, list[Ends]], str]] = {
-        "updates": _nothing_to_learn_from, "weights": _weights, "policy": _unmoved
-    }  # fmt: skip
-    for name, rule in rules.items():
-        for (task, variant), ends in agents.items():
-            sentence = rule(found.header.variants[task][variant].config, ends)
-            if sentence:
-                said.append((name, f"{variant} on {task}, {sentence}."))
-    return said
+    whose: dict[tuple[str, str], list[str]] = {}
+    for (task, variant), ends in _agents(found).items():
+        config = found.header.variants[task][variant].config
+        for name, rule in _RULES.items():
+            number, sentence = rule(config, ends)
+            if number:
+                those = f"{variant} on {task}, {number} of {len(ends)} agents"
+                whose.setdefault((name, sentence), []).append(those)
+    order = sorted(whose, key=lambda key: list(_RULES).index(key[0]))
+    return said + [(k[0], f"{'; '.join(whose[k])}: {k[1]}.") for k in order]
 
 
 def _agents(found: Findings) -> dict[tuple[str, str], list[Ends]]:
@@ -67,13 +68,12 @@ def _untrained(found: Findings) -> tuple[str, ...]:
     return foreseen.untrained(agents)
 
 
-def _some(ends: list[Ends], holds: Callable[[Ends], bool]) -> str:
-    """'1 of 2 agents' of which it holds; '' if of none."""
-    number = sum(map(holds, ends))
-    return f"{number} of {len(ends)} agents" if number else ""
+def _number(ends: list[Ends], holds: Callable[[Ends], bool]) -> int:
+    """Of how many agents it holds."""
+    return sum(map(holds, ends))
 
 
-def _nothing_to_learn_from(config: Stored, ends: list[Ends]) -> str:
+def _nothing_to_learn_from(config: Stored, ends: list[Ends]) -> tuple[int, str]:
     """An iteration that found no step tells nothing: see `learn`."""
 
     def holds(each: Ends) -> bool:
@@ -81,30 +81,31 @@ def _nothing_to_learn_from(config: Stored, ends: list[Ends]) -> str:
         return bool(told) and all(map(math.isnan, told))
 
     if config["data"]["kind"] not in ("Trajectories", "Rollout"):
-        return ""
-    some, why = _some(ends, holds), ""
+        return 0, ""
+    why = ""
     if config["data"].get("drop_last"):
         why = ", as data.drop_last leaves out the last of each episode"
-    return some and f"{some}: the last update had no step to learn from{why}"
+    return _number(ends, holds), f"the last update had no step to learn from{why}"
 
 
-def _weights(config: Stored, ends: list[Ends]) -> str:
-    """Of updates that weighed all actions alike, or one alone: they taught little."""
-    name, hint = "effective_fraction", ""
+def _alike(config: Stored, ends: list[Ends]) -> tuple[int, str]:
+    hint = ""
     if config["g"] == {"kind": "LogQ", "shift": "reward"}:
         hint = "; a reward that is always the same does that: g.shift=return"
-    some = _some(ends, lambda each: each.get(name, 0.0) >= _ALIKE)
-    if some:
-        return (
-            f"{some}: all were equal in the last update, which fits good actions and "
-            f"bad alike{hint}"
-        )
+    return (
+        _number(ends, lambda each: each.get(_FRACTION, 0.0) >= _ALIKE),
+        "all were equal in the last update, which fits good actions and bad alike"
+        f"{hint}",
+    )
+
+
+def _alone(config: Stored, ends: list[Ends]) -> tuple[int, str]:
     number, what = _compared(config)
-    some = _some(ends, lambda each: each.get(name, 1.0) * number < _ALONE)
-    return some and (
-        f"{some}: in the last update one of the {number} actions {what} had nearly all "
-        "the weight, so that the policy is fitted to that one; a higher temperature "
-        "spreads it"
+    return (
+        _number(ends, lambda each: each.get(_FRACTION, 1.0) * number < _ALONE),
+        f"in the last update one of the {number} actions {what} had nearly all the "
+        "weight, so that the policy is fitted to that one; a higher temperature "
+        "spreads it",
     )
 
 
@@ -119,21 +120,25 @@ def _compared(config: Stored) -> tuple[float, str]:
     return samples * (data.get("policy_batch") or data["batch"]), "of a minibatch"
 
 
-def _unmoved(config: Stored, ends: list[Ends]) -> str:
+def _unmoved(config: Stored, ends: list[Ends]) -> tuple[int, str]:
     """Of iterations whose gradient or step was 0.
 
     Where each makes one plain step of the policy, the KL is measured before it.
     """
     update = config["pi_q_update"]
-    after = update["kind"] == "NaturalGradient" or (
-        update["kind"] == "Proximal"
-        and (
-            update["trust_region"]["kind"] == "KLPenalty"
-            or config["schedule"]["policy_steps"] > 1
-        )
+    trust = update.get("trust_region", {"kind": ""})["kind"]
+    after = update["kind"] == "NaturalGradient" or trust == "KLPenalty"
+    after |= trust == "ClippedRatio" and config["schedule"]["policy_steps"] > 1
+    return (
+        _number(ends, lambda each: after and each.get("kl", 1.0) == 0.0),
+        "the last update did not move it (kl is 0): G was the same at all steps, or no "
+        "step was better",
     )
-    some = _some(ends, lambda each: after and each.get("kl", 1.0) == 0.0)
-    return some and (
-        f"{some}: the last update did not move it (kl is 0): G was the same at all "
-        "steps, or no step was better"
-    )
+
+
+_RULES: dict[str, Callable[[Stored, list[Ends]], tuple[int, str]]] = {
+    "updates": _nothing_to_learn_from,
+    "weights": _alike,
+    "one weight": _alone,
+    "policy": _unmoved,
+}

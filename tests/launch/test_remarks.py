@@ -12,17 +12,18 @@ from launch import findings, remarks
 TASK = "toy/lqr"
 ONE = "in the last update one of the {} had nearly all the weight, so that the policy "
 FIT = "is fitted to that one; a higher temperature spreads it."
+ALONE = "one weight"
 STILL = "the last update did not move it (kl is 0): G was the same at all steps, or no "
 CLIPPED = {"pi_q_update.trust_region": "ClippedRatio", "schedule.policy_steps": 1}
 # algorithm, changes; of two agents the last value of each metric; what is said
 CASES = {
     "one of a batch": (
         ("awac", {"data.batch": 128}, {"effective_fraction": (1 / 128, 1.6 / 128)}),
-        ("weights", "1 of 2 agents: " + ONE.format("128 actions of a minibatch") + FIT),
+        (ALONE, "1 of 2 agents: " + ONE.format("128 actions of a minibatch") + FIT),
     ),
     "one of a state": (
         ("mpo", {}, {"effective_fraction": (1.2 / 20, 1.4 / 20)}),
-        ("weights", "2 of 2 agents: " + ONE.format("20 actions of each state") + FIT),
+        (ALONE, "2 of 2 agents: " + ONE.format("20 actions of each state") + FIT),
     ),
     "some of a state": (("mpo", {}, {"effective_fraction": (0.1, 0.9)}), None),
     "weights are not compared": (
@@ -72,3 +73,15 @@ def test_an_update_that_taught_nothing_is_said(case, tmp_path):
     assert there == ([(said[0], f"{name} on {TASK}, {said[1]}")] if said else [])
     dead = frame.assign(value=np.where(frame.metric == "return", np.nan, frame.value))
     assert remarks.of(found._replace(frame=dead)) == []  # failed, which is said apart
+
+
+def test_variants_of_which_the_same_is_true_share_a_sentence(tmp_path):
+    made = {TASK: sweep.presets(["awac", "mpo", "power"])}
+    stores.build(tmp_path / "x", "s", made, {TASK: 20_000}, seeds=1)
+    found = findings.read(tmp_path / "x")
+    rows = found.frame.assign(metric="effective_fraction", value=1.0)
+    frame = pd.concat([found.frame, rows], ignore_index=True)
+    said = remarks.of(found._replace(frame=frame))
+    assert [name for name, _ in said] == ["weights", "weights"]  # PoWER's has a hint
+    whose = "awac on toy/lqr, 1 of 1 agents; mpo on toy/lqr, 1 of 1 agents: all were"
+    assert said[0][1].startswith(whose)
