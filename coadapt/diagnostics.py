@@ -491,14 +491,15 @@ class Overestimation(NamedTuple):
     def along(self, name: str = "target") -> tuple[np.ndarray, np.ndarray]:
         """Mean and std (ddof=0) of the error over episodes, by step. [T] each.
 
-        NaN where no episode has a return.
+        NaN where no episode has a return; the std where one alone has.
         """
         error = self.error[self._place(name)]
         number = self.counts.sum(axis=1)
         some = np.where(number > 0, number, np.nan)
         mean = np.where(self.counts, error, 0.0).sum(axis=1) / some
         off = np.where(self.counts, error - mean[:, None], 0.0)
-        return mean, np.sqrt(np.square(off).sum(axis=1) / some)
+        std = np.sqrt(np.square(off).sum(axis=1) / some)
+        return mean, np.where(number > 1, std, np.nan)
 
     def pairs(self, name: str = "target") -> tuple[np.ndarray, np.ndarray]:
         """Values and returns of the steps that have one. [n] each."""

@@ -33,7 +33,7 @@ METRICS: dict[str, Metric] = {
         "undiscounted return of the evaluation's greedy episodes, mean; always logged",
     ),
     "return_std": Metric(
-        "episodes", "reward", "its standard deviation over the episodes"
+        "episodes", "reward", "its standard deviation over the episodes, NaN of one"
     ),
     "length": Metric(
         "episodes", "env steps", "length of the evaluation's episodes, mean", False

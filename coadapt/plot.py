@@ -202,12 +202,12 @@ def _draw(
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
     here = frame.loc[frame.task == task]
-    rows = here.loc[here.metric == metric]
+    failed, drawn = _failed(here, metric), list["Line2D"]()
+    rows = _until_failed(here.loc[here.metric == metric], failed)
     groups = {str(name): group for name, group in rows.groupby("variant", sort=False)}
     known = look or _looks_of(rows)
     groups = {name: groups[name] for name in known if name in groups}  # what is drawn
     height = None if logarithmic else _height(groups, metric)
-    failed, drawn = _failed(here, metric), []
     for name, group in groups.items():
         mine = {seed for seed in group.seed if (name, seed) in failed}
         line = _curve(axes, _runs(group, mine), known[name], height)
@@ -298,15 +298,33 @@ class _Runs(NamedTuple):
     ends: list[tuple[float, float]]  # of those that failed with a value
 
 
-def _failed(rows: "pd.DataFrame", metric: str) -> set[tuple[str, int]]:
-    """Variants and seeds whose last score is NaN; without scores, the last value."""
+def _failed(rows: "pd.DataFrame", metric: str) -> dict[tuple[str, int], float]:
+    """Variants and seeds whose last score is NaN, and the env steps of the one before.
+
+    -inf where there was none. Without scores, those of the metric are looked at.
+    """
     rows = rows.reset_index(drop=True)  # two runs' rows may have the same numbers
-    ends = stats.last(rows, SCORE if SCORE in set(rows.metric) else metric)
-    gone = ends.loc[ends.value.isna()]
-    return set(zip(gone.variant.astype(str), gone.seed, strict=True))
+    score = SCORE if SCORE in set(rows.metric) else metric
+    known = stats.last(rows.dropna(subset="value"), score)
+    before = dict(zip(_keys(known), known.env_steps, strict=True))
+    ends = stats.last(rows, score)
+    return {key: before.get(key, -math.inf) for key in _keys(ends[ends.value.isna()])}
+
+
+def _keys(rows: "pd.DataFrame") -> list[tuple[str, int]]:
+    return list(zip(rows.variant.astype(str), rows.seed, strict=True))
+
+
+def _until_failed(
+    rows: "pd.DataFrame", failed: Mapping[tuple[str, int], float]
+) -> "pd.DataFrame":
+    """Without what agents tell that stand still: of a broken update it may be inf."""
+    last = [failed.get(key, math.inf) for key in _keys(rows)]
+    return rows.assign(value=rows.value.where(rows.env_steps <= np.array(last)))
 
 
 def _runs(rows: "pd.DataFrame", failed: Collection[int]) -> _Runs:
+    """Of a variant's rows, and the seeds that failed."""
     table = rows.pivot(index="env_steps", columns="seed", values="value")
     there = rows.assign(there=True).pivot(
         index="env_steps", columns="seed", values="there"

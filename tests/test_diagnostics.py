@@ -296,6 +296,15 @@ def test_a_return_that_leaves_its_tail_out_is_not_what_the_critic_is_of(exact):
     np.testing.assert_allclose(cut.tail[:, 0], GAMMA ** np.arange(30, 0, -1), rtol=1e-5)
 
 
+def test_an_error_has_a_spread_where_there_are_two_episodes():
+    value, returns = np.array([[[1.0, 3], [1, 3], [1, 3]]]), np.zeros((3, 2))
+    returns[1, 1] = returns[2] = np.nan
+    bias = diagnostics.Overestimation(("target",), value, returns, returns)
+    mean, std = bias.along()
+    np.testing.assert_array_equal(mean, [2, 1, np.nan])
+    np.testing.assert_array_equal(std, [1, np.nan, np.nan])
+
+
 @pytest.mark.parametrize("offsets", [(1.5,), (1.0, -2.0)], ids=["one", "two"])
 def test_what_is_promised_too_much_is_found(exact, offsets):
     _, found = exact

@@ -84,9 +84,18 @@ def test_a_metric_that_an_agent_has_not_is_no_failure():
     rows = pd.concat([data, loss])
     line = thick(plot.curves(rows, "toy/lqr", "critic_loss"))[0]
     assert line.get_label() == "sac" and line.get_ydata().tolist() == [7, 7, 7]
-    rows.loc[(rows.metric == "return") & (rows.seed == 1), "value"] = np.nan
-    line = thick(plot.curves(rows, "toy/lqr", "critic_loss"))[0]
-    assert line.get_label() == "sac (1 failed)"
+
+
+def test_what_an_agent_tells_after_it_failed_is_not_drawn():
+    data = frame()
+    loss = data.assign(metric="critic_loss")
+    fails = (data.seed == 1) & (data.env_steps > 10)
+    loss["value"] = loss.value.where(~fails, np.inf)
+    data["value"] = data.value.where(~fails, np.nan)
+    figure = plot.curves(pd.concat([data, loss]), "toy/lqr", "critic_loss")
+    line = thick(figure)[0]
+    assert line.get_label() == "sac (1 failed)" and not figure.axes[0].texts
+    np.testing.assert_allclose(line.get_ydata(), [15, 20, 25])
 
 
 def test_a_loss_that_runs_away_upwards_is_named_and_does_not_set_the_axis():
