@@ -101,7 +101,7 @@ def _learned(state: AgentState) -> list[tuple[str, jax.Array]]:
 
 def tensors(state: AgentState) -> list[str]:
     """The names that `Health.tensor` counts: of an env step, then of an update; the
-    last is of an evaluation whose environment raised."""
+    last is of an evaluation whose environment raised, or had a return of NaN."""
     return [*_STEP, *(name for name, _ in _learned(state)), "evaluation_return"]
 
 

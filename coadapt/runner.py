@@ -815,8 +815,8 @@ def train(
     and at the end, in environments of their own: they touch nothing that learns. With
     data=Offline, steps are updates.
 
-    An agent whose environment raises there has failed, as it has where one raises in
-    training: it stands still from then on.
+    An agent whose environment raises there, or whose return is NaN, has failed, as it
+    has where that happens in training: it stands still from then on.
 
     Every `checkpoint_every` env steps the running episodes end as time limits do, and
     environments are made anew: there, and at the end, `save` is told all that the
@@ -1012,6 +1012,8 @@ def _measure(
             log=about.log,
         )
     told, fails = _told(jax.tree.map(np.asarray, found)), ~alive
+    for place in np.flatnonzero(np.isnan(told["return"]) & alive):
+        causes.setdefault(int(place), "a reward or an action was NaN")
     fails[list(causes)] = True
     return {name: np.where(fails, np.nan, x) for name, x in told.items()}, causes
 
@@ -1023,6 +1025,8 @@ def _told(found: Episodes) -> dict[str, np.ndarray]:
             "return": found.total.mean(axis=1),
             "return_std": found.total.std(axis=1),
         }
+        if found.total.shape[1] == 1:  # of one episode no spread is known
+            told["return_std"] = np.full(len(found.total), np.nan)
         if found.length is not None:
             told["length"] = found.length.mean(axis=1)
         if found.value is not None:

@@ -182,6 +182,8 @@ class Line(gymnasium.Env):
                 obs[1] = np.nan
             if self.how == "reward":
                 reward = np.inf
+            if self.how == "NaN":
+                reward = np.nan
         return obs, reward, False, False, {}
 
 
@@ -239,19 +241,25 @@ def test_a_simulator_that_never_starts_fails_at_its_first_step(monkeypatch, line
     assert found.learner.store.count.tolist() == [STEPS, 0, STEPS]
 
 
-def test_one_that_raises_in_an_evaluation_alone_has_failed(monkeypatch, line):
+@pytest.mark.parametrize("how", ["raises", "NaN", "obs"])
+def test_one_that_breaks_in_an_evaluation_alone_has_failed(monkeypatch, line, how):
     """From then on it stands still, and no other notices."""
     seeds, nobody, one = (0, 1, 2), [], []
     clean = train(seeds, line, report=nobody.append)
     before = train(seeds, line, steps=EVERY)  # where the first evaluation is
     monkeypatch.setattr(Line, "bad", host_seeds(1, Purpose.MEASURE, 0, 2)[1])
     monkeypatch.setattr(Line, "at", 5)
-    monkeypatch.setattr(Line, "how", "raises")
+    monkeypatch.setattr(Line, "how", how)
     found = train(seeds, line, report=one.append)
     updates = EVERY - 64 + 1
-    cause = "RuntimeError: the solver gave up"
+    cause = "a reward or an action was NaN"
+    if how == "raises":
+        cause = "RuntimeError: the solver gave up"
     failure = (1, EVERY, updates, "evaluation_return", cause)
-    told = [[without_place(each) for each in report.failures] for report in one]
+    told = [
+        [each._replace(cause=each.cause.split(", at ")[0]) for each in report.failures]
+        for report in one
+    ]
     assert told == [[failure], [failure]]
     for a, b in zip(leaves(clean.learner), leaves(found.learner), strict=True):
         np.testing.assert_array_equal(a[[0, 2]], b[[0, 2]])
@@ -364,7 +372,8 @@ def test_the_greedy_policy_may_break_alone(monkeypatch):
     config = small("sac", data__capacity=200)
     train((0, 1), "gym/Pendulum-v1", config, report=reports.append)
     assert np.isnan(reports[-1].metrics["return"]).all()
-    assert not reports[-1].failures
+    failed = [(each.agent, each.tensor) for each in reports[-1].failures]
+    assert failed == [(0, "evaluation_return"), (1, "evaluation_return")]
 
 
 def test_streams_do_not_know_of_failures():

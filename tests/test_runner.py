@@ -188,6 +188,14 @@ def test_what_is_traced_never_retraces(task, traced):
     assert traced == {}
 
 
+def test_of_one_episode_no_spread_is_known():
+    for episodes, std in ((1, np.nan), (2, 0.5)):
+        total = np.arange(2 * episodes, dtype=float).reshape(2, episodes)
+        told = runner._told(runner.Episodes(total))
+        np.testing.assert_array_equal(told["return_std"], [std, std])
+        np.testing.assert_array_equal(told["return"], total.mean(axis=1))
+
+
 def test_evaluation_touches_nothing():
     """C38: training is the same to the bit, however often it is looked at."""
     config = small("sac")
