@@ -13,6 +13,7 @@ copied into it at its start. For each cell a reader takes the attempt that has c
 furthest, of equals the newest. So what was there is seen until it was passed.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -32,6 +33,10 @@ PROGRAMS, PROGRAM, ATTEMPT, DONE = (
 ROWS, FAILURES, ABOUT = "rows.csv", "failures.csv", "about.json"
 DAMAGED = ".damaged"  # ends the names of what is set aside
 _TRIES = 100  # of a reader, beside a process that writes
+_WAY_OUT = (
+    "Reports read its rows all the same; to go on, bring the file back from a copy, or "
+    "move its folder away, and its cells start anew."
+)
 
 
 class Program(NamedTuple):
@@ -73,8 +78,11 @@ class Program(NamedTuple):
 
 def program(path: Path) -> Program | None:
     """What program.json says; None where there is none. Raises: StoreError."""
-    data = files.unsealed(path / PROGRAM)
-    return None if data is None else parsed(path, data)
+    try:
+        data = files.unsealed(path / PROGRAM)
+        return None if data is None else parsed(path, data)
+    except DamagedError as error:
+        raise DamagedError(f"{error} {_WAY_OUT}") from None
 
 
 def parsed(path: Path, data: dict[str, Any]) -> Program:
@@ -90,13 +98,44 @@ def parsed(path: Path, data: dict[str, Any]) -> Program:
         raise files.damaged(path / PROGRAM, repr(error)) from None
 
 
-def programs(workdir: Path) -> list[Program]:
-    """All that were begun in a run store, in their order. Raises: StoreError."""
+def programs(workdir: Path, *, reading: bool = False) -> list[Program]:
+    """All that were begun in a run store, in their order.
+
+    Args:
+        reading: one whose program.json is damaged is told by its rows and snapshots,
+            which is said; nothing goes on from it.
+    Raises: StoreError.
+    """
     folder = workdir / PROGRAMS
     require(folder)
-    found = [program(folder / name) for name in files.names(folder)]
+    one = _readable if reading else program
+    found = [one(folder / name) for name in files.names(folder)]
     there = [each for each in found if each is not None]
     return sorted(there, key=lambda each: (each.number, each.folder.name))
+
+
+def _readable(path: Path) -> Program | None:
+    try:
+        return program(path)
+    except DamagedError as error:
+        _say_once(path / PROGRAM, "%s", error)
+    bare = Program(path, (), ())
+    lines = [line for home in bare.attempts() for line in _lines(home)]
+    cells = tuple(dict.fromkeys(tables.cells(tables.COLUMNS, tables.fields(lines))))
+    prints = [_fingerprints(snapshot) for snapshot in bare.snapshots().values()]
+    known = next((each for each in prints if len(each) == len(cells)), ())
+    return Program(path, cells, known or ("",) * len(cells)) if cells else None
+
+
+def _lines(home: Path) -> list[str]:
+    return tables.read(home / ROWS, tables.COLUMNS).lines
+
+
+def _fingerprints(snapshot: Path) -> tuple[str, ...]:
+    """As its about.json has them, in the order in which rows have their cells."""
+    with contextlib.suppress(DamagedError):
+        return tuple((files.unsealed(snapshot / ABOUT) or {}).get("fingerprints", ()))
+    return ()
 
 
 def require(folder: Path) -> None:
@@ -219,15 +258,20 @@ _SAID = set[str]()
 
 
 def _say(path: Path, reason: str) -> None:
+    _say_once(
+        path,
+        "%r is damaged (%s): what is whole of it counts, and the rest is made again "
+        "where it is asked for.",
+        str(path),
+        reason,
+    )
+
+
+def _say_once(path: Path, words: str, *what: object) -> None:
     """Once, of each file."""
     if str(path) not in _SAID:
         _SAID.add(str(path))
-        _LOG.warning(
-            "%r is damaged (%s): what is whole of it counts, and the rest is made "
-            "again where it is asked for.",
-            str(path),
-            reason,
-        )
+        _LOG.warning(words, *what)
 
 
 # ---------------------------------------------------------------- what readers take
@@ -273,7 +317,7 @@ def every(workdir: Path) -> list[tuple[Program, Attempt]]:
         try:
             return [
                 (each, attempt(path))
-                for each in programs(workdir)
+                for each in programs(workdir, reading=True)
                 for path in each.attempts()
             ]
         except FileNotFoundError:  # it was passed and removed since it was listed

@@ -49,14 +49,19 @@ class OtherError(StoreError):
     """A snapshot of another version or config: nothing may take its place."""
 
 
-def records(workdir: Path) -> list[Record]:
-    """All programs that were begun in a run store. Raises: StoreError, ConfigError."""
+def records(workdir: Path, *, reading: bool = False) -> list[Record]:
+    """All programs that were begun in a run store.
+
+    Args:
+        reading: as `attempts.programs` has it.
+    Raises: StoreError, ConfigError.
+    """
     header = manifest.load(workdir)
     if header is None:
         return []
     if header.format != manifest.FORMAT:
         return old_stores.programs(workdir)
-    return attempts.programs(workdir)
+    return attempts.programs(workdir, reading=reading)
 
 
 def require_path(workdir: Path) -> None:
@@ -116,11 +121,13 @@ class Writer:
         with _one_sentence(folder):
             _require_room(folder.parent, arrays)
             self._save(folder, arrays)
+            files.sync(folder)  # before anything says that it is whole
             written = _checksums(folder)
             _open(folder, arrays)
         about = {
             "format": FORMAT,
             "version": __version__,
+            "program": self._record.folder.name,
             "steps": steps,
             "updates": int(snapshot.clock.updates),
             "seconds": snapshot.seconds,
@@ -326,6 +333,9 @@ def about(record: Record, steps: int, *, old: bool = False) -> dict[str, Any]:
         if found is None:
             raise ValueError(f"{ABOUT} is missing")
         version, prints = (found["format"], found["version"]), found["fingerprints"]
+        whose = found.get("program", record.folder.name), found["steps"]
+        if whose != (record.folder.name, steps):  # the folder was moved here
+            raise ValueError(f"it is of env step {whose[1]} of the program {whose[0]}")
     except (ValueError, KeyError) as error:
         raise files.damaged(folder, str(error)) from None
     if version != (FORMAT, __version__) and not (old and version[0] in (1, FORMAT)):

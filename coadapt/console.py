@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -72,6 +73,20 @@ def lasting() -> Iterator[list[OSError]]:
         finally:
             out.flush()
             err.flush()
+
+
+def printable(text: str) -> str:
+    """In one line: control characters, which a terminal would obey, are escaped.
+
+    So are those that show nothing or turn letters around, and lone surrogates.
+    """
+    if text.isprintable():
+        return text
+    words = re.sub(r"\s", " ", text)
+    return "".join(
+        c if c == " " or c.isprintable() else c.encode("unicode_escape").decode()
+        for c in words
+    )
 
 
 def width() -> int:

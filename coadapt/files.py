@@ -5,6 +5,7 @@ one sentence. Tests replace `step` and `put`, to fail or to end at any of them.
 """
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -66,6 +67,8 @@ def replace(path: Path, text: str, *, sync: bool = True) -> None:
                 os.fsync(file.fileno())
         step("replace", path)
         os.replace(temporary, path)
+        if sync:
+            _sync_folder(path.parent)
 
 
 def append(file: BinaryIO, path: Path, text: str) -> None:
@@ -87,6 +90,7 @@ def make(path: Path) -> bool:
             if not path.is_dir():  # a file, or a link that leads nowhere
                 raise
             return False
+        _sync_folder(path.parent)
     return True
 
 
@@ -95,6 +99,31 @@ def move(path: Path, to: Path) -> None:
     with writing(path):
         step("rename", path)
         path.rename(to)
+        _sync_folder(to.parent)
+
+
+def sync(folder: Path) -> None:
+    """All that is in a folder, and its name, is on the disk. Raises: OSError."""
+    for top, _, found in os.walk(folder):
+        for name in found:
+            with Path(top, name).open("rb") as file:
+                os.fsync(file.fileno())
+        _sync_folder(Path(top))
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Names in it outlast a crash of the machine, where its file system can do that."""
+    if os.name == "nt":  # folders cannot be opened there
+        return
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(number)
 
 
 def remove(path: Path) -> None:

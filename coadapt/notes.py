@@ -3,9 +3,11 @@
 import functools
 import sys
 
+from coadapt.console import printable
+
 
 def note(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
+    print(printable(sentence), file=sys.stderr, flush=True)
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import jinja2
 from markupsafe import Markup
 
+from coadapt import tables
 from coadapt.looks import Look
 
 
@@ -123,11 +124,11 @@ def records(table: Table) -> str:
     """The table as CSV, notes of cells in brackets; a line has its group's head."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(table.columns)
+    writer.writerow(map(tables.word, table.columns))
     for group in table.groups:
         for line in group.lines:
             heads = (group.head, line.head)[: table.heads]
-            writer.writerow((*heads, *map(_plain, line.cells)))
+            writer.writerow(map(tables.word, (*heads, *map(_plain, line.cells))))
     return out.getvalue()
 
 

@@ -247,7 +247,7 @@ def _places(
     """Where an agent has snapshots, the newest first. Raises: ConfigError."""
     places = [
         (number, record)
-        for record in checkpoint.records(workdir)
+        for record in checkpoint.records(workdir, reading=True)
         if cell in record.cells
         and record.fingerprints[record.cells.index(cell)] == entry.fingerprint
         for number in record.steps()

@@ -230,6 +230,7 @@ class Store:
             files.make(workdir / attempts.PROGRAMS)
         # what cannot be read is found before the first write
         there = attempts.every(workdir) if old else []
+        known = attempts.programs(workdir)
         # env steps of the furthest row that each cell has
         self.reached = {
             cell: attempts.reached(each.attempt)
@@ -237,7 +238,6 @@ class Store:
             for cell in each.cells
         }
         self.session = manifest.write(workdir, old, self.header, session=session)
-        known = attempts.programs(workdir)
         self._programs = max((each.number for each in known), default=0)
         self._took, self._refreshed = 0.0, 0.0
         self.refresh()

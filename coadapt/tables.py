@@ -3,11 +3,15 @@
 A line of an attempt ends with `check`: the CRC-32 of all lines up to it. So a line that
 is missing, changed, doubled or out of its place is found. The last line of each write
 has a dot after it: a write that was cut short is left out as a whole.
+
+A text that a spreadsheet would take for a formula has an apostrophe before it, here and
+in all tables for people; `text_of` takes it off. Control characters are escaped.
 """
 
 import contextlib
 import csv
 import io
+import re
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from coadapt import files
+from coadapt.console import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,7 +115,8 @@ def cells(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[Cell]:
         key = row[task], row[variant], row[seed]
         cell = known.get(key)
         if cell is None:
-            cell = known[key] = Cell(key[0], key[1], int(key[2]))
+            names = text_of(key[0]), text_of(key[1])
+            cell = known[key] = Cell(*names, int(key[2]))
         found.append(cell)
     return found
 
@@ -138,21 +144,49 @@ def frame(columns: Sequence[str], lines: Iterable[str]) -> "pd.DataFrame":
     # keep_default_na: a variant may be called 'none'
     words = pd.read_csv(whole, dtype=str, keep_default_na=False)
     parsed = {}
-    for name in _NUMBERS.keys() & set(columns):
-        found = [number(name, word) for word in words[name]]
-        parsed[name] = np.array(found, _NUMBERS[name])
+    for name in columns:
+        if is_number(name):
+            found = [number(name, word) for word in words[name]]
+            parsed[name] = np.array(found, _NUMBERS[name])
+        else:
+            there = {word: text_of(word) for word in words[name].unique()}
+            parsed[name] = words[name].map(there)
     return words.assign(**parsed)
 
 
 # ---------------------------------------------------------------- writing
 
 
+# what spreadsheets compute, in the letters of East Asia too
+_FORMULA = re.compile("'*[=+@\uff1d\uff0b\uff0d\uff20-]")
+
+
+def word(value: object) -> object:
+    """A text as it stands in a table; a number is as it was, as a text too."""
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if _FORMULA.match(text) and not _is_number(text) else text
+
+
+def text_of(word: str) -> str:
+    """The text of which `word` made this."""
+    return word[1:] if word.startswith("'") and _FORMULA.match(word) else word
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def line(values: Sequence[object]) -> str:
-    """A line of CSV; what UTF-8 does not hold is escaped, line breaks are spaces."""
+    """A line of CSV, which has no line break in it."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="").writerow(values)
-    words = out.getvalue().replace("\r", " ").replace("\n", " ")
-    return words.encode("utf-8", "backslashreplace").decode()
+    csv.writer(out, lineterminator="").writerow(map(word, values))
+    return out.getvalue()
 
 
 def text(columns: Sequence[str], lines: Iterable[str]) -> str:

@@ -80,7 +80,7 @@ def _executed(
             )
         return _with_devices(run, values) or 0
     except (flags.Error, ConfigError, OSError, store.StoreError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {_line(str(error))}", file=sys.stderr)
         return TROUBLE if isinstance(error, OSError | store.StoreError) else MISTAKE
     except Interrupted as stopped:
         print(f"{stopped}: the same command again goes on from there", file=sys.stderr)
@@ -91,6 +91,10 @@ def _executed(
             file=sys.stderr,
         )
         return signals.status()
+
+
+def _line(text: str) -> str:
+    return console.printable(" ".join(text.split()))
 
 
 def _with_devices(run: Callable[[Values], int | None], values: Values) -> int | None:

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from coadapt import page, plot
+from coadapt import page, plot, tables
+from coadapt.console import printable
 from launch import findings, layout, records, sections, verdicts
 from launch.findings import Findings
 from launch.layout import DAGGER
@@ -121,7 +122,7 @@ def tell(made: Report) -> None:
 def failures(failed: "pd.DataFrame") -> None:
     """A line for each agent that failed: when, and at which tensor."""
     for row in failed.to_dict("records"):
-        cause = f" ({row['cause']})" if row["cause"] else ""
+        cause = f" ({printable(row['cause'])})" if row["cause"] else ""
         print(
             f"{DAGGER} {row['task']}, {row['variant']}, seed {row['seed']}: "
             f"{row['tensor']} was not finite after {row['env_steps']:,} env steps, "
@@ -143,7 +144,7 @@ def write(folder: Path, made: Report) -> list[Path]:
 def _tables(made: Report) -> dict[str, bytes]:
     files = {}
     for name, frame in records.frames(made).items():
-        text = "" if frame.empty else frame.to_csv(index=False)
+        text = "" if frame.empty else frame.map(tables.word).to_csv(index=False)
         files[f"{name}.csv"] = text.encode()
     for i, table in enumerate(layout.tables(made.of), 1):
         files[f"table{i if i > 1 else ''}.csv"] = page.records(table).encode()

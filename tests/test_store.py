@@ -1,6 +1,7 @@
 """The run store: tidy, whole, and refused where it is another's."""
 
 import contextlib
+import csv
 import dataclasses
 import json
 import os
@@ -146,8 +147,11 @@ def test_rows_are_tidy_and_read_back_to_the_bit(tmp_path):
     assert frame.seed.dtype == frame.env_steps.dtype == np.int64
 
 
-def test_names_survive_the_csv(tmp_path):
-    name = 'none, "quoted"'
+FORMULAS = ['=HYPERLINK("http://x")', "+1+1", "-2+3", "@SUM(1)", "'=1", "\uff1d1"]
+
+
+@pytest.mark.parametrize("name", ['none, "quoted"', "-1", "1e3", "'x'", *FORMULAS])
+def test_names_survive_the_csv(tmp_path, name):
     about = header(variants={"toy/lqr": {name: Entry("sac", "f", {})}})
     cell = Cell("toy/lqr", name, 0)
     with Store(tmp_path, about) as out, out.begin(out.note([cell], 1)) as attempt:
@@ -158,6 +162,23 @@ def test_names_survive_the_csv(tmp_path):
     assert finished(tmp_path, about) == {cell: 20}
     cause = 'KeyError: "a, b", \u00e9 \\ud800'  # UTF-8 has no lone surrogate
     assert failed(tmp_path) == [[*cell, 10, 3, "nan", cause]]
+    for view in ("results.csv", "failures.csv", "done.csv"):
+        _, *rows = csv.reader((tmp_path / view).read_text().splitlines())
+        shown = f"'{name}" if name in FORMULAS else name
+        assert all(shown in row for row in rows) and rows
+
+
+def test_what_a_simulator_says_commands_no_terminal_and_no_spreadsheet(tmp_path):
+    said = "=1+1\t\x1b[2J\x07\u202e\x9b31m\r\n+2 \u00e9"
+    cell = cells(0)[0]
+    with Store(tmp_path, header()) as out, out.begin(out.note([cell], 1)) as attempt:
+        attempt.append(10, {"return": -np.ones(1)}, "tests 1")
+        attempt.fail(cell, 10, 3, "nan", said)
+    escaped = "=1+1 \\x1b[2J\\x07\\u202e\\x9b31m  +2 \u00e9"
+    assert failed(tmp_path) == [[*cell, 10, 3, "nan", escaped]]
+    text = (tmp_path / "failures.csv").read_text()
+    assert f",'{escaped}," in text and text.replace("\n", "").isprintable()
+    assert ",-1.0," in (tmp_path / "results.csv").read_text()  # a number is one
 
 
 def test_the_manifest_says_what_made_the_numbers(tmp_path):
@@ -395,20 +416,42 @@ def flipped(path, bit):
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "program.json"])
-def test_one_bit_is_found_out(tmp_path, name):
-    """Wherever it is, but for white space, which says nothing."""
-    write(tmp_path, steps=30)
-    (path,) = tmp_path.rglob(name)
-    whole, frame = path.read_bytes(), store.read(tmp_path)
+def bit_by_bit(path):
+    """The file with one bit flipped, sixty times; then as it was.
+
+    White space is left alone, which says nothing.
+    """
+    whole = path.read_bytes()
     places = [i for i, x in enumerate(whole) if not chr(x).isspace()]
     bits = np.random.default_rng(0).choice(places, 60) * 8
     for number, bit in enumerate(bits):
         flipped(path, int(bit) + number % 8)
-        with pytest.raises((ConfigError, StoreError), match=r"damaged|cannot be read"):
-            store.read(tmp_path)
+        yield
         path.write_bytes(whole)
+
+
+def test_one_bit_of_the_manifest_is_found_out(tmp_path):
+    write(tmp_path, steps=30)
+    frame = store.read(tmp_path)
+    for _ in bit_by_bit(tmp_path / "manifest.json"):
+        with pytest.raises(ConfigError, match=r"damaged|cannot be read"):
+            store.read(tmp_path)
     assert store.read(tmp_path).equals(frame)
+
+
+def test_one_bit_of_a_program_leaves_its_rows_to_read(tmp_path, caplog):
+    """Nothing goes on from it, nothing is changed, and it is said once."""
+    write(tmp_path, steps=30)
+    frame, done = store.read(tmp_path), finished(tmp_path, header(steps=30))
+    (path,) = tmp_path.rglob("program.json")
+    for _ in bit_by_bit(path):
+        before = contents(tmp_path)
+        assert store.read(tmp_path).equals(frame)
+        assert finished(tmp_path, header(steps=30)) == done
+        with pytest.raises(StoreError, match="bring the file back"):
+            Store(tmp_path, header(steps=30))
+        assert contents(tmp_path) == before
+    assert [r.message.count(str(path)) for r in caplog.records] == [1]
 
 
 def test_programs_that_are_away_are_a_sentence_before_any_write(tmp_path):

@@ -11,6 +11,7 @@ import errno
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,16 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import coadapt
-from coadapt import attempts, checkpoint, files, runner, schema, store, sweep
+from coadapt import (
+    attempts,
+    checkpoint,
+    devices,
+    files,
+    runner,
+    schema,
+    store,
+    sweep,
+)
 from coadapt.learn import Clock, Health, Learner
 from coadapt.runner import Interrupted, Report, Snapshot
 from coadapt.schema import ConfigError
@@ -34,6 +44,14 @@ VARIANTS = {
     "one": Variant("one", "sac", SAC),
     "two": Variant("two", "sac", schema.override(SAC, {"optim.policy.rate": 2e-3})),
     "other": Variant("other", "ppo", small("ppo")),  # a program of its own
+}
+
+
+OTHER_SAC = schema.override(SAC, {"optim.policy.rate": 5e-3})
+OTHERS = {
+    "eval_every": {"eval_every": 2 * EVERY},
+    "checkpoint_every": {"checkpoint_every": 2 * CHECKPOINT},
+    "experiment": {"experiment": "another"},
 }
 
 
@@ -87,9 +105,11 @@ def shapes(*_):
 
 
 class Disk:
-    """Where the n-th change, or the n-th snapshot that is read, does not come to be."""
+    """Where the n-th change does not come to be, or somebody looks at it, or no
+    snapshot can be read."""
 
-    def __init__(self):
+    def __init__(self, look: Callable[[], object]):
+        self.look = look
         self.left, self.how, self.dead, self.reads = -1, "", False, None
 
     def step(self, *_):
@@ -103,12 +123,16 @@ class Disk:
         if self.left == 1 and self.how.startswith("half"):
             file.write(data[: len(data) // 2])
             file.flush()
+            data = data[len(data) // 2 :]
             self.left = 0
             self._fail()
         file.write(data)
         file.flush()
 
     def _fail(self):
+        if self.how.endswith("look"):
+            self.look()
+            return
         if self.how.endswith("kill"):
             self.dead = True
             raise Kill
@@ -150,7 +174,7 @@ class Model:
     """What readers have seen, and what must be there because of it."""
 
     def __init__(self, folder: Path):
-        self.folder, self.disk = folder, Disk()
+        self.folder, self.disk = folder, Disk(self.look_and_load)
         self.reach: dict[Cell, int] = {}
         self.done: dict[Cell, int] = {}
         self.damaged = set[Path]()  # snapshots
@@ -197,39 +221,51 @@ class Model:
         reads: Exception | None = None,
     ) -> None:
         """A session, in which a change or the reading of a snapshot may fail."""
-        (self.disk.how, self.disk.left), self.disk.reads = fault, reads
-        stop = iter(range(10**6))
-        work = Sweep(
-            experiment="model",
-            variants={TASK: [VARIANTS[name] for name in asked["variants"]]},
-            seeds=asked["seeds"],
-            steps=asked["steps"],
-            eval_every=EVERY,
-            checkpoint_every=CHECKPOINT,
-        )
+        self.disk.reads = reads
         try:
-            sweep.run(
-                work, self.folder, lambda each: self._told(asked, each),
-                memory=asked["memory"],
-                checkpoints=Checkpoints(keep=asked["keep"], share=float("inf")),
-                stop=lambda: next(stop) >= asked["stop"],
-            )  # fmt: skip
+            self._session(asked, fault)
         except (Kill, Interrupted):
             return
         except StoreError as error:
             assert (fault[0] or reads) and "\n" not in str(error)
             return
-        finally:
-            self.disk.__init__()
         self.look()
         for name in asked["variants"]:
             for seed in asked["seeds"]:
                 assert self.done[Cell(TASK, name, seed)] >= asked["steps"]
 
+    def _session(self, asked: dict[str, Any], fault: tuple[str, int], **other) -> None:
+        """What `sweep.run` raises; `other` settings than those of all sessions."""
+        self.disk.how, self.disk.left = fault
+        stop = iter(range(10**6))
+        usual: dict[str, Any] = {
+            "experiment": "model",
+            "variants": {TASK: [VARIANTS[name] for name in asked["variants"]]},
+            "seeds": asked["seeds"],
+            "steps": asked["steps"],
+            "eval_every": EVERY,
+            "checkpoint_every": CHECKPOINT,
+        }
+        try:
+            sweep.run(
+                Sweep(**usual | other), self.folder,
+                lambda each: self._told(asked, each),
+                memory=asked["memory"],
+                checkpoints=Checkpoints(keep=asked["keep"], share=float("inf")),
+                stop=lambda: next(stop) >= asked["stop"],
+            )  # fmt: skip
+        finally:
+            self.disk.__init__(self.disk.look)
+
     def _told(self, asked: dict[str, Any], event: sweep.Progress) -> None:
         if asked["looks"] and event.report:
             self.look()
             self._load(event.group.cells[-1])
+
+    def look_and_load(self) -> None:
+        """As another process would, at any instant of one that writes."""
+        for cell in list(self.look())[:1]:
+            self._load(cell)
 
     def _load(self, cell: Cell) -> None:
         """An agent as its newest snapshot has it, if there is one."""
@@ -266,6 +302,75 @@ class Model:
             (path / "arrays.npz").write_bytes(b"x")
             self.damaged.add(path)
 
+    def swap_snapshots(self, place: int, other: int) -> None:
+        """Whole folders, of one program or of two."""
+        found = [x for p in self._programs() for x in p.snapshots().values()]
+        if len(found) > 1:
+            one = found[place % len(found)]
+            two = [x for x in found if x != one][other % (len(found) - 1)]
+            aside = self.folder / "aside"
+            for path, to in ((one, aside), (two, one), (aside, two)):
+                path.rename(to)
+            self.damaged |= {one, two}
+
+    def other(self, asked: dict[str, Any], what: str) -> bool:
+        """A session with other settings is refused, or ends before it wrote anything.
+
+        Its first changes are those of owner.json.
+        """
+        before, begun = self._files(), (self.folder / store.MANIFEST).exists()
+        known = begun and set(store.load(self.folder).variants[TASK])
+        refused = False
+        with pytest.MonkeyPatch.context() as patch:
+            change = OTHERS.get(what, {})
+            if what == "devices":
+                mesh = type("Mesh", (), {"size": 7})
+                patch.setattr(devices, "mesh", lambda _: mesh)
+            elif what == "version":
+                patch.setattr(checkpoint, "__version__", "0.0.1")
+            elif what == "config":
+                changed = Variant(asked["variants"][0], "sac", OTHER_SAC)
+                change = {"variants": {TASK: [changed]}}
+            try:
+                self._session(asked, ("kill", 3), **change)
+            except (ConfigError, StoreError):
+                refused = True
+            except Kill:
+                pass
+        assert (
+            refused
+            or not begun
+            or what in ("devices", "version")
+            or (what == "config" and asked["variants"][0] not in known)
+        )
+        assert self._files() == before
+        return refused
+
+    def refused(self, *words: Any) -> None:
+        assert self.other(*words)
+
+    def damage_a_program(self, asked: dict[str, Any], place: int) -> None:
+        """Its rows are read as before; nothing goes on until it is back."""
+        programs = self._programs()
+        if not programs:
+            return
+        path = programs[place % len(programs)].folder / attempts.PROGRAM
+        whole, before = path.read_bytes(), self.look()
+        path.write_bytes(whole[:-9])
+        damaged = self._files()
+        attempts._SAID.add(str(path))
+        assert self.look() == before
+        self.look_and_load()
+        with pytest.raises(StoreError, match="bring the file back"):
+            self._session(asked, ("", -1))
+        assert self._files() == damaged
+        path.write_bytes(whole)
+
+    def _files(self) -> dict[Path, bytes]:
+        every = [path for path in self.folder.rglob("*") if path.is_file()]
+        own = (store.manifest.LOCK, store.manifest.OWNER, store.manifest.OWNER + ".tmp")
+        return {path: path.read_bytes() for path in every if path.name not in own}
+
     def edit(self, name: str) -> None:
         if (self.folder / name).exists():
             (self.folder / name).write_text("mine\n")
@@ -289,7 +394,9 @@ class Model:
 
 # ---------------------------------------------------------------- sequences
 
-FAULTS = ["kill", "half kill", "ENOSPC", "half ENOSPC", "EACCES", "EIO"]
+FAULTS = [
+    "kill", "half kill", "ENOSPC", "half ENOSPC", "EACCES", "EIO", "look", "half look"
+]  # fmt: skip
 asks = st.fixed_dictionaries({
     "variants": st.sampled_from([("one",), ("two", "one"), ("one", "two", "other")]),
     "seeds": st.sampled_from([(0,), (0, 1), (2, 0), (0, 1, 2)]),
@@ -311,6 +418,13 @@ errors = st.sampled_from([
 others = st.one_of(
     st.tuples(st.just("remove_snapshots")),
     st.tuples(st.just("damage_a_snapshot"), st.integers(0, 5)),
+    st.tuples(st.just("swap_snapshots"), st.integers(0, 5), st.integers(0, 5)),
+    st.tuples(
+        st.just("other"),
+        asks,
+        st.sampled_from([*OTHERS, "config", "devices", "version"]),
+    ),
+    st.tuples(st.just("damage_a_program"), asks, st.integers(0, 5)),
     st.tuples(st.just("damage_rows"), st.integers(0, 1000)),
     st.tuples(st.just("unreadable"), asks, errors),
     st.tuples(
@@ -357,11 +471,19 @@ ROWS_ARE_LOST = [stopped(4, 60), ("damage_rows", 40)]
 CANNOT_READ = [stopped(4, 60), ("unreadable", ALL, MemoryError("none is left"))]
 
 
+SWAPPED = [stopped(6, 60), ("swap_snapshots", 0, 0)]
+OTHER_DEVICES = [stopped(2, 60), ("refused", ALL, "devices")]
+OTHER_VERSION = [stopped(2, 60), ("refused", ALL, "version")]
+
+
 @given(sequences)
 @example(GOES_FURTHER)
 @example(STARTS_ANEW)
 @example(ROWS_ARE_LOST)
 @example(CANNOT_READ)
+@example(SWAPPED)
+@example(OTHER_DEVICES)
+@example(OTHER_VERSION)
 @settings(quiet, max_examples=40)
 def test_nothing_that_was_seen_is_lost(operations):
     holds(operations)
