@@ -3,27 +3,36 @@
 The run store is what counts; a sink is a copy of it, one run an agent, with the rows'
 metrics as names and their env steps as the step. A run that begins or goes on is
 written anew from the rows that the store has, and then row by row as they land: a
-session that was killed leaves nothing twice. Both packages are imported when they are
-asked for.
+session that was killed leaves nothing twice. A sink that fails is left out from there
+on, which is said once: the work goes on. Both packages are imported when they are asked
+for.
 """
 
+import contextlib
+import functools
 import hashlib
 import importlib
 import itertools
 import os
+import secrets
+import shlex
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from coadapt import store
+from coadapt import files, store
+from coadapt.console import cut
+from coadapt.notes import note
 from coadapt.schema import ConfigError, nearest
 from coadapt.store import Cell, Header
 
 TENSORBOARD, WANDB = "tensorboard", "wandb"  # the folders in a workdir, and the extras
 PROJECT = "coadapt"  # of Weights & Biases, unless another is named
 MOST_OPEN = 256  # event files
+WANDB_ID = ".wandb.json"  # in a workdir: what the ids of its runs are made of
+_FINISH = 60  # seconds that the end of a run may wait for Weights & Biases
 _FILES = itertools.count()  # that this process has begun
 PACKAGES = {TENSORBOARD: "tensorboardX", WANDB: "wandb"}
 
@@ -37,7 +46,9 @@ class Run(NamedTuple):
 
 
 class Sink(Protocol):
-    """Where rows go."""
+    """Where rows go. Any call may raise whatever its package does."""
+
+    name: str  # of PACKAGES
 
     def has(self, run: Run) -> bool:
         """Whether it holds rows of the run, of this session or an earlier one."""
@@ -62,6 +73,8 @@ class Sink(Protocol):
 
 class TensorBoard:
     """Event files, in <workdir>/tensorboard/<variant>/<task>/seed<k>."""
+
+    name = TENSORBOARD
 
     def __init__(self, workdir: Path):
         """Raises: ConfigError, without tensorboardX."""
@@ -99,20 +112,17 @@ class TensorBoard:
             folder = event_folder(self.workdir, cell)
             # files of one second have one name, and are read in the order of names
             suffix = f".{os.getpid()}.{next(_FILES):06}"
-            with store.writing(folder):
-                folder.mkdir(parents=True, exist_ok=True)
-                self._open[cell] = EventsWriter(str(folder / "events"), suffix)
+            folder.mkdir(parents=True, exist_ok=True)
+            self._open[cell] = EventsWriter(str(folder / "events"), suffix)
         return self._open[cell]
 
     def flush(self) -> None:
-        for cell, writer in self._open.items():
-            with store.writing(event_folder(self.workdir, cell)):
-                writer.flush()
+        for writer in self._open.values():
+            writer.flush()
 
     def close(self) -> None:
-        for writer in self._open.values():
-            writer.close()
-        self._open.clear()
+        while self._open:
+            self._open.popitem()[1].close()
 
 
 def _events() -> Any:
@@ -133,14 +143,42 @@ class WandB:
     WANDB_MODE=offline keeps them in <workdir>/wandb, for `wandb sync`.
     """
 
+    name = WANDB
+
     def __init__(self, workdir: Path, project: str):
-        """Raises: ConfigError, without wandb."""
-        self.workdir, self.project = workdir, project
+        """`project`: 'name', or 'entity/name'.
+
+        Raises: ConfigError, without wandb, and where it would refuse each run: a name,
+            a WANDB_* variable, no key.
+        """
+        self.workdir = workdir
         self._module = _require(WANDB)
+        *entity, self.project = project.split("/", 1)
+        self.entity = entity[0] if entity else None
+        if not self.project or self.entity == "":
+            raise ConfigError(
+                f"--wandb is {project!r}: it must be a project, or entity/project."
+            )
+        try:
+            self._module.Settings(project=self.project)
+            if self._module.setup().settings.mode == "online":
+                self._module.login(verify=False)
+        except Exception as error:  # of pydantic, of wandb: there is no common one
+            raise ConfigError(
+                f"wandb cannot log to {project!r} ({_line(error)}): mend that, or with "
+                "WANDB_MODE=offline it writes to the workdir alone."
+            ) from None
         self._open: dict[Cell, Any] = {}
 
     def _name(self, run: Run) -> str:
-        words = str(self.workdir.resolve()), *map(str, run.cell)
+        """The id of a run: that of its workdir, which was drawn once, and its cell."""
+        path = self.workdir / WANDB_ID
+        found = files.unsealed(path)
+        if found is None:  # older stores have runs that are named after their place
+            old = (self.workdir / WANDB).is_dir()
+            found = {"id": str(self.workdir.resolve()) if old else secrets.token_hex()}
+            files.replace(path, files.sealed(found))
+        words = found["id"], *map(str, run.cell)
         return hashlib.sha256("\0".join(words).encode()).hexdigest()[:16]
 
     def _folders(self, run: Run, mode: str = "") -> list[Path]:
@@ -153,25 +191,20 @@ class WandB:
         for old in self._folders(run, "offline-"):  # it is written anew as a whole
             shutil.rmtree(old)
         task, variant, seed = run.cell
-        try:
-            self._open[run.cell] = self._module.init(
-                project=self.project,
-                dir=str(self.workdir),
-                id=self._name(run),
-                name=f"{variant}/{task}/seed{seed}",
-                group=variant,
-                job_type=run.algorithm,
-                config={"task": task, "seed": seed, "config": dict(run.config)},
-                resume="allow",  # what the server has of a run stays as it is
-                reinit="create_new",
-                settings=self._module.Settings(silent=True, console="off"),
-            )
-        except Exception as error:  # of the network, of a key: wandb has no common one
-            reason = " ".join(str(error).split())
-            raise store.StoreError(
-                f"wandb cannot begin a run ({reason}): with WANDB_MODE=offline it "
-                "writes to the workdir alone."
-            ) from None
+        settings = {"silent": True, "console": "off", "finish_timeout": _FINISH}
+        self._open[run.cell] = self._module.init(
+            project=self.project,
+            entity=self.entity,
+            dir=str(self.workdir),
+            id=self._name(run),
+            name=f"{variant}/{task}/seed{seed}",
+            group=variant,
+            job_type=run.algorithm,
+            config={"task": task, "seed": seed, "config": dict(run.config)},
+            resume="allow",  # what the server has of a run stays as it is
+            reinit="create_new",
+            settings=self._module.Settings(**settings),
+        )
 
     def add(self, run: Run, env_steps: int, values: Mapping[str, float]) -> None:
         made = self._open[run.cell]
@@ -182,9 +215,8 @@ class WandB:
         """wandb does it by itself."""
 
     def close(self) -> None:
-        for run in self._open.values():
-            run.finish()
-        self._open.clear()
+        while self._open:
+            self._open.popitem()[1].finish()
 
 
 def _require(name: str) -> Any:
@@ -212,25 +244,42 @@ def named(name: str, workdir: Path, project: str) -> Sink:
 # ---------------------------------------------------------------- rows
 
 
-class Feed:
-    """Rows of a run store into sinks: those that are there, then those that land."""
+Rows = dict[Cell, dict[int, dict[str, float]]]  # env steps -> metric -> value
 
-    def __init__(self, workdir: Path, sinks: Sequence[Sink]):
-        self.workdir, self.sinks = workdir, sinks
+
+class Feed:
+    """Rows of a run store into sinks: those that are there, then those that land.
+
+    A sink that fails is left out from there on.
+    """
+
+    def __init__(
+        self,
+        workdir: Path,
+        sinks: Sequence[Sink],
+        lost: Callable[[Path, Sink, Exception], None] | None = None,
+    ):
+        """`lost` is called once for each sink that fails; None: it is said."""
+        self.workdir, self.sinks, self._lost = workdir, list(sinks), lost or _say
         self._begun: dict[Cell, tuple[Run, set[tuple[int, str]]]] = {}
+
+    @functools.cached_property
+    def _there(self) -> tuple[Header, Rows]:
+        """The store as it is when the first cell begins: no cell changes before it
+        does."""
+        header = store.load(self.workdir)
+        assert header is not None  # whoever tells of cells has made it
+        return header, rows_of(self.workdir)
 
     def begin(self, cells: Iterable[Cell]) -> None:
         """Write these anew, from the rows that the store has."""
         if not self.sinks:
             return
-        header = store.load(self.workdir)
-        assert header is not None  # whoever tells of cells has made it
-        rows = rows_of(self.workdir)
+        header, rows = self._there
         for cell in cells:
             run = _run(header, cell)
             self._begun[cell] = run, set()
-            for sink in self.sinks:
-                sink.begin(run)
+            self._each(lambda sink, run=run: sink.begin(run))
             for steps, values in sorted(rows.get(cell, {}).items()):
                 self.add(cell, steps, values)
         self.flush()
@@ -240,8 +289,8 @@ class Feed:
         run, there = self._begun[cell]
         new = {k: v for k, v in values.items() if (env_steps, k) not in there}
         there.update((env_steps, name) for name in new)
-        for sink in self.sinks if new else ():
-            sink.add(run, env_steps, new)
+        if new:
+            self._each(lambda sink: sink.add(run, env_steps, new))
 
     def land(
         self, cells: Sequence[Cell], env_steps: int, metrics: Mapping[str, Any]
@@ -252,27 +301,56 @@ class Feed:
         self.flush()
 
     def flush(self) -> None:
-        for sink in self.sinks:
-            sink.flush()
+        self._each(lambda sink: sink.flush())
 
     def close(self) -> None:
-        for sink in self.sinks:
-            sink.close()
+        self._each(lambda sink: sink.close())
 
     def rest(self) -> None:
         """Whatever the store has of cells that a sink has nothing of."""
-        header = store.load(self.workdir)
-        if header is None or not self.sinks:
+        if not self.sinks or store.load(self.workdir) is None:
             return
-        found = set(rows_of(self.workdir)) - set(self._begun)
-        lack = [
-            cell
-            for cell in header.cells()
-            if cell in found
-            and not all(sink.has(_run(header, cell)) for sink in self.sinks)
-        ]
-        if lack:
-            self.begin(lack)
+        header, rows = self._there
+        lack = set[Cell]()
+
+        def look(sink: Sink, run: Run) -> None:
+            if not sink.has(run):
+                lack.add(run.cell)
+
+        for cell in [cell for cell in rows if cell not in self._begun]:
+            self._each(functools.partial(look, run=_run(header, cell)))
+        self.begin([cell for cell in rows if cell in lack])
+
+    def _each(self, call: Callable[[Sink], object]) -> None:
+        for sink in list(self.sinks):
+            try:
+                call(sink)
+            except Exception as error:  # of a network, a disk, a package: of any type
+                self.sinks.remove(sink)
+                with contextlib.suppress(Exception):
+                    sink.close()
+                self._lost(self.workdir, sink, error)
+
+
+def _say(workdir: Path, sink: Sink, error: Exception) -> None:
+    place = shlex.quote(str(workdir))
+    note(
+        f"{sink.name} failed ({_line(error)}): rows go to the run store alone from "
+        f"here on; `python -m launch.logs --workdir={place} --to={sink.name}` copies "
+        "them later."
+    )
+
+
+def _refuse(_: Path, sink: Sink, error: Exception) -> None:
+    raise store.StoreError(
+        f"{sink.name} failed ({_line(error)}): the run store is as it was, and the "
+        "same command copies it anew."
+    )
+
+
+def _line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return cut(text, 300)
 
 
 def _run(header: Header, cell: Cell) -> Run:
@@ -280,9 +358,9 @@ def _run(header: Header, cell: Cell) -> Run:
     return Run(cell, entry.algorithm, entry.config)
 
 
-def rows_of(workdir: Path) -> dict[Cell, dict[int, dict[str, float]]]:
+def rows_of(workdir: Path) -> Rows:
     """Cell -> env steps -> metric -> value. Raises: ConfigError, without a store."""
-    found: dict[Cell, dict[int, dict[str, float]]] = {}
+    found: Rows = {}
     frame = store.read(workdir)
     columns = ("task", "variant", "seed", "env_steps", "metric", "value")
     for task, variant, seed, steps, metric, value in zip(
@@ -296,12 +374,15 @@ def rows_of(workdir: Path) -> dict[Cell, dict[int, dict[str, float]]]:
 def copy(workdir: Path, sink: Sink) -> int:
     """All rows of a run store into a sink; returns how many agents have any.
 
-    Raises: ConfigError, if there is no run store.
+    Raises: ConfigError, if there is no run store; StoreError, if the sink fails.
     """
-    feed, cells = Feed(workdir, [sink]), list(rows_of(workdir))
-    try:
-        for cell in cells:  # one after the other: few files are open
-            feed.begin([cell])
-    finally:
+    if store.load(workdir) is None:
+        raise ConfigError(
+            f"workdir {str(workdir)!r} is no run store: nothing is there."
+        )
+    feed = Feed(workdir, [sink], _refuse)
+    _, rows = feed._there
+    for cell in rows:  # one after the other: few files and runs are open
+        feed.begin([cell])
         feed.close()
-    return len(cells)
+    return len(rows)

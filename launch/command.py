@@ -257,7 +257,11 @@ def _define_logs(values: Values) -> None:
         "tensorboard",
         "also write each agent's rows to <workdir>/tensorboard, as event files",
     )
-    text("wandb", "also log each agent as a run of this Weights & Biases project")
+    text(
+        "wandb",
+        "also log each agent as a run of this project of Weights & Biases, or "
+        "entity/project",
+    )
 
 
 def _definers(values: Values):

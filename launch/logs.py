@@ -27,7 +27,7 @@ def _define(values: Values) -> None:
     for name, about in (
         ("workdir", "folder of the results"),
         ("to", f"where the rows go: {', '.join(sinks.PACKAGES)}"),
-        ("project", "of Weights & Biases (coadapt)"),
+        ("project", "of Weights & Biases, or entity/project (coadapt)"),
     ):
         flags.DEFINE_string(name, None, about, flag_values=values)
     flags.DEFINE_boolean(

@@ -5,8 +5,10 @@ import json
 import re
 import shutil
 import struct
+import sys
 import time
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ import pytest
 import stores
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from coadapt import sinks, store, sweep
+from coadapt import files, sinks, store, sweep
 from coadapt.schema import ConfigError
 from coadapt.store import Cell
 from launch import logs, results, train
@@ -172,7 +174,171 @@ def test_a_package_that_is_missing_is_named(tmp_path, capsys, monkeypatch):
         sinks.TensorBoard(tmp_path)
 
 
+# ---------------------------------------------------------------- what fails
+
+
+class Failing(sinks.TensorBoard):
+    """Fails at one of its calls."""
+
+    at = ""
+
+    def __getattribute__(self, name):
+        if name == object.__getattribute__(self, "at"):
+            raise OSError(28, "No space left\non device")
+        return super().__getattribute__(name)
+
+
+@pytest.mark.parametrize("at", ["begin", "add", "flush", "close", "has"])
+def test_a_sink_that_fails_is_left_out_and_said_once(tmp_path, capsys, at):
+    made = {TASK: sweep.presets(["sac", "mpo"])}
+    stores.build(tmp_path, "test", made, {TASK: 300}, seeds=2)
+    rows = sinks.rows_of(tmp_path)
+    broken, whole = Failing(tmp_path / "elsewhere"), sinks.TensorBoard(tmp_path)
+    broken.at = at
+    feed = sinks.Feed(tmp_path, [broken, whole])
+    first, *others = rows
+    feed.begin([first])
+    feed.land([first], 900, {"return": np.zeros(1)})
+    feed.rest()
+    feed.close()
+    broken.at = ""
+    broken.close()
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("tensorboard failed ([Errno 28] No space left on device)")
+    assert f"launch.logs --workdir={tmp_path} --to=tensorboard" in said
+    assert [*events(tmp_path, first)["return"]][-1] == (900, 0.0)
+    for cell in others:
+        assert len(events(tmp_path, cell)["return"]) == len(rows[cell])
+
+
+def test_a_sweep_goes_on_without_its_event_files(run, tmp_path, monkeypatch, capsys):
+    """Of its second program, the first file is a folder."""
+    monkeypatch.setattr(results, "report", lambda folder: None)
+    workdir = tmp_path / "work"
+    shutil.copytree(run, workdir)
+    shutil.rmtree(workdir / sinks.TENSORBOARD)
+    (workdir / sinks.TENSORBOARD).write_text("no folder")
+    args = [*GRID, f"--workdir={workdir}", "--checkpoint_every=30", "--steps=120"]
+    assert launch_sweep.main([*args, "--tensorboard"]) == 0
+    assert capsys.readouterr().err.count("tensorboard failed") == 1
+    assert {max(steps) for steps in sinks.rows_of(workdir).values()} == {120}
+    assert logs.main([f"--workdir={workdir}", "--to=tensorboard"]) == 1
+    said = capsys.readouterr().err
+    assert "the same command copies it anew" in said and said.count("\n") == 1
+
+
+def test_a_store_is_read_once_however_many_agents_it_has(tmp_path, monkeypatch):
+    made = {TASK: sweep.presets(["sac", "mpo"])}
+    stores.build(tmp_path, "test", made, {TASK: 300}, seeds=20)
+    read, found = files.read, Counter()
+
+    def counted(path):
+        found[path] += 1
+        return read(path)
+
+    monkeypatch.setattr(files, "read", counted)
+    assert logs.main([f"--workdir={tmp_path}", "--to=tensorboard"]) == 0
+    rows = {path: number for path, number in found.items() if path.name == "rows.csv"}
+    assert rows and set(rows.values()) == {1}
+    assert found[tmp_path / store.MANIFEST] < 10  # and not once an agent
+
+
 # ---------------------------------------------------------------- Weights & Biases
+
+
+class FakeWandB:
+    """What `sinks` asks of the package; `refuses` is raised at that call."""
+
+    def __init__(self, refuses="", mode="online"):
+        self.refuses, self.mode, self.runs = refuses, mode, []
+
+    def _called(self, name):
+        if name == self.refuses:
+            raise RuntimeError(f"no {name},\nat all")
+
+    def Settings(self, **_):
+        self._called("Settings")
+
+    def setup(self):
+        self._called("setup")
+        return SimpleNamespace(settings=SimpleNamespace(mode=self.mode))
+
+    def login(self, *, verify):
+        assert not verify  # that takes the network
+        self._called("login")
+
+    def init(self, **what):
+        self._called("init")
+        self.runs.append(what)
+        return SimpleNamespace(step=0, log=lambda *_, **__: None, finish=lambda: None)
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    made = FakeWandB()
+    monkeypatch.setitem(sys.modules, "wandb", made)
+    return made
+
+
+def ids(fake, folder) -> set[str]:
+    fake.runs.clear()
+    sinks.copy(folder, sinks.named(sinks.WANDB, folder, "team/project"))
+    assert {(run["entity"], run["project"]) for run in fake.runs} == {
+        ("team", "project")
+    }
+    return {run["id"] for run in fake.runs}
+
+
+def test_ids_are_of_the_store_and_not_of_its_place(fake, tmp_path):
+    """Another run in a place that had one is another, and one that was moved is it."""
+    made = {TASK: sweep.presets(["sac"])}
+    stores.build(tmp_path / "one", "test", made, {TASK: 300})
+    first = ids(fake, tmp_path / "one")
+    assert len(first) == 3 and ids(fake, tmp_path / "one") == first
+    (tmp_path / "one").rename(tmp_path / "two")
+    assert ids(fake, tmp_path / "two") == first
+    stores.build(tmp_path / "one", "test", made, {TASK: 300})
+    assert not ids(fake, tmp_path / "one") & first
+
+
+@pytest.mark.parametrize("refuses", ["Settings", "setup", "login"])
+@pytest.mark.parametrize("project", ["p", "/p", "p/"])
+def test_what_no_run_could_have_is_refused_at_the_door(
+    fake, tmp_path, capsys, refuses, project
+):
+    fake.refuses = refuses
+    args = ["--algorithm=sac", *TINY, f"--workdir={tmp_path / 'x'}", "--steps=60"]
+    assert train.main([*args, f"--wandb={project}"]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert (f"no {refuses}, at all" if project == "p" else repr(project)) in said
+    assert not (tmp_path / "x").exists()
+
+
+def test_offline_needs_no_key(fake, tmp_path):
+    fake.mode, fake.refuses = "offline", "login"
+    sinks.named(sinks.WANDB, tmp_path, "p")
+
+
+def test_a_name_of_wandb_is_refused_by_its_own_rules(tmp_path):
+    pytest.importorskip("wandb")
+    with pytest.raises(ConfigError, match=r"a\?b.*cannot contain"):
+        sinks.named(sinks.WANDB, tmp_path, "team/a?b")
+
+
+def test_a_network_that_is_away_ends_no_sweep(fake, tmp_path, capsys):
+    """The second of three programs cannot begin; the third does not try."""
+    made = {TASK: sweep.presets(["sac", "mpo", "awr"])}
+    stores.build(tmp_path, "test", made, {TASK: 300}, seeds=1)
+    feed = sinks.Feed(tmp_path, [sinks.named(sinks.WANDB, tmp_path, "p")])
+    for name in ("sac", "mpo", "awr"):
+        feed.close()
+        fake.refuses = "init" if name == "mpo" else ""
+        feed.begin([Cell(TASK, name, 0)])
+        feed.land([Cell(TASK, name, 0)], 400, {"return": np.zeros(1)})
+    feed.close()
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "wandb failed (no init, at all)" in said and "--to=wandb" in said
+    assert [run["group"] for run in fake.runs] == ["sac"]
 
 
 def test_wandb_has_a_run_of_each_agent(tmp_path, monkeypatch):
