@@ -4,7 +4,7 @@ Example:
   python -m launch.report --workdir=runs/quickstart
 
 Prints the last evaluation of every variant (mean and std over seeds), and writes the
-table and the learning curves to <workdir>/report/.
+table and the learning curves to <workdir>/report/, or to --out.
 """
 
 import sys
@@ -14,15 +14,26 @@ from absl import flags
 
 from coadapt import store
 from launch import command, results
-from launch.command import Values
+from launch.command import Values, get
 
 
 def _define(values: Values) -> None:
     flags.DEFINE_string("workdir", None, "folder of the results", flag_values=values)
+    flags.DEFINE_string(
+        "out",
+        None,
+        "folder of the report, where the run store is only to be read "
+        "(<workdir>/report)",
+        flag_values=values,
+    )
 
 
 def _run(values: Values) -> None:
-    results.report(store.folder(command.required(values, "workdir")))
+    out = get(values, "out")
+    results.report(
+        store.folder(command.required(values, "workdir")),
+        store.expanded(out, "--out") if out else None,
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from coadapt import page, plot, tables
 from coadapt.console import printable
+from coadapt.store import StoreError
 from launch import findings, layout, records, sections, verdicts
 from launch.findings import Findings
 from launch.layout import DAGGER
@@ -23,18 +24,21 @@ HEADER = ("task", "variant", "env steps", "return: mean +- std", "n", "failed")
 GAPS = 10  # lines of what is missing, on the terminal
 
 
-def report(workdir: Path) -> None:
-    """Print what a run store holds; write report/ with a page, PNGs and CSVs.
+def report(workdir: Path, out: Path | None = None) -> None:
+    """Print what a run store holds; write a folder with a page, PNGs and CSVs.
 
-    Works on a part of the cells too, and says which are missing. Raises: ConfigError
-    if there is no run store, or no score in it.
+    Works on a part of the cells too, and says which are missing.
+    Args:
+        out: the folder; None: report/ in the run store, which is else only read.
+    Raises: ConfigError if there is no run store, or no score in it; StoreError, if the
+        folder cannot be written.
     """
     found = findings.read(workdir)
     made = sections.compute(found)  # not before all that there is was read
     show(found.summary, found)
     print()
     tell(made)
-    written = write(workdir / "report", made)
+    written = write(out or workdir / "report", made)
     print(f"written: {', '.join(map(str, written))}")
 
 
@@ -135,10 +139,16 @@ def failures(failed: "pd.DataFrame") -> None:
 
 def write(folder: Path, made: Report) -> list[Path]:
     """All files of a report; what an earlier one had and this one has not, goes."""
-    folder.mkdir(exist_ok=True)
-    written = _put(folder, _tables(made))  # before anything is drawn
-    html = page.render(sections.page(made)).encode()
-    return written + _put(folder, {"index.html": html, **pictures(made.of)})
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        written = _put(folder, _tables(made))  # before anything is drawn
+        html = page.render(sections.page(made)).encode()
+        return written + _put(folder, {"index.html": html, **pictures(made.of)})
+    except OSError as error:
+        raise StoreError(
+            f"the report cannot be written to {str(folder)!r} "
+            f"({error.strerror or error}): launch.report has --out for another folder."
+        ) from None
 
 
 def _tables(made: Report) -> dict[str, bytes]:

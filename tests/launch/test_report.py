@@ -460,6 +460,26 @@ def test_dead_agents_have_daggers_and_are_listed(capsys, tmp_path):
     assert "† gym/Hopper-v4, MPO(tanh), seed 1: policy.net.kernel was not" in shown
 
 
+def test_with_another_folder_nothing_of_the_store_changes(tmp_path, grid, capsys):
+    def state(folder):
+        every = [folder, *folder.rglob("*")]
+        return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in every}
+
+    where, out = tmp_path / "work", tmp_path / "elsewhere" / "report"
+    shutil.copytree(grid, where, ignore=shutil.ignore_patterns("report"))
+    before = state(where)
+    assert report.main([f"--workdir={where}", f"--out={out}"]) == 0
+    assert state(where) == before
+    (where / "report").write_text("no folder")
+    assert report.main([f"--workdir={where}"]) == 1
+    said = capsys.readouterr().err
+    assert "launch.report has --out" in said and said.count("\n") == 1
+    (where / "report").unlink()
+    assert report.main([f"--workdir={where}"]) == 0
+    for path in out.iterdir():
+        assert path.read_bytes() == (where / "report" / path.name).read_bytes()
+
+
 def test_a_run_without_any_score_has_none(capsys, tmp_path):
     where, task = tmp_path / "x", "toy/lqr"
     made = {task: [Variant("sac", "sac", config())]}
