@@ -822,23 +822,29 @@ def train(
     environments are made anew: there, and at the end, `save` is told all that the
     program has, and one that starts at such a snapshot, whose arrays it takes over, is
     to the bit the one that was not interrupted. There too, `stop` is asked. When no
-    agent is left whose numbers are finite, the program ends. `log` has metrics and
-    groups of them (`logs.GROUPS`): what it leaves out is not computed.
+    agent is left with finite numbers, it ends. What `log` lacks is not computed.
     Raises: ValueError if the configs differ in structure, or on an unknown task;
     Interrupted, after `save`, where `stop` says so.
     """
     refuse_float64()
+    if start_at is not None and is_over(start_at, steps):  # it may have no replay
+        return start_at
     spec = envs.spec(task)
     for config in configs:
         admissible(config, spec, steps)
-    seed_array = np.asarray(seeds, np.uint32)
     about = Program(
-        schema.stack(configs), seed_array, task, spec, checkpoint_every,
-        logs.chosen(log),
+        schema.stack(configs), np.asarray(seeds, np.uint32), task, spec,
+        checkpoint_every, logs.chosen(log),
     )  # fmt: skip
     return _Training(about, steps, eval_every, eval_episodes, start_at).run(
         report, save, stop
     )
+
+
+def is_over(snapshot: Snapshot, steps: int) -> bool:
+    """Whether nothing follows of a program of so many env steps."""
+    alive = np.asarray(snapshot.learner.health.alive)
+    return int(snapshot.clock.steps) == steps or not alive.any()
 
 
 class _Training:

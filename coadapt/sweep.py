@@ -841,7 +841,8 @@ def run(
     now, or, where there is none to go on from, it starts again from 0, and its rows
     are there until the new ones have passed them.
     `checkpoints` None writes no snapshots; `ended` is called with what each program
-    leaves; where `stop` says so, the running one ends at its next checkpoint.
+    leaves, before the last snapshot is written: after a kill until then, again; where
+    `stop` says so, the running one ends at its next checkpoint.
     `allow_other_machine`: go on also where what decides bits is not as it was.
     Raises: ConfigError, before anything compiles; store.StoreError; runner.Interrupted.
     """
@@ -864,8 +865,10 @@ def run(
                     if stop():
                         raise runner.Interrupted(0)
                     tell = partial(_tell, progress, events[i])
-                    job = _Job(sweep, each.group, records[i], store, checkpoints, stop)
-                    ended(each.group, job.run(tell, *next(starts)))
+                    job = _Job(
+                        sweep, each.group, records[i], store, checkpoints, stop, ended
+                    )
+                    job.run(tell, *next(starts))
                     others.turn()
     return sum(len(each.group.agents) for each in todo)
 
@@ -971,8 +974,9 @@ class _Job:
         store: Store,
         checkpoints: Checkpoints | None,
         stop: Callable[[], bool],
+        ended: Callable[[Group, runner.Snapshot], None],
     ):
-        self.sweep, self.store, self.stop = sweep, store, stop
+        self.sweep, self.store, self.stop, self.ended = sweep, store, stop, ended
         self.group, self.record = group, record
         self.steps = sweep.steps_on(group.task)
         self.rules, self.spent, self.last = checkpoints, 0.0, 0.0
@@ -982,7 +986,7 @@ class _Job:
         progress: Callable[[runner.Report | None], None],
         start: runner.Snapshot | None,
         origin: Start | None,
-    ) -> runner.Snapshot:
+    ) -> None:
         sweep, group = self.sweep, self.group
         provider = envs.spec(group.task).provider
         number = devices.mesh(len(group.agents)).size
@@ -1021,16 +1025,17 @@ class _Job:
             attempt.finish(self.steps, result.seconds)
         if len(failed) == len(group.agents):
             note(_all_failed(group, failed))
-        return result
 
     def _save(
         self, writer: checkpoint.Writer, attempt: Attempt, snapshot: runner.Snapshot
     ) -> None:
         """Write it, if it ends, if all stops, or if that takes little of the time."""
         rules, steps = self.rules, int(snapshot.clock.steps)
+        ends = runner.is_over(snapshot, self.steps)
+        if ends:
+            self.ended(self.group, snapshot)
         if rules is None:
             return
-        ends = steps == self.steps or not snapshot.learner.health.alive.any()
         allowed = rules.share * snapshot.seconds
         if not (ends or self.stop() or self.spent + self.last <= allowed):
             return

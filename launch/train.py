@@ -27,17 +27,14 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import jax
 from absl import flags
 
-from coadapt import envs, sweep
+from coadapt import store, sweep
 from coadapt.config import Config, Offline
 from coadapt.data import offline
-from coadapt.runner import Snapshot
 from coadapt.schema import ConfigError
-from coadapt.sweep import Group, Sweep, Variant
-from coadapt.version import __version__
-from launch import command
+from coadapt.sweep import Sweep, Variant
+from launch import command, dataset
 from launch.command import Values, get, required
 
 
@@ -75,15 +72,14 @@ def _run(values: Values) -> None:
         command.run_sweep(values, asked)
         return
     _refuse(name, config)
-    saved: list[Path] = []
-    command.run_sweep(values, asked, partial(_save, name, saved))
-    if saved and not get(values, "quiet"):
-        print(f"data set: {name}, {saved[-1]}")
-    if not saved and not get(values, "dry_run"):
-        raise ConfigError(
-            f"--save_dataset is {name!r}: nothing was run, so there is nothing to "
-            "save; use a new --workdir."
-        )
+    folder = store.folder(required(values, "workdir")).absolute()
+    dataset.refuse(name, asked, folder)
+    command.run_sweep(values, asked, partial(dataset.hold, folder))
+    if get(values, "dry_run"):
+        return
+    path = dataset.write(name, asked, folder)
+    if not get(values, "quiet"):
+        print(f"data set: {name}, {path}")
 
 
 def _variant(values: Values, task: str) -> Variant:
@@ -100,7 +96,7 @@ def _variant(values: Values, task: str) -> Variant:
 
 def _refuse(name: str, config: Config) -> None:
     """Before anything starts. Raises: ConfigError."""
-    offline.refuse_taken(name)
+    offline.place(name)
     if isinstance(config.data, Offline):
         raise ConfigError(
             f"--save_dataset is {name!r}: with data=Offline nothing is collected."
@@ -110,17 +106,6 @@ def _refuse(name: str, config: Config) -> None:
             f"--save_dataset is {name!r}: with data.terminate_at_limit its time limits "
             "would be read as terminations; use false."
         )
-
-
-def _save(name: str, saved: list[Path], group: Group, result: Snapshot) -> None:
-    """The replays of all agents of the program, one after the other."""
-    stores = jax.device_get(result.learner.store)
-    number = len(group.agents)
-    each = [jax.tree.map(lambda x, i=i: x[i], stores) for i in range(number)]
-    runs = [offline.from_store(store) for store in each]
-    who = f"{group.agents[0].variant.name} of coadapt {__version__}"
-    about = f"What {number} agents of {who} saw, the last of it being the newest."
-    saved.append(offline.write(name, envs.spec(group.task), runs, about=about))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,11 +14,11 @@ import json
 import os
 import re
 import shutil
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import filelock
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -122,23 +122,49 @@ def write(
     there are no transitions or numbers that are not finite. ValueError if a run is not
     one: an observation within an episode is not the successor of the one before.
     """
-    target, root = refuse_taken(name), _root()
+    target = refuse_taken(name)
     runs = [_on_host(map(np.asarray, run)) for run in transitions]
     for run in runs:
         _check_run(name, spec, run)
     if not sum(len(run.reward) for run in runs):
         raise ConfigError(f"the data set {name!r} would be empty: no transitions came")
-    # hidden, so that Minari lists no half of a data set
-    unfinished = root / f".unfinished-{uuid.uuid4().hex}"
-    unfinished.mkdir()
-    try:
+    with _unfinished(name) as unfinished:
         _fill(unfinished / "data", name, spec, runs, about)
         _make_namespace(_check_name(name))
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished.rename(target)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return target
+
+
+@contextlib.contextmanager
+def _unfinished(name: str) -> Iterator[Path]:
+    """A folder for a data set that is being written; of one that was killed, its own.
+
+    Hidden, so that Minari lists no half of a data set. Raises: ConfigError, if another
+    process writes it.
+    """
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    folder = _root() / f".unfinished-{digest}"
+    lock = filelock.FileLock(f"{folder}.lock", timeout=0)
+    try:
+        with lock:
+            shutil.rmtree(folder, ignore_errors=True)  # what a kill left
+            folder.mkdir()
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+                Path(lock.lock_file).unlink(missing_ok=True)
+    except filelock.Timeout:
+        raise ConfigError(
+            f"the data set {name!r} is being written by another process"
+        ) from None
+
+
+def place(name: str) -> Path:
+    """The folder that a data set has, or would have. Raises: ConfigError."""
+    _check_name(name)
+    return _root() / name
 
 
 def refuse_taken(name: str) -> Path:
@@ -146,9 +172,7 @@ def refuse_taken(name: str) -> Path:
 
     Raises: ConfigError, one sentence, if `write` would refuse the name.
     """
-    _check_name(name)
-    root = _root()
-    target = root / name
+    target, root = place(name), _root()
     above = [root / folder for folder in Path(name).parents[:-1]]
     if os.path.lexists(target) or any((path / "data").is_dir() for path in above):
         raise ConfigError(

@@ -1,10 +1,12 @@
 """A run's replay becomes a data set, from which offline methods learn."""
 
+import numpy as np
 import pytest
 
-from coadapt import envs, store
+from coadapt import envs, store, sweep
 from coadapt.data import offline
-from launch import train
+from launch import dataset, train
+from tests.recipes import cases
 
 NETS = ["--set=networks.policy.sizes=8,8", "--set=networks.critic.sizes=8,8"]
 SAC = ["--algorithm=sac", "--task=toy/lqr", "--steps=150", "--seeds=2", *NETS]
@@ -70,3 +72,70 @@ def test_what_was_not_run_cannot_be_saved(folder, capsys):
     flags = [f"--workdir={folder / 'run'}", "--save_dataset=lqr/again-v0", "--quiet"]
     assert train.main([*SAC, *flags]) == 2
     assert "nothing was run" in capsys.readouterr().err
+
+
+class Kill(BaseException):
+    """The process is no more."""
+
+
+def kill(*_, **__):
+    raise Kill
+
+
+KILLS = {
+    "while it is held": (np, "savez"),
+    "once it is held": (store.Attempt, "finish"),
+    "before it is written": (offline, "write"),
+    "while it is written": (offline, "_make_namespace"),
+    "once it is there": (dataset.shutil, "rmtree"),
+}
+
+
+@pytest.mark.parametrize("when", cases(KILLS, ["while it is held"], pytest.mark.faults))
+def test_a_run_that_was_killed_writes_it_at_the_end(folder, tmp_path, when, capsys):
+    """And nothing else stays, in the workdir or in Minari's folder."""
+    name = f"lqr/{when.replace(' ', '-')}-v0"
+    args = [*SAC, f"--workdir={tmp_path / 'run'}", f"--save_dataset={name}"]
+    rmtree = dataset.shutil.rmtree
+    with pytest.MonkeyPatch.context() as patch:
+        if when == "once it is there":  # others remove folders, too
+
+            def kill_at(path, **rest):
+                kill() if path.name == dataset.FOLDER else rmtree(path, **rest)
+
+            patch.setattr(*KILLS[when], kill_at)
+        else:
+            patch.setattr(*KILLS[when], kill)
+        with pytest.raises(Kill):
+            train.main([*args, "--quiet"])
+    assert train.main(args) == 0
+    assert f"data set: {name}" in capsys.readouterr().out
+    spec = envs.spec("toy/lqr")
+    for one, other in zip(
+        offline.read(name, spec), offline.read(NAME, spec), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    assert not (tmp_path / "run" / dataset.FOLDER).exists()
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.faults
+def test_several_programs_write_one(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "_fitting", lambda *_: 1)
+    flags = ["--quiet", f"--workdir={tmp_path}", "--save_dataset=lqr/two-v0"]
+    assert train.main([*SAC, *flags]) == 0
+    found = offline.read("lqr/two-v0", envs.spec("toy/lqr"))
+    assert found.reward.shape == (300,)
+
+
+def test_one_of_that_name_that_is_anothers_is_kept(
+    folder, tmp_path, monkeypatch, capsys
+):
+    args = [*SAC, "--quiet", f"--workdir={tmp_path / 'run'}"]
+    with monkeypatch.context() as patch:
+        patch.setattr(offline, "write", kill)
+        with pytest.raises(Kill):
+            train.main([*args, "--save_dataset=lqr/mine-v0"])
+    assert train.main([*args, f"--save_dataset={NAME}"]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert train.main([*args, "--save_dataset=lqr/mine-v0"]) == 0
