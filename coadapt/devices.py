@@ -21,6 +21,7 @@ import numpy as np
 import psutil
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from coadapt import cgroups
 from coadapt.schema import ConfigError
 
 T = TypeVar("T")
@@ -74,9 +75,10 @@ def available() -> Sequence[Any]:
 
 
 def cores() -> int:
-    """Those that this process may use."""
+    """Those that this process may use, a part of one being one."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on every system
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    there = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(math.ceil(min(cgroups.cores(), there)), 1)
 
 
 @cache

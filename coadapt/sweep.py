@@ -23,6 +23,7 @@ from coadapt import (
     ahead,
     algorithms,
     attempts,
+    cgroups,
     checkpoint,
     cost,
     devices,
@@ -618,13 +619,14 @@ def human_bytes(number: float) -> str:
 
 
 def available_memory() -> int:
-    """Bytes that a program may take on the device that computes."""
+    """Bytes that a program may take on the device that computes, or that a container
+    leaves it."""
     device = jax.local_devices()[0]
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats and "bytes_limit" in stats:
         free = stats["bytes_limit"] - stats.get("bytes_in_use", 0)
     else:
-        free = psutil.virtual_memory().available
+        free = min(psutil.virtual_memory().available, cgroups.memory())
     return int(free * _MEMORY_SHARE)
 
 

@@ -14,7 +14,7 @@ from coadapt.algorithms import PRESETS
 ROOT = Path(__file__).parents[1]
 # lower layers first; a module imports lower layers, and its own only within a package
 LAYERS = [
-    ["coadapt.version", "coadapt.aliases", "coadapt.console"],
+    ["coadapt.version", "coadapt.aliases", "coadapt.console", "coadapt.cgroups"],
     ["coadapt.notes"],
     ["coadapt.ops"],
     ["coadapt.types", "coadapt.schema", "coadapt.streams"],
