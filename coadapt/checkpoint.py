@@ -9,6 +9,7 @@ Nothing that is read can run code: arrays come from TensorStore, the rest is JSO
 """
 
 import contextlib
+import functools
 import logging
 import os
 import shutil
@@ -173,27 +174,45 @@ def _open(folder: Path, written: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def _one_sentence(folder: Path) -> Iterator[None]:
-    """Whatever keeps a snapshot from being written, as a StoreError.
+    """Whatever keeps a snapshot from being written, as a StoreError."""
+    with _silent(lasting=True):
+        try:
+            yield
+        except Exception as error:  # Orbax and TensorStore have no common one
+            raise StoreError(
+                f"the checkpoint {str(folder)!r} cannot be written ({_line(error)}): "
+                "what was finished before is whole, and the same command goes on from "
+                "there."
+            ) from error
 
-    Threads of Orbax and TensorStore, some of which fail after it, say nothing.
+
+@contextlib.contextmanager
+def _silent(*, lasting: bool = False) -> Iterator[None]:
+    """Orbax and TensorStore, and their threads, say nothing.
+
+    Args:
+        lasting: where it fails they stay silent, as some threads fail after it.
     """
+    _ignore_closed_loops()
     loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
-    levels, hook = [logger.level for logger in loggers], sys.unraisablehook
+    levels, speak = [logger.level for logger in loggers], not lasting
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+        speak = True
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level if speak else logging.CRITICAL + 1)
+
+
+@functools.cache
+def _ignore_closed_loops() -> None:
+    """What Orbax left of a loop is collected at any time after it failed."""
+    hook = sys.unraisablehook
     sys.unraisablehook = lambda raised: (
         None if "loop is closed" in str(raised.exc_value) else hook(raised)
     )
-    try:
-        yield
-    except Exception as error:  # Orbax and TensorStore have no common one
-        raise StoreError(
-            f"the checkpoint {str(folder)!r} cannot be written ({_line(error)}): what "
-            "was finished before is whole, and the same command goes on from there."
-        ) from error
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)  # not before their last word
-    sys.unraisablehook = hook
 
 
 def _require_room(folder: Path, arrays: dict[str, Any]) -> None:
@@ -378,12 +397,13 @@ def read(
 @contextlib.contextmanager
 def _unchanged(folder: Path) -> Iterator[None]:
     """Whatever keeps a snapshot from being used, but damage, as one sentence."""
-    try:
-        yield
-    except StoreError:
-        raise
-    except Exception as error:  # Orbax, TensorStore and XLA have no common one
-        raise _unusable(folder, error) from error
+    with _silent():
+        try:
+            yield
+        except StoreError:
+            raise
+        except Exception as error:  # Orbax, TensorStore and XLA have no common one
+            raise _unusable(folder, error) from error
 
 
 def _unusable(folder: Path, error: Exception) -> StoreError:

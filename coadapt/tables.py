@@ -150,7 +150,7 @@ def frame(columns: Sequence[str], lines: Iterable[str]) -> "pd.DataFrame":
             parsed[name] = np.array(found, _NUMBERS[name])
         else:
             there = {word: text_of(word) for word in words[name].unique()}
-            parsed[name] = words[name].map(there)
+            parsed[name] = [there[word] for word in words[name]]
     return words.assign(**parsed)
 
 

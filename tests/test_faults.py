@@ -6,6 +6,7 @@ checkpoint's write; the run of every day has a few.
 
 import functools
 import itertools
+import multiprocessing
 import os
 import random
 import signal
@@ -20,6 +21,7 @@ import pytest
 
 from coadapt import checkpoint, store, sweep
 from coadapt.checkpoint import ABOUT
+from tests import test_store_model
 from tests.recipes import cases, small
 from tests.test_checkpoint import ALL, asked
 
@@ -142,6 +144,71 @@ def test_killed_at_a_random_instant(number, whole, seconds, tmp_path):
         killed_after(kind, tmp_path, instant.uniform(0.1, 1.0), seconds(kind))
     finish(kind, tmp_path)
     assert_same(everything(tmp_path), whole(kind))
+
+
+# ---------------------------------------------------------------- many sessions
+
+
+def session(folder: Path, asked: dict[str, object]) -> None:
+    """In a process: the store, Orbax and the disk are real, the training is none."""
+    with test_store_model.no_training():
+        test_store_model.Model(folder).session(asked)
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Processes that have imported all beforehand, and have no device yet."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([test_store_model.__name__, "orbax.checkpoint"])
+    return context
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("number", range(50))
+def test_sessions_that_are_killed_lose_nothing_that_was_seen(
+    number, processes, tmp_path
+):
+    """A reader looks on; users extend, remove snapshots and edit tables meanwhile."""
+    chance = random.Random(number)
+    model = test_store_model.Model(tmp_path / "work")
+
+    def run(asked: dict[str, object], seconds: float) -> bool:
+        process = processes.Process(target=session, args=(model.folder, asked))
+        process.start()
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and process.is_alive():
+            model.look_and_load()
+            time.sleep(0.02)
+        process.kill()
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL)
+        model.look_and_load()
+        finished = process.exitcode == 0
+        process.close()
+        return finished
+
+    every = test_store_model.ALL | {"looks": False}
+    with test_store_model.no_training():
+        for _ in range(chance.randint(2, 4)):
+            asked = every | {
+                "variants": chance.choice(
+                    [("one",), ("two", "one"), every["variants"]]
+                ),
+                "seeds": chance.choice([(0,), (2, 0), (0, 1, 2)]),
+                "steps": chance.choice([20, 40, 50, 60]),
+                "keep": chance.choice([0, 1, 2]),
+                "memory": chance.choice([None, 2]),
+            }
+            run(asked, chance.uniform(0.2, 4))
+            chance.choice(
+                [
+                    lambda: None,
+                    model.remove_snapshots,
+                    lambda: model.edit("results.csv"),
+                ]
+            )()
+        assert run(every, 120)
+    assert set(model.done.values()) == {60} and len(model.done) == 9
 
 
 # ---------------------------------------------------------------- within a write

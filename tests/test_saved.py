@@ -162,6 +162,17 @@ def test_a_damaged_snapshot_is_passed_over_and_left_alone(run, tmp_path):
         coadapt.load(work, variant="one", seed=0)
 
 
+def test_snapshots_that_changed_places_are_no_agents(run, tmp_path):
+    work = tmp_path / "work"
+    shutil.copytree(run[0], work)
+    (record,) = checkpoint.records(work)
+    one, two, aside = record.at(200), record.at(300), tmp_path / "aside"
+    for path, to in ((one, aside), (two, one), (aside, two)):
+        path.rename(to)
+    with pytest.raises(checkpoint.DamagedError, match="it is of env step"):
+        coadapt.load(work, variant="one", seed=0)
+
+
 def test_without_a_replay_it_says_why_and_what_to_do(tmp_path):
     """A run that ends between two checkpoints, as the quickstart at its defaults."""
     config = small("awac", data__capacity=1000)

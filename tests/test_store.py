@@ -824,6 +824,48 @@ def fill_the_disk(path, limit):
     return done.stdout.removesuffix("\n")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_name_is_on_the_disk_after_what_it_names(tmp_path, monkeypatch):
+    """As far as a process can tell: what is synced before and after a rename."""
+    done, fsync, rename = [], os.fsync, os.replace
+
+    def synced(number):
+        done.append(Path(os.readlink(f"/proc/self/fd/{number}")).name)
+        fsync(number)
+
+    def renamed(path, to):
+        done.append(f"{Path(path).name} -> {Path(to).name}")
+        rename(path, to)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", renamed)
+    folder = tmp_path / "folder"
+    assert files.make(folder)
+    files.replace(folder / "a", "text")
+    files.replace(folder / "view", "text", sync=False)
+    (folder / "snapshot").mkdir()
+    (folder / "snapshot" / "array").write_bytes(b"1")
+    files.sync(folder / "snapshot")
+    assert done == [
+        tmp_path.name,
+        "a.tmp", "a.tmp -> a", "folder",
+        "view.tmp -> view",
+        "array", "snapshot", "folder",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("number, raises", [(22, False), (95, False), (5, True)])
+def test_a_file_system_that_syncs_no_folders_is_used(
+    tmp_path, monkeypatch, number, raises
+):
+    def fail(_):
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(StoreError) if raises else contextlib.nullcontext():
+        files.make(tmp_path / "x")
+
+
 def test_a_full_disk_is_a_sentence_and_what_was_finished_is_whole(tmp_path):
     write(tmp_path / "full")
     before = results(tmp_path / "full")

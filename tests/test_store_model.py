@@ -157,11 +157,19 @@ def stubs(disk: Disk):
         patch.setattr(os, "fsync", lambda _: None)
         patch.setattr(files, "step", disk.step)
         patch.setattr(files, "put", disk.put)
-        patch.setattr(runner, "train", train)
-        patch.setattr(runner, "shapes", shapes)
         patch.setattr(checkpoint, "arrays", disk.arrays)
         patch.setattr(checkpoint, "_checkpointer", lambda: None)
         patch.setattr(checkpoint.Writer, "_save", lambda *each: disk.save(*each))
+        with no_training():
+            yield
+
+
+@contextlib.contextmanager
+def no_training():
+    """The number that each step takes on, in its place."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "train", train)
+        patch.setattr(runner, "shapes", shapes)
         patch.setattr(sweep, "cost_of", lambda *_: sweep.Cost(1, 0, 0))
         patch.setattr(sweep, "_to_compile", lambda *_: [])
         yield
@@ -223,7 +231,7 @@ class Model:
         """A session, in which a change or the reading of a snapshot may fail."""
         self.disk.reads = reads
         try:
-            self._session(asked, fault)
+            self.session(asked, fault)
         except (Kill, Interrupted):
             return
         except StoreError as error:
@@ -234,7 +242,9 @@ class Model:
             for seed in asked["seeds"]:
                 assert self.done[Cell(TASK, name, seed)] >= asked["steps"]
 
-    def _session(self, asked: dict[str, Any], fault: tuple[str, int], **other) -> None:
+    def session(
+        self, asked: dict[str, Any], fault: tuple[str, int] = ("", -1), **other
+    ) -> None:
         """What `sweep.run` raises; `other` settings than those of all sessions."""
         self.disk.how, self.disk.left = fault
         stop = iter(range(10**6))
@@ -332,7 +342,7 @@ class Model:
                 changed = Variant(asked["variants"][0], "sac", OTHER_SAC)
                 change = {"variants": {TASK: [changed]}}
             try:
-                self._session(asked, ("kill", 3), **change)
+                self.session(asked, ("kill", 3), **change)
             except (ConfigError, StoreError):
                 refused = True
             except Kill:
@@ -362,7 +372,7 @@ class Model:
         assert self.look() == before
         self.look_and_load()
         with pytest.raises(StoreError, match="bring the file back"):
-            self._session(asked, ("", -1))
+            self.session(asked, ("", -1))
         assert self._files() == damaged
         path.write_bytes(whole)
 

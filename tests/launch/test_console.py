@@ -15,6 +15,7 @@ from coadapt import (
     api,
     console,
     devices,
+    notes,
     progress,
     runner,
     schema,
@@ -276,3 +277,26 @@ def test_a_home_that_is_not_known_is_one_sentence(home, monkeypatch, capsys):
     assert train.main(TRAIN) == 2
     assert "COADAPT_CACHE is '~nobody-of-this-name/x': " in capsys.readouterr().err
     assert train.main([*TRAIN, "--compile_cache="]) == 0
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("plain \u00e9 \U0001f600", "plain \u00e9 \U0001f600"),
+        ("a\tb\r\nc\x0bd", "a b  c d"),
+        ("\x1b[31mred\x1b[0m\x07", "\\x1b[31mred\\x1b[0m\\x07"),
+        ("\u202egnp.exe\u2028", "\\u202egnp.exe "),
+        ("\ud800\x9b", "\\ud800\\x9b"),
+    ],
+)
+def test_what_is_said_commands_no_terminal(text, shown, capsys):
+    assert console.printable(text) == shown and shown.isprintable()
+    notes.note(text)
+    assert capsys.readouterr().err == f"{shown}\n"
+
+    def run(_):
+        raise ConfigError(text)
+
+    assert train.command.execute("", lambda _: None, run, []) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and said.rstrip("\n").isprintable()
