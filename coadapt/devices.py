@@ -9,6 +9,8 @@ import ctypes
 import gc
 import math
 import os
+import re
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial, wraps
@@ -36,6 +38,8 @@ _LEAST = [math.inf]  # bytes that the process has had at a call, since the last 
 _CACHE = 4 * 2**20
 # what a user sets who wants another number of devices
 _PLATFORMS = "JAX_PLATFORMS"
+_FLAGS = "XLA_FLAGS"
+_READ_FLAGS = "from jaxlib import xla_client; xla_client.CompileOptions()"
 _FLAG, _VARIABLE = "xla_force_host_platform_device_count", "JAX_NUM_CPU_DEVICES"
 
 
@@ -45,12 +49,29 @@ def use_cores(number: int | None = None) -> None:
     Args:
         number: so many devices, whatever cores there are: as a run was begun.
     """
-    if _FLAG in os.environ.get("XLA_FLAGS", "") or _VARIABLE in os.environ:
+    if _FLAG in os.environ.get(_FLAGS, "") or _VARIABLE in os.environ:
         return
     try:
         jax.config.update("jax_num_cpu_devices", number or cores())
     except RuntimeError:  # something was computed before: one device it is
         return
+
+
+def require_flags() -> None:
+    """Refuse flags at which XLA would end the process.
+
+    It reads them in a process of its own, which takes a tenth of a second.
+    Raises: ConfigError.
+    """
+    given = os.environ.get(_FLAGS)
+    if not given:
+        return
+    done = subprocess.run(
+        [sys.executable, "-c", _READ_FLAGS], capture_output=True, text=True
+    )
+    said = re.findall(r"(?m)^[EF]\d+ .*?\] (.*flag.*)$", done.stderr)
+    if done.returncode and said:
+        raise ConfigError(f"{_FLAGS} is {given!r}: {said[0].rstrip('.')}.")
 
 
 def available() -> Sequence[Any]:
@@ -62,7 +83,7 @@ def available() -> Sequence[Any]:
     try:
         return jax.local_devices()
     except (RuntimeError, AssertionError) as error:
-        names = (_PLATFORMS, _VARIABLE, "XLA_FLAGS")
+        names = (_PLATFORMS, _VARIABLE, _FLAGS)
         given = [f"{n} is {os.environ[n]!r}" for n in names if os.environ.get(n)]
         reason = str(error).partition(" (")[0].rstrip(".")
         platform = _PLATFORMS in os.environ

@@ -72,6 +72,7 @@ def _executed(
         print(_help(text, values))
         return 0
     try:
+        devices.require_flags()
         devices.use_cores()
         rest = _parse(values, args)
         if rest:

@@ -253,7 +253,12 @@ def test_a_fault_that_is_no_devices_stays_a_traceback():
 
 @pytest.mark.parametrize(
     "name, value, status",
-    [("JAX_PLATFORMS", "foo", 2), ("JAX_NUM_CPU_DEVICES", "abc", 2)],
+    [
+        ("JAX_PLATFORMS", "foo", 2),
+        ("JAX_NUM_CPU_DEVICES", "abc", 2),
+        ("XLA_FLAGS", "--xla_force_host_platform_device_count=abc", 2),
+        ("XLA_FLAGS", "--no_such_flag", 2),
+    ],
 )
 def test_a_wrong_variable_is_one_sentence(name, value, status):
     done = subprocess.run(
