@@ -1,9 +1,18 @@
 """Figures that look the same whatever the user's matplotlibrc says."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 
-import matplotlib
+from coadapt.schema import ConfigError
+
+try:
+    import matplotlib
+except ValueError as error:  # it reads MPLBACKEND, which nothing here needs
+    raise ConfigError(
+        f"MPLBACKEND is {os.environ.get('MPLBACKEND')!r}: Matplotlib can not read it "
+        f"({error}); unset it."
+    ) from None
 from matplotlib.figure import Figure
 
 

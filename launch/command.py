@@ -1,6 +1,7 @@
 """What the commands share: flags, help, exit status, and flags that become sweeps."""
 
 import contextlib
+import importlib
 import json
 import os
 import re
@@ -391,6 +392,8 @@ def run_sweep(
     if workdir:  # rounding hangs on their number
         devices.use_cores(store.devices(workdir))
     kept = _kept_at(get(values, "compile_cache"))
+    if "MPLBACKEND" in os.environ:  # of the report's figures, before they are due
+        importlib.import_module("coadapt.figure")
     plan = sweep.plan(asked)
     if get(values, "dry_run"):
         print("\n".join(_plan(asked, plan, workdir)))
@@ -479,6 +482,7 @@ def _kept_at(flag: str | None) -> Path | None:
         return None
     name = "COADAPT_CACHE" if given else "--compile_cache"
     folder = store.expanded(place, name)
-    if folder.exists() and not folder.is_dir():
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
         raise ConfigError(f"{name} is {place!r}: it must be a folder.")
     return folder

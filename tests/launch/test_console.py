@@ -258,6 +258,7 @@ def test_a_fault_that_is_no_devices_stays_a_traceback():
         ("JAX_NUM_CPU_DEVICES", "abc", 2),
         ("XLA_FLAGS", "--xla_force_host_platform_device_count=abc", 2),
         ("XLA_FLAGS", "--no_such_flag", 2),
+        ("MPLBACKEND", "foo", 2),
     ],
 )
 def test_a_wrong_variable_is_one_sentence(name, value, status):
