@@ -195,7 +195,8 @@ def _product(
 
     def rounded(a: jax.Array, b: jax.Array) -> jax.Array:
         """The same numbers: XLA for a CPU refuses some products of bfloat16."""
-        return dot(*(jax.lax.reduce_precision(x, 8, 7) for x in (a, b)), exact)
+        a, b = (jax.lax.reduce_precision(x, 8, 7) for x in (a, b))
+        return dot(a, b, exact)
 
     if precision == "bfloat16":
         return jax.lax.platform_dependent(a, b, cpu=rounded, default=halved)
@@ -221,13 +222,18 @@ def _stored(product: tuple, kept_first: bool, precision: Precision) -> jax.Array
     return _product(*ordered, precision)
 
 
-_product.defvjp(lambda a, b, *how: (_product(a, b, *how), (a, b)), _gradients)
+def _forward(a: jax.Array, b: jax.Array, of_a: int, of_b: int, precision: Precision):
+    return _product(a, b, of_a, of_b, precision), (a, b)
+
+
+_product.defvjp(_forward, _gradients)
 
 
 def _dot(x: jax.Array, w: jax.Array, *_: Any, own: Precision, **__: Any) -> jax.Array:
     """What flax asks of a dense layer: [..., in] and [in, out] -> [..., out]."""
     rows = x.reshape(-1, x.shape[-1])
-    return _product(rows, w, 1, 0, own).reshape(*x.shape[:-1], w.shape[-1])
+    product: Any = _product(rows, w, 1, 0, own)
+    return product.reshape(*x.shape[:-1], w.shape[-1])
 
 
 class MLP(nn.Module):

@@ -844,14 +844,11 @@ def run(
     are there until the new ones have passed them.
     `checkpoints` None writes no snapshots; `ended` is called with what each program
     leaves, before the last snapshot is written: after a kill until then, again; where
-    `stop` says so, the running one ends at its next checkpoint.
-    `allow_other_machine`: go on also where what decides bits is not as it was.
+    `stop` says so, the running one ends at its next checkpoint. `allow_other_machine`:
+    go on also where what decides bits is not as it was.
     Raises: ConfigError, before anything compiles; store.StoreError; runner.Interrupted.
     """
-    streams.pin()  # before programs are compiled, too
-    validate(sweep)
-    path = folder(workdir).absolute()  # an environment may change the current folder
-    checkpoint.require_path(path)
+    path = _admitted(sweep, workdir)
     about = adopted(path, header(sweep))  # what is refused leaves nothing behind
     with owned(path):
         todo = _planned(sweep, path, about, memory)
@@ -861,18 +858,27 @@ def run(
         with Store(path, about, session=bool(todo)) as store:
             # all at once: the next session finds the same programs
             records = [_noted(store, each) for each in todo]
-            events = _events(todo, store)
+            jobs = [
+                _Job(sweep, each.group, record, store, checkpoints, stop, ended)
+                for each, record in zip(todo, records, strict=True)
+            ]
+            told = [partial(_tell, progress, event) for event in _events(todo, store)]
             with ahead.Ahead(_to_compile(sweep, todo)) as others:
-                for i, each in enumerate(todo):
+                for job, tell in zip(jobs, told, strict=True):
                     if stop():
                         raise runner.Interrupted(0)
-                    tell = partial(_tell, progress, events[i])
-                    job = _Job(
-                        sweep, each.group, records[i], store, checkpoints, stop, ended
-                    )
                     job.run(tell, *next(starts))
                     others.turn()
     return sum(len(each.group.agents) for each in todo)
+
+
+def _admitted(sweep: Sweep, workdir: str | os.PathLike[str]) -> Path:
+    """The folder of a sweep that can be run. Raises: ConfigError; store.StoreError."""
+    streams.pin()  # before programs are compiled, too
+    validate(sweep)
+    path = folder(workdir).absolute()  # an environment may change the current folder
+    checkpoint.require_path(path)
+    return path
 
 
 def _one_ahead(items: Iterator[T]) -> Iterator[T]:
