@@ -27,7 +27,7 @@ LEVELS = {
 }  # fmt: skip
 INSTRUCTIONS, DEVICES = "instruction set", "number of devices"
 # facts that decide how products round: see `facts`
-DECIDE = ("jaxlib", "device", INSTRUCTIONS, "JAX_ENABLE_X64")
+DECIDE = ("jaxlib", "device", INSTRUCTIONS)
 
 
 def here() -> dict[str, Any]:
@@ -39,7 +39,6 @@ def here() -> dict[str, Any]:
         "device": device(),
         "instructions": instructions(),
         "devices": jax.local_device_count(),
-        "x64": bool(jax.config.jax_enable_x64),  # type: ignore[attr-defined]
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }
 
@@ -97,9 +96,8 @@ def facts(session: Mapping[str, Any]) -> dict[str, str]:
         "commit": code,
         "host": session.get("host", ""),
     }
-    for name, key in (("XLA_FLAGS", "xla_flags"), ("JAX_ENABLE_X64", "x64")):
-        if key in session:
-            found[name] = str(session[key]) or "none"
+    if "xla_flags" in session:
+        found["XLA_FLAGS"] = session["xla_flags"] or "none"
     return {name: word for name, word in found.items() if word}
 
 
@@ -119,7 +117,6 @@ def ways_back(names: Sequence[str], there: Mapping[str, str]) -> list[str]:
     found = {
         "jaxlib": "jaxlib=={}",
         DEVICES: "JAX_NUM_CPU_DEVICES={} on a CPU",
-        "JAX_ENABLE_X64": "JAX_ENABLE_X64={}",
     }
     if LEVELS.keys() >= {there.get(INSTRUCTIONS), instructions()}:
         known = [*LEVELS]

@@ -130,7 +130,6 @@ OTHERS = [
     ({"instructions": "AMX"}, "instruction set AMX (here: AVX2)", ""),
     ({"device": "gpu, H200"}, f"device gpu, H200 (here: {CPU})", ""),
     ({"device": "cpu, riscv, 9 cores"}, f"device cpu, riscv (here: {CPU})", ""),
-    ({"x64": True}, "JAX_ENABLE_X64 True (here: False)", "JAX_ENABLE_X64=True"),
 ]
 
 
@@ -163,7 +162,7 @@ FREE = [
     {"versions": {"python": "3.1", "jax": "0.1"}},
     {"device": f"{CPU}, 999 cores"},
     {"devices": 7},  # of which the program had as many as it has here
-    {"instructions": None, "x64": None},
+    {"instructions": None},
     {"instructions": ""},
 ]
 
