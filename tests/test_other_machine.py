@@ -37,7 +37,7 @@ ALL = Checkpoints(share=float("inf"))
 @pytest.fixture(autouse=True)
 def _stubbed(monkeypatch):
     monkeypatch.setattr(provenance, "instructions", lambda: HERE)
-    with stubs(Disk()):
+    with stubs(Disk(lambda: None)):
         yield
 
 
