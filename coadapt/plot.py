@@ -308,8 +308,8 @@ def _failed(rows: "pd.DataFrame", metric: str) -> dict[tuple[str, int], float]:
     known = stats.last(rows.dropna(subset="value"), score)
     before = dict(zip(_keys(known), known.env_steps, strict=True))
     ends = stats.last(rows, score)
-    lost = ends.loc[ends.value.isna()]
-    return {key: before.get(key, -math.inf) for key in _keys(lost)}
+    gone = ends.loc[ends.value.isna()]
+    return {key: before.get(key, -math.inf) for key in _keys(gone)}
 
 
 def _keys(rows: "pd.DataFrame") -> list[tuple[str, int]]:

@@ -29,7 +29,7 @@ def of(found: Findings) -> list[tuple[str, str]]:
     said = [("untrained", sentence) for sentence in _untrained(found)]
     whose: dict[tuple[str, str], list[str]] = {}
     for (task, variant), ends in _agents(found).items():
-        config = found.header.variants[task][variant].config
+        config = found.header.variants[found.tasks.get(task, task)][variant].config
         for name, rule in _RULES.items():
             number, sentence = rule(config, ends)
             if number:
@@ -40,7 +40,10 @@ def of(found: Findings) -> list[tuple[str, str]]:
 
 
 def _agents(found: Findings) -> dict[tuple[str, str], list[Ends]]:
-    """Of each variant on each task, its agents whose last score is finite."""
+    """Of each variant on each task, its agents whose last score is finite.
+
+    Of each version of a simulator apart, as `Findings` has them.
+    """
     frame, each = found.frame, dict[tuple[str, str, int], dict[str, float]]()
     for metric in frame.metric.unique():
         for row in stats.last(frame, metric).to_dict("records"):
@@ -48,7 +51,7 @@ def _agents(found: Findings) -> dict[tuple[str, str], list[Ends]]:
             each.setdefault(key, {})[metric] = row["value"]
     made: dict[tuple[str, str], list[Ends]] = {}
     for (task, variant, _), ends in each.items():
-        known = variant in found.header.variants.get(task, {})
+        known = variant in found.header.variants.get(found.tasks.get(task, task), {})
         if known and math.isfinite(ends.get(METRIC, math.nan)):
             made.setdefault((task, variant), []).append(ends)
     return made

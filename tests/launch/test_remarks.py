@@ -69,10 +69,12 @@ def test_an_update_that_taught_nothing_is_said(case, tmp_path):
         for metric, x in ends.items()
     ]
     frame = pd.concat([found.frame, *rows], ignore_index=True)
-    there = remarks.of(found._replace(frame=frame))
+    there = remarks.of(found._replace(versions={"": frame}))
     assert there == ([(said[0], f"{name} on {TASK}, {said[1]}")] if said else [])
     dead = frame.assign(value=np.where(frame.metric == "return", np.nan, frame.value))
-    assert remarks.of(found._replace(frame=dead)) == []  # failed, which is said apart
+    assert (
+        remarks.of(found._replace(versions={"": dead})) == []
+    )  # failed, which is said apart
 
 
 def test_variants_of_which_the_same_is_true_share_a_sentence(tmp_path):
@@ -81,7 +83,10 @@ def test_variants_of_which_the_same_is_true_share_a_sentence(tmp_path):
     found = findings.read(tmp_path / "x")
     rows = found.frame.assign(metric="effective_fraction", value=1.0)
     frame = pd.concat([found.frame, rows], ignore_index=True)
-    said = remarks.of(found._replace(frame=frame))
+    said = remarks.of(found._replace(versions={"": frame}))
     assert [name for name, _ in said] == ["weights", "weights"]  # PoWER's has a hint
     whose = "awac on toy/lqr, 1 of 1 agents; mpo on toy/lqr, 1 of 1 agents: all were"
     assert said[0][1].startswith(whose)
+    name = f"{TASK} (of a simulator)"
+    several = found._replace(versions={"": frame.assign(task=name)}, tasks={name: TASK})
+    assert remarks.of(several)[0][1].startswith(f"awac on {name}, 1 of 1 agents; ")
