@@ -6,7 +6,6 @@ from typing import Any, NamedTuple, TypeVar
 
 from coadapt import aliases, schema
 from coadapt.config import BoundCost, BoundLoss, BoundWeights, Config
-from coadapt.factors import pi_p, pi_q, pi_theta
 from coadapt.legality import check
 from coadapt.schema import ConfigError, UnknownFieldError
 
@@ -57,21 +56,19 @@ def _with_bounds(
     config: Config, changed: Config, changes: Mapping[str, object]
 ) -> Config:
     named = any(path.split(".")[0] == "bounds" for path in schema.single(changes))
-    before, free = (
-        isinstance(c.pi_theta, pi_theta.Gaussian) for c in (config, changed)
-    )
+    before, free = (not c.pi_theta.bounded for c in (config, changed))
     if not named and before and not free:
         return dataclasses.replace(changed, bounds=None)
-    if not named and free and isinstance(config.pi_theta, pi_theta.TanhGaussian):
+    if not named and free and config.pi_theta.has_moments and not before:
         return dataclasses.replace(changed, bounds=_penalty(changed))
     return changed
 
 
 def _penalty(config: Config) -> BoundCost | BoundLoss | BoundWeights:
     """The penalty that fits how the policy is found."""
-    if isinstance(pi_q.gradient_of(config.pi_q), pi_q.Pathwise):
+    if config.pi_q.by_samples:
         return BoundCost()
-    return BoundWeights() if isinstance(config.pi_p, pi_p.Policy) else BoundLoss()
+    return BoundWeights() if config.pi_p.samples > 1 else BoundLoss()
 
 
 # ---------------------------------------------------------------- ways out

@@ -4,7 +4,11 @@ A field annotated Scalar, Count or Toggle is traced: variants that differ in it 
 program; all else is part of the program. `jax.tree.structure(config)` is the key.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
 
 from coadapt.factors import (
     g,
@@ -15,64 +19,56 @@ from coadapt.factors import (
     pi_q_update,
     pi_theta,
 )
+from coadapt.factors.bounds import BoundCost as BoundCost
+from coadapt.factors.bounds import BoundLoss as BoundLoss
+from coadapt.factors.bounds import Bounds as Bounds
+from coadapt.factors.bounds import BoundWeights as BoundWeights
+from coadapt.factors.view import View
 from coadapt.networks import Networks
 from coadapt.optim import Optim
 from coadapt.schema import (
     Count,
     Fraction,
-    Positive,
     Range,
-    Scalar,
     Size,
     config,
 )
+from coadapt.types import Tree
+
+
+class Copied(Protocol):
+    """How a slow copy follows what it is a copy of."""
+
+    def follow(self, online: Tree, target: Tree, updates: jax.Array | np.int32) -> Tree:
+        """The copy after update number `updates`, counted from 1.
+
+        The number is the same for all agents of a program, so that a copy every so
+        many updates stays a branch under vmap, and costs nothing in between.
+        """
+        ...
 
 
 @config
-class BoundWeights:
-    """A second set of E-step weights, for staying in the box, its temperature a dual.
-
-    Source: the authors' MPO (settings 1.3, step 4). Weights then sum to 2 over M.
-    """
-
-    epsilon: Positive = 1e-3  # nats
-    init: Scalar = 1.0  # of the raw variable
-    # of the multiplier: projected after a step, or clamped in the forward pass
-    floor: Literal["project", "clamp"] = "project"  # settings 2.11
-
-
-@config
-class BoundLoss:
-    """scale * half the squared distance of the mean from the box. Settings 1.4."""
-
-    scale: Positive = 10.0  # of the loss
-
-
-@config
-class BoundCost:
-    """scale * the distance of sampled actions from the box, with its gradient.
-
-    What takes tanh's place in SAC without it (settings 1.7).
-    """
-
-    scale: Positive = 1.0  # of the cost
-
-
-Bounds = BoundWeights | BoundLoss | BoundCost
-
-
-@config
-class Soft:
+class Soft(Copied):
     """target <- (1 - rate) target + rate online, after every update."""
 
     rate: Fraction = 5e-3  # what an update takes over
 
+    def follow(self, online: Tree, target: Tree, updates: jax.Array | np.int32) -> Tree:
+        return jax.tree.map(
+            lambda new, old: old + self.rate * (new - old), online, target
+        )
+
 
 @config
-class Hard:
+class Hard(Copied):
     """target <- online, every `period` updates."""
 
     period: Size = 100  # updates from one copy to the next
+
+    def follow(self, online: Tree, target: Tree, updates: jax.Array | np.int32) -> Tree:
+        due = updates % self.period == 0
+        return jax.lax.cond(due, lambda: online, lambda: target)
 
 
 @config
@@ -83,8 +79,20 @@ class Target:
     critic: Hard | Soft | None = Soft()  # of the critics, as policy
 
 
+class Source(Protocol):
+    """What a class of data has; the fields `batch` and `steps` among it."""
+
+    in_order: ClassVar[bool] = False  # whole sequences are read, else single steps
+    stored: ClassVar[bool] = True  # on the device; else a data set is read
+
+    @property
+    def policy_rows(self) -> int:
+        """Transitions of a minibatch of the policy's steps."""
+        return self.batch  # type: ignore[attr-defined]
+
+
 @config
-class Replay:
+class Replay(Source):
     """Uniform minibatches from the transitions of a long past."""
 
     capacity: Size = 1_000_000  # transitions
@@ -106,8 +114,10 @@ class Replay:
 
 
 @config
-class Trajectories:
+class Trajectories(Source):
     """Whole episodes, all of them relabelled before each phase of learning."""
+
+    in_order: ClassVar[bool] = True
 
     capacity: Size = 50_000  # transitions of finished episodes
     batch: Size = 256  # transitions of a minibatch
@@ -121,8 +131,10 @@ class Trajectories:
 
 
 @config
-class Rollout:
+class Rollout(Source):
     """The newest steps only, all by the policy that then learns from them."""
+
+    in_order: ClassVar[bool] = True
 
     batch: Size = 64  # transitions of a minibatch
     steps: Size = 2048  # env steps from one iteration to the next
@@ -134,6 +146,10 @@ class Rollout:
     terminate_at_limit: bool = False  # as Replay
 
     @property
+    def policy_rows(self) -> int:
+        return self.policy_batch or self.batch
+
+    @property
     def start(self) -> int:
         return self.steps
 
@@ -143,8 +159,10 @@ class Rollout:
 
 
 @config
-class Offline:
+class Offline(Source):
     """Uniform minibatches from a data set that is there; a step is an update."""
+
+    stored: ClassVar[bool] = False
 
     dataset: str = ""  # of Minari's, on this machine
     batch: Size = 256  # transitions of a minibatch
@@ -179,21 +197,59 @@ class Schedule:
     simultaneous: bool = False
 
 
+class EvalPolicy(Protocol):
+    """How the agent acts when it is measured."""
+
+    @property
+    def scored(self) -> int:
+        """Actions of a state that critics score."""
+        return 0
+
+    @property
+    def draws(self) -> bool:
+        """Whether two calls may give two actions."""
+        return True
+
+    def act(self, view: View, obs: jax.Array, key: jax.Array) -> jax.Array:
+        """Actions at obs [B, O], [B, A]."""
+        ...
+
+
 @config
-class Mode:
+class Mode(EvalPolicy):
     """The likeliest action."""
 
+    @property
+    def draws(self) -> bool:
+        return False
+
+    def act(self, view: View, obs: jax.Array, key: jax.Array) -> jax.Array:
+        return view.pi.mode(view.policy(obs))
+
 
 @config
-class Sampled:
+class Sampled(EvalPolicy):
     """An action as the policy draws it."""
 
+    def act(self, view: View, obs: jax.Array, key: jax.Array) -> jax.Array:
+        return view.pi.sample(view.policy(obs), key, 1)[0]
+
 
 @config
-class BestOf:
+class BestOf(EvalPolicy):
     """Of some that the policy draws, the one that the first critic values most."""
 
     samples: Size = 10  # actions drawn; settings 3.10
+
+    @property
+    def scored(self) -> int:
+        return self.samples
+
+    def act(self, view: View, obs: jax.Array, key: jax.Array) -> jax.Array:
+        action = view.pi.sample(view.policy(obs), key, self.samples)
+        value = view.q(view.critic, obs, action)[0]
+        best = jnp.argmax(value, axis=0)  # [B]
+        return jnp.take_along_axis(action, best[None, :, None], axis=0)[0]
 
 
 Greedy = Mode | Sampled | BestOf

@@ -13,7 +13,7 @@ T the steps of an episode.
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -30,15 +30,13 @@ from coadapt import (
     schema,
     store,
 )
-from coadapt.agent import estimate, models
-from coadapt.agent.improve import _support
+from coadapt.agent import models
 from coadapt.agent.vitals import pre_activations
 from coadapt.config import Config, Offline, Rollout, Trajectories
 from coadapt.data import episodes, offline, replay
 from coadapt.data.replay import Store
 from coadapt.envs.base import DeviceEnv, HostEnv, once
-from coadapt.factors import g, pi_p, pi_q, pi_q_update, pi_theta
-from coadapt.factors.g import is_action_value
+from coadapt.factors import pi_q
 from coadapt.ops import returns, weights
 from coadapt.saved import SavedAgent
 from coadapt.schema import ConfigError
@@ -138,12 +136,12 @@ def critic_slice(
     drawn = policy_samples(agent, obs)
     value = np.asarray(_scores(config, state, seen, drawn)).mean(axis=0)
     density = None
-    if not isinstance(agent.config.pi_theta, pi_theta.Deterministic):
+    if agent.config.pi_theta.has_density:
         density = np.exp(agent.log_prob(seen, action))
     weight = _weights(config, state, score)
     weight = None if weight is None else np.asarray(weight)
     posterior = None
-    if weight is not None and isinstance(agent.config.pi_p, pi_p.Policy):
+    if weight is not None and agent.config.pi_p.is_policy:
         posterior = _shares(np.exp(_prior(config, state, seen, action)) * weight)
     return Slice(axes, grid, q, score, value, density, weight, posterior)
 
@@ -186,29 +184,28 @@ def _grid(
 @jax.jit
 def _scores(config: Config, state: AgentState, obs: jax.Array, action: jax.Array):
     """What a policy's step makes of the critics: action [M, B, A] -> [M, B]."""
-    ahead = isinstance(config.pi_p, pi_p.Policy) and config.pi_p.states == "next"
-    slow = ahead or (isinstance(config.g, g.Q) and config.g.critic == "target")
+    slow = config.pi_p.at_next or config.g.slow
     critic = state.target.critic if slow else state.params.critic
     values = agents.action_values(config, state, critic, obs, action)
-    return models.pessimistic(config, values)
+    return config.g_estimate.combine(values)
 
 
 @jax.jit
 def _prior(config: Config, state: AgentState, obs: jax.Array, action: jax.Array):
     """log pi_p of actions [M, B, A], the policy that draws the E-step's samples."""
-    dist = agents.policy(config, state, models.following(state), obs)
-    return pi_theta.likelihood(config.pi_theta).log_prob(dist, action)
+    return config.pi_theta.log_prob(models.View(config, state).following(obs), action)
 
 
 @jax.jit
 def _weights(config: Config, state: AgentState, score: jax.Array) -> jax.Array | None:
     """The E-step's weights on a grid [G, S], each state by itself, summing to 1."""
-    eta = models.temperature(config, state.params.dual)
-    if isinstance(config.pi_q, pi_q.NonParametric):
-        rule, score = config.pi_q, estimate.standardize(config, score)
+    eta = config.pi_q_update.eta(state.params.dual)
+    if not config.pi_q.parametric and not config.pi_q.whole_episodes:
+        rule = cast(pi_q.Weights, config.pi_q)
+        score = rule.standardized(score)
         one = jax.vmap(lambda s: rule.weights(s[:, None], eta)[:, 0], 1, 1)(score)
         return one / jnp.sum(one, axis=0, keepdims=True)
-    if isinstance(config.g, g.SoftQ) and isinstance(config.pi_p, pi_p.Uniform):
+    if config.g.soft and config.pi_p.is_uniform:
         return weights.boltzmann(score, eta, per_batch=False)
     return None
 
@@ -294,7 +291,7 @@ def rollout(
 
 def _as_the_target(agent: SavedAgent) -> bool:
     """Whether the critic's target has greedy actions follow."""
-    deterministic = isinstance(agent.config.pi_theta, pi_theta.Deterministic)
+    deterministic = not agent.config.pi_theta.has_density
     return deterministic or _best_counts(agent.config)
 
 
@@ -427,7 +424,7 @@ def monte_carlo(agent: SavedAgent, found: Rollouts) -> Returns:
 
 def _bonus(agent: SavedAgent, found: Rollouts) -> np.ndarray:
     """What a soft critic counts as reward of the step before a state. [T, E]."""
-    if not isinstance(agent.config.g, g.SoftQ):
+    if not agent.config.g.soft:
         return np.zeros_like(found.reward)
     rows = found.next_obs.reshape(-1, found.next_obs.shape[-1])
     bonus = np.asarray(_penalty(_traced(agent), agent.state, rows, _key(agent, 1)))
@@ -437,14 +434,15 @@ def _bonus(agent: SavedAgent, found: Rollouts) -> np.ndarray:
 @jax.jit
 def _penalty(config: Config, state: AgentState, obs: jax.Array, key: jax.Array):
     """eta D(pi_q, pi_p) at obs [B, O], the mean over some sets of samples. [B]."""
-    number = pi_q_update.divergence_samples(config.pi_q_update)
+    number = config.pi_q_update.divergence_samples
     keys = jax.random.split(key, max(1, _SAMPLES // number))
 
     def once(key: jax.Array) -> jax.Array:
         raw, _, dist = _draw(config, state, obs, key, number=number)
-        return estimate.divergence(config, state, dist, raw, obs, key)
+        seen = models.View(config, state)
+        return config.pi_p.divergence(seen, dist, raw, obs, key)
 
-    eta = models.temperature(config, state.params.dual)
+    eta = config.pi_q_update.eta(state.params.dual)
     return eta * jnp.mean(jax.lax.map(once, keys), axis=0)
 
 
@@ -452,7 +450,7 @@ def _own_values(agent: SavedAgent, obs: np.ndarray) -> np.ndarray:
     """The value of the policy's own actions, or of the state: obs [B, O] -> [B]."""
     if agent.state.params.critic is None:
         raise ConfigError(f"{agent.variant} has no critic, and so no values.")
-    if not is_action_value(agent.config.g):
+    if not agent.config.g.reads_action:
         return agent.v(obs)[0]
     action = policy_samples(agent, obs, key=_key(agent, 1))
     value = _together(agent, agent.q(obs, action))
@@ -464,7 +462,9 @@ def _together(agent: SavedAgent, values: np.ndarray) -> np.ndarray:
     return np.asarray(_mixed(_traced(agent), values))
 
 
-_mixed = jax.jit(models.pessimistic)
+@jax.jit
+def _mixed(config: Config, values: jax.Array) -> jax.Array:
+    return config.g_estimate.combine(values)
 
 
 # ---------------------------------------------------------------- over-estimation
@@ -528,7 +528,7 @@ def overestimation(
     """
     target = monte_carlo(agent, found)
     rows = found.obs.reshape(-1, found.obs.shape[-1])
-    if is_action_value(agent.config.g):
+    if agent.config.g.reads_action:
         value = agent.q(rows, found.action.reshape(len(rows), -1))
     else:
         value = agent.v(rows)
@@ -631,7 +631,7 @@ def e_step(agent: SavedAgent, *, seed: int = 0) -> EStep:
     actions of a state against each other, else over the batch.
     Raises: ConfigError, if its posterior is no set of weights, or nothing was loaded.
     """
-    if isinstance(agent.config.pi_q, pi_q.Parametric):
+    if agent.config.pi_q.parametric:
         raise ConfigError(
             f"{agent.variant} has a parametric posterior: it weighs no samples."
         )
@@ -649,14 +649,14 @@ def _e_step(config: Config, state: AgentState, store: Store, key: jax.Array):
         kept = learn._sequences(config, store)
         positions, n = episodes.entries(kept.seen)
         score = agents.label(config, state, store.obs, kept).score
-        size = getattr(config.data, "policy_batch", None) or config.data.batch
+        size = config.data.policy_rows
         chosen = episodes.minibatch(key, positions, jnp.maximum(n, 1), 0, size)  # type: ignore[arg-type]
         score = score[chosen][None]
     else:
         batch = learn._annotated(config, state, store, choose, noise)
-        support = _support(config, state, batch, draws, state.params.critic)
-        score = estimate.standardize(config, support.score)
-    eta = models.temperature(config, state.params.dual)
+        support = config.pi_p.support(models.View(config, state), batch, draws)
+        score = config.pi_q.standardized(support.score)
+    eta = config.pi_q_update.eta(state.params.dual)
     return config.pi_q.weights(score, eta), score, eta  # type: ignore[union-attr]
 
 
@@ -716,7 +716,7 @@ def _networks(
     found = [("policy", config.networks.policy, params.policy["net"], rows)]
     if params.critic is None:
         return found
-    if is_action_value(config.g):
+    if config.g.reads_action:
         rows = np.concatenate([rows, policy_samples(agent, obs, 1)[0]], axis=-1)
     number = jax.tree.leaves(params.critic)[0].shape[0]
     for k in range(number):
@@ -774,12 +774,8 @@ def entropy(agent: SavedAgent, obs: Rows, *, samples: int = 256) -> np.ndarray:
     Raises: ConfigError, of a deterministic policy.
     """
     pi, dist = agent.config.pi_theta, agent.policy(obs)
-    if isinstance(pi, pi_theta.Gaussian):
-        each = np.log(dist.std) + 0.5 * np.log(2 * np.pi * np.e)
-        return each.sum(axis=-1)
-    if isinstance(pi, pi_theta.Softmax):
-        log_p = np.asarray(jax.nn.log_softmax(dist.logits))
-        return -(np.exp(log_p) * log_p).sum(axis=(-2, -1))
+    if pi.has_entropy:
+        return np.asarray(pi.entropy(dist))
     return sampled_entropy(agent, obs, samples=samples)
 
 
@@ -788,7 +784,7 @@ def sampled_entropy(agent: SavedAgent, obs: Rows, *, samples: int = 256) -> np.n
 
     Raises: ConfigError, of a deterministic policy.
     """
-    if isinstance(agent.config.pi_theta, pi_theta.Deterministic):
+    if not agent.config.pi_theta.has_density:
         raise ConfigError(
             f"{agent.variant} has a deterministic policy: it has no entropy."
         )
@@ -800,7 +796,7 @@ def sampled_entropy(agent: SavedAgent, obs: Rows, *, samples: int = 256) -> np.n
 @partial(jax.jit, static_argnames="number")
 def _surprise(config: Config, state: AgentState, obs, key, *, number: int):
     raw, _, dist = _draw(config, state, obs, key, number=number)
-    return -pi_theta.likelihood(config.pi_theta).log_prob_of(dist, raw)
+    return -config.pi_theta.log_prob_of(dist, raw)
 
 
 def saturated(
@@ -831,8 +827,8 @@ def duals(agent: SavedAgent) -> dict[str, float]:
     KL of a proximal step.
     """
     found = _told(agent, _DUALS)
-    if pi_q_update.temperature_of(agent.config.pi_q_update) is not None:
-        eta = models.temperature(_traced(agent), agent.state.params.dual)
+    if agent.config.pi_q_update.has_temperature:
+        eta = _traced(agent).pi_q_update.eta(agent.state.params.dual)
         found["temperature"] = float(eta)
     return found
 
@@ -857,13 +853,13 @@ def vitals(agent: SavedAgent, obs: Rows, *, seed: int = 0) -> dict[str, float]:
     and `weight_kl` (nats). What does not apply to the agent is left out.
     """
     found = duals(agent)
-    if not isinstance(agent.config.pi_theta, pi_theta.Deterministic):
+    if agent.config.pi_theta.has_density:
         found["policy_entropy"] = float(entropy(agent, obs).mean())
     if not agent.spec.num_actions:
         found["saturated"] = float(saturated(agent, obs).mean())
     found |= _of_networks(agent, obs)
     there = agent.replay is not None or isinstance(agent.config.data, Offline)
-    if there and not isinstance(agent.config.pi_q, pi_q.Parametric):
+    if there and not agent.config.pi_q.parametric:
         step = e_step(agent, seed=seed)
         whole = weights.effective_fraction(jnp.asarray(step.weight))
         found["effective_fraction"] = float(whole)

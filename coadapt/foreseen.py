@@ -8,8 +8,6 @@ from typing import NamedTuple
 
 from coadapt import algorithms, envs, runner
 from coadapt.config import Config, Hard, Rollout
-from coadapt.factors import pi_p
-from coadapt.factors.pi_q_update import NaturalGradient
 from coadapt.optim import Optim
 
 
@@ -69,7 +67,7 @@ def _unguided(of: Asked) -> str:
     """Of a policy that is not moved by its critic before the end."""
     prior, warm = of.config.pi_p, int(of.config.schedule.warm_start)
     number = updates(of.config, of.steps)
-    if not number or not isinstance(prior, pi_p.Behavior):
+    if not number or not prior.by_others:
         return ""
     if prior.steps >= number:
         return (
@@ -88,12 +86,11 @@ def _unguided(of: Asked) -> str:
 
 def _unread(of: Asked) -> str:
     config = of.config
-    natural = isinstance(config.pi_q_update, NaturalGradient)
-    if not natural or config.optim.policy == Optim().policy:
+    if not config.pi_q_update.own_length or config.optim.policy == Optim().policy:
         return ""
     return (
-        f"{of.variant}: nothing reads optim.policy, as pi_q_update is NaturalGradient, "
-        "which finds the length of its own step"
+        f"{of.variant}: nothing reads optim.policy, as pi_q_update is "
+        f"{type(config.pi_q_update).__name__}, which finds the length of its own step"
     )
 
 

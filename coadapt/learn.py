@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from coadapt import agent as agents
-from coadapt.config import Config, Offline, Rollout, Trajectories
+from coadapt.agent import models
+from coadapt.config import Config, Rollout, Trajectories
 from coadapt.data import episodes, replay
 from coadapt.data.episodes import Episodes
 from coadapt.data.replay import Store
-from coadapt.factors import g_estimate, pi_p, pi_q
-from coadapt.factors.g import LogReward
+from coadapt.factors.pi_p import PiP
 from coadapt.logs import DEFAULT, Log, kept
 from coadapt.ops import moments
 from coadapt.ops.moments import Moments
@@ -170,16 +170,15 @@ def learn(
     key, learner = stream(seed, Purpose.LEARN, clock.updates), _Reads(state, store, log)
     if isinstance(config.data, Trajectories | Rollout):
         return _learn_sequences(config, learner, key, clock)
-    if not isinstance(config.pi_p, pi_p.Behavior):
+    if state.params.prior is None:
         return _learn_steps(config, learner, key, clock)
     return _learn_from_others(config, config.pi_p, learner, key, clock)
 
 
 def _learn_from_others(
-    config: Config, prior: pi_p.Behavior, learner: _Reads, key: jax.Array, clock: Clock
+    config: Config, prior: PiP, learner: _Reads, key: jax.Array, clock: Clock
 ) -> tuple[AgentState, Metrics]:
     """The model of the behaviour policy first, then all else, beside it or without."""
-    assert isinstance(config.data, Offline)  # legality.check holds it
     batch, own = config.data.batch, jax.random.fold_in(key, 1)
     choose, noise = jax.random.split(own)
 
@@ -210,9 +209,9 @@ def _learn_from_others(
     return jax.lax.cond(first, model_alone, everything, learner.agent)
 
 
-def _warm(config: Config, clock: Clock) -> jax.Array | None:
+def _warm(config: Config, state: AgentState, clock: Clock) -> jax.Array | None:
     """Whether the policy is pulled to its prior alone, in this update."""
-    if not isinstance(config.pi_p, pi_p.Behavior):
+    if state.params.prior is None:
         return None
     first = config.pi_p.steps + jnp.asarray(config.schedule.warm_start)
     return jnp.less(clock.updates, first)
@@ -223,21 +222,16 @@ def _annotated(
 ) -> Batch:
     """A minibatch of transitions, or of the sequences that the estimate asks for."""
     size, estimate = config.data.batch, config.g_estimate
-    if not g_estimate.keeps_log_prob(estimate):
+    if estimate.length == 1:
         transition = replay.sample(store, choose, size)
         return agents.annotate(config, state, transition, key)
-    assert isinstance(estimate, g_estimate.Retrace)
-    sequence, mu = replay.sample_sequences(store, choose, size, estimate.steps)
+    sequence, mu = replay.sample_sequences(store, choose, size, estimate.length)
     return agents.annotate_sequences(config, state, sequence, mu, key)
 
 
 def steps_of_sequence(config: Config) -> int:
     """How many steps in a row a replay has to hold for one sample."""
-    estimate = config.g_estimate
-    if not g_estimate.keeps_log_prob(estimate):
-        return 1
-    assert isinstance(estimate, g_estimate.Retrace)
-    return estimate.steps
+    return config.g_estimate.length
 
 
 _UNROLLED = 8  # steps; more are a loop, or compiling them would take minutes
@@ -249,7 +243,7 @@ def _learn_steps(
     """Every step on a fresh minibatch; the policy's first on the critic's last."""
     (state, store, log), schedule = learner, config.schedule
     keys = jax.random.split(key, schedule.critic_steps + schedule.policy_steps)
-    warm = _warm(config, clock)
+    warm = _warm(config, state, clock)
 
     def draw(state: AgentState, key: jax.Array):
         choose, annotate, improve = jax.random.split(key, 3)
@@ -301,12 +295,11 @@ def _sequences(config: Config, store: Store) -> Episodes:
 
 def _needs_ends(config: Config) -> bool:
     """Whether a return counts only if its episode came to an end: no critic has V."""
-    received = isinstance(config.g, LogReward) and config.g.of == "reward"
-    return not g_estimate.critics(config.g_estimate, config.g) and not received
+    return not models.critics(config) and not config.g.received
 
 
 def _needs_starts(config: Config) -> bool:
-    return isinstance(config.pi_q, pi_q.Episodic)
+    return config.pi_q.whole_episodes
 
 
 def unfinished(config: Config, max_steps: int) -> int:
@@ -388,7 +381,7 @@ def _iterate(
     if data.relabel:  # type: ignore[union-attr]
         pool = pool._replace(labels=agents.label(config, state, store.obs, steps))
     pool = pool._replace(prior=agents.priors(config, state, store.obs, steps))
-    size = getattr(data, "policy_batch", None) or data.batch
+    size = data.policy_rows
 
     def policy_step(state: AgentState, drawn: tuple[jax.Array, jax.Array]):
         step, chosen = drawn

@@ -5,7 +5,6 @@ its data: what kind of control it is, what is estimated from which data, what th
 policy's distribution can do, and what nothing would read.
 """
 
-import typing
 from typing import Any
 
 from coadapt import schema
@@ -233,14 +232,14 @@ def _check_data(config: Config) -> None:
     estimate, prior = config.g_estimate, config.pi_p
     collects = isinstance(prior, pi_p.OnPolicy | pi_p.Posterior)
     _require(
-        not (collects and g_estimate.is_one_step(estimate)),
+        not (collects and estimate.one_step),
         "g_estimate",
         _name(estimate),
         "it bootstraps single transitions of a long past, and the data of "
         f"pi_p={_name(prior)} are the newest alone; use an estimate along sequences",
     )
     given = f"g_estimate={_name(estimate)}"
-    if g_estimate.is_one_step(estimate):
+    if estimate.one_step:
         reason = "it bootstraps single transitions from a slow copy"
         _must(config, "data", (Replay, Offline), given, reason)
     else:
@@ -257,7 +256,7 @@ def _check_data(config: Config) -> None:
     if isinstance(prior, pi_p.Behavior):
         _must(config, "data", Offline, given, "others made the data")
     _require(
-        not isinstance(config.data, Offline) or not g_estimate.keeps_log_prob(estimate),
+        not isinstance(config.data, Offline) or estimate.length == 1,
         "g_estimate.steps",
         getattr(estimate, "steps", 1),
         "a data set does not say how likely its actions were, so with data=Offline it "
@@ -266,12 +265,12 @@ def _check_data(config: Config) -> None:
 
 
 def _critics(config: Config) -> int:
-    return g_estimate.critics(config.g_estimate, config.g)
+    return config.g_estimate.critics_of(config.g)
 
 
 def _pathwise(config: Config) -> bool:
     """Whether the policy climbs a critic."""
-    return isinstance(pi_q.gradient_of(config.pi_q), pi_q.Pathwise)
+    return config.pi_q.by_samples
 
 
 def _several(config: Config) -> bool:
@@ -293,7 +292,7 @@ def _check_scores(config: Config) -> None:
         "(Mixture, OnPolicy)",
     )
     _require(
-        not (fresh and not g_estimate.is_one_step(estimate)),
+        not (fresh and not estimate.one_step),
         "pi_p",
         "Policy",
         "what was received cannot score fresh actions; use g_estimate=TD0 or Retrace, "
@@ -421,7 +420,7 @@ def _check_alone(config: Config) -> None:
 
 
 def _temperature(config: Config) -> object:
-    return pi_q_update.temperature_of(config.pi_q_update)
+    return getattr(config.pi_q_update, "temperature", None)
 
 
 def _check_temperature(config: Config) -> None:
@@ -447,7 +446,7 @@ def _check_temperature(config: Config) -> None:
     if isinstance(config.g, g.LogQ) and free:
         kind, reason = pi_q_update.ConstantTemperature, "eta cancels in the weights"
         _must(config, "pi_q_update.temperature", kind, "g=LogQ", reason)
-    ratio = isinstance(pi_q.gradient_of(config.pi_q), pi_q.LikelihoodRatio)
+    ratio = config.pi_q.parametric and not config.pi_q.by_samples
     if ratio and rule is not None:
         given = "pi_q.gradient=LikelihoodRatio"
         reason = "eta multiplies KL(pi_p || pi_theta), which Proximal adapts"
@@ -496,7 +495,7 @@ def _check_prior(config: Config) -> None:
         _must(config, "pi_p", pi_p.Behavior, given, reason)
 
 
-_DUAL = typing.get_args(pi_q_update.Dual)
+_DUAL = (pi_q_update.DualKL, pi_q_update.Wasserstein)
 
 
 def _check_behavior(config: Config) -> None:
@@ -583,7 +582,7 @@ def _check_pi_theta(config: Config) -> None:
 
 def _check_samples(config: Config) -> None:
     """The policy's own actions, at which it climbs."""
-    gradient = pi_q.gradient_of(config.pi_q)
+    gradient = getattr(config.pi_q, "gradient", None)
     if not isinstance(gradient, pi_q.Pathwise):
         return
     point = isinstance(config.pi_theta, pi_theta.Deterministic)
@@ -648,7 +647,7 @@ def _check_m_step(config: Config) -> None:
     )
     scale = getattr(pi, "scale", None)
     _require(
-        hasattr(scale, "fit"),
+        getattr(scale, "closed_form", False),
         "pi_theta.scale",
         _name(scale),
         "a std that is a network's output has no closed form; use FeatureStd, "
@@ -701,7 +700,7 @@ def _check_bounds(config: Config) -> None:
 
 def _check_targets(config: Config) -> None:
     trust = getattr(config.pi_p_update, "trust_region", None)
-    one_step = g_estimate.is_one_step(config.g_estimate)
+    one_step = config.g_estimate.one_step
     _require(
         trust is None or not one_step or config.target.policy is not None,
         "target.policy",
@@ -730,7 +729,7 @@ def _check_targets(config: Config) -> None:
     )
     _require(
         not isinstance(config.greedy, BestOf)
-        or (_critics(config) > 0 and g.is_action_value(config.g)),
+        or (_critics(config) > 0 and config.g.reads_action),
         "greedy",
         "BestOf",
         "it compares actions by an action value's critic; use Mode or Sampled",

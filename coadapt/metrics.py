@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from coadapt import algorithms, envs, learn, logs, runner, schema
+from coadapt.agent import models
 from coadapt.config import Config, Offline
 from coadapt.data import replay
-from coadapt.factors import g_estimate, pi_theta
 from coadapt.learn import Clock
 from coadapt.types import EnvSpec
 
@@ -32,7 +32,7 @@ def of(config: Config, spec: EnvSpec) -> logs.Log:
 
     found = set(jax.eval_shape(update, like.agent, store, like.health))
     found |= {"return", "return_std", "length", "steps_per_second"}
-    if g_estimate.critics(config.g_estimate, config.g):
+    if models.critics(config):
         found |= {"start_value", "overestimation"}
     if isinstance(config.data, Offline):
         found.add("behavior_return")
@@ -42,7 +42,7 @@ def of(config: Config, spec: EnvSpec) -> logs.Log:
 def of_preset(name: str) -> logs.Log:
     """Of an algorithm, with actions in bins where it needs them."""
     config = algorithms.preset(name)
-    if isinstance(config.pi_theta, pi_theta.Softmax):
+    if config.pi_theta.one_hot:
         config = schema.override(config, {"pi_theta.bins": 5})
     return of(config, envs.spec(TASK))
 

@@ -16,13 +16,11 @@ import numpy as np
 
 from coadapt import agent as agents
 from coadapt import devices, envs, learn, logs, schema
+from coadapt.agent import models
 from coadapt.config import Config, Offline, Replay, Rollout, Trajectories
 from coadapt.data import episodes, offline, replay
 from coadapt.data.replay import Store
 from coadapt.envs.base import DeviceEnv, EnvState, HostEnv, once
-from coadapt.factors import g_estimate, pi_q, pi_theta
-from coadapt.factors.g import is_action_value
-from coadapt.factors.pi_p_update import DecoupledKL
 from coadapt.learn import Clock, Health, Learner, Seen
 from coadapt.logs import DEFAULT, Log
 from coadapt.notes import note
@@ -82,7 +80,7 @@ def store_size(config: Config, spec: EnvSpec, steps: int) -> replay.Size:
         most = episodes.capacity_of_store(most, spec.max_steps)
     return replay.size(
         min(most, max(steps, 1)),
-        log_prob=g_estimate.keeps_log_prob(config.g_estimate),
+        log_prob=config.g_estimate.length > 1,
         precision=getattr(data, "precision", "float32"),
     )
 
@@ -120,7 +118,7 @@ def _act(config: Config, learner: Learner, seed: jax.Array, steps: jax.Array) ->
         return Action(jnp.where(learner.health.alive, action, jnp.nan), log_prob)
 
     def uniform() -> Action:
-        action, log_prob = pi_theta.uniform(config.pi_theta, key, size)
+        action, log_prob = config.pi_theta.uniform(key, size)
         return chosen(action, log_prob if kept else None)
 
     def sample() -> Action:
@@ -579,7 +577,7 @@ _VALUES = ("start_value", "overestimation")  # for which the critics are asked
 def _wants(log: Log, config: Config) -> bool:
     """Whether the evaluation asks the critics, which are there."""
     asked = any(name in log for name in _VALUES)
-    return asked and g_estimate.critics(config.g_estimate, config.g) > 0
+    return asked and models.critics(config) > 0
 
 
 def _value(
@@ -587,9 +585,7 @@ def _value(
 ) -> jax.Array:
     """Mean over critics of Q, or of V: obs [E, O], action [E, A] -> [E]."""
     critic = state.params.critic
-    if is_action_value(config.g):
-        return jnp.mean(agents.action_values(config, state, critic, obs, action), 0)
-    return jnp.mean(agents.state_values(config, state, critic, obs), 0)
+    return jnp.mean(models.values(config, state, critic, obs, action), 0)
 
 
 values = jax.jit(devices.spread_out()(_over_agents(_value)))
@@ -704,16 +700,12 @@ def refuse_float64() -> None:
 def admissible(config: Config, spec: EnvSpec, steps: int) -> None:
     """Refuse a config that has no meaning on this task. Raises: ConfigError."""
     data, pi = config.data, config.pi_theta
-    native = isinstance(pi, pi_theta.Softmax) and pi.bins is None
-    if spec.num_actions and not native:
-        came = f"is {type(pi).__name__}"
-        if isinstance(pi, pi_theta.Softmax):
-            came = f"has {pi.bins} bins"
+    if spec.num_actions and not pi.one_hot:
         raise schema.ConfigError(
-            f"pi_theta {came}: the actions of {spec.task} are discrete, so it must be "
-            f"a Softmax with bins of none{_discrete_way(config)}."
+            f"pi_theta {pi.kind}: the actions of {spec.task} are discrete, so it must "
+            f"be a Softmax with bins of none{_discrete_way(config)}."
         )
-    if native and not spec.num_actions:
+    if pi.one_hot and not spec.num_actions:
         raise schema.ConfigError(
             f"pi_theta.bins is None: the actions of {spec.task} are continuous, so it "
             "must be the number of values that each dimension may take, such as 11."
@@ -731,13 +723,13 @@ def admissible(config: Config, spec: EnvSpec, steps: int) -> None:
 
 def _discrete_way(config: Config) -> str:
     """How, or instead of which algorithms, discrete actions are learned."""
-    if isinstance(pi_q.gradient_of(config.pi_q), pi_q.Pathwise):
+    if config.pi_q.by_samples:
         return (
             ", which a policy that climbs its critic's gradient cannot be (SAC, DDPG, "
             "TD3 and the like): use PPO, TRPO, AWR, AWAC or another with "
             "pi_theta=Softmax"
         )
-    if isinstance(getattr(config.pi_p_update, "trust_region", None), DecoupledKL):
+    if config.pi_p_update.needs_moments:
         return ": pi_theta=Softmax, with pi_p_update.trust_region=JointKL"
     return ": pi_theta=Softmax"
 

@@ -20,8 +20,6 @@ from coadapt import checkpoint, envs, learn, runner, schema, store
 from coadapt.config import Config, Offline
 from coadapt.data import offline
 from coadapt.data.replay import Store
-from coadapt.factors import pi_theta
-from coadapt.factors.g import is_action_value
 from coadapt.learn import Health
 from coadapt.schema import ConfigError, unknown
 from coadapt.store import Cell, Entry, Header
@@ -82,7 +80,7 @@ class SavedAgent:
 
         Raises: ConfigError, where the critic knows states alone, or there is none.
         """
-        if self.state.params.critic is None or not is_action_value(self.config.g):
+        if self.state.params.critic is None or not self.config.g.reads_action:
             raise self._without("values of actions", "v(obs)")
         seen, action = self._rows(obs), np.asarray(action, np.float32)
         return np.asarray(_q(self._traced(), self.state, seen, action))
@@ -92,7 +90,7 @@ class SavedAgent:
 
         Raises: ConfigError, where the critic knows actions too, or there is none.
         """
-        if self.state.params.critic is None or is_action_value(self.config.g):
+        if self.state.params.critic is None or self.config.g.reads_action:
             raise self._without("values of states", "q(obs, action)")
         return np.asarray(_v(self._traced(), self.state, self._rows(obs)))
 
@@ -109,7 +107,7 @@ class SavedAgent:
 
         Raises: ConfigError, of a deterministic policy.
         """
-        if isinstance(self.config.pi_theta, pi_theta.Deterministic):
+        if not self.config.pi_theta.has_density:
             raise ConfigError(
                 f"{self.variant} has a deterministic policy: its actions have no "
                 "log_prob."

@@ -2,12 +2,12 @@
 
 import csv
 import io
+import typing
 from collections.abc import Callable, Mapping, Sequence
 
 from coadapt import algorithms
 from coadapt.config import Config
-from coadapt.factors import g_estimate, pi_p, pi_p_update, pi_q
-from coadapt.factors.g import LogReward
+from coadapt.factors.pi_p import PiP
 from coadapt.networks import Init, Network
 from coadapt.optim import SGD, Optimizer
 from coadapt.schema import ConfigError, nearest
@@ -36,14 +36,13 @@ def _method(name: str) -> str:
 
 
 def _row1(name: str, config: Config) -> Row:
-    by_weights = not isinstance(config.pi_q, pi_q.Parametric)
     return {
         "method": _method(name),
-        "control": "EM" if by_weights else "KL",
+        "control": "KL" if config.pi_q.parametric else "EM",
         "pi_q": config.pi_q.symbol,
         "pi_p": config.pi_p.symbol,
         "pi_q update": config.pi_q_update.symbol,
-        "pi_p update": _pi_p_update(config),
+        "pi_p update": config.pi_p.update_symbol(config.pi_p_update.symbol),
         "G": config.g.symbol + _whose(config),
         "G estimate": _g_estimate(config),
         "pi_theta": config.pi_theta.symbol,
@@ -52,21 +51,10 @@ def _row1(name: str, config: Config) -> Row:
 
 def _whose(config: Config) -> str:
     """Whose value G is: the prior's, unless the posterior's own critic is climbed."""
-    if isinstance(config.g, LogReward):
+    if not config.g.of_policy:
         return ""
-    own = isinstance(config.pi_q, pi_q.Parametric)
-    last = isinstance(config.pi_p, pi_p.Posterior)
-    return "^{pi_q}" if own and not last else "^{pi_p}"
-
-
-def _pi_p_update(config: Config) -> str:
-    symbol = config.pi_p_update.symbol
-    if isinstance(config.pi_p, pi_p.Mixture):
-        return f"Mixture + {symbol}"
-    fixed = isinstance(config.pi_p_update, pi_p_update.Fixed)
-    if fixed and isinstance(config.pi_p, pi_p.Uniform):
-        return "(Fixed to Unif.)"
-    return symbol
+    own = config.pi_q.parametric and not config.pi_p.last_posterior
+    return "^{pi_q}" if own else "^{pi_p}"
 
 
 def _g_estimate(config: Config) -> str:
@@ -75,9 +63,8 @@ def _g_estimate(config: Config) -> str:
     The paper does not print it for AWAC, whose twins weigh stored actions only.
     """
     symbol = config.g_estimate.symbol
-    twins = g_estimate.critics(config.g_estimate, config.g) == 2
-    climbs = isinstance(config.pi_q, pi_q.Parametric)
-    return f"{symbol} + TD3" if twins and climbs else symbol
+    twins = config.g_estimate.critics_of(config.g) == 2
+    return f"{symbol} + TD3" if twins and config.pi_q.parametric else symbol
 
 
 # ---------------------------------------------------------------- Table 4
@@ -175,8 +162,9 @@ def _aligned(rows: Sequence[Row]) -> list[list[str]]:
 
 def _above(rows: Sequence[Row]) -> int:
     """How many rows stand above the rule: those that collect their own data."""
-    by_others = pi_p.Behavior().symbol
-    return sum(row.get("pi_p") != by_others for row in rows)
+    kinds = typing.get_args(PiP)
+    by_others = {kind().symbol for kind in kinds if kind.by_others}
+    return sum(row.get("pi_p") not in by_others for row in rows)
 
 
 def _ruled(rows: Sequence[Row], lines: list[str], rule: str) -> str:

@@ -64,6 +64,19 @@ class Transition(NamedTuple):
     next_obs: jax.Array  # [..., O]
 
 
+class Episodes(NamedTuple):
+    """The last C steps in order of time; `seen` marks those of the kept episodes."""
+
+    index: jax.Array  # [C] int32, number of the transition since the start
+    row: jax.Array  # [C] int32, row of its obs in the store
+    next_row: jax.Array  # [C] int32, row of its true successor
+    action: jax.Array  # [C, A]
+    reward: jax.Array  # [C]
+    discount: jax.Array  # [C]
+    last: jax.Array  # [C] bool
+    seen: jax.Array  # [C] bool, the steps that count
+
+
 class Action(NamedTuple):
     """What an agent chose."""
 

@@ -12,7 +12,6 @@ from coadapt import algorithms, envs, hybrids, legality, runner, schema
 from coadapt.config import Config, Offline
 from coadapt.data import offline
 from coadapt.envs import toy
-from coadapt.factors import g_estimate
 from coadapt.hybrids import Point
 from coadapt.schema import ConfigError
 from coadapt.types import Transition
@@ -211,7 +210,7 @@ def test_the_sample_has_every_class_and_no_named_point():
 @pytest.mark.parametrize("point", SAMPLE, ids=lambda p: "-".join(k.__name__ for k in p))
 def test_a_legal_hybrid_trains(point, dataset):
     config, returns = _small(point), []
-    task = TASK if g_estimate.critics(config.g_estimate, config.g) else "toy/bandit"
+    task = TASK if config.g_estimate.critics_of(config.g) else "toy/bandit"
     legality.check(config)
     steps = STEPS[type(config.data).__name__]
     result = runner.train(

@@ -14,7 +14,7 @@ import pytest
 from scipy.special import logsumexp
 
 from coadapt import agent, algorithms, learn, schema
-from coadapt.agent import behavior, estimate
+from coadapt.agent.models import View
 from coadapt.data import replay
 from coadapt.data.episodes import Episodes
 from coadapt.factors.pi_theta import Normal
@@ -1097,7 +1097,17 @@ def bear(*changes):
 def divergence_of(config, state, obs, key, samples):
     dist = agent.policy(config, state, state.params.policy, obs)
     raw = config.pi_theta.draw(dist, key, samples)
-    return raw, jax.jit(estimate.divergence)(config, state, dist, raw, obs, key)
+    return raw, divergence(config, state, dist, raw, obs, key)
+
+
+@jax.jit
+def divergence(config, state, dist, raw, obs, key):
+    return config.pi_p.divergence(View(config, state), dist, raw, obs, key)
+
+
+@jax.jit
+def model_loss(config, state, params, data, key):
+    return config.pi_p.loss(View(config, state), params, data, key)
 
 
 def own(net, obs, config):
@@ -1365,7 +1375,7 @@ def test_bracs_dual_divergence_and_its_penalty(case):
     excess = slope - 1 if case == "two-sided" else np.maximum(slope - 1, 0)
     estimated = dual_estimate(case, value(sides[0]), value(sides[1]))
     expected = weight * np.mean(excess**2) - np.mean(estimated)
-    found = behavior._dual_loss(config, state, prior, data.obs, key)
+    found = config.pi_q_update.fit(View(config, state), prior, data.obs, key)
     assert found == pytest.approx(expected, rel=1e-4)
 
 
@@ -1383,7 +1393,7 @@ def test_the_loss_of_the_vae_is_error_and_latent_divergence():
     error = np.mean((np.tanh(decode(params, obs, latent)) - action) ** 2)
     kl = (mean**2 + np.exp(2 * log_std) - 1) / 2 - log_std
     expected = error + 0.5 * kl.mean()
-    found = jax.jit(behavior.loss)(config, state, params, data, key)
+    found = model_loss(config, state, params, data, key)
     assert found == pytest.approx(expected, rel=ROUNDING)
 
 
@@ -1391,13 +1401,14 @@ def test_the_loss_of_the_vae_is_error_and_latent_divergence():
 def test_fitting_the_behaviour_policy_descends_on_its_loss_alone(make):
     config = make({"optim.prior.rate": 1e-3})
     state, data, key = begin(config), transitions(), jax.random.key(6)
-    loss = jax.jit(behavior.loss)
     fit = jax.jit(agent.fit_prior)
     after = state
     for _ in range(3):
         after, metrics = fit(config, after, data, key)
-    first = loss(config, state, state.params.prior, data, key)
-    assert loss(config, state, after.params.prior, data, key) < metrics["prior_loss"]
+    first = model_loss(config, state, state.params.prior, data, key)
+    assert (
+        model_loss(config, state, after.params.prior, data, key) < metrics["prior_loss"]
+    )
     assert metrics["prior_loss"] < first
     rest = [x.params._replace(prior=None) for x in (state, after)]
     close(*rest, tolerance=0.0)
@@ -1410,7 +1421,7 @@ def test_the_loss_of_a_clone_is_its_negative_log_likelihood():
     mean, std = own(doubles(state.params.prior)["net"], obs, config)
     u = np.arctanh(action)
     expected = -np.mean(log_normal(u, mean, std) - np.log(1 - action**2).sum(-1))
-    found = behavior.loss(config, state, state.params.prior, data, jax.random.key(0))
+    found = model_loss(config, state, state.params.prior, data, jax.random.key(0))
     # atanh near 1 loses digits: 1 - |a| is .02 here
     assert found == pytest.approx(expected, rel=1e-4)
 

@@ -1,7 +1,7 @@
-"""Compare what two commits compute, to the bit: a net below changes that change nothing.
+"""Compare what two commits compute, to the bit: a net below refactoring.
 
-    python tools/bits.py BASE HEAD        commits; HEAD may be '.', the files as they are
-        --only=REGEX                      of the names of cases (--list prints them)
+    python tools/bits.py BASE HEAD    commits; HEAD may be '.', the files as they are
+        --only=REGEX                  of the names of cases (--list prints them)
         --updates=50 --jobs=2 --cache=DIR
 
 Each case of bits_cases.py is a config. Of it are compared: a new agent, the agent and
@@ -23,6 +23,8 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import bits_cases
@@ -58,7 +60,10 @@ def _kept(commit: str, cache: Path, updates: int) -> Path | None:
     return cache / f"{commit}-{script}-{updates}.json"
 
 
-def _child(place: Path, cases: list[str], cache: Path, updates: int) -> dict:
+def _child(
+    place: Path, cases: list[str], cache: Path, updates: int
+) -> Iterator[tuple[str, dict]]:
+    """Each case as soon as it is there."""
     env = os.environ | {
         "PYTHONPATH": str(place),
         "BITS_TREE": str(place),
@@ -67,11 +72,12 @@ def _child(place: Path, cases: list[str], cache: Path, updates: int) -> dict:
         "JAX_NUM_CPU_DEVICES": "1",
     }
     command = [sys.executable, bits_cases.__file__, *cases]
-    done = subprocess.run(
+    with subprocess.Popen(
         command, env=env, cwd=cache, text=True, stdout=subprocess.PIPE
-    )
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    return {line.pop("case"): line for line in lines}
+    ) as child:
+        for text in child.stdout or ():
+            line = json.loads(text)
+            yield line.pop("case"), line
 
 
 def run(name: str, cases: list[str], cache: Path, updates: int, jobs: int) -> dict:
@@ -80,12 +86,18 @@ def run(name: str, cases: list[str], cache: Path, updates: int, jobs: int) -> di
     kept = _kept(commit, cache, updates)
     known = json.loads(kept.read_text()) if kept and kept.exists() else {}
     todo = [case for case in cases if "leaves" not in known.get(case, {})]
+    lock = threading.Lock()
     parts = [part for part in (todo[i::jobs] for i in range(jobs)) if part]
+
+    def measure(part: list[str]) -> None:
+        for case, found in _child(place, part, cache, updates):
+            with lock:
+                known[case] = found
+                if kept:
+                    kept.write_text(json.dumps(known))
+
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        for found in pool.map(lambda p: _child(place, p, cache, updates), parts):
-            known |= found
-    if kept and todo:
-        kept.write_text(json.dumps(known))
+        list(pool.map(measure, parts))
     return {case: known.get(case, {"error": "no answer"}) for case in cases}
 
 

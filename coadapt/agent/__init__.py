@@ -32,9 +32,7 @@ from coadapt.agent.estimate import (
 from coadapt.agent.improve import improve, settle
 from coadapt.agent.models import action_values, policy, state_values
 from coadapt.agent.vitals import vitals
-from coadapt.config import BestOf, BoundWeights, Config, Hard, Mode, Soft
-from coadapt.factors import g_estimate, pi_q_update, pi_theta
-from coadapt.factors.g import is_action_value
+from coadapt.config import Config, Hard, Soft
 from coadapt.ops import moments
 from coadapt.types import AgentState, Batch, EnvSpec, Metrics, Params, Targets, Tree
 
@@ -111,29 +109,24 @@ def _init_optimisers(config: Config, params: Params) -> Params:
 
 
 def _init_critics(config: Config, spec: EnvSpec, key: jax.Array) -> Tree | None:
-    number = g_estimate.critics(config.g_estimate, config.g)
+    number = models.critics(config)
     if number == 0:
         return None
     inputs = spec.obs_size
-    inputs += spec.action_size if is_action_value(config.g) else 0
+    inputs += spec.action_size if config.g.reads_action else 0
     keys = jax.vmap(lambda k: jax.random.fold_in(key, k))(jnp.arange(number))
     return jax.vmap(lambda k: networks.init(config.networks.critic, k, inputs, 1))(keys)
 
 
 def _init_duals(config: Config, action_size: int) -> dict[str, jax.Array]:
-    duals: dict[str, jax.Array] = {}
-    rule = pi_q_update.temperature_of(config.pi_q_update)
-    if rule is not None and pi_q_update.learned(config.pi_q_update):
-        duals["temperature"] = rule.start()
-    if isinstance(config.g_estimate, g_estimate.DualValue):
-        duals["terminal"] = jnp.zeros(())  # the value after a termination
-    if isinstance(config.bounds, BoundWeights):
-        duals["bound"] = jnp.asarray(config.bounds.init, jnp.float32)
-    penalty = getattr(config.pi_q_update, "trust_region", None)
-    if isinstance(penalty, pi_q_update.KLPenalty):
-        duals["penalty"] = jnp.asarray(penalty.init, jnp.float32)
-    trust = getattr(config.pi_p_update, "trust_region", None)
-    return duals if trust is None else duals | trust.start(action_size)
+    """Every factor's own, by names that are its own."""
+    bounds = config.bounds
+    return (
+        config.pi_q_update.duals()
+        | config.g_estimate.duals()
+        | ({} if bounds is None else bounds.duals())
+        | config.pi_p_update.duals(action_size)
+    )
 
 
 def act(
@@ -148,19 +141,10 @@ def act(
 
     What greedy is, `config.greedy` says: the mode, a sample, or the best of some.
     """
+    if greedy:
+        return config.greedy.act(models.View(config, state), obs, key)
     dist = policy(config, state, state.params.policy, obs)
-    if not greedy:
-        return pi_theta.explore(config.pi_theta, dist, key)
-    rule = config.greedy
-    if isinstance(rule, Mode):
-        return config.pi_theta.mode(dist)
-    number = rule.samples if isinstance(rule, BestOf) else 1
-    action = config.pi_theta.bound(config.pi_theta.draw(dist, key, number))
-    if not isinstance(rule, BestOf):
-        return action[0]
-    value = action_values(config, state, state.params.critic, obs, action)[0]
-    best = jnp.argmax(value, axis=0)  # [B]
-    return jnp.take_along_axis(action, best[None, :, None], axis=0)[0]
+    return config.pi_theta.explore(dist, key)
 
 
 def log_prob(
@@ -168,7 +152,7 @@ def log_prob(
 ) -> jax.Array:
     """Of actions [B, A] under the online policy at obs [B, O]: [B]."""
     dist = policy(config, state, state.params.policy, obs)
-    return pi_theta.likelihood(config.pi_theta).log_prob(dist, action)
+    return config.pi_theta.log_prob(dist, action)
 
 
 # ---------------------------------------------------------------- evaluate
@@ -178,16 +162,11 @@ def evaluate(
     config: Config, state: AgentState, batch: Batch
 ) -> tuple[AgentState, Metrics]:
     """One step of every critic towards the targets: 0.5 * mean (G_hat - target)^2."""
-    scale = models.value_scale(config)
-    transition = batch.transition
+    scale = config.g_estimate.scale()
+    obs, action = batch.transition.obs, batch.transition.action
 
     def loss(critic: Tree) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        if is_action_value(config.g):
-            value = action_values(
-                config, state, critic, transition.obs, transition.action
-            )
-        else:
-            value = state_values(config, state, critic, transition.obs)
+        value = models.values(config, state, critic, obs, action)
         error = scale * (value - batch.target[None])
         each = 0.5 * jnp.mean(jnp.square(error), axis=1)  # [K]
         return jnp.sum(each), (each, value)
@@ -217,21 +196,10 @@ def evaluate(
 def track(
     config: Config, state: AgentState, updates: jax.Array | np.int32
 ) -> AgentState:
-    """Move the target networks, after update number `updates` (counted from 1).
-
-    `updates` is the same for all agents of a program, so that a copy every so many
-    updates stays a branch under vmap, and costs nothing in between.
-    """
+    """Move the target networks, after update number `updates` (counted from 1)."""
 
     def follow(rule: Hard | Soft | None, online: Tree, target: Tree) -> Tree:
-        if rule is None:
-            return None
-        if isinstance(rule, Soft):
-            return jax.tree.map(
-                lambda new, old: old + rule.rate * (new - old), online, target
-            )
-        due = updates % rule.period == 0
-        return jax.lax.cond(due, lambda: online, lambda: target)
+        return None if rule is None else rule.follow(online, target, updates)
 
     return state._replace(
         target=Targets(

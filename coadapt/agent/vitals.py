@@ -8,11 +8,9 @@ import jax.numpy as jnp
 
 from coadapt import networks, optim
 from coadapt.agent import models
-from coadapt.config import BoundWeights, Config
-from coadapt.factors import pi_theta
-from coadapt.factors.g import is_action_value
+from coadapt.config import Config
+from coadapt.factors.view import concat_obs
 from coadapt.networks import Network
-from coadapt.ops import lagrange
 from coadapt.types import AgentState, Metrics, Transition, Tree
 
 SLOPE = 1e-3  # of an activation, at and below which it counts as flat
@@ -37,7 +35,7 @@ def vitals(
         "critic_dead": lambda: _critic_dead(config, state, transition),
     }
     absent = set[str]()
-    if isinstance(config.pi_theta, pi_theta.Deterministic):
+    if not config.pi_theta.has_density:
         absent.add("policy_entropy")
     if not config.networks.policy.sizes:
         absent.add("policy_dead")
@@ -52,19 +50,11 @@ def vitals(
 def _duals(config: Config, state: AgentState) -> Metrics:
     """The multipliers that there are beside the temperature, as their updates left
     them."""
-    trust = getattr(config.pi_p_update, "trust_region", None)
-    found = {}
-    for name, raw in state.params.dual.items():
-        value = raw
-        if name in ("mean", "std", "joint"):
-            assert trust is not None  # whose they are
-            value = jnp.mean(trust.value_of(raw))
-        if name == "bound":
-            assert isinstance(config.bounds, BoundWeights)
-            value = lagrange.multiplier(raw, clamp=config.bounds.floor == "clamp")
-        found[f"dual_{name}"] = value
-    found.pop("dual_temperature", None)  # each step tells of it
-    return found
+    dual, bounds = state.params.dual, config.bounds
+    found = dual | config.pi_p_update.multipliers(dual)
+    found |= {} if bounds is None else bounds.multipliers(dual)
+    found.pop("temperature", None)  # each step tells of it
+    return {f"dual_{name}": value for name, value in found.items()}
 
 
 def entropy(
@@ -77,7 +67,7 @@ def entropy(
     """
     dist, pi = models.policy(config, state, state.params.policy, obs), config.pi_theta
     raw = pi.draw(dist, key, 1)
-    return -jnp.mean(pi_theta.likelihood(pi).log_prob_of(dist, raw))
+    return -jnp.mean(pi.log_prob_of(dist, raw))
 
 
 # ---------------------------------------------------------------- dead units
@@ -90,8 +80,8 @@ def _policy_dead(config: Config, state: AgentState, obs: jax.Array) -> jax.Array
 
 def _critic_dead(config: Config, state: AgentState, data: Transition) -> jax.Array:
     seen, spec = models.inputs(config, state, data.obs), config.networks.critic
-    if is_action_value(config.g):
-        seen = models.beside(seen, data.action)
+    if config.g.reads_action:
+        seen = concat_obs(seen, data.action)
     each = jax.vmap(lambda params: dead_share(spec, params, seen))
     return jnp.mean(each(state.params.critic))
 

@@ -1,25 +1,11 @@
 """The whole episodes of a store, in order, and minibatches of their steps."""
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 
 from coadapt.data.replay import Store
 from coadapt.ops.shuffle import Rounds, permute, rounds
-
-
-class Episodes(NamedTuple):
-    """The last C steps in order of time; `seen` marks those of the kept episodes."""
-
-    index: jax.Array  # [C] int32, number of the transition since the start
-    row: jax.Array  # [C] int32, row of its obs in the store
-    next_row: jax.Array  # [C] int32, row of its true successor
-    action: jax.Array  # [C, A]
-    reward: jax.Array  # [C]
-    discount: jax.Array  # [C]
-    last: jax.Array  # [C] bool
-    seen: jax.Array  # [C] bool, the steps that count
+from coadapt.types import Episodes
 
 
 def capacity_of_store(capacity: int, max_steps: int) -> int:

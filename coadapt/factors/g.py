@@ -1,12 +1,85 @@
-"""Column G: what does optimal mean?"""
+"""Column G: what does optimal mean?
 
-from typing import Annotated, Literal
+The interface of the column is `Objective`; the classes below are final.
+"""
 
+from typing import Annotated, ClassVar, Literal, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from coadapt.factors.view import Dist, View
 from coadapt.schema import Range, config
+from coadapt.types import Episodes
+
+
+class Objective(Protocol):
+    """What a class of this column has; a method that it has not is as it is here."""
+
+    reads_action: ClassVar[bool] = True  # a critic of it reads (s, a), else s alone
+    soft: ClassVar[bool] = False  # its return counts the divergence as reward
+    of_policy: ClassVar[bool] = True  # it is some policy's value, as Table 1 prints it
+
+    @property
+    def symbol(self) -> str:
+        """As Table 1 prints it."""
+        ...
+
+    @property
+    def own_samples(self) -> int:
+        """Of the policy's actions at a state, how many `score_actions` scores too."""
+        return 0
+
+    @property
+    def slow(self) -> bool:
+        """Whether the target critics score actions."""
+        return False
+
+    @property
+    def received(self) -> bool:
+        """Whether a step is scored by its own reward, rather than by its return."""
+        return False
+
+    def samples(self, view: View) -> int:
+        """Of the policy's actions at a state, how many `next_value` reads."""
+        return 1
+
+    def next_value(
+        self,
+        view: View,
+        value: jax.Array,
+        dist: Dist,
+        raw: jax.Array,
+        obs: jax.Array,
+        key: jax.Array,
+    ) -> jax.Array:
+        """What the future is worth, given the critics' value of it: [B] -> [B].
+
+        Args:
+            dist: the policy at obs [B, O].
+            raw: its samples [M, B, A], before they are bounded.
+        """
+        return value
+
+    def rewards(self, episodes: Episodes) -> jax.Array:
+        """What returns along sequences are sums of: [C]."""
+        return episodes.reward
+
+    def score(
+        self, view: View, episodes: Episodes, target: jax.Array, value: jax.Array
+    ) -> jax.Array:
+        """G of each stored step, given its return and its state's value, [C] each."""
+        return target
+
+    def score_actions(
+        self, view: View, obs: jax.Array, action: jax.Array, key: jax.Array
+    ) -> jax.Array:
+        """G of actions [M, B, A] at obs [B, O], by the critics: [M, B]."""
+        return view.estimate.combine(view.q(view.critic, obs, action))
 
 
 @config
-class Q:
+class Q(Objective):
     """The action value, less the mean over `baseline` of the policy's own actions."""
 
     critic: Literal["online", "target"] = "online"  # whose Q scores the actions
@@ -16,31 +89,76 @@ class Q:
     def symbol(self) -> str:
         return "Q"
 
+    @property
+    def own_samples(self) -> int:
+        return self.baseline
+
+    @property
+    def slow(self) -> bool:
+        return self.critic == "target"
+
+    def score_actions(
+        self, view: View, obs: jax.Array, action: jax.Array, key: jax.Array
+    ) -> jax.Array:
+        critic = view.target_critic if self.slow else view.critic
+
+        def score(a: jax.Array) -> jax.Array:
+            return view.estimate.combine(view.q(critic, obs, a))
+
+        value = score(action)
+        if not self.baseline:
+            return value
+        own = view.pi.sample(view.policy(obs), key, self.baseline)
+        return value - jnp.mean(score(own), axis=0)[None]
+
 
 @config
-class SoftQ:
+class SoftQ(Objective):
     """The action value whose return counts -eta KL(pi_q || pi_p) as reward.
 
     With a uniform prior that is the policy's entropy, eta H; with a behaviour policy,
     BRAC's value penalty.
     """
 
+    soft: ClassVar[bool] = True
+
     @property
     def symbol(self) -> str:
         return "Q_soft"
 
+    def samples(self, view: View) -> int:
+        return view.update.divergence_samples
+
+    def next_value(
+        self,
+        view: View,
+        value: jax.Array,
+        dist: Dist,
+        raw: jax.Array,
+        obs: jax.Array,
+        key: jax.Array,
+    ) -> jax.Array:
+        return value - view.eta * view.prior.divergence(view, dist, raw, obs, key)
+
 
 @config
-class Advantage:
+class Advantage(Objective):
     """The estimated return less a state value, the only critic that is learned."""
+
+    reads_action: ClassVar[bool] = False
 
     @property
     def symbol(self) -> str:
         return "A"
 
+    def score(
+        self, view: View, episodes: Episodes, target: jax.Array, value: jax.Array
+    ) -> jax.Array:
+        return target - value
+
 
 @config
-class LogQ:
+class LogQ(Objective):
     """eta log Q, so that the weight exp(G / eta) is Q itself, and eta cancels.
 
     Q has to be positive: `shift` takes the least reward (or return) of the data off.
@@ -54,14 +172,31 @@ class LogQ:
     def symbol(self) -> str:
         return "eta log Q"
 
+    def rewards(self, episodes: Episodes) -> jax.Array:
+        reward = episodes.reward
+        return reward if self.shift == "return" else _above_least(reward, episodes)
+
+    def score(
+        self, view: View, episodes: Episodes, target: jax.Array, value: jax.Array
+    ) -> jax.Array:
+        if self.shift == "return":
+            target = _above_least(target, episodes)
+        return view.eta * jnp.log(jnp.maximum(target, 1e-8))  # 0 is of no use
+
+
+def _above_least(numbers: jax.Array, episodes: Episodes) -> jax.Array:
+    return numbers - jnp.min(numbers, where=episodes.seen, initial=jnp.inf)
+
 
 @config
-class LogReward:
+class LogReward(Objective):
     """eta log u(r), u increasing: the weight exp(G / eta) is u, of what was received.
 
     u = exp(r / eta), r the reward of the step or the return that followed it.
     Source: settings 3.2.
     """
+
+    of_policy: ClassVar[bool] = False
 
     # the return that followed a step, or its reward
     of: Literal["return", "reward"] = "return"
@@ -70,10 +205,14 @@ class LogReward:
     def symbol(self) -> str:
         return "eta log r"
 
+    @property
+    def received(self) -> bool:
+        return self.of == "reward"
+
+    def score(
+        self, view: View, episodes: Episodes, target: jax.Array, value: jax.Array
+    ) -> jax.Array:
+        return episodes.reward if self.of == "reward" else target
+
 
 G = Q | SoftQ | Advantage | LogQ | LogReward
-
-
-def is_action_value(g: G) -> bool:
-    """Whether a critic of it reads (s, a), rather than s alone."""
-    return not isinstance(g, Advantage)

@@ -1,20 +1,124 @@
 """Column G estimate: how is G fitted?
 
-TD0 and Retrace bootstrap from a slow copy of the critic, after the steps that a replay
-gave; all others sum along whole sequences.
+Two interfaces: a `OneStepEstimate` bootstraps from a slow copy of the critic, after the
+steps that a replay gave; a `SequenceEstimate` sums along whole sequences.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
 
-from coadapt.factors.g import Advantage, G
+from coadapt.factors.g import G
+from coadapt.factors.view import View
+from coadapt.ops import ensemble, lagrange, minimize, returns
 from coadapt.schema import Fraction, Positive, Range, Scalar, Size, Toggle, config
+from coadapt.types import Episodes, Metrics, Support, Transition, Tree
 
 Discount = Annotated[Scalar, Range(ge=0, lt=1)]
 # critics trained side by side; two and their minimum are clipped double Q
 Critics = Annotated[int, Range(ge=1, le=2)]
+
+
+class Estimate(Protocol):
+    """What every class of this column has; the field `discount` among it."""
+
+    one_step: ClassVar[bool]  # it reads a replay, and bootstraps from a slow copy
+    expects: ClassVar[bool] = False  # the value of a state is the mean of the prior's M
+
+    @property
+    def symbol(self) -> str:
+        """As Table 1 prints it."""
+        ...
+
+    def critics_of(self, g: G) -> int:
+        """K, the number of critics of g; 0: nothing is fitted."""
+        ...
+
+    def next_samples(self, prior: int) -> int:
+        """Actions at a next state that critics score, `prior` being those of pi_p."""
+        return 0
+
+    def duals(self) -> dict[str, jax.Array]:
+        """Raw variables of its own, by name, as they start."""
+        return {}
+
+    def scale(self) -> jax.Array | float:
+        """Network output over value."""
+        return 1.0
+
+    def combine(self, values: jax.Array) -> jax.Array:
+        """What several critics say together: [K, M, B] -> [M, B]."""
+        return ensemble.minimum(values)
+
+
+class OneStepEstimate(Estimate, Protocol):
+    """An estimate from single transitions, or from sequences of a few."""
+
+    one_step: ClassVar[bool] = True
+
+    @property
+    def length(self) -> int:
+        """Steps in a row that a sample has; above 1, log-probabilities are stored."""
+        return 1
+
+    def targets(
+        self, view: View, transition: Transition, key: jax.Array
+    ) -> tuple[jax.Array, Support | None]:
+        """What the critics are fitted to at transitions [B, ...]: [B].
+
+        With it the actions at the next states, where the E-step stands on them.
+        """
+        ...
+
+    def sequence_targets(
+        self, view: View, sequence: Transition, log_prob: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, Support | None]:
+        """As `targets`, of the first steps of sequences [L, B, ...], where L > 1.
+
+        Args:
+            log_prob: [L, B], of the actions, under the policy that took them.
+        """
+        ...
+
+
+class SequenceEstimate(Estimate, Protocol):
+    """An estimate along sequences, in the order of time."""
+
+    one_step: ClassVar[bool] = False
+    by_gradient: ClassVar[bool] = True  # critics, where there are any, are fitted by SG
+
+    @property
+    def length(self) -> int:
+        """Whole sequences are read, whatever their length."""
+        return 1
+
+    def critics_of(self, g: G) -> int:
+        return 0 if g.reads_action else 1
+
+    def solve(
+        self, view: View, obs: jax.Array, episodes: Episodes
+    ) -> tuple[View, Metrics]:
+        """What is fitted on all the data at once, before returns are taken.
+
+        Args:
+            obs: [R, O], the store's rows.
+        """
+        return view, {}
+
+    def returns(
+        self, view: View, reward: jax.Array, values: jax.Array, episodes: Episodes
+    ) -> jax.Array:
+        """What the critic is fitted to, and scores are taken from: [C].
+
+        Args:
+            reward: [C].
+            values: [R], V of the store's rows; 0 where there is no critic.
+        """
+        ...
+
+
+# ---------------------------------------------------------------- single transitions
 
 
 @config
@@ -27,9 +131,14 @@ class Smoothing:
     std: Positive = 0.2  # of the noise, in actions of [-1, 1]
     limit: Positive = 0.5  # where the noise is clipped
 
+    def smooth(self, action: jax.Array, key: jax.Array) -> jax.Array:
+        """[M, B, A] -> [M, B, A]."""
+        noise = self.std * jax.random.normal(key, action.shape)
+        return jnp.clip(action + jnp.clip(noise, -self.limit, self.limit), -1.0, 1.0)
+
 
 @config
-class TD0:
+class TD0(OneStepEstimate):
     """One step of reward, then the value of the policy's own actions."""
 
     discount: Discount = 0.99  # gamma: what a reward a step later counts
@@ -45,15 +154,43 @@ class TD0:
     def symbol(self) -> str:
         return "TD(0)"
 
+    def critics_of(self, g: G) -> int:
+        return self.critics
+
+    def next_samples(self, prior: int) -> int:
+        return self.samples
+
+    def combine(self, values: jax.Array) -> jax.Array:
+        return values[0] if values.shape[0] == 1 else ensemble.mix(values, self.mix)
+
+    def targets(
+        self, view: View, transition: Transition, key: jax.Array
+    ) -> tuple[jax.Array, Support | None]:
+        obs = transition.next_obs
+        dist = view.following(obs)
+        samples = max(self.samples, view.g.samples(view))
+        raw = view.pi.draw(dist, key, samples)
+        action = view.pi.bound(raw)
+        if self.smoothing is not None:  # the policy's draw has the key itself
+            action = self.smoothing.smooth(action, jax.random.fold_in(key, 2))
+        values = view.q(view.target_critic, obs, action[: self.samples])
+        over = jnp.max if self.over == "max" else jnp.mean
+        value = over(self.combine(values), axis=0)
+        value = view.g.next_value(view, value, dist, raw, obs, key)
+        discount = self.discount * transition.discount
+        return returns.td_target(transition.reward, discount, value), None
+
 
 @config
-class Retrace:
+class Retrace(OneStepEstimate):
     """Rewards of some steps, then the mean value of the prior's M actions.
 
     Of a single step in the authors' reading, where no trace is left to cut (settings
     1.3, 2.4). Of more, each later step counts by lam * min(1, pi / mu), mu being the
     policy that acted: Munos et al. 2016.
     """
+
+    expects: ClassVar[bool] = True
 
     discount: Discount = 0.99  # gamma: what a reward a step later counts
     critics: Critics = 1  # trained side by side, K
@@ -66,9 +203,71 @@ class Retrace:
     def symbol(self) -> str:
         return "Retrace(1)"
 
+    @property
+    def length(self) -> int:
+        return self.steps
+
+    def critics_of(self, g: G) -> int:
+        return self.critics
+
+    def next_samples(self, prior: int) -> int:
+        return prior
+
+    def combine(self, values: jax.Array) -> jax.Array:
+        if values.shape[0] == 1:
+            return values[0]
+        if self.minimum == "sample":
+            return ensemble.minimum(values)
+        lowest = jnp.argmin(jnp.mean(values, axis=1), axis=0)  # [B]
+        return jnp.take_along_axis(values, lowest[None, None, :], axis=0)[0]
+
+    def _next(self, view: View, obs: jax.Array, key: jax.Array) -> Support:
+        """The prior's actions at next states [B, O], and their values."""
+        dist = view.following(obs)
+        action = view.pi.bound(view.pi.draw(dist, key, view.prior.samples))
+        score = self.combine(view.q(view.target_critic, obs, action))
+        return Support(obs, action, score, dist)
+
+    def targets(
+        self, view: View, transition: Transition, key: jax.Array
+    ) -> tuple[jax.Array, Support | None]:
+        support = self._next(view, transition.next_obs, key)
+        value = jnp.mean(support.score, axis=0)
+        discount = self.discount * transition.discount
+        return returns.td_target(transition.reward, discount, value), support
+
+    def sequence_targets(
+        self, view: View, sequence: Transition, log_prob: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, Support | None]:
+        length, batch = sequence.reward.shape
+        flat = jax.tree.map(lambda x: x.reshape(length * batch, *x.shape[2:]), sequence)
+        support = self._next(view, flat.next_obs, key)  # [M, L B]
+        value = self.combine(view.q(view.target_critic, flat.obs, flat.action[None]))
+        log_ratio = view.pi.log_prob(view.following(flat.obs), flat.action)
+
+        def in_time(x: jax.Array) -> jax.Array:
+            return x.reshape(length, batch)
+
+        target = returns.retrace_return(
+            sequence.reward,
+            self.discount * sequence.discount,
+            in_time(jnp.mean(support.score, axis=0)),
+            in_time(value[0]),
+            in_time(log_ratio) - log_prob,
+            sequence.last,
+            self.lam,
+        )[0]
+        obs, action, score, dist = support
+        dist = jax.tree.map(lambda x: x[:batch], dist)
+        first = Support(obs[:batch], action[:, :batch], score[:, :batch], dist)
+        return target, first
+
+
+# ---------------------------------------------------------------- sequences
+
 
 @config
-class TDLambda:
+class TDLambda(SequenceEstimate):
     """Lambda-returns along whole episodes, bootstrapped at time limits."""
 
     discount: Discount = 0.99  # gamma: what a reward a step later counts
@@ -80,13 +279,29 @@ class TDLambda:
         return "TD(lambda)"
 
     def scale(self) -> jax.Array:
-        """Network output over value."""
         horizon = 1.0 - jnp.asarray(self.discount, jnp.float32)
         return jnp.where(jnp.asarray(self.scaled), horizon, 1.0)
 
+    def returns(
+        self, view: View, reward: jax.Array, values: jax.Array, episodes: Episodes
+    ) -> jax.Array:
+        return _lambda_return(self.discount, self.lam, reward, values, episodes)
+
+
+def _lambda_return(
+    gamma: jax.typing.ArrayLike,
+    lam: jax.typing.ArrayLike,
+    reward: jax.Array,
+    values: jax.Array,
+    episodes: Episodes,
+) -> jax.Array:
+    """rewards [C] and values of rows [R] -> [C]."""
+    discount, next_value = gamma * episodes.discount, values[episodes.next_row]
+    return returns.lambda_return(reward, discount, next_value, episodes.last, lam)
+
 
 @config
-class GAE:
+class GAE(SequenceEstimate):
     """Generalised advantages: the lambda-return's difference from V, which fits it."""
 
     discount: Discount = 0.99  # gamma: what a reward a step later counts
@@ -96,9 +311,14 @@ class GAE:
     def symbol(self) -> str:
         return "GAE"
 
+    def returns(
+        self, view: View, reward: jax.Array, values: jax.Array, episodes: Episodes
+    ) -> jax.Array:
+        return _lambda_return(self.discount, self.lam, reward, values, episodes)
+
 
 @config
-class NStep:
+class NStep(SequenceEstimate):
     """Rewards of `steps` steps (fewer where an episode ends), then V."""
 
     discount: Discount = 0.99  # gamma: what a reward a step later counts
@@ -108,9 +328,18 @@ class NStep:
     def symbol(self) -> str:
         return "n-step TD"
 
+    def returns(
+        self, view: View, reward: jax.Array, values: jax.Array, episodes: Episodes
+    ) -> jax.Array:
+        discount = self.discount * episodes.discount
+        next_value = values[episodes.next_row]
+        return returns.n_step_return(
+            reward, discount, next_value, episodes.last, self.steps
+        )
+
 
 @config
-class MonteCarlo:
+class MonteCarlo(SequenceEstimate):
     """All rewards that follow, TD(1).
 
     With g=Advantage a critic V is fitted to them, bootstraps where a time limit or the
@@ -124,13 +353,27 @@ class MonteCarlo:
     def symbol(self) -> str:
         return "TD(1)"
 
+    def returns(
+        self, view: View, reward: jax.Array, values: jax.Array, episodes: Episodes
+    ) -> jax.Array:
+        return _lambda_return(self.discount, 1.0, reward, values, episodes)
+
 
 @config
-class DualValue:
+class DualValue(SequenceEstimate):
     """V minimises the dual of REPS with the temperature, on all data, to convergence.
 
+        eta epsilon + eta log mean exp(delta / eta) + (1 - gamma) mean V(s_0),
+    delta = r + gamma V(s') - V(s), s_0 the starts of episodes, and a ridge. A step that
+    terminates leads to a state of value V_T that is never left: it counts as gamma /
+    (1 - gamma) steps from there to there, without which the best steps of a task that
+    pays at its end would have no weight at all. With V linear the dual is convex, and
+    the ridge makes V unique: at a gradient of norm x it is at most x / ridge off (Boyd
+    and Vandenberghe 2004, Sec. 9.1.2).
     Source: Peters et al. 2010 (settings 3.3); L-BFGS.
     """
+
+    by_gradient: ClassVar[bool] = False
 
     discount: Discount = 0.99  # gamma: what a reward a step later counts
     iterations: Size = 200  # at most
@@ -142,9 +385,88 @@ class DualValue:
     def symbol(self) -> str:
         return "TD(0)"
 
+    def duals(self) -> dict[str, jax.Array]:
+        return {"terminal": jnp.zeros(())}  # the value after a termination
+
+    def returns(
+        self, view: View, reward: jax.Array, values: jax.Array, episodes: Episodes
+    ) -> jax.Array:
+        return self.surprise(episodes, values, view.duals["terminal"])
+
+    def solve(
+        self, view: View, obs: jax.Array, episodes: Episodes
+    ) -> tuple[View, Metrics]:
+        """Minimise the dual over V and V_T, and over eta where it is found with V."""
+        old, joint = view.duals, view.update.joint_with_value
+        raw = old["temperature"] if joint else jnp.zeros(())
+
+        def dual(found: tuple[Tree, jax.Array, jax.Array]) -> jax.Array:
+            return self.dual(view, obs, episodes, _anchored(found[0]), *found[1:])
+
+        (critic, raw, terminal), norm, _ = minimize.minimize(
+            dual,
+            (_anchored(view.critic), raw, old["terminal"]),
+            iterations=self.iterations,
+            tolerance=self.tolerance,
+        )
+        duals = {"terminal": terminal} | ({"temperature": raw} if joint else {})
+        return view.with_critic(critic).with_duals(**duals), {"dual_gradient": norm}
+
+    def dual(
+        self,
+        view: View,
+        obs: jax.Array,
+        episodes: Episodes,
+        critic: Tree,
+        raw: jax.Array,
+        terminal: jax.Array,
+    ) -> jax.Array:
+        """What `solve` minimises over the critic, the raw temperature and V_T."""
+        eta, epsilon = view.update.of_dual(view.duals, raw)
+        gamma, counts = jnp.asarray(self.discount), self._counts(episodes)
+        value = view.v(critic, obs)[0]
+        delta = self.surprise(episodes, value, terminal) - value[episodes.row]
+        delta = jnp.append(delta, (gamma - 1) * terminal)
+        # what does not count has weight 0, and a finite delta: no NaN of 0 * inf
+        delta = jnp.where(counts > 0, delta, -1e9)
+        delta += eta * jnp.log(jnp.where(counts > 0, counts, 1.0))
+        total = lagrange.temperature_dual(delta[:, None], eta, epsilon)
+        ended: Any = episodes.last | ~episodes.seen
+        begins = jnp.roll(ended, 1).at[0].set(True)
+        starts = begins & episodes.seen  # the first step of the data stands for a start
+        start = jnp.mean(value[episodes.row], where=starts)
+        squares = sum(jnp.sum(jnp.square(x)) for x in jax.tree.leaves(critic))
+        return total + (1 - gamma) * start + self.ridge * squares / 2
+
+    def _counts(self, episodes: Episodes) -> jax.Array:
+        """How often each of C steps counts, and what follows terminations: mean 1."""
+        terminal = episodes.seen & (episodes.discount == 0.0)
+        ends = jnp.sum(terminal.astype(jnp.float32))
+        after = self.discount / (1 - self.discount) * ends
+        counts = jnp.append(episodes.seen.astype(jnp.float32), after)
+        return counts / jnp.mean(counts)
+
+    def surprise(
+        self, episodes: Episodes, value: jax.Array, terminal: jax.Array
+    ) -> jax.Array:
+        """r + gamma V(s'), V_T after a termination. value [R] -> [C]."""
+        goes_on = episodes.discount
+        following = goes_on * value[episodes.next_row] + (1 - goes_on) * terminal
+        return episodes.reward + self.discount * following
+
+
+def _anchored(critic: Tree) -> Tree:
+    """The critic with an output bias of 0.
+
+    A constant added to V and V_T leaves the dual as it is, so the ridge alone chooses
+    the bias. Searched for, it would be the gradient's rounding over the ridge.
+    """
+    output = critic["output"]
+    return critic | {"output": output | {"bias": jnp.zeros_like(output["bias"])}}
+
 
 @config
-class NoEstimate:
+class NoEstimate(SequenceEstimate):
     """Nothing is fitted: what was received is taken as it is."""
 
     discount: Discount = 0.99  # of the return that g=LogReward may read
@@ -153,24 +475,12 @@ class NoEstimate:
     def symbol(self) -> str:
         return "-"
 
+    def returns(
+        self, view: View, reward: jax.Array, values: jax.Array, episodes: Episodes
+    ) -> jax.Array:
+        return _lambda_return(self.discount, 1.0, reward, values, episodes)
+
 
 OneStep = TD0 | Retrace
 Sequence = TDLambda | GAE | NStep | MonteCarlo | DualValue | NoEstimate
 GEstimate = OneStep | Sequence
-
-
-def keeps_log_prob(estimate: GEstimate) -> bool:
-    """Whether it has to know how likely the stored actions were."""
-    return isinstance(estimate, Retrace) and estimate.steps > 1
-
-
-def is_one_step(estimate: GEstimate) -> bool:
-    """Whether it reads a replay, and bootstraps from a slow copy."""
-    return isinstance(estimate, TD0 | Retrace)
-
-
-def critics(estimate: GEstimate, g: G) -> int:
-    """K, the number of critics."""
-    if isinstance(estimate, TD0 | Retrace):
-        return estimate.critics
-    return 1 if isinstance(g, Advantage) else 0

@@ -1,13 +1,142 @@
-"""Column pi_p: the prior. Where do candidate actions come from?"""
+"""Column pi_p: the prior. Where do candidate actions come from?
 
-from typing import Annotated, Literal
+The interface of the column is `Prior`, that of a model of others' policy is `Model`;
+the classes below are final.
+"""
 
+from typing import Annotated, Any, ClassVar, Literal, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from coadapt import networks
+from coadapt.factors.view import Dist, View, concat_obs, lacks
+from coadapt.networks import Network
 from coadapt.schema import Positive, Range, Size, config
+from coadapt.types import Batch, EnvSpec, Episodes, Metrics, Support, Transition, Tree
+
+Shape = tuple[Network, int, int]  # a network, its inputs, its outputs
+
+
+class Prior(Protocol):
+    """What a class of this column has."""
+
+    collects: ClassVar[bool] = False  # the policy itself, and nothing else, has acted
+    # the distribution at a state is known to be the policy's, or its slow copy's
+    is_policy: ClassVar[bool] = False
+    is_uniform: ClassVar[bool] = False
+    by_others: ClassVar[bool] = False  # the data are a set that others made
+    last_posterior: ClassVar[bool] = False  # it is what the iteration before found
+
+    @property
+    def symbol(self) -> str:
+        """As Table 1 prints it."""
+        ...
+
+    def update_symbol(self, symbol: str) -> str:
+        """How Table 1 prints its update, given the update's own symbol."""
+        return symbol
+
+    @property
+    def samples(self) -> int:
+        """M, the fresh actions at a state; 1: the stored one."""
+        return 1
+
+    @property
+    def at_next(self) -> bool:
+        """Whether candidates are the actions that the critic's target has scored."""
+        return False
+
+    # ------------------------------------------------ a model of it, where it has one
+
+    @property
+    def steps(self) -> int:
+        """Updates that fit the model and nothing else, before all others start."""
+        return 0
+
+    @property
+    def follow(self) -> bool:
+        """Whether the model is fitted on with every update after."""
+        return False
+
+    def init(
+        self, spec: EnvSpec, policy: Tree, key: jax.Array
+    ) -> dict[str, Any] | None:
+        """Parameters of the model, which may start as the policy's; None: no model."""
+        return None
+
+    def loss(
+        self, view: View, params: Tree, transition: Transition, key: jax.Array
+    ) -> jax.Array:
+        """Of the model on transitions [B, ...]: scalar."""
+        raise lacks(self, "model")
+
+    def draw(
+        self, view: View, obs: jax.Array, key: jax.Array, samples: int
+    ) -> jax.Array:
+        """Samples [M, B, A] at obs [B, O], before what bounds the policy's."""
+        raise lacks(self, "samples")
+
+    def fitted(self, policy: Shape, spec: EnvSpec) -> tuple[Shape, ...]:
+        """The model's networks, `policy` being the policy's."""
+        return ()
+
+    def drawn(self, policy: Shape, spec: EnvSpec, samples: int) -> tuple[Shape, ...]:
+        """The networks that a divergence reads, each as often as it does."""
+        return ()
+
+    # ------------------------------------------------ EM control
+
+    def support(self, view: View, batch: Batch, key: jax.Array) -> Support:
+        """Candidate actions, and their G."""
+        obs, action = batch.transition.obs, batch.transition.action[None]
+        if batch.score is not None:
+            return Support(obs, action, batch.score[None], batch.prior)
+        dist, (_, own) = view.following(obs), jax.random.split(key)
+        return Support(obs, action, view.g.score_actions(view, obs, action, own), dist)
+
+    def over_base(
+        self,
+        view: View,
+        score: jax.Array,
+        obs: jax.Array,
+        episodes: Episodes,
+        start: jax.Array,
+    ) -> jax.Array:
+        """The scores of whole episodes, over the base that they are drawn from: [C].
+
+        Args:
+            start: [C], the place of the first step of each step's episode.
+        """
+        return score
+
+    # ------------------------------------------------ KL control
+
+    def divergence(
+        self, view: View, dist: Dist, raw: jax.Array, obs: jax.Array, key: jax.Array
+    ) -> jax.Array:
+        """D(pi_q, pi_p) at B states, from samples raw [M, B, A] of pi_q = dist: [B]."""
+        return view.update.between(view, dist, raw, obs, key)
+
+    def log_ratio(
+        self, view: View, log_prob: jax.Array, obs: jax.Array, raw: jax.Array
+    ) -> jax.Array:
+        """log pi_q - log pi_p of samples raw [M, B, A], given log pi_q [M, B]."""
+        raise lacks(self, "density")
+
+    def told(self, divergence: jax.Array) -> Metrics:
+        """Metrics of the divergence [B] from it."""
+        return {"divergence": jnp.mean(divergence)}
+
+
+# ---------------------------------------------------------------- the policy's own
 
 
 @config
-class Policy:
+class Policy(Prior):
     """The policy (its target copy, where one is kept): M fresh actions a state."""
+
+    is_policy: ClassVar[bool] = True
 
     samples: Size = 20  # M
     # whose states the E-step stands on: those of the transition, or its successors,
@@ -18,10 +147,24 @@ class Policy:
     def symbol(self) -> str:
         return "pi_theta"
 
+    @property
+    def at_next(self) -> bool:
+        return self.states == "next"
+
+    def support(self, view: View, batch: Batch, key: jax.Array) -> Support:
+        if batch.next is not None and self.at_next:
+            return batch.next
+        obs, (fresh, own) = batch.transition.obs, jax.random.split(key)
+        dist = view.following(obs)
+        action = view.pi.sample(dist, fresh, self.samples)
+        return Support(obs, action, view.g.score_actions(view, obs, action, own), dist)
+
 
 @config
-class OnPolicy:
+class OnPolicy(Prior):
     """The policy that collected the data: one stored action a state."""
+
+    collects: ClassVar[bool] = True
 
     @property
     def symbol(self) -> str:
@@ -29,11 +172,14 @@ class OnPolicy:
 
 
 @config
-class Posterior:
+class Posterior(Prior):
     """pi_q of the iteration before, which collected the data: a stored action a state.
 
     In iteration n + 1 the prior is what iteration n found.
     """
+
+    collects: ClassVar[bool] = True
+    last_posterior: ClassVar[bool] = True
 
     @property
     def symbol(self) -> str:
@@ -41,40 +187,141 @@ class Posterior:
 
 
 @config
-class Mixture:
+class Mixture(Prior):
     """All past policies, as the replay holds them: one stored action a state."""
 
     @property
     def symbol(self) -> str:
         return "pi_theta"
 
+    def update_symbol(self, symbol: str) -> str:
+        return f"Mixture + {symbol}"
+
+
+# ---------------------------------------------------------------- fixed ones
+
 
 @config
-class Uniform:
+class Uniform(Prior):
     """The uniform density on the box, whose log is a constant and left out."""
+
+    is_uniform: ClassVar[bool] = True
 
     @property
     def symbol(self) -> str:
         return "Fixed"
 
+    def update_symbol(self, symbol: str) -> str:
+        return symbol.replace("(Fixed)", "(Fixed to Unif.)")
+
+    def over_base(
+        self,
+        view: View,
+        score: jax.Array,
+        obs: jax.Array,
+        episodes: Episodes,
+        start: jax.Array,
+    ) -> jax.Array:
+        """An episode's own log-probability under the policy that drew it is off."""
+        dist = view.policy(obs[episodes.row])
+        log_prob = view.pi.log_prob(dist, episodes.action)
+        summed = jnp.cumsum(log_prob)
+        return score - view.eta * (summed - summed[start] + log_prob[start])
+
+    def log_ratio(
+        self, view: View, log_prob: jax.Array, obs: jax.Array, raw: jax.Array
+    ) -> jax.Array:
+        return log_prob
+
+    def told(self, divergence: jax.Array) -> Metrics:
+        return {"entropy": -jnp.mean(divergence)}
+
 
 @config
-class Ignored:
+class Ignored(Prior):
     """Any fixed prior at all: a temperature of 0 leaves it out."""
 
     @property
     def symbol(self) -> str:
         return "Fixed"
 
+    def divergence(
+        self, view: View, dist: Dist, raw: jax.Array, obs: jax.Array, key: jax.Array
+    ) -> jax.Array:
+        return jnp.zeros(obs.shape[0])
+
+
+# ---------------------------------------------------------------- others' policy
+
+
+class Model(Protocol):
+    """A model of the policy that made the data. Its parameters are a dict."""
+
+    has_density: ClassVar[bool] = True
+
+    def fitted(self, policy: Shape, spec: EnvSpec) -> tuple[Shape, ...]:
+        """As `Prior.fitted`."""
+        ...
+
+    def drawn(self, policy: Shape, spec: EnvSpec, samples: int) -> tuple[Shape, ...]:
+        """As `Prior.drawn`."""
+        ...
+
+    def init(self, spec: EnvSpec, policy: Tree, key: jax.Array) -> dict[str, Any]:
+        """Parameters; those of a new policy are there to start as."""
+        ...
+
+    def loss(
+        self, view: View, params: Tree, transition: Transition, key: jax.Array
+    ) -> jax.Array:
+        """On transitions [B, ...]: scalar."""
+        ...
+
+    def draw(
+        self, view: View, obs: jax.Array, key: jax.Array, samples: int
+    ) -> jax.Array:
+        """Samples [M, B, A] at obs [B, O], before what bounds the policy's."""
+        ...
+
+    def log_prob(self, view: View, obs: jax.Array, raw: jax.Array) -> jax.Array:
+        """log pi_b of bound(raw), raw [M, B, A], where it has a density: [M, B]."""
+        raise lacks(self, "density")
+
 
 @config
-class Clone:
+class Clone(Model):
     """A policy of pi_theta's own kind, fitted by maximum likelihood: BRAC's."""
 
+    def fitted(self, policy: Shape, spec: EnvSpec) -> tuple[Shape, ...]:
+        return (policy,)
+
+    def drawn(self, policy: Shape, spec: EnvSpec, samples: int) -> tuple[Shape, ...]:
+        return (policy,)
+
+    def init(self, spec: EnvSpec, policy: Tree, key: jax.Array) -> dict[str, Any]:
+        return jax.tree.map(jnp.copy, policy)  # starts as the policy does
+
+    def loss(
+        self, view: View, params: Tree, transition: Transition, key: jax.Array
+    ) -> jax.Array:
+        """-mean log pi_b(a|s)."""
+        dist = view.policy(transition.obs, params)
+        return -jnp.mean(view.pi.log_prob(dist, transition.action))
+
+    def draw(
+        self, view: View, obs: jax.Array, key: jax.Array, samples: int
+    ) -> jax.Array:
+        return view.pi.draw(view.policy(obs, view.prior_params), key, samples)
+
+    def log_prob(self, view: View, obs: jax.Array, raw: jax.Array) -> jax.Array:
+        return view.pi.log_prob_of(view.policy(obs, view.prior_params), raw)
+
 
 @config
-class VAE:
+class VAE(Model):
     """A conditional variational auto-encoder: actions, but no density. BEAR's."""
+
+    has_density: ClassVar[bool] = False
 
     # hidden layers of encoder and decoder
     sizes: tuple[Size, ...] = (750, 750)  # settings 3.10
@@ -83,10 +330,64 @@ class VAE:
     kl_weight: Positive = 0.5  # settings 3.10
     limit: Positive = 0.5  # of the latents that actions are drawn from
 
+    @property
+    def net(self) -> Network:
+        """Of the encoder, and of the decoder."""
+        return Network(sizes=self.sizes)
+
+    def fitted(self, policy: Shape, spec: EnvSpec) -> tuple[Shape, ...]:
+        latent = self.latent * spec.action_size
+        encoder = (self.net, spec.obs_size + spec.action_size, 2 * latent)
+        return encoder, (self.net, spec.obs_size + latent, spec.action_size)
+
+    def drawn(self, policy: Shape, spec: EnvSpec, samples: int) -> tuple[Shape, ...]:
+        return (self.fitted(policy, spec)[1],) * samples
+
+    def init(self, spec: EnvSpec, policy: Tree, key: jax.Array) -> dict[str, Any]:
+        latent = self.latent * spec.action_size
+        encoder, decoder = jax.random.split(key)
+        joint, reads = spec.obs_size + spec.action_size, spec.obs_size + latent
+        return {
+            "encoder": networks.init(self.net, encoder, joint, 2 * latent),
+            "decoder": networks.init(self.net, decoder, reads, spec.action_size),
+        }
+
+    def _decode(
+        self, view: View, params: Tree, seen: jax.Array, latent: jax.Array
+    ) -> jax.Array:
+        """Actions before a tanh: seen [B, O], latent [..., B, Z] -> [..., B, A]."""
+        return view.network(self.net, params["decoder"], concat_obs(seen, latent))
+
+    def loss(
+        self, view: View, params: Tree, transition: Transition, key: jax.Array
+    ) -> jax.Array:
+        """The mean square error of the action, and kl_weight times the latent's KL
+        from N(0, 1), a dimension. Source: settings 3.10."""
+        seen, action = view.inputs(transition.obs), transition.action
+        rows = concat_obs(seen, action)
+        head = view.network(self.net, params["encoder"], rows)
+        mean, log_std = jnp.split(head, 2, axis=-1)
+        log_std = jnp.clip(log_std, -4.0, 15.0)  # settings 3.10, the authors' code
+        latent = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
+        error = jnp.tanh(self._decode(view, params, seen, latent)) - action
+        kl = jnp.square(mean) + jnp.exp(2 * log_std) - 1 - 2 * log_std
+        return jnp.mean(jnp.square(error)) + self.kl_weight * jnp.mean(kl) / 2
+
+    def draw(
+        self, view: View, obs: jax.Array, key: jax.Array, samples: int
+    ) -> jax.Array:
+        params, seen = view.prior_params, view.inputs(obs)
+        size = params["decoder"]["output"]["bias"].shape[-1] * self.latent
+        latent = jax.random.normal(key, (samples, obs.shape[0], size))
+        latent = jnp.clip(latent, -self.limit, self.limit)
+        return view.pi.before_bound(self._decode(view, params, seen, latent))
+
 
 @config
-class Behavior:
+class Behavior(Prior):
     """The policy that made the data, pi_b, as a model fitted to them shows it."""
+
+    by_others: ClassVar[bool] = True
 
     model: Clone | VAE = Clone()  # what is fitted to the data
     # updates that fit the model and nothing else, before all others start
@@ -96,6 +397,32 @@ class Behavior:
     @property
     def symbol(self) -> str:
         return "pi_b"
+
+    def fitted(self, policy: Shape, spec: EnvSpec) -> tuple[Shape, ...]:
+        return self.model.fitted(policy, spec)
+
+    def drawn(self, policy: Shape, spec: EnvSpec, samples: int) -> tuple[Shape, ...]:
+        return self.model.drawn(policy, spec, samples)
+
+    def init(
+        self, spec: EnvSpec, policy: Tree, key: jax.Array
+    ) -> dict[str, Any] | None:
+        return self.model.init(spec, policy, key)
+
+    def loss(
+        self, view: View, params: Tree, transition: Transition, key: jax.Array
+    ) -> jax.Array:
+        return self.model.loss(view, params, transition, key)
+
+    def draw(
+        self, view: View, obs: jax.Array, key: jax.Array, samples: int
+    ) -> jax.Array:
+        return self.model.draw(view, obs, key, samples)
+
+    def log_ratio(
+        self, view: View, log_prob: jax.Array, obs: jax.Array, raw: jax.Array
+    ) -> jax.Array:
+        return log_prob - self.model.log_prob(view, obs, raw)
 
 
 PiP = Policy | OnPolicy | Posterior | Mixture | Uniform | Ignored | Behavior

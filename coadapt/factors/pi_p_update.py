@@ -1,21 +1,86 @@
-"""Column pi_p update: how does the prior follow the posterior?"""
+"""Column pi_p update: how does the prior follow the posterior?
 
-from typing import Literal
+The interface of the column is `MStep`, that of what bounds its steps `TrustRegion`; the
+classes below are final.
+"""
+
+import functools
+import operator
+from typing import ClassVar, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
 
-from coadapt.ops import lagrange
+from coadapt.factors.pi_theta import Residual
+from coadapt.factors.view import Dist, Duals, View, lacks
+from coadapt.ops import divergences, lagrange, regression
 from coadapt.schema import NonNegative, Positive, Scalar, config
+from coadapt.types import Metrics, Support, Tree
+
+# ---------------------------------------------------------------- trust regions
+
+
+class TrustRegion(Protocol):
+    """What keeps the policy near its target copy: KLs, each with a multiplier.
+
+    The fields among it: `floor`, of the raw variables, "project" (after a step) or
+    "clamp" (in the forward pass).
+    """
+
+    needs_moments: ClassVar[bool] = False  # of pi_theta: a mean and a std
+
+    def duals(self, action_size: int) -> dict[str, jax.Array]:
+        """Raw multipliers by name, scalars or [A], as they start."""
+        ...
+
+    def epsilon(self) -> dict[str, jax.typing.ArrayLike]:
+        """By the same names: what each KL may be, nats."""
+        ...
+
+    def kl(self, view: View, prior: Dist, dist: Dist) -> dict[str, jax.Array]:
+        """By the same names and in their shapes, means over B states."""
+        ...
+
+    def log_prob(
+        self, view: View, prior: Dist, dist: Dist, action: jax.Array
+    ) -> list[jax.Array]:
+        """Of actions [M, B, A]: the log-probabilities [M, B] that are fitted."""
+        return [view.pi.log_prob(dist, action)]
+
+    def multiplier(self, raw: jax.Array) -> jax.Array:
+        """The multiplier of a raw variable."""
+        return lagrange.multiplier(raw, clamp=self.floor == "clamp")  # type: ignore[attr-defined]
+
+    def penalty(self, duals: Duals, kl: dict[str, jax.Array]) -> list[jax.Array]:
+        """What each KL costs, scalars."""
+        return [
+            jnp.sum(self.multiplier(duals[name]) * value) for name, value in kl.items()
+        ]
+
+    def step(self, view: View, kl: dict[str, jax.Array]) -> View:
+        """A step of each multiplier, up where its KL exceeds epsilon."""
+        epsilon, project = self.epsilon(), self.floor == "project"  # type: ignore[attr-defined]
+        for name, value in kl.items():
+
+            def dual(raw: jax.Array, name: str = name, value: jax.Array = value):
+                return lagrange.multiplier_loss(
+                    self.multiplier(raw), epsilon[name], value
+                )
+
+            grad = jax.grad(dual)(view.duals[name])
+            view = view.step_dual(name, grad, project=project)
+        return view
 
 
 @config
-class DecoupledKL:
+class DecoupledKL(TrustRegion):
     """KL(old || new) of the mean and of the std held apart.
 
     Source: Abdolmaleki et al. 2018a; settings 1.3. The multipliers are softplus of raw
     variables, raised while their KL is above epsilon.
     """
+
+    needs_moments: ClassVar[bool] = True
 
     epsilon_mean: Positive = 1e-3  # nats; a dimension's, or of all together
     epsilon_std: Positive = 1e-6  # nats, as epsilon_mean
@@ -30,19 +95,32 @@ class DecoupledKL:
     # the old mean, as in MPO; or the policy's own, as in V-MPO
     likelihood: Literal["split", "joint"] = "split"
 
-    def start(self, action_size: int) -> dict[str, jax.Array]:
+    def duals(self, action_size: int) -> dict[str, jax.Array]:
         ones = jnp.ones(action_size if self.per_dimension else ())
         return {"mean": ones * self.init_mean, "std": ones * self.init_std}
 
     def epsilon(self) -> dict[str, jax.typing.ArrayLike]:
         return {"mean": self.epsilon_mean, "std": self.epsilon_std}
 
-    def value_of(self, raw: jax.Array) -> jax.Array:
-        return lagrange.multiplier(raw, clamp=self.floor == "clamp")
+    def kl(self, view: View, prior: Dist, dist: Dist) -> dict[str, jax.Array]:
+        kl = {
+            "mean": divergences.kl_of_mean(prior.mean, prior.std, dist.mean),
+            "std": divergences.kl_of_std(prior.std, dist.std),
+        }
+        kl = {name: jnp.mean(value, axis=0) for name, value in kl.items()}  # [A]
+        return kl if self.per_dimension else {n: jnp.sum(v) for n, v in kl.items()}
+
+    def log_prob(
+        self, view: View, prior: Dist, dist: Dist, action: jax.Array
+    ) -> list[jax.Array]:
+        if self.likelihood == "joint":
+            return [view.pi.log_prob(dist, action)]
+        parts = dist._replace(std=prior.std), dist._replace(mean=prior.mean)
+        return [view.pi.log_prob(part, action) for part in parts]
 
 
 @config
-class JointKL:
+class JointKL(TrustRegion):
     """KL(old || new) of the whole distribution held at epsilon: of any pi_theta.
 
     Source: V-MPO with discrete actions (Song et al. 2020), as DecoupledKL without the
@@ -54,18 +132,76 @@ class JointKL:
     # of the raw variable: projected after a step, or clamped in the forward pass
     floor: Literal["project", "clamp"] = "project"  # settings 2.11
 
-    def start(self, action_size: int) -> dict[str, jax.Array]:
+    def duals(self, action_size: int) -> dict[str, jax.Array]:
         return {"joint": jnp.asarray(self.init_joint, jnp.float32)}
 
     def epsilon(self) -> dict[str, jax.typing.ArrayLike]:
         return {"joint": self.epsilon_joint}
 
-    def value_of(self, raw: jax.Array) -> jax.Array:
-        return lagrange.multiplier(raw, clamp=self.floor == "clamp")
+    def kl(self, view: View, prior: Dist, dist: Dist) -> dict[str, jax.Array]:
+        return {"joint": jnp.mean(view.pi.kl(prior, dist))}
+
+
+# ---------------------------------------------------------------- the column
+
+
+class MStep(Protocol):
+    """What a class of this column has."""
+
+    moves: ClassVar[bool] = True  # the prior follows; else it stays as it is
+    becomes: ClassVar[bool] = False  # the prior is the last posterior
+    closed_form: ClassVar[bool] = False  # one step on all the data, without a gradient
+
+    @property
+    def symbol(self) -> str:
+        """As Table 1 prints it."""
+        ...
+
+    @property
+    def reads_prior(self) -> bool:
+        """Whether it reads the distributions that stored actions were drawn from."""
+        return False
+
+    @property
+    def needs_moments(self) -> bool:
+        """Whether pi_theta has to have a mean and a std."""
+        return False
+
+    def duals(self, action_size: int) -> dict[str, jax.Array]:
+        """Raw multipliers of its own, by name, as they start."""
+        return {}
+
+    def multipliers(self, duals: Duals) -> dict[str, jax.Array]:
+        """Those of its own by the same names, scalars, as they are now."""
+        return {}
+
+    def fit(
+        self, view: View, support: Support, weight: jax.Array
+    ) -> tuple[View, Metrics]:
+        """Fit the policy to the support's actions: weight [M, B], detached."""
+        raise lacks(self, "fit")
+
+
+def _log_likelihood(log_prob: jax.Array, weight: jax.Array) -> jax.Array:
+    """-mean_b sum_m w log pi, of [M, B]: scalar."""
+    return -jnp.mean(jnp.sum(weight * log_prob, axis=0))
+
+
+def _likeliest(view: View, support: Support, weight: jax.Array) -> tuple[View, Metrics]:
+    """A gradient step of weighted maximum likelihood."""
+
+    def loss(params: Tree) -> tuple[jax.Array, None]:
+        dist = view.policy(support.obs, params)
+        bound = view.bound_loss(dist, None)
+        log_prob = view.pi.log_prob(dist, support.action)
+        return _log_likelihood(log_prob, weight) + bound, None
+
+    view, found = view.descend(loss)
+    return view, found.metrics
 
 
 @config
-class Gradient:
+class Gradient(MStep):
     """Weighted maximum likelihood by stochastic gradient: the M-step."""
 
     # what keeps the policy near its target copy
@@ -75,14 +211,53 @@ class Gradient:
     def symbol(self) -> str:
         return "SG" if self.trust_region is None else "SG + TR"
 
+    @property
+    def reads_prior(self) -> bool:
+        return self.trust_region is not None
+
+    @property
+    def needs_moments(self) -> bool:
+        return self.trust_region is not None and self.trust_region.needs_moments
+
+    def duals(self, action_size: int) -> dict[str, jax.Array]:
+        return {} if self.trust_region is None else self.trust_region.duals(action_size)
+
+    def multipliers(self, duals: Duals) -> dict[str, jax.Array]:
+        trust = self.trust_region
+        if trust is None:
+            return {}
+        names = trust.epsilon()
+        return {name: jnp.mean(trust.multiplier(duals[name])) for name in names}
+
+    def fit(
+        self, view: View, support: Support, weight: jax.Array
+    ) -> tuple[View, Metrics]:
+        trust, prior = self.trust_region, support.prior
+        if trust is None:
+            return _likeliest(view, support, weight)
+
+        def loss(params: Tree) -> tuple[jax.Array, dict[str, jax.Array]]:
+            dist = view.policy(support.obs, params)
+            bound, kl = view.bound_loss(dist, None), trust.kl(view, prior, dist)
+            fitted = trust.log_prob(view, prior, dist, support.action)
+            parts = [_log_likelihood(log_prob, weight) for log_prob in fitted]
+            parts += trust.penalty(view.duals, kl)
+            return functools.reduce(operator.add, parts) + bound, kl
+
+        view, found = view.descend(loss)
+        metrics = {f"kl_{name}": jnp.sum(value) for name, value in found.aux.items()}
+        return trust.step(view, found.aux), metrics | found.metrics
+
 
 @config
-class ClosedForm:
+class ClosedForm(MStep):
     """Weighted maximum likelihood in closed form, of the policy's last layer.
 
     A ridge regression of the actions on the features below that layer, then the std of
     what is left. Source: settings 3.1.
     """
+
+    closed_form: ClassVar[bool] = True
 
     ridge: NonNegative = 1e-3  # of the regression; settings 3.1
     min_std: Positive = 1e-3**0.5  # Sigma is at least 1e-3; settings 3.1
@@ -91,20 +266,52 @@ class ClosedForm:
     def symbol(self) -> str:
         return "Analytic"
 
+    def fit(
+        self, view: View, support: Support, weight: jax.Array
+    ) -> tuple[View, Metrics]:
+        pi, old = view.pi, view.policy_params
+        samples = support.action.shape[0]
+        action = support.action.reshape(-1, support.action.shape[-1])  # [M B, A]
+        weight = weight.reshape(-1)
+        features = jnp.tile(view.features(support.obs), (samples, 1))
+        head = view.readout(features)
+        std = pi.distribution(old, head, features).std
+        precision = weight[:, None] / jnp.square(std)
+        gain, condition = regression.weighted_ridge(
+            features, action, precision, self.ridge
+        )
+        error = action - jnp.matmul(features, gain, precision="highest")
+        residual = Residual(error, std, weight, self.min_std)
+        output = {"kernel": gain[:-1], "bias": gain[-1]}
+        new = {
+            "net": dict(old["net"]) | {"output": output},
+            "scale": pi.fit_scale(old["scale"], features, residual),
+        }
+        return view.with_policy(new), {"condition": condition}
+
 
 @config
-class Copy:
+class Copy(MStep):
     """The prior becomes the posterior, which is the policy, or is projected on it by
     stochastic gradient."""
+
+    becomes: ClassVar[bool] = True
 
     @property
     def symbol(self) -> str:
         return "pi_q"
 
+    def fit(
+        self, view: View, support: Support, weight: jax.Array
+    ) -> tuple[View, Metrics]:
+        return _likeliest(view, support, weight)
+
 
 @config
-class Fixed:
+class Fixed(MStep):
     """The prior stays as it is."""
+
+    moves: ClassVar[bool] = False
 
     @property
     def symbol(self) -> str:

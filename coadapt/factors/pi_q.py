@@ -1,12 +1,93 @@
-"""Column pi_q: what object is the posterior?"""
+"""Column pi_q: what object is the posterior?
 
-from typing import Annotated, Literal
+Two interfaces: `Weights` on the prior's actions, which the M-step fits (EM control),
+and `Movement` of a parametric posterior along a gradient (KL control).
+"""
+
+from functools import partial
+from typing import Annotated, ClassVar, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
 
-from coadapt.ops import weights
+from coadapt.factors.pi_q_update import Goal, Terms
+from coadapt.factors.pi_theta import clip_noise
+from coadapt.factors.view import View
+from coadapt.ops import ensemble, weights
 from coadapt.schema import Positive, Range, Size, Toggle, config
+from coadapt.types import Batch, Episodes, Metrics, Tree
+
+
+class Posterior(Protocol):
+    """What every class of this column has."""
+
+    parametric: ClassVar[bool]  # it is the policy itself, else weights on actions
+    whole_episodes: ClassVar[bool] = False  # it reads episodes from their first step
+
+    @property
+    def symbol(self) -> str:
+        """As Table 1 prints it."""
+        ...
+
+    @property
+    def samples(self) -> int:
+        """Of the policy's own actions at a state, how many move it."""
+        return 1
+
+    def critic_rows(self, critics: int) -> int:
+        """Values of K critics at a state that its gradient runs through."""
+        return 0
+
+    @property
+    def by_samples(self) -> bool:
+        """Whether G's gradient runs through the policy's own actions."""
+        return False
+
+    @property
+    def reads_prior(self) -> bool:
+        """Whether it reads the distributions that stored actions were drawn from."""
+        return False
+
+    def standardized(
+        self, score: jax.Array, where: jax.Array | None = None
+    ) -> jax.Array:
+        """Scores [...], in standard deviations of those that count, or as they are."""
+        return score
+
+    def scores(
+        self, view: View, score: jax.Array, obs: jax.Array, episodes: Episodes
+    ) -> jax.Array:
+        """What is made of G of stored steps, once for all minibatches: [C] -> [C].
+
+        Args:
+            obs: [R, O], the store's rows.
+        """
+        return self.standardized(score, episodes.seen)
+
+
+class Weights(Posterior, Protocol):
+    """A posterior that is a set of weights."""
+
+    parametric: ClassVar[bool] = False
+
+    def weights(self, score: jax.Array, temperature: jax.Array) -> jax.Array:
+        """Weights of the M-step. score [M, B], eta scalar -> [M, B]."""
+        ...
+
+    def compared(self, score: jax.Array) -> jax.Array:
+        """The scores [M, B] as sets [M', B'] within which weights are normalised."""
+        return score
+
+
+def _standardized(
+    toggle: jax.typing.ArrayLike, score: jax.Array, where: jax.Array | None
+) -> jax.Array:
+    if toggle is False:
+        return score
+    return jnp.where(jnp.asarray(toggle), weights.standardize(score, where), score)
+
+
+# ---------------------------------------------------------------- weights
 
 
 @config
@@ -17,7 +98,7 @@ class Clip:
 
 
 @config
-class NonParametric:
+class NonParametric(Weights):
     """Weights on actions of the prior: pi_q = pi_p exp(G / eta) / Z (Eq. 3)."""
 
     # what Z sums over: the samples of each state, the batch, or nothing (Z = 1)
@@ -32,8 +113,12 @@ class NonParametric:
     def symbol(self) -> str:
         return "Non-parametric"
 
+    def standardized(
+        self, score: jax.Array, where: jax.Array | None = None
+    ) -> jax.Array:
+        return _standardized(self.standardize, score, where)
+
     def weights(self, score: jax.Array, temperature: jax.Array) -> jax.Array:
-        """Weights of the M-step. score [M, B], eta scalar -> [M, B]."""
         if self.keep < 1:
             best, place = weights.top(score, self.keep)
             # one Z: the kept are B / n of the states, as far as an average goes
@@ -51,14 +136,13 @@ class NonParametric:
         return weights.boltzmann(score, temperature, per_batch=per_batch)
 
     def compared(self, score: jax.Array) -> jax.Array:
-        """The scores [M, B] as sets [M', B'] within which weights are normalised."""
         if self.keep < 1:
             score, _ = weights.top(score, self.keep)
         return score.reshape(-1, 1) if self.normalize == "batch" else score
 
 
 @config
-class Episodic:
+class Episodic(Weights):
     """Weights on whole episodes of the prior: pi_q(tau) = pi_p(tau) exp(R / eta) / Z.
 
     Z is over the episodes of the batch. With pi_p=Uniform an episode's weight is
@@ -66,6 +150,8 @@ class Episodic:
     all episodes are then alike before their returns are known, long ones and short.
     Source: settings 3.4.
     """
+
+    whole_episodes: ClassVar[bool] = True
 
     standardize: Toggle = False  # R in standard deviations over the episodes
     # climb E[R] too, by the likelihood ratio, beside the fit to pi_q
@@ -79,10 +165,84 @@ class Episodic:
         """The score of a step is its episode's weight already. [M, B] -> [M, B]."""
         return score
 
+    def scores(
+        self, view: View, score: jax.Array, obs: jax.Array, episodes: Episodes
+    ) -> jax.Array:
+        """The weight of each step: its episode's, times the mean length of an episode.
+
+        So the mean over steps of weight * grad log pi is the mean over episodes of
+        their weights and the gradients of their whole log-probabilities. Source:
+        settings 3.4.
+        """
+        where, position = episodes.last & episodes.seen, jnp.arange(score.shape[0])
+        began = jnp.where(jnp.roll(episodes.last, 1).at[0].set(True), position, 0)
+        start = jax.lax.cummax(began)  # of the episode that a step is in
+        end = jax.lax.cummin(
+            jnp.where(episodes.last, position, score.size - 1), reverse=True
+        )
+        total = score[start]  # [C], at the end of an episode, its return
+        whole = jnp.where(self.standardize, weights.standardize(total, where), total)
+        eta = view.eta
+        based = view.prior.over_base(view, whole, obs, episodes, start)
+        weight = weights.of_episodes(based, temperature=eta, reward=None, where=where)
+        both = weights.of_episodes(based, temperature=eta, reward=whole, where=where)
+        weight = jnp.where(self.expected_return, both, weight)
+        length = jnp.sum(episodes.seen) / jnp.maximum(jnp.sum(where), 1)
+        return weight[end] * length
+
+
+# ---------------------------------------------------------------- a policy
+
+
+class Movement(Protocol):
+    """How the gradient of G reaches a parametric posterior."""
+
+    by_samples: ClassVar[bool]  # through the policy's own actions, else stored ones
+
+    @property
+    def samples(self) -> int:
+        """Of those actions, at a state."""
+        return 1
+
+    def critic_rows(self, critics: int) -> int:
+        """As `Posterior.critic_rows`."""
+        return 0
+
+    def standardized(
+        self, score: jax.Array, where: jax.Array | None = None
+    ) -> jax.Array:
+        """As `Posterior.standardized`."""
+        return score
+
+    def terms(
+        self,
+        view: View,
+        batch: Batch,
+        key: jax.Array,
+        warm: jax.Array | None,
+        params: Tree,
+    ) -> Terms:
+        """What moves a policy of these parameters.
+
+        Args:
+            warm: scalar bool, leave G out; None: never.
+        """
+        ...
+
+    def loss(self, terms: Terms, eta: jax.Array) -> jax.Array:
+        """What is descended, scalar: -E[G] + eta D."""
+        ...
+
+    def told(self, view: View, divergence: jax.Array) -> Metrics:
+        """Metrics of the divergence [B]."""
+        ...
+
 
 @config
-class Pathwise:
+class Pathwise(Movement):
     """The gradient of G(s, a) runs through the critic to the policy's own sample."""
+
+    by_samples: ClassVar[bool] = True
 
     # of two critics: the mix that the target takes, their minimum, or the first
     critic: Literal["minimum", "first", "mix"] = "minimum"
@@ -92,17 +252,91 @@ class Pathwise:
     # where the standard normal noise of these actions is clipped; none: it is not
     noise_limit: Positive | None = None  # settings 3.10
 
+    def terms(
+        self,
+        view: View,
+        batch: Batch,
+        key: jax.Array,
+        warm: jax.Array | None,
+        params: Tree,
+    ) -> Terms:
+        obs, dist = batch.transition.obs, view.policy(batch.transition.obs, params)
+        samples = max(self.samples, view.update.divergence_samples)
+        raw = view.pi.draw(dist, key, samples)
+        if self.noise_limit is not None:
+            raw = clip_noise(dist, raw, self.noise_limit)
+        action = view.pi.bound(raw)[: self.samples]
+        value = self.climbed(view, view.q(self.read(view.critic), obs, action))[0]
+        value = value if warm is None else jnp.where(warm, 0.0, value)
+        divergence = view.prior.divergence(view, dist, raw, obs, key)
+        return Terms(value, divergence, dist, action)
+
+    def critic_rows(self, critics: int) -> int:
+        return self.samples * (1 if self.critic == "first" else critics)
+
+    def read(self, critic: Tree) -> Tree:
+        """The critics whose value is climbed; the others need not say anything."""
+        if self.critic == "first":
+            return jax.tree.map(lambda x: x[:1], critic)
+        return critic
+
+    def climbed(self, view: View, values: jax.Array) -> jax.Array:
+        """Whose value is climbed, of M actions in the mean: [K, M, B] -> [1, B]."""
+        if values.shape[1] > 1:
+            values = jnp.mean(values, axis=1, keepdims=True)
+        if self.critic == "mix":
+            return view.estimate.combine(values)
+        return ensemble.minimum(values)
+
+    def loss(self, terms: Terms, eta: jax.Array) -> jax.Array:
+        return jnp.mean(eta * terms.divergence - terms.gain)
+
+    def told(self, view: View, divergence: jax.Array) -> Metrics:
+        return view.prior.told(divergence)
+
 
 @config
-class LikelihoodRatio:
+class LikelihoodRatio(Movement):
     """The gradient of E_{pi_p}[ pi_theta / pi_p G ], on stored actions of the prior."""
+
+    by_samples: ClassVar[bool] = False
 
     standardize: Toggle = True  # G in standard deviations over the data; settings 3.6
 
+    def standardized(
+        self, score: jax.Array, where: jax.Array | None = None
+    ) -> jax.Array:
+        return _standardized(self.standardize, score, where)
+
+    def terms(
+        self,
+        view: View,
+        batch: Batch,
+        key: jax.Array,
+        warm: jax.Array | None,
+        params: Tree,
+    ) -> Terms:
+        transition, pi = batch.transition, view.pi
+        assert batch.score is not None  # sequences, which this reads, have it
+        dist = view.policy(transition.obs, params)
+        log_ratio = pi.log_prob(dist, transition.action) - pi.log_prob(
+            batch.prior, transition.action
+        )
+        gain = view.update.gain(jnp.exp(log_ratio), batch.score)
+        return Terms(gain, pi.kl(batch.prior, dist), dist, None)
+
+    def loss(self, terms: Terms, eta: jax.Array) -> jax.Array:
+        return eta * jnp.mean(terms.divergence) - jnp.mean(terms.gain)
+
+    def told(self, view: View, divergence: jax.Array) -> Metrics:
+        return {"kl": jnp.mean(divergence)}
+
 
 @config
-class Parametric:
+class Parametric(Posterior):
     """The policy itself, moved along a gradient of the objective (4.1.2)."""
+
+    parametric: ClassVar[bool] = True
 
     # how G's gradient reaches the policy
     gradient: Pathwise | LikelihoodRatio = Pathwise()
@@ -111,18 +345,37 @@ class Parametric:
     def symbol(self) -> str:
         return "pi_theta"
 
+    @property
+    def samples(self) -> int:
+        return self.gradient.samples
+
+    def critic_rows(self, critics: int) -> int:
+        return self.gradient.critic_rows(critics)
+
+    @property
+    def by_samples(self) -> bool:
+        return self.gradient.by_samples
+
+    @property
+    def reads_prior(self) -> bool:
+        return not self.gradient.by_samples
+
+    def standardized(
+        self, score: jax.Array, where: jax.Array | None = None
+    ) -> jax.Array:
+        return self.gradient.standardized(score, where)
+
+    def goal(
+        self, view: View, batch: Batch, key: jax.Array, warm: jax.Array | None
+    ) -> Goal:
+        """What `pi_q_update.move` moves the policy by."""
+        return Goal(
+            terms=partial(self.gradient.terms, view, batch, key, warm),
+            loss=self.gradient.loss,
+            told=partial(self.gradient.told, view),
+            prior=batch.prior,
+            action_size=batch.transition.action.shape[-1],
+        )
+
 
 PiQ = NonParametric | Episodic | Parametric
-
-
-def gradient_of(posterior: PiQ) -> Pathwise | LikelihoodRatio | None:
-    """How a parametric posterior moves; None where it is a set of weights."""
-    return posterior.gradient if isinstance(posterior, Parametric) else None
-
-
-def standardizes(posterior: PiQ) -> jax.typing.ArrayLike:
-    """Whether the scores of steps are put into standard deviations."""
-    if isinstance(posterior, NonParametric):
-        return posterior.standardize
-    gradient = gradient_of(posterior)
-    return gradient.standardize if isinstance(gradient, LikelihoodRatio) else False

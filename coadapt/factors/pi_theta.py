@@ -1,11 +1,16 @@
-"""Column pi_theta: what distribution do the network's outputs make?"""
+"""Column pi_theta: what distribution do the network's outputs make?
 
-from typing import Annotated, Literal, NamedTuple
+The interface of the column is `Distribution`, that of a std is `ScaleRule`; the classes
+below them are final.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
 
 import distrax
 import jax
 import jax.numpy as jnp
 
+from coadapt.factors.view import lacks
 from coadapt.ops import divergences, squash
 from coadapt.schema import Positive, Range, Scalar, config
 from coadapt.types import Tree
@@ -58,8 +63,39 @@ class Residual(NamedTuple):
         return jnp.maximum(total / jnp.sum(self.weight), self.min_std**2)
 
 
+class ScaleRule(Protocol):
+    """How a std is made."""
+
+    symbol: ClassVar[str]  # as Table 1 prints it
+    closed_form: ClassVar[bool] = False  # whether `fit` finds it
+
+    def outputs(self, action_size: int) -> int:
+        """Of the network, that it takes."""
+        ...
+
+    def init(self, action_size: int, features: int) -> Tree:
+        """Parameters of its own, or None."""
+        ...
+
+    def std(
+        self, own: Tree, head: jax.Array, features: jax.Array | None = None
+    ) -> jax.Array:
+        """The std, [B, A] or what broadcasts to it.
+
+        Args:
+            own: its parameters.
+            head: its outputs [B, outputs] of the network.
+            features: [B, F], what the output layer reads, with a 1 for its bias.
+        """
+        ...
+
+    def fit(self, own: Tree, features: jax.Array, residual: Residual) -> Tree:
+        """Its parameters, by weighted maximum likelihood, where `closed_form`."""
+        raise lacks(self, "closed form")
+
+
 @config
-class StateLogStd:
+class StateLogStd(ScaleRule):
     """std(s) = exp(clip(x, low, high)), x an output of the network: SAC's head."""
 
     low: Scalar = -20.0  # of log std; settings 1.1
@@ -80,7 +116,7 @@ class StateLogStd:
 
 
 @config
-class StateSoftplusStd:
+class StateSoftplusStd(ScaleRule):
     """std(s) = init softplus(x) / log 2 + floor, x an output of the network: MPO's."""
 
     init_std: Positive = 0.5  # at x = 0; settings 1.3, per task
@@ -102,11 +138,12 @@ class StateSoftplusStd:
 
 
 @config
-class LearnedStd:
+class LearnedStd(ScaleRule):
     """One std for all states: its variance is softplus of a parameter: AWAC's."""
 
     raw: Scalar = 0.0  # at the start: variance 0.693; settings 1.5
 
+    closed_form: ClassVar[bool] = True
     symbol = "Sigma_theta"
 
     def outputs(self, action_size: int) -> int:
@@ -126,11 +163,12 @@ class LearnedStd:
 
 
 @config
-class LearnedLogStd:
+class LearnedLogStd(ScaleRule):
     """One std for all states, whose logarithm is a parameter: TRPO's and PPO's."""
 
     raw: Scalar = 0.0  # log std at the start; settings 3.6
 
+    closed_form: ClassVar[bool] = True
     symbol = "Sigma_theta"
 
     def outputs(self, action_size: int) -> int:
@@ -149,11 +187,12 @@ class LearnedLogStd:
 
 
 @config
-class ConstantStd:
+class ConstantStd(ScaleRule):
     """One std for all states and all time: AWR's."""
 
     value: Positive = 0.4  # the std; settings 1.4, per task
 
+    closed_form: ClassVar[bool] = True
     symbol = "Sigma"
 
     def outputs(self, action_size: int) -> int:
@@ -172,7 +211,7 @@ class ConstantStd:
 
 
 @config
-class FeatureStd:
+class FeatureStd(ScaleRule):
     """Noise on the weights of the last layer: var(s) = sum_f phi_f(s)^2 v_f, PoWER's.
 
     Source: Kober and Peters 2008, state-dependent exploration (settings 3.1), with a
@@ -181,6 +220,7 @@ class FeatureStd:
 
     init_std: Positive = 0.5  # of the noise on each weight
 
+    closed_form: ClassVar[bool] = True
     symbol = "Sigma_theta(s)"
 
     def outputs(self, action_size: int) -> int:
@@ -229,9 +269,108 @@ def _parameters(
     return Normal(mean, jnp.broadcast_to(std, mean.shape))
 
 
+class Distribution(Protocol):
+    """What a class of this column has. `dist` is what `distribution` gave."""
+
+    has_density: ClassVar[bool] = True  # else there is one action at a state
+    reparametrized: ClassVar[bool] = True  # a sample has a gradient to the parameters
+    bounded: ClassVar[bool] = False  # actions never leave the box
+    has_moments: ClassVar[bool] = False  # a mean and a std, whose KL is a sum of both
+    has_entropy: ClassVar[bool] = False  # a formula for it
+
+    @property
+    def symbol(self) -> str:
+        """As Table 1 prints it."""
+        ...
+
+    @property
+    def one_hot(self) -> bool:
+        """Whether actions are the choices of a discrete task."""
+        return False
+
+    @property
+    def kind(self) -> str:
+        """What it is, in a sentence: 'pi_theta ...'."""
+        return f"is {type(self).__name__}"
+
+    def outputs(self, action_size: int) -> int:
+        """Of the policy's network."""
+        ...
+
+    def init(self, action_size: int, features: int) -> Tree:
+        """Parameters beside the network's, or None."""
+        return None
+
+    def distribution(
+        self, params: Tree, head: jax.Array, features: jax.Array | None = None
+    ) -> Any:
+        """Outputs [B, ...] of the policy's network -> parameters, leaves [B, ...]."""
+        ...
+
+    def draw(self, dist: Any, key: jax.Array, samples: int) -> jax.Array:
+        """Samples [M, B, A] of what `bound` makes actions of."""
+        ...
+
+    def bound(self, raw: jax.Array) -> jax.Array:
+        """[..., A] -> actions [..., A]."""
+        return raw
+
+    def before_bound(self, x: jax.Array) -> jax.Array:
+        """What `bound` makes tanh(x) of: [..., A] -> [..., A]."""
+        return jnp.tanh(x)
+
+    def mode(self, dist: Any) -> jax.Array:
+        """The greedy action [B, A]."""
+        ...
+
+    def sample(self, dist: Any, key: jax.Array, samples: int) -> jax.Array:
+        """Actions [M, B, A]."""
+        return self.bound(self.draw(dist, key, samples))
+
+    def explore(self, dist: Any, key: jax.Array) -> jax.Array:
+        """The action to act with while learning, [B, A]."""
+        return self.sample(dist, key, 1)[0]
+
+    def uniform(self, key: jax.Array, action_size: int) -> tuple[jax.Array, jax.Array]:
+        """A uniformly random action, [A], and its log-probability."""
+        action = jax.random.uniform(key, (action_size,), minval=-1.0, maxval=1.0)
+        return action, jnp.asarray(-action_size * jnp.log(2.0))
+
+    # ------------------------------------------------ where there is a density
+
+    def log_prob(self, dist: Any, action: jax.Array) -> jax.Array:
+        """[..., B, A] -> [..., B], nats."""
+        raise lacks(self, "density")
+
+    def log_prob_of(self, dist: Any, raw: jax.Array) -> jax.Array:
+        """The log-probability of bound(raw). [..., B, A] -> [..., B]."""
+        return self.log_prob(dist, raw)
+
+    def kl(self, p: Any, q: Any) -> jax.Array:
+        """KL(p || q) at each state, [B], nats."""
+        raise lacks(self, "KL")
+
+    def dimensions(self, dist: Any) -> int:
+        """Of an action: how many independent parts `kl` sums over."""
+        raise lacks(self, "KL")
+
+    def entropy(self, dist: Any) -> jax.Array:
+        """In closed form, where `has_entropy`: [B], nats."""
+        raise lacks(self, "formula for its entropy")
+
+    # ------------------------------------------------ where a regression fits it
+
+    def fit_scale(self, own: Tree, features: jax.Array, residual: Residual) -> Tree:
+        """Parameters of its std, of what a regression leaves: see `ScaleRule.fit`."""
+        raise lacks(self, "closed form")
+
+
 @config
-class Gaussian:
+class Gaussian(Distribution):
     """N(mu, Sigma), diagonal; actions may leave the box."""
+
+    has_moments: ClassVar[bool] = True
+    has_entropy: ClassVar[bool] = True
 
     mean: Literal["free", "tanh"] = (
         "free"  # tanh keeps the mean, not the action, inside
@@ -241,6 +380,9 @@ class Gaussian:
     @property
     def symbol(self) -> str:
         return f"N(mu_theta(s), {self.scale.symbol})"
+
+    def fit_scale(self, own: Tree, features: jax.Array, residual: Residual) -> Tree:
+        return self.scale.fit(own, features, residual)
 
     def outputs(self, action_size: int) -> int:
         return action_size + self.scale.outputs(action_size)
@@ -262,13 +404,6 @@ class Gaussian:
         """Samples [M, B, A] of what `bound` makes actions of."""
         return _normal_sample(dist, key, samples)
 
-    def bound(self, raw: jax.Array) -> jax.Array:
-        return raw
-
-    def log_prob_of(self, dist: Normal, raw: jax.Array) -> jax.Array:
-        """The log-probability of bound(raw). [..., B, A] -> [..., B]."""
-        return _normal_log_prob(dist, raw)
-
     def dimensions(self, dist: Normal) -> int:
         """Of an action: how many independent parts `kl` sums over."""
         return dist.mean.shape[-1]
@@ -277,14 +412,21 @@ class Gaussian:
         """KL(p || q) at each state, [B], nats."""
         return _normal_kl(p, q)
 
+    def entropy(self, dist: Normal) -> jax.Array:
+        each = jnp.log(dist.std) + 0.5 * jnp.log(2 * jnp.pi * jnp.e)
+        return jnp.sum(each, axis=-1)
+
     def mode(self, dist: Normal) -> jax.Array:
         """The greedy action [B, A]."""
         return dist.mean
 
 
 @config
-class TanhGaussian:
+class TanhGaussian(Distribution):
     """tanh(N(mu, Sigma)): actions stay inside the box."""
+
+    bounded: ClassVar[bool] = True
+    has_moments: ClassVar[bool] = True
 
     scale: Scale = StateLogStd()  # how the std is made, before tanh
     # how a stored action is mapped back: clipped to +-(1 - 1e-6) first, or plain atanh,
@@ -319,6 +461,9 @@ class TanhGaussian:
     def bound(self, raw: jax.Array) -> jax.Array:
         return jnp.tanh(raw)
 
+    def before_bound(self, x: jax.Array) -> jax.Array:
+        return x
+
     def log_prob_of(self, dist: Normal, raw: jax.Array) -> jax.Array:
         """The log-probability of bound(raw), without inverting a tanh."""
         change = jnp.sum(squash.log_det(raw), axis=-1)
@@ -344,8 +489,11 @@ class Point(NamedTuple):
 
 
 @config
-class Deterministic:
+class Deterministic(Distribution):
     """tanh(mu(s)), which is given Gaussian noise to act. It has no density."""
+
+    has_density: ClassVar[bool] = False
+    bounded: ClassVar[bool] = True
 
     noise: Positive = 0.1  # std in agent units; the sum is clipped; settings 3.8
 
@@ -355,9 +503,6 @@ class Deterministic:
 
     def outputs(self, action_size: int) -> int:
         return action_size
-
-    def init(self, action_size: int, features: int) -> None:
-        return None
 
     def distribution(
         self, params: Tree, head: jax.Array, features: jax.Array | None = None
@@ -369,8 +514,10 @@ class Deterministic:
         """The one action, [M, B, A]."""
         return jnp.broadcast_to(dist.action[None], (samples, *dist.action.shape))
 
-    def bound(self, raw: jax.Array) -> jax.Array:
-        return raw
+    def explore(self, dist: Point, key: jax.Array) -> jax.Array:
+        action = self.sample(dist, key, 1)[0]
+        noise = self.noise * jax.random.normal(key, action.shape)
+        return jnp.clip(action + noise, -1.0, 1.0)
 
     def mode(self, dist: Point) -> jax.Array:
         """The greedy action [B, A]."""
@@ -384,8 +531,12 @@ class Categorical(NamedTuple):
 
 
 @config
-class Softmax:
+class Softmax(Distribution):
     """A discrete choice: of a discrete task, or of a bin in each action dimension."""
+
+    reparametrized: ClassVar[bool] = False
+    bounded: ClassVar[bool] = True
+    has_entropy: ClassVar[bool] = True
 
     # None on a discrete task, whose actions are one-hot; else the number of values from
     # -1 to 1 that each dimension may take
@@ -395,11 +546,16 @@ class Softmax:
     def symbol(self) -> str:
         return "Softmax"
 
+    @property
+    def one_hot(self) -> bool:
+        return self.bins is None
+
+    @property
+    def kind(self) -> str:
+        return f"has {self.bins} bins"
+
     def outputs(self, action_size: int) -> int:
         return action_size * (self.bins or 1)
-
-    def init(self, action_size: int, features: int) -> None:
-        return None
 
     def distribution(
         self, params: Tree, head: jax.Array, features: jax.Array | None = None
@@ -422,12 +578,10 @@ class Softmax:
         index = jax.random.categorical(key, dist.logits, shape=shape)
         return self._action(index, dist.logits.shape[-1])
 
-    def bound(self, raw: jax.Array) -> jax.Array:
-        return raw
-
-    def log_prob_of(self, dist: Categorical, raw: jax.Array) -> jax.Array:
-        """As log_prob: nothing is bounded."""
-        return self.log_prob(dist, raw)
+    def uniform(self, key: jax.Array, action_size: int) -> tuple[jax.Array, jax.Array]:
+        dist = self.distribution({}, jnp.zeros((1, self.outputs(action_size))))
+        action = self.draw(dist, key, 1)[0]
+        return action[0], self.log_prob(dist, action)[0]
 
     def dimensions(self, dist: Categorical) -> int:
         """Of an action: how many independent parts `kl` sums over."""
@@ -436,6 +590,10 @@ class Softmax:
     def kl(self, p: Categorical, q: Categorical) -> jax.Array:
         """KL(p || q) at each state, [B], nats."""
         return jnp.sum(divergences.kl_categorical(p.logits, q.logits), axis=-1)
+
+    def entropy(self, dist: Categorical) -> jax.Array:
+        log_p = jax.nn.log_softmax(dist.logits)
+        return -jnp.sum(jnp.exp(log_p) * log_p, axis=(-2, -1))
 
     def mode(self, dist: Categorical) -> jax.Array:
         """The likeliest action [B, A]."""
@@ -455,42 +613,4 @@ class Softmax:
         return index.astype(jnp.float32) * (2 / (self.bins - 1)) - 1.0
 
 
-Likelihood = Gaussian | TanhGaussian | Softmax
 PiTheta = Gaussian | TanhGaussian | Deterministic | Softmax
-
-
-def likelihood(pi: PiTheta) -> Likelihood:
-    """The same, known to have log-probabilities: legality.check holds it."""
-    assert not isinstance(pi, Deterministic)
-    return pi
-
-
-def sample(
-    pi: PiTheta, dist: Tree, key: jax.Array, samples: int
-) -> tuple[jax.Array, jax.Array]:
-    """Actions [M, B, A], log-probabilities [M, B]: 0 where there is no density."""
-    raw = pi.draw(dist, key, samples)
-    if isinstance(pi, Deterministic):
-        return raw, jnp.zeros(raw.shape[:-1])
-    return pi.bound(raw), pi.log_prob_of(dist, raw)
-
-
-def explore(pi: PiTheta, dist: Tree, key: jax.Array) -> jax.Array:
-    """The action to act with while learning, [B, A]."""
-    action = pi.bound(pi.draw(dist, key, 1))[0]
-    if isinstance(pi, Deterministic):
-        noise = pi.noise * jax.random.normal(key, action.shape)
-        return jnp.clip(action + noise, -1.0, 1.0)
-    return action
-
-
-def uniform(
-    pi: PiTheta, key: jax.Array, action_size: int
-) -> tuple[jax.Array, jax.Array]:
-    """A uniformly random action, [A], and its log-probability."""
-    if isinstance(pi, Softmax):
-        dist = pi.distribution({}, jnp.zeros((1, pi.outputs(action_size))))
-        action = pi.draw(dist, key, 1)[0]
-        return action[0], pi.log_prob(dist, action)[0]
-    action = jax.random.uniform(key, (action_size,), minval=-1.0, maxval=1.0)
-    return action, jnp.asarray(-action_size * jnp.log(2.0))
