@@ -84,6 +84,7 @@ class Source(Protocol):
 
     in_order: ClassVar[bool] = False  # whole sequences are read, else single steps
     stored: ClassVar[bool] = True  # on the device; else a data set is read
+    newest: ClassVar[bool] = False  # nothing that is older than the last update
 
     @property
     def policy_rows(self) -> int:
@@ -135,6 +136,7 @@ class Rollout(Source):
     """The newest steps only, all by the policy that then learns from them."""
 
     in_order: ClassVar[bool] = True
+    newest: ClassVar[bool] = True
 
     batch: Size = 64  # transitions of a minibatch
     steps: Size = 2048  # env steps from one iteration to the next

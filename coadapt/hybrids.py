@@ -8,10 +8,10 @@ import collections
 import functools
 import itertools
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from coadapt import algorithms, legality, taxonomy
+from coadapt import algorithms, legality, schema, taxonomy
 from coadapt.config import (
     BoundLoss,
     Config,
@@ -39,23 +39,37 @@ from coadapt.schema import ConfigError
 class Point(NamedTuple):
     """A class of each factor's union; of a parametric pi_q, that of its gradient."""
 
-    pi_q: type
-    pi_p: type
-    pi_q_update: type
-    pi_p_update: type
-    g: type
-    g_estimate: type
-    pi_theta: type
+    pi_q: Any
+    pi_p: Any
+    pi_q_update: Any
+    pi_p_update: Any
+    g: Any
+    g_estimate: Any
+    pi_theta: Any
 
 
+def _kinds(union: Any) -> tuple[type, ...]:
+    """The classes of a union; of a parametric pi_q, those of its gradient."""
+    return tuple(
+        kind for cls in typing.get_args(union) for kind in _gradients(cls) or (cls,)
+    )
+
+
+def _gradients(cls: Any) -> tuple[type, ...]:
+    return next((f.classes for f in schema.fields(cls) if f.name == "gradient"), ())
+
+
+UNIONS: Mapping[str, Any] = {
+    "pi_q": pi_q.PiQ,
+    "pi_p": pi_p.PiP,
+    "pi_q_update": pi_q_update.PiQUpdate,
+    "pi_p_update": pi_p_update.PiPUpdate,
+    "g": g.G,
+    "g_estimate": g_estimate.GEstimate,
+    "pi_theta": pi_theta.PiTheta,
+}
 FACTORS: Mapping[str, tuple[type, ...]] = {
-    "pi_q": (pi_q.NonParametric, pi_q.Episodic, pi_q.Pathwise, pi_q.LikelihoodRatio),
-    "pi_p": typing.get_args(pi_p.PiP),
-    "pi_q_update": typing.get_args(pi_q_update.PiQUpdate),
-    "pi_p_update": typing.get_args(pi_p_update.PiPUpdate),
-    "g": typing.get_args(g.G),
-    "g_estimate": typing.get_args(g_estimate.GEstimate),
-    "pi_theta": typing.get_args(pi_theta.PiTheta),
+    name: _kinds(union) for name, union in UNIONS.items()
 }
 
 
@@ -66,9 +80,7 @@ def points() -> Iterator[Point]:
 
 def point_of(config: Config) -> Point:
     """The classes of a config's factors."""
-    posterior = config.pi_q
-    if isinstance(posterior, pi_q.Parametric):
-        posterior = posterior.gradient
+    posterior = getattr(config.pi_q, "gradient", config.pi_q)
     others = (getattr(config, name) for name in Point._fields[1:])
     return Point(type(posterior), *map(type, others))
 
@@ -86,108 +98,35 @@ def complete(point: Point) -> Config:
 
     A data set (data.dataset, with pi_p=Behavior) is left for the caller to name.
     """
-    made = {name: _part(name, point) for name in Point._fields}
+    made: dict[str, Any] = {name: getattr(point, name).at(point) for name in FACTORS}
     data = _data(point)
     return Config(
         **made,
         bounds=_bounds(point),
-        target=Target(critic=Soft() if _one_step(point) else None),
+        target=Target(critic=Soft() if point.g_estimate.one_step else None),
         data=data,
         schedule=_schedule(point, data),
     )
 
 
-def _part(name: str, point: Point) -> Any:
-    kind = getattr(point, name)
-    return CHOICES[kind](point) if kind in CHOICES else kind()
-
-
-def _weights(point: Point) -> pi_q.NonParametric:
-    """Among the actions of a state, where the prior has several.
-
-    In standard deviations, so that a temperature of 1 suits any task, but where the
-    temperature is in units of G or cancels.
-    """
-    fresh = point.pi_p is pi_p.Policy
-    own_units = point.g is g.LogQ or point.g_estimate is g_estimate.DualValue
-    return pi_q.NonParametric(
-        normalize="state" if fresh else "batch", standardize=not own_units
-    )
-
-
-def _analytic(point: Point) -> pi_q_update.Analytic:
-    if point.g_estimate is g_estimate.DualValue:
-        return pi_q_update.Analytic(temperature=pi_q_update.DualTemperature())
-    return pi_q_update.Analytic()
-
-
-def _gradient(point: Point) -> pi_q_update.Gradient:
-    rules = {
-        pi_p.Uniform: pi_q_update.EntropyTemperature(),
-        pi_p.Ignored: pi_q_update.ConstantTemperature(value=0.0),
-    }
-    return pi_q_update.Gradient(
-        temperature=rules.get(point.pi_p, pi_q_update.ConstantTemperature(value=0.1)),
-        divergence=pi_q_update.MMD() if _by_samples(point) else pi_q_update.KL(),
-    )
-
-
-def _by_samples(point: Point) -> bool:
-    """Whether the policy, without a density, is compared with a prior."""
-    others = point.pi_p is pi_p.Behavior
-    return others and point.pi_theta is pi_theta.Deterministic
-
-
-def _gaussian(point: Point) -> pi_theta.Gaussian:
-    """A regression has no std that a network puts out."""
-    regression = point.pi_p_update is pi_p_update.ClosedForm
-    scale = pi_theta.LearnedLogStd() if regression else pi_theta.StateSoftplusStd()
-    return pi_theta.Gaussian(scale=scale)
-
-
-# what a class needs to be told of the others; all else is as its class says
-CHOICES: Mapping[type, Callable[[Point], Any]] = {
-    pi_q.NonParametric: _weights,
-    pi_q.Episodic: lambda _: pi_q.Episodic(standardize=True),
-    pi_q.Pathwise: lambda _: pi_q.Parametric(gradient=pi_q.Pathwise()),
-    pi_q.LikelihoodRatio: lambda _: pi_q.Parametric(gradient=pi_q.LikelihoodRatio()),
-    pi_p.Policy: lambda _: pi_p.Policy(states="current"),
-    pi_p.Behavior: lambda point: pi_p.Behavior(
-        model=pi_p.VAE() if _by_samples(point) else pi_p.Clone()
-    ),
-    pi_q_update.Analytic: _analytic,
-    pi_q_update.Gradient: _gradient,
-    pi_theta.Gaussian: _gaussian,
-    pi_theta.Softmax: lambda _: pi_theta.Softmax(bins=11),
-}
-
-
 def _bounds(point: Point) -> BoundLoss | None:
     """Of a distribution that may leave the box, where a gradient can keep it in."""
-    regression = point.pi_p_update is pi_p_update.ClosedForm
-    return (
-        BoundLoss() if point.pi_theta is pi_theta.Gaussian and not regression else None
-    )
-
-
-def _one_step(point: Point) -> bool:
-    return point.g_estimate in typing.get_args(g_estimate.OneStep)
-
-
-# steps that are one on all of an iteration's data
-_AT_ONCE = (pi_q_update.NaturalGradient, pi_p_update.ClosedForm)
+    free = not point.pi_theta.bounded and not point.pi_p_update.closed_form
+    return BoundLoss() if free else None
 
 
 def _at_once(point: Point) -> bool:
-    return not _one_step(point) and any(kind in point for kind in _AT_ONCE)
+    """Whether a step of the policy's is one on all of an iteration's data."""
+    whole = point.pi_q_update.own_length or point.pi_p_update.closed_form
+    return whole and not point.g_estimate.one_step
 
 
 def _data(point: Point) -> Data:
-    if point.pi_p is pi_p.Behavior:
+    if point.pi_p.by_others:
         return Offline()
-    if _one_step(point):
+    if point.g_estimate.one_step:
         return Replay()
-    if point.pi_p is pi_p.Mixture:
+    if point.pi_p.past_policies:
         batch = 1500 if _at_once(point) else 256
         return Trajectories(batch=batch, drop_last=False)
     return Rollout(policy_batch=2048) if _at_once(point) else Rollout()
@@ -197,10 +136,10 @@ PASSES = 10  # over an iteration's data, where there are iterations
 
 
 def _schedule(point: Point, data: Data) -> Schedule:
-    if isinstance(data, Replay | Offline):
+    if not data.in_order:
         return Schedule()
     steps = PASSES * data.steps // data.batch
-    learned = point.g is g.Advantage and point.g_estimate is not g_estimate.DualValue
+    learned = not point.g.reads_action and point.g_estimate.by_gradient
     return Schedule(
         critic_steps=steps if learned else 0,
         policy_steps=1 if _at_once(point) else steps,
@@ -328,8 +267,8 @@ def _examples(reasons: set[tuple[str, str]]) -> dict[tuple[str, str], str]:
 
 
 def _flag(name: str, kind: type) -> str:
-    gradient = kind in (pi_q.Pathwise, pi_q.LikelihoodRatio)
-    return f"{name}.gradient={kind.__name__}" if gradient else f"{name}={kind.__name__}"
+    path = name if kind in typing.get_args(UNIONS[name]) else f"{name}.gradient"
+    return f"{path}={kind.__name__}"
 
 
 TABLES = {"matrix": matrix, "refusals": refusals}

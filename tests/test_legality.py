@@ -672,7 +672,7 @@ REFUSED = {
         "td3",
         {"bounds": "BoundCost"},
         "bounds",
-        "actions of Deterministic never leave the box",
+        "actions of a Deterministic never leave the box",
     ),
     "dual-left-behind": (
         "brac",

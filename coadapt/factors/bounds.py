@@ -1,21 +1,25 @@
 """What keeps actions in the box. The interface is `Bound`; the classes are final."""
 
-from typing import ClassVar, Literal, Protocol
+from collections.abc import Iterator
+from typing import Literal, Protocol
 
 import jax
 import jax.numpy as jnp
 
+from coadapt.factors.rules import Config, Refusal, Ruled, several
 from coadapt.factors.view import Dist, Duals, View
 from coadapt.ops import bounds, lagrange, weights
 from coadapt.schema import Positive, Scalar, config
 
 
-class Bound(Protocol):
+class Bound(Ruled, Protocol):
     """What a class has."""
 
-    reads_mean: ClassVar[bool] = False  # of the policy, which may leave the box
-    reads_samples: ClassVar[bool] = False  # actions of the policy, with their gradient
-    compares: ClassVar[bool] = False  # the prior's actions at a state
+    def limits(self, config: Config) -> Iterator[Refusal]:
+        pi, name = config.pi_theta, type(self).__name__
+        if pi.bounded:
+            reason = f"actions of a {type(pi).__name__} never leave the box, so it must"
+            yield Refusal("bounds", name, f"{reason} be none")
 
     def duals(self) -> dict[str, jax.Array]:
         """Raw multipliers of its own, by name, as they start."""
@@ -41,7 +45,15 @@ class BoundWeights(Bound):
     Source: the authors' MPO (settings 1.3, step 4). Weights then sum to 2 over M.
     """
 
-    compares: ClassVar[bool] = True
+    def limits(self, config: Config) -> Iterator[Refusal]:
+        yield from super().limits(config)
+        if not several(config):
+            yield Refusal(
+                "bounds",
+                type(self).__name__,
+                "its weights compare the actions of a state, and need pi_p=Policy with "
+                "samples of 2 or more",
+            )
 
     epsilon: Positive = 1e-3  # nats
     init: Scalar = 1.0  # of the raw variable
@@ -75,7 +87,15 @@ class BoundWeights(Bound):
 class BoundLoss(Bound):
     """scale * half the squared distance of the mean from the box. Settings 1.4."""
 
-    reads_mean: ClassVar[bool] = True
+    def limits(self, config: Config) -> Iterator[Refusal]:
+        yield from super().limits(config)
+        if config.pi_theta.mean_in_box:
+            yield Refusal(
+                "bounds",
+                type(self).__name__,
+                "a mean under a tanh never leaves the box; use pi_theta.mean='free', "
+                "or none",
+            )
 
     scale: Positive = 10.0  # of the loss
 
@@ -90,7 +110,15 @@ class BoundCost(Bound):
     What takes tanh's place in SAC without it (settings 1.7).
     """
 
-    reads_samples: ClassVar[bool] = True
+    def limits(self, config: Config) -> Iterator[Refusal]:
+        yield from super().limits(config)
+        if not config.pi_q.by_samples:
+            yield Refusal(
+                "bounds",
+                type(self).__name__,
+                "its gradient runs through the actions of pi_q=Parametric; use "
+                "BoundLoss",
+            )
 
     scale: Positive = 1.0  # of the cost
 

@@ -3,22 +3,27 @@
 The interface of the column is `Objective`; the classes below are final.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
 
+from coadapt.factors.rules import Config, Need, Refusal, Ruled, critics
 from coadapt.factors.view import Dist, View
 from coadapt.schema import Range, config
 from coadapt.types import Episodes
 
 
-class Objective(Protocol):
+class Objective(Ruled, Protocol):
     """What a class of this column has; a method that it has not is as it is here."""
 
     reads_action: ClassVar[bool] = True  # a critic of it reads (s, a), else s alone
     soft: ClassVar[bool] = False  # its return counts the divergence as reward
     of_policy: ClassVar[bool] = True  # it is some policy's value, as Table 1 prints it
+    logarithmic: ClassVar[bool] = False  # of a weight
+    total: ClassVar[bool] = False  # the return itself
+    cancels: ClassVar[bool] = False  # eta, in the weights
 
     @property
     def symbol(self) -> str:
@@ -85,9 +90,35 @@ class Q(Objective):
     critic: Literal["online", "target"] = "online"  # whose Q scores the actions
     baseline: Annotated[int, Range(ge=0)] = 0  # actions; 0 leaves the value as it is
 
+    total: ClassVar[bool] = True
+
     @property
     def symbol(self) -> str:
         return "Q"
+
+    def limits(self, config: Config) -> Iterator[Refusal]:
+        parametric, at_next = config.pi_q.parametric, config.pi_p.at_next
+        scored, none = f"{self.critic!r}", not critics(config)
+        if self.slow and none:
+            reason = "what was received is scored by no critic, so it must be 'online'"
+            yield Refusal("g.critic", scored, reason)
+        if self.slow and parametric:
+            reason = (
+                "a parametric pi_q climbs the critic itself, so it must be 'online'"
+            )
+            yield Refusal("g.critic", scored, reason)
+        if at_next and not self.slow:
+            reason = (
+                "at pi_p.states='next' the actions were scored by the target critic"
+            )
+            yield Refusal("g.critic", scored, reason)
+        if self.baseline and (parametric or at_next or none):
+            yield Refusal(
+                "g.baseline",
+                self.baseline,
+                "it changes no gradient of a parametric pi_q, no weights at "
+                "pi_p.states='next', and needs a critic, so it must be 0",
+            )
 
     @property
     def own_samples(self) -> int:
@@ -121,6 +152,21 @@ class SoftQ(Objective):
     """
 
     soft: ClassVar[bool] = True
+
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        if not config.pi_q.parametric:
+            reason = (
+                "the entropy of Q_soft is a parametric pi_q's, so it needs "
+                "pi_q=Parametric"
+            )
+            yield Refusal("g", type(self).__name__, reason)
+        if not config.pi_p.counts:
+            yield Refusal(
+                "g",
+                type(self).__name__,
+                f"with pi_p={type(config.pi_p).__name__} there is no divergence to "
+                "count as reward; use Q",
+            )
 
     @property
     def symbol(self) -> str:
@@ -165,12 +211,21 @@ class LogQ(Objective):
     Source: settings 3.1.
     """
 
+    logarithmic: ClassVar[bool] = True
+    cancels: ClassVar[bool] = True
+
     # the least of which is taken off: of the rewards, or of the returns
     shift: Literal["reward", "return"] = "reward"
 
     @property
     def symbol(self) -> str:
         return "eta log Q"
+
+    def limits(self, config: Config) -> Iterator[Need | Refusal]:  # type: ignore[override]
+        if not config.pi_q.in_stds:
+            reason = "eta cancels in the weights"
+            given = lambda rule: not rule.learned  # noqa: E731
+            yield Need("pi_q_update.temperature", given, reason)
 
     def rewards(self, episodes: Episodes) -> jax.Array:
         reward = episodes.reward
@@ -197,6 +252,7 @@ class LogReward(Objective):
     """
 
     of_policy: ClassVar[bool] = False
+    logarithmic: ClassVar[bool] = True
 
     # the return that followed a step, or its reward
     of: Literal["return", "reward"] = "return"

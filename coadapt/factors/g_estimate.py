@@ -4,12 +4,14 @@ Two interfaces: a `OneStepEstimate` bootstraps from a slow copy of the critic, a
 steps that a replay gave; a `SequenceEstimate` sums along whole sequences.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
 
 from coadapt.factors.g import G
+from coadapt.factors.rules import Config, Need, Refusal, Ruled
 from coadapt.factors.view import View
 from coadapt.ops import ensemble, lagrange, minimize, returns
 from coadapt.schema import Fraction, Positive, Range, Scalar, Size, Toggle, config
@@ -20,15 +22,21 @@ Discount = Annotated[Scalar, Range(ge=0, lt=1)]
 Critics = Annotated[int, Range(ge=1, le=2)]
 
 
-class Estimate(Protocol):
+class Estimate(Ruled, Protocol):
     """What every class of this column has; the field `discount` among it."""
 
     one_step: ClassVar[bool]  # it reads a replay, and bootstraps from a slow copy
     expects: ClassVar[bool] = False  # the value of a state is the mean of the prior's M
+    by_gradient: ClassVar[bool] = True  # critics, where there are any, are fitted by SG
+    whole_return: ClassVar[bool] = False  # all rewards that follow
 
     @property
     def symbol(self) -> str:
         """As Table 1 prints it."""
+        ...
+
+    def estimates(self, g: G) -> bool:
+        """Whether it is an estimate of g."""
         ...
 
     def critics_of(self, g: G) -> int:
@@ -56,6 +64,21 @@ class OneStepEstimate(Estimate, Protocol):
     """An estimate from single transitions, or from sequences of a few."""
 
     one_step: ClassVar[bool] = True
+
+    def estimates(self, g: G) -> bool:
+        return g.reads_action and not g.logarithmic
+
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        if config.pi_p.collects:
+            yield Refusal(
+                "g_estimate",
+                type(self).__name__,
+                "it bootstraps single transitions of a long past, and the data of "
+                f"pi_p={type(config.pi_p).__name__} are the newest alone; use an "
+                "estimate along sequences",
+            )
+        reason = "it bootstraps single transitions from a slow copy"
+        yield Need("data", lambda data: not data.in_order, reason)
 
     @property
     def length(self) -> int:
@@ -86,7 +109,12 @@ class SequenceEstimate(Estimate, Protocol):
     """An estimate along sequences, in the order of time."""
 
     one_step: ClassVar[bool] = False
-    by_gradient: ClassVar[bool] = True  # critics, where there are any, are fitted by SG
+
+    def estimates(self, g: G) -> bool:
+        return not g.reads_action
+
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        yield Need("data", lambda data: data.in_order, "it sums along sequences")
 
     @property
     def length(self) -> int:
@@ -154,6 +182,21 @@ class TD0(OneStepEstimate):
     def symbol(self) -> str:
         return "TD(0)"
 
+    def limits(self, config: Config) -> Iterator[Refusal]:
+        smoothed, name = "g_estimate.smoothing", type(self.smoothing).__name__
+        if self.smoothing is not None and config.g.soft:
+            yield Refusal(
+                smoothed,
+                name,
+                "a smoothed action has not the policy's log-probability, which "
+                f"g={type(config.g).__name__} counts; use g=Q",
+            )
+        if self.smoothing is not None and not config.pi_theta.continuous:
+            yield Refusal(smoothed, name, "a discrete choice cannot be smoothed")
+        if self.mix != 1.0 and self.critics == 1:
+            reason = "there is a maximum to mix in with g_estimate.critics=2 only"
+            yield Refusal("g_estimate.mix", self.mix, reason)
+
     def critics_of(self, g: G) -> int:
         return self.critics
 
@@ -202,6 +245,24 @@ class Retrace(OneStepEstimate):
     @property
     def symbol(self) -> str:
         return "Retrace(1)"
+
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        yield from super().needs(config)
+        if not config.pi_p.is_policy:
+            reason = "its expectation runs over the M actions of pi_p=Policy; use TD0"
+            yield Refusal("g_estimate", type(self).__name__, reason)
+
+    def limits(self, config: Config) -> Iterator[Refusal]:
+        if self.steps > 1 and not config.data.stored:
+            yield Refusal(
+                "g_estimate.steps",
+                self.steps,
+                "a data set does not say how likely its actions were, so with "
+                f"data={type(config.data).__name__} it must be 1",
+            )
+        if self.minimum != "sample" and self.critics == 1:
+            reason = "there is a minimum to take with g_estimate.critics=2 only"
+            yield Refusal("g_estimate.minimum", f"{self.minimum!r}", reason)
 
     @property
     def length(self) -> int:
@@ -347,11 +408,16 @@ class MonteCarlo(SequenceEstimate):
     only finished episodes count, and a return ends with its episode.
     """
 
+    whole_return: ClassVar[bool] = True
+
     discount: Discount = 0.99  # gamma: what a reward a step later counts
 
     @property
     def symbol(self) -> str:
         return "TD(1)"
+
+    def estimates(self, g: G) -> bool:
+        return not g.soft and g.of_policy
 
     def returns(
         self, view: View, reward: jax.Array, values: jax.Array, episodes: Episodes
@@ -384,6 +450,23 @@ class DualValue(SequenceEstimate):
     @property
     def symbol(self) -> str:
         return "TD(0)"
+
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        yield from super().needs(config)
+        if not config.pi_q_update.has_temperature:
+            yield Refusal(
+                "g_estimate",
+                type(self).__name__,
+                "its dual has a temperature, and "
+                f"pi_q_update={type(config.pi_q_update).__name__} has none; use "
+                "pi_q_update=Gradient, or MonteCarlo, GAE, NStep or TDLambda",
+            )
+
+    def limits(self, config: Config) -> Iterator[Refusal]:
+        value = config.pi_q_update.temperature.given
+        if value is not None and not value > 0:
+            reason = f"the dual of g_estimate={type(self).__name__} needs one above 0"
+            yield Refusal("pi_q_update.temperature.value", value, reason)
 
     def duals(self) -> dict[str, jax.Array]:
         return {"terminal": jnp.zeros(())}  # the value after a termination
@@ -474,6 +557,9 @@ class NoEstimate(SequenceEstimate):
     @property
     def symbol(self) -> str:
         return "-"
+
+    def estimates(self, g: G) -> bool:
+        return not g.of_policy
 
     def returns(
         self, view: View, reward: jax.Array, values: jax.Array, episodes: Episodes

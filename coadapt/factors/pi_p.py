@@ -4,12 +4,14 @@ The interface of the column is `Prior`, that of a model of others' policy is `Mo
 the classes below are final.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
 
 from coadapt import networks
+from coadapt.factors.rules import Config, Need, Point, Refusal, Ruled
 from coadapt.factors.view import Dist, View, concat_obs, lacks
 from coadapt.networks import Network
 from coadapt.schema import Positive, Range, Size, config
@@ -18,7 +20,7 @@ from coadapt.types import Batch, EnvSpec, Episodes, Metrics, Support, Transition
 Shape = tuple[Network, int, int]  # a network, its inputs, its outputs
 
 
-class Prior(Protocol):
+class Prior(Ruled, Protocol):
     """What a class of this column has."""
 
     collects: ClassVar[bool] = False  # the policy itself, and nothing else, has acted
@@ -27,6 +29,21 @@ class Prior(Protocol):
     is_uniform: ClassVar[bool] = False
     by_others: ClassVar[bool] = False  # the data are a set that others made
     last_posterior: ClassVar[bool] = False  # it is what the iteration before found
+    past_policies: ClassVar[bool] = False  # all of them have acted
+    weighable: ClassVar[bool] = False  # an E-step weighs its actions
+    draws_episodes: ClassVar[bool] = False  # whole ones, or is the base of them
+    stays: ClassVar[bool] = False  # as it is, while a policy moves from it
+    counts: ClassVar[bool] = True  # the divergence from it
+
+    @property
+    def has_density(self) -> bool:
+        """Whether the divergence from it may be a KL."""
+        return True
+
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        if self.collects:
+            reason = "the policy itself collects the data"
+            yield Need("data", lambda data: data.newest, reason)
 
     @property
     def symbol(self) -> str:
@@ -137,6 +154,7 @@ class Policy(Prior):
     """The policy (its target copy, where one is kept): M fresh actions a state."""
 
     is_policy: ClassVar[bool] = True
+    weighable: ClassVar[bool] = True
 
     samples: Size = 20  # M
     # whose states the E-step stands on: those of the transition, or its successors,
@@ -150,6 +168,32 @@ class Policy(Prior):
     @property
     def at_next(self) -> bool:
         return self.states == "next"
+
+    @classmethod
+    def at(cls, point: Point) -> "Policy":
+        return cls(states="current")
+
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        name = type(self).__name__
+        if not config.g.reads_action:
+            yield Refusal(
+                "pi_p",
+                name,
+                "a state value cannot score fresh actions; use g=Q, or stored actions "
+                "(Mixture, OnPolicy)",
+            )
+        if not config.g_estimate.one_step:
+            yield Refusal(
+                "pi_p",
+                name,
+                "what was received cannot score fresh actions; use g_estimate=TD0 or "
+                "Retrace, or stored actions (Mixture, OnPolicy)",
+            )
+
+    def limits(self, config: Config) -> Iterator[Refusal]:
+        if self.at_next and not config.g_estimate.expects:
+            reason = "the actions at next states are those of g_estimate=Retrace; use"
+            yield Refusal("pi_p.states", "'next'", f"{reason} 'current'")
 
     def support(self, view: View, batch: Batch, key: jax.Array) -> Support:
         if batch.next is not None and self.at_next:
@@ -165,6 +209,8 @@ class OnPolicy(Prior):
     """The policy that collected the data: one stored action a state."""
 
     collects: ClassVar[bool] = True
+    weighable: ClassVar[bool] = True
+    draws_episodes: ClassVar[bool] = True
 
     @property
     def symbol(self) -> str:
@@ -180,6 +226,7 @@ class Posterior(Prior):
 
     collects: ClassVar[bool] = True
     last_posterior: ClassVar[bool] = True
+    weighable: ClassVar[bool] = True
 
     @property
     def symbol(self) -> str:
@@ -189,6 +236,12 @@ class Posterior(Prior):
 @config
 class Mixture(Prior):
     """All past policies, as the replay holds them: one stored action a state."""
+
+    past_policies: ClassVar[bool] = True
+    weighable: ClassVar[bool] = True
+
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        yield Need("data", lambda data: not data.newest, "past policies made the data")
 
     @property
     def symbol(self) -> str:
@@ -206,6 +259,8 @@ class Uniform(Prior):
     """The uniform density on the box, whose log is a constant and left out."""
 
     is_uniform: ClassVar[bool] = True
+    draws_episodes: ClassVar[bool] = True
+    stays: ClassVar[bool] = True
 
     @property
     def symbol(self) -> str:
@@ -241,6 +296,24 @@ class Uniform(Prior):
 class Ignored(Prior):
     """Any fixed prior at all: a temperature of 0 leaves it out."""
 
+    stays: ClassVar[bool] = True
+    counts: ClassVar[bool] = False
+
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        if config.pi_q_update.counts_divergence:
+            reason = "a temperature of 0 ignores it"
+            yield Need("pi_q_update.temperature", lambda r: not r.learned, reason)
+
+    def limits(self, config: Config) -> Iterator[Refusal]:
+        value = config.pi_q_update.temperature.given
+        if value != 0.0:
+            yield Refusal(
+                "pi_q_update.temperature.value",
+                value,
+                "a temperature of 0 ignores the prior, so with "
+                f"pi_p={type(self).__name__} it must be 0",
+            )
+
     @property
     def symbol(self) -> str:
         return "Fixed"
@@ -254,7 +327,7 @@ class Ignored(Prior):
 # ---------------------------------------------------------------- others' policy
 
 
-class Model(Protocol):
+class Model(Ruled, Protocol):
     """A model of the policy that made the data. Its parameters are a dict."""
 
     has_density: ClassVar[bool] = True
@@ -323,6 +396,11 @@ class VAE(Model):
 
     has_density: ClassVar[bool] = False
 
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        reason = "a VAE has samples but no density"
+        fits = lambda kind: not kind.needs_density  # noqa: E731
+        yield Need("pi_q_update.divergence", fits, reason)
+
     # hidden layers of encoder and decoder
     sizes: tuple[Size, ...] = (750, 750)  # settings 3.10
     latent: Size = 2  # dimensions of the latent for each of the action's; settings 3.10
@@ -388,6 +466,7 @@ class Behavior(Prior):
     """The policy that made the data, pi_b, as a model fitted to them shows it."""
 
     by_others: ClassVar[bool] = True
+    stays: ClassVar[bool] = True
 
     model: Clone | VAE = Clone()  # what is fitted to the data
     # updates that fit the model and nothing else, before all others start
@@ -397,6 +476,30 @@ class Behavior(Prior):
     @property
     def symbol(self) -> str:
         return "pi_b"
+
+    @classmethod
+    def at(cls, point: Point) -> "Behavior":
+        return cls(model=Clone() if point.pi_theta.has_density else VAE())
+
+    @property
+    def has_density(self) -> bool:
+        return self.model.has_density
+
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        yield Need("data", lambda data: not data.stored, "others made the data")
+
+    def limits(self, config: Config) -> Iterator[Refusal]:
+        if not self.follow and config.pi_q_update.by_network:
+            kind = type(config.pi_q_update.divergence).__name__
+            yield Refusal(
+                "pi_p.follow",
+                False,
+                f"the network of {kind} follows the policy, and is fitted with the "
+                "model, so it must be true",
+            )
+        if not self.follow and not self.steps:
+            reason = "the model would never be fitted; use true, or pi_p.steps of 1"
+            yield Refusal("pi_p.follow", False, f"{reason} or more")
 
     def fitted(self, policy: Shape, spec: EnvSpec) -> tuple[Shape, ...]:
         return self.model.fitted(policy, spec)

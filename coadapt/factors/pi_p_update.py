@@ -6,12 +6,14 @@ classes below are final.
 
 import functools
 import operator
+from collections.abc import Iterator
 from typing import ClassVar, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
 
 from coadapt.factors.pi_theta import Residual
+from coadapt.factors.rules import Config, Need, Refusal, Ruled
 from coadapt.factors.view import Dist, Duals, View, lacks
 from coadapt.ops import divergences, lagrange, regression
 from coadapt.schema import NonNegative, Positive, Scalar, config
@@ -20,7 +22,7 @@ from coadapt.types import Metrics, Support, Tree
 # ---------------------------------------------------------------- trust regions
 
 
-class TrustRegion(Protocol):
+class TrustRegion(Ruled, Protocol):
     """What keeps the policy near its target copy: KLs, each with a multiplier.
 
     The fields among it: `floor`, of the raw variables, "project" (after a step) or
@@ -81,6 +83,15 @@ class DecoupledKL(TrustRegion):
     """
 
     needs_moments: ClassVar[bool] = True
+
+    def limits(self, config: Config) -> Iterator[Refusal]:
+        if not config.pi_theta.has_moments:
+            yield Refusal(
+                "pi_p_update.trust_region",
+                type(self).__name__,
+                f"a {type(config.pi_theta).__name__} has no mean and no std to hold "
+                "apart; use JointKL",
+            )
 
     epsilon_mean: Positive = 1e-3  # nats; a dimension's, or of all together
     epsilon_std: Positive = 1e-6  # nats, as epsilon_mean
@@ -145,12 +156,22 @@ class JointKL(TrustRegion):
 # ---------------------------------------------------------------- the column
 
 
-class MStep(Protocol):
+class MStep(Ruled, Protocol):
     """What a class of this column has."""
 
     moves: ClassVar[bool] = True  # the prior follows; else it stays as it is
     becomes: ClassVar[bool] = False  # the prior is the last posterior
+    by_gradient: ClassVar[bool] = False  # of a weighted log-likelihood, and no more
     closed_form: ClassVar[bool] = False  # one step on all the data, without a gradient
+
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        if self.becomes != config.pi_p.last_posterior:
+            yield Refusal(
+                "pi_p_update",
+                type(self).__name__,
+                "a prior that becomes the posterior (pi_p=Posterior) is updated by "
+                f"Copy, and only that one is; pi_p is {type(config.pi_p).__name__}",
+            )
 
     @property
     def symbol(self) -> str:
@@ -203,6 +224,8 @@ def _likeliest(view: View, support: Support, weight: jax.Array) -> tuple[View, M
 @config
 class Gradient(MStep):
     """Weighted maximum likelihood by stochastic gradient: the M-step."""
+
+    by_gradient: ClassVar[bool] = True
 
     # what keeps the policy near its target copy
     trust_region: DecoupledKL | JointKL | None = None
@@ -265,6 +288,21 @@ class ClosedForm(MStep):
     @property
     def symbol(self) -> str:
         return "Analytic"
+
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        yield from super().needs(config)
+        unfit = config.pi_theta.unfit()
+        if unfit is not None and unfit.field == "pi_theta":
+            given = f"so with pi_p_update={type(self).__name__} it"
+            yield unfit._replace(reason=unfit.reason.replace("so it", given))
+
+    def limits(self, config: Config) -> Iterator[Refusal]:
+        unfit = config.pi_theta.unfit()
+        if unfit is not None:
+            yield unfit
+        if config.bounds is not None:
+            reason = "a regression has no gradient to bend, so it must be none"
+            yield Refusal("bounds", type(config.bounds).__name__, reason)
 
     def fit(
         self, view: View, support: Support, weight: jax.Array

@@ -4,6 +4,7 @@ Two interfaces: `Weights` on the prior's actions, which the M-step fits (EM cont
 and `Movement` of a parametric posterior along a gradient (KL control).
 """
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Annotated, ClassVar, Literal, Protocol
 
@@ -12,13 +13,14 @@ import jax.numpy as jnp
 
 from coadapt.factors.pi_q_update import Goal, Terms
 from coadapt.factors.pi_theta import clip_noise
+from coadapt.factors.rules import Config, Need, Point, Refusal, Ruled, several
 from coadapt.factors.view import View
 from coadapt.ops import ensemble, weights
 from coadapt.schema import Positive, Range, Size, Toggle, config
 from coadapt.types import Batch, Episodes, Metrics, Tree
 
 
-class Posterior(Protocol):
+class Posterior(Ruled, Protocol):
     """What every class of this column has."""
 
     parametric: ClassVar[bool]  # it is the policy itself, else weights on actions
@@ -28,6 +30,11 @@ class Posterior(Protocol):
     def symbol(self) -> str:
         """As Table 1 prints it."""
         ...
+
+    @property
+    def in_stds(self) -> object:
+        """Whether weights are of scores in standard deviations: traced, or False."""
+        return False
 
     @property
     def samples(self) -> int:
@@ -69,6 +76,14 @@ class Weights(Posterior, Protocol):
     """A posterior that is a set of weights."""
 
     parametric: ClassVar[bool] = False
+
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        formula = "a non-parametric pi_q is a formula"
+        yield Need("pi_q_update", lambda update: not update.parametric, formula)
+        reason = "the E-step weighs actions of a pi_p that the M-step then improves"
+        yield Need("pi_p", lambda prior: prior.weighable, reason)
+        reason = "the M-step fits pi_p to pi_q, and a fixed prior is KL control's"
+        yield Need("pi_p_update", lambda step: step.moves, reason)
 
     def weights(self, score: jax.Array, temperature: jax.Array) -> jax.Array:
         """Weights of the M-step. score [M, B], eta scalar -> [M, B]."""
@@ -112,6 +127,62 @@ class NonParametric(Weights):
     @property
     def symbol(self) -> str:
         return "Non-parametric"
+
+    @classmethod
+    def at(cls, point: Point) -> "NonParametric":
+        """In standard deviations, so that a temperature of 1 suits any task, but where
+        the temperature is in units of G or cancels."""
+        own_units = point.g.cancels or not point.g_estimate.by_gradient
+        return cls(
+            normalize="state" if point.pi_p.is_policy else "batch",
+            standardize=not own_units,
+        )
+
+    @property
+    def in_stds(self) -> object:
+        return self.standardize
+
+    def limits(self, config: Config) -> Iterator[Refusal]:
+        rule, batch = config.pi_q_update.temperature, self.normalize == "batch"
+        if rule.bounds_kl and not several(config) and not batch:
+            yield Refusal(
+                "pi_q_update.temperature",
+                type(rule).__name__,
+                "with one action a state the KL is 0 and the temperature only falls, "
+                "so it needs pi_p=Policy with samples of 2 or more, or "
+                "pi_q.normalize='batch'",
+            )
+        if self.normalize == "state" and not several(config):
+            yield Refusal(
+                "pi_q.normalize",
+                "'state'",
+                "with one action a state its weight is 1 whatever its G; use 'batch' "
+                "or 'none', or pi_p=Policy with samples of 2 or more",
+            )
+        if self.keep < 1 and self.normalize == "state":
+            reason = "the best of a batch are not all of any state's; use"
+            yield Refusal("pi_q.keep", self.keep, f"{reason} pi_q.normalize='batch'")
+        if self.keep < 1 and not batch and rule.bounds_kl:
+            yield Refusal(
+                "pi_q.keep",
+                self.keep,
+                f"the KL of {type(rule).__name__} is then of the best of the batch; "
+                "use pi_q.normalize='batch'",
+            )
+        if self.standardize and rule.joint_with_value:
+            yield Refusal(
+                "pi_q.standardize",
+                True,
+                f"the temperature of a {type(rule).__name__} is in units of G as it "
+                "is, so it must be false",
+            )
+        if batch and not several(config) and config.data.policy_rows == 1:
+            yield Refusal(
+                "data.batch",
+                1,
+                "its one action has weight 1 whatever its G with "
+                "pi_q.normalize='batch', so the policy's minibatch must be 2 or more",
+            )
 
     def standardized(
         self, score: jax.Array, where: jax.Array | None = None
@@ -161,6 +232,31 @@ class Episodic(Weights):
     def symbol(self) -> str:
         return "Non-parametric"
 
+    @classmethod
+    def at(cls, point: Point) -> "Episodic":
+        return cls(standardize=True)
+
+    @property
+    def in_stds(self) -> object:
+        return self.standardize
+
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        formula = "a non-parametric pi_q is a formula"
+        yield Need("pi_q_update", lambda update: not update.parametric, formula)
+        reason = (
+            "whole episodes are drawn by the policy, and their base is it or uniform"
+        )
+        yield Need("pi_p", lambda prior: prior.draws_episodes, reason)
+        fits = lambda step: step.moves and step.by_gradient  # noqa: E731
+        yield Need("pi_p_update", fits, "episodes are fitted by SG")
+        reason = "what weighs an episode is its return"
+        yield Need("g", lambda g: g.total, reason)
+        yield Need("g_estimate", lambda estimate: estimate.whole_return, reason)
+        reason = "the weights of episodes are taken once an iteration"
+        yield Need("pi_q_update.temperature", lambda rule: not rule.learned, reason)
+        newest = "the policy itself collects the data"
+        yield Need("data", lambda data: data.newest, newest)
+
     def weights(self, score: jax.Array, temperature: jax.Array) -> jax.Array:
         """The score of a step is its episode's weight already. [M, B] -> [M, B]."""
         return score
@@ -194,10 +290,14 @@ class Episodic(Weights):
 # ---------------------------------------------------------------- a policy
 
 
-class Movement(Protocol):
+class Movement(Ruled, Protocol):
     """How the gradient of G reaches a parametric posterior."""
 
     by_samples: ClassVar[bool]  # through the policy's own actions, else stored ones
+
+    @classmethod
+    def at(cls, point: Point) -> "Parametric":  # type: ignore[override]
+        return Parametric(gradient=cls())  # type: ignore[arg-type]
 
     @property
     def samples(self) -> int:
@@ -271,6 +371,47 @@ class Pathwise(Movement):
         divergence = view.prior.divergence(view, dist, raw, obs, key)
         return Terms(value, divergence, dist, action)
 
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        reason = "a pi_q that climbs a critic is found by SG"
+        yield Need("pi_q_update", lambda update: update.counts_divergence, reason)
+        fixed = "KL control holds its prior fixed"
+        yield Need("pi_p", lambda prior: prior.stays, fixed)
+        yield Need("pi_p_update", lambda step: not step.moves, fixed)
+        reason = "a gradient to the action runs through an action value"
+        fits = lambda g: g.reads_action and not g.logarithmic  # noqa: E731
+        yield Need("g", fits, reason)
+        yield Need(
+            "g_estimate",
+            lambda estimate: estimate.one_step,
+            "the gradient runs through a critic of (s, a), which single transitions "
+            "fit",
+        )
+        reason = "the gradient through Q reads single transitions"
+        yield Need("data", lambda data: not data.in_order, reason)
+
+    def limits(self, config: Config) -> Iterator[Refusal]:
+        pi, clipped = config.pi_theta, "pi_q.gradient.noise_limit"
+        if not pi.has_density and self.samples > 1:
+            yield Refusal(
+                "pi_q.gradient.samples",
+                self.samples,
+                f"all actions that {type(pi).__name__} draws are one, so it must be 1",
+            )
+        if self.noise_limit is None:
+            return
+        if not pi.has_density:
+            reason = f"{type(pi).__name__} draws no noise, so it must be none"
+            yield Refusal(clipped, self.noise_limit, reason)
+        divergence = config.pi_q_update.divergence
+        if divergence.needs_density and config.pi_p.counts:
+            yield Refusal(
+                clipped,
+                self.noise_limit,
+                "an action of clipped noise has not the policy's log-probability, "
+                f"which pi_q_update.divergence={type(divergence).__name__} counts; use "
+                "none, or MMD",
+            )
+
     def critic_rows(self, critics: int) -> int:
         return self.samples * (1 if self.critic == "first" else critics)
 
@@ -302,6 +443,21 @@ class LikelihoodRatio(Movement):
     by_samples: ClassVar[bool] = False
 
     standardize: Toggle = True  # G in standard deviations over the data; settings 3.6
+
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        reason = "a parametric pi_q is moved along a gradient"
+        yield Need("pi_q_update", lambda update: update.parametric, reason)
+        reason = "the ratio is to the policy that collected the data, the last pi_q"
+        yield Need("pi_p", lambda prior: prior.last_posterior, reason)
+        yield Need(
+            "g",
+            lambda g: not g.soft and not g.logarithmic,
+            "the ratio multiplies a return or an advantage, and a logarithm is of "
+            "weights",
+        )
+        if config.pi_q_update.has_temperature:
+            reason = "eta multiplies KL(pi_p || pi_theta), which Proximal adapts"
+            yield Need("pi_q_update.temperature", lambda r: not r.learned, reason)
 
     def standardized(
         self, score: jax.Array, where: jax.Array | None = None

@@ -4,12 +4,13 @@ The interface of the column is `Update`; of its parts, `Temperature`, `Divergenc
 `RatioBound` are. The classes below each are final.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 
+from coadapt.factors.rules import Config, Need, Point, Refusal, Ruled
 from coadapt.factors.view import Descent, Dist, Duals, View, lacks
 from coadapt.ops import divergences, lagrange, natural
 from coadapt.schema import NonNegative, Positive, Range, Scalar, Size, config
@@ -18,12 +19,17 @@ from coadapt.types import Metrics, Tree
 # ---------------------------------------------------------------- the temperature
 
 
-class Temperature(Protocol):
+class Temperature(Ruled, Protocol):
     """How eta is found: by one of the four steps below, or by none."""
 
     learned: ClassVar[bool] = True  # it is a variable of the agent's
     joint_with_value: ClassVar[bool] = False  # found by the search that finds V
     bounds_kl: ClassVar[bool] = False  # keeps KL(pi_q || pi_p) of the weights in bounds
+
+    @property
+    def given(self) -> jax.typing.ArrayLike | None:
+        """eta, where it is a number of the config's."""
+        return None
 
     def start(self) -> jax.Array:
         """The raw variable of a new agent, where it is learned."""
@@ -70,6 +76,10 @@ class ConstantTemperature(Temperature):
 
     value: NonNegative = 1.0  # in units of G
 
+    @property
+    def given(self) -> jax.typing.ArrayLike | None:
+        return self.value
+
     def eta(self, duals: Duals) -> jax.Array:
         return jnp.asarray(self.value, jnp.float32)
 
@@ -109,6 +119,10 @@ class DualTemperature(Temperature):
 
     joint_with_value: ClassVar[bool] = True
 
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        reason = "the dual is minimised over the value too"
+        yield Need("g_estimate", lambda estimate: not estimate.by_gradient, reason)
+
     epsilon: Positive = 0.5  # nats; settings 3.3
     init: Positive = 1.0  # eta itself, where the first search starts
     floor: Positive = 1e-4  # in units of G
@@ -134,6 +148,10 @@ class ExponentialTemperature(Temperature):
     """
 
     init: Positive = 1.0  # eta itself
+
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        reason = "the rule is for rewards as they were received"
+        yield Need("g", lambda g: not g.of_policy, reason)
 
     def start(self) -> jax.Array:
         return jnp.asarray(self.init, jnp.float32)
@@ -163,6 +181,10 @@ class EntropyTemperature(Temperature):
     target: Scalar = -1.0  # nats for each action dimension; settings 1.1
     init: Positive = 1.0  # eta itself; settings 1.1
 
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        reason = "entropy is the KL from uniform"
+        yield Need("pi_p", lambda prior: prior.is_uniform, reason)
+
     def start(self) -> jax.Array:
         return jnp.log(jnp.asarray(self.init, jnp.float32))
 
@@ -184,6 +206,10 @@ class DivergenceTemperature(Temperature):
     low: Scalar = -5.0  # of log eta; settings 3.10
     high: Scalar = 10.0  # of log eta; settings 3.10
 
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        reason = "the divergence is from a model of the data's policy"
+        yield Need("pi_p", lambda prior: prior.by_others, reason)
+
     def start(self) -> jax.Array:
         return jnp.log(jnp.asarray(self.init, jnp.float32))
 
@@ -202,10 +228,16 @@ class DivergenceTemperature(Temperature):
 # ---------------------------------------------------------------- the divergence
 
 
-class Divergence(Protocol):
+class Divergence(Ruled, Protocol):
     """How far the policy is from a prior; the field `samples` among it."""
 
     by_network: ClassVar[bool] = False  # found by f, which is fitted with the prior
+    needs_density: ClassVar[bool] = False  # of the policy and of the prior
+
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        if not self.needs_density:
+            reason = "it compares samples with those of a model"
+            yield Need("pi_p", lambda prior: prior.by_others, reason)
 
     def between(
         self, view: View, dist: Dist, raw: jax.Array, obs: jax.Array, key: jax.Array
@@ -221,6 +253,8 @@ class Divergence(Protocol):
 @config
 class KL(Divergence):
     """KL(pi_q || pi_p), as the mean of log pi_q - log pi_p over samples of pi_q."""
+
+    needs_density: ClassVar[bool] = True
 
     samples: Size = 1  # actions of the policy that it is averaged over, M
 
@@ -336,7 +370,7 @@ class Wasserstein(NetworkDivergence):
 # ---------------------------------------------------------------- ratios near 1
 
 
-class RatioBound(Protocol):
+class RatioBound(Ruled, Protocol):
     """What keeps a policy that is moved by ratios near the prior."""
 
     def duals(self) -> dict[str, jax.Array]:
@@ -422,12 +456,13 @@ class Goal(NamedTuple):
     action_size: int  # A
 
 
-class Update(Protocol):
+class Update(Ruled, Protocol):
     """What a class of this column has."""
 
     parametric: ClassVar[bool] = True  # it moves a policy, else it weighs actions
     own_length: ClassVar[bool] = False  # of its steps: nothing reads optim.policy
     has_temperature: ClassVar[bool] = False
+    counts_divergence: ClassVar[bool] = False  # from a prior that stays as it is
 
     @property
     def symbol(self) -> str:
@@ -543,6 +578,17 @@ class Analytic(Update):
     def symbol(self) -> str:
         return "Analytic + TR" if self.temperature.bounds_kl else "Analytic"
 
+    @classmethod
+    def at(cls, point: Point) -> "Analytic":
+        joint = not point.g_estimate.by_gradient
+        return cls(temperature=DualTemperature()) if joint else cls()
+
+    def limits(self, config: Config) -> Iterator[Refusal]:
+        value = self.temperature.given
+        if value is not None and not value > 0:
+            reason = "the weights exp(G / temperature) need one above 0"
+            yield Refusal("pi_q_update.temperature.value", value, reason)
+
     @property
     def learned(self) -> bool:
         return self.temperature.learned
@@ -584,12 +630,23 @@ class Gradient(Update):
     """Stochastic gradient on E[G] - eta D(pi_q, pi_p)."""
 
     has_temperature: ClassVar[bool] = True
+    counts_divergence: ClassVar[bool] = True
 
     # eta, and how it is found
     temperature: ConstantTemperature | EntropyTemperature | DivergenceTemperature = (
         EntropyTemperature()
     )
     divergence: KL | MMD | DualKL | Wasserstein = KL()  # of the policy from the prior
+
+    @classmethod
+    def at(cls, point: Point) -> "Gradient":
+        eta = 0.1 if point.pi_p.counts else 0.0
+        rule = ConstantTemperature(value=eta)
+        by_samples = point.pi_p.by_others and not point.pi_theta.has_density
+        return cls(
+            temperature=EntropyTemperature() if point.pi_p.is_uniform else rule,
+            divergence=MMD() if by_samples else KL(),
+        )
 
     @property
     def symbol(self) -> str:

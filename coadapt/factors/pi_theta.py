@@ -4,12 +4,14 @@ The interface of the column is `Distribution`, that of a std is `ScaleRule`; the
 below them are final.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
 
 import distrax
 import jax
 import jax.numpy as jnp
 
+from coadapt.factors.rules import Config, Need, Point, Refusal, Ruled
 from coadapt.factors.view import lacks
 from coadapt.ops import divergences, squash
 from coadapt.schema import Positive, Range, Scalar, config
@@ -63,7 +65,7 @@ class Residual(NamedTuple):
         return jnp.maximum(total / jnp.sum(self.weight), self.min_std**2)
 
 
-class ScaleRule(Protocol):
+class ScaleRule(Ruled, Protocol):
     """How a std is made."""
 
     symbol: ClassVar[str]  # as Table 1 prints it
@@ -108,6 +110,11 @@ class StateLogStd(ScaleRule):
 
     def init(self, action_size: int, features: int) -> None:
         return None
+
+    def limits(self, config: Config) -> Iterator[Refusal]:
+        if not self.low < self.high:
+            reason = "it must be below pi_theta.scale.high"
+            yield Refusal("pi_theta.scale.low", self.low, reason)
 
     def std(
         self, own: Tree, head: jax.Array, features: jax.Array | None = None
@@ -269,11 +276,11 @@ def _parameters(
     return Normal(mean, jnp.broadcast_to(std, mean.shape))
 
 
-class Distribution(Protocol):
+class Distribution(Ruled, Protocol):
     """What a class of this column has. `dist` is what `distribution` gave."""
 
     has_density: ClassVar[bool] = True  # else there is one action at a state
-    reparametrized: ClassVar[bool] = True  # a sample has a gradient to the parameters
+    continuous: ClassVar[bool] = True  # a sample has a gradient to the parameters
     bounded: ClassVar[bool] = False  # actions never leave the box
     has_moments: ClassVar[bool] = False  # a mean and a std, whose KL is a sum of both
     has_entropy: ClassVar[bool] = False  # a formula for it
@@ -282,6 +289,11 @@ class Distribution(Protocol):
     def symbol(self) -> str:
         """As Table 1 prints it."""
         ...
+
+    @property
+    def mean_in_box(self) -> bool:
+        """Whether its mean never leaves the box, though its actions may."""
+        return self.bounded
 
     @property
     def one_hot(self) -> bool:
@@ -360,6 +372,11 @@ class Distribution(Protocol):
 
     # ------------------------------------------------ where a regression fits it
 
+    def unfit(self) -> Refusal | None:
+        """Why a regression can not find its mean and its std; None where it can."""
+        name, reason = type(self).__name__, "it is a regression on actions"
+        return Refusal("pi_theta", name, f"{reason}, so it must be Gaussian")
+
     def fit_scale(self, own: Tree, features: jax.Array, residual: Residual) -> Tree:
         """Parameters of its std, of what a regression leaves: see `ScaleRule.fit`."""
         raise lacks(self, "closed form")
@@ -377,9 +394,31 @@ class Gaussian(Distribution):
     )
     scale: Scale = StateSoftplusStd()  # how its std is made
 
+    @classmethod
+    def at(cls, point: Point) -> "Gaussian":
+        regression = point.pi_p_update.closed_form
+        return cls(scale=LearnedLogStd() if regression else StateSoftplusStd())
+
     @property
     def symbol(self) -> str:
         return f"N(mu_theta(s), {self.scale.symbol})"
+
+    @property
+    def mean_in_box(self) -> bool:
+        return self.mean == "tanh"
+
+    def unfit(self) -> Refusal | None:
+        if self.mean != "free":
+            reason = "a mean under a tanh has no closed form; use 'free'"
+            return Refusal("pi_theta.mean", f"{self.mean!r}", reason)
+        if self.scale.closed_form:
+            return None
+        return Refusal(
+            "pi_theta.scale",
+            type(self.scale).__name__,
+            "a std that is a network's output has no closed form; use FeatureStd, "
+            "LearnedStd, LearnedLogStd or ConstantStd",
+        )
 
     def fit_scale(self, own: Tree, features: jax.Array, residual: Residual) -> Tree:
         return self.scale.fit(own, features, residual)
@@ -501,6 +540,22 @@ class Deterministic(Distribution):
     def symbol(self) -> str:
         return "mu_theta(s)"
 
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        name = type(self).__name__
+        if not config.pi_q.by_samples:
+            yield Refusal(
+                "pi_theta",
+                name,
+                "it has no likelihood, which weights and ratios need; use Gaussian, or "
+                "pi_q.gradient=Pathwise",
+            )
+        if config.pi_p.counts and config.pi_p.has_density:
+            reason = "its entropy and its KL are infinite; use pi_p=Ignored, or a VAE"
+            yield Refusal("pi_theta", name, f"{reason} and MMD")
+        if config.greedy.draws:
+            reason = f"all actions that {name} draws are one, so it must be Mode"
+            yield Refusal("greedy", type(config.greedy).__name__, reason)
+
     def outputs(self, action_size: int) -> int:
         return action_size
 
@@ -534,13 +589,17 @@ class Categorical(NamedTuple):
 class Softmax(Distribution):
     """A discrete choice: of a discrete task, or of a bin in each action dimension."""
 
-    reparametrized: ClassVar[bool] = False
+    continuous: ClassVar[bool] = False
     bounded: ClassVar[bool] = True
     has_entropy: ClassVar[bool] = True
 
     # None on a discrete task, whose actions are one-hot; else the number of values from
     # -1 to 1 that each dimension may take
     bins: Annotated[int, Range(ge=2)] | None = None
+
+    @classmethod
+    def at(cls, point: Point) -> "Softmax":
+        return cls(bins=11)
 
     @property
     def symbol(self) -> str:
@@ -553,6 +612,15 @@ class Softmax(Distribution):
     @property
     def kind(self) -> str:
         return f"has {self.bins} bins"
+
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        if config.pi_q.by_samples:
+            yield Refusal(
+                "pi_theta",
+                type(self).__name__,
+                "a discrete choice has no pathwise gradient; use "
+                "pi_q.gradient=LikelihoodRatio, or weights (pi_q=NonParametric)",
+            )
 
     def outputs(self, action_size: int) -> int:
         return action_size * (self.bins or 1)
