@@ -137,8 +137,8 @@ def _passes(config: Config) -> Iterator[tuple[str, float]]:
 def _just_copied(of: Asked) -> str:
     """Of a KL from the prior that is always measured when it has just been copied."""
     target, config = of.config.target.policy, of.config
-    trust = getattr(config.pi_p_update, "trust_region", None)
-    if trust is None or not isinstance(target, Hard) or target.period < 2:
+    bounded = config.pi_p_update.reads_prior
+    if not bounded or not isinstance(target, Hard) or target.period < 2:
         return ""
     stops = range(of.eval_every, of.steps + 1, of.eval_every)
     made = [updates(config, steps) for steps in [*stops, of.steps]]

@@ -13,7 +13,7 @@ from coadapt.config import Config, Rollout, Trajectories
 from coadapt.data import episodes, replay
 from coadapt.data.episodes import Episodes
 from coadapt.data.replay import Store
-from coadapt.factors.pi_p import PiP
+from coadapt.factors.pi_p import Prior
 from coadapt.logs import DEFAULT, Log, kept
 from coadapt.ops import moments
 from coadapt.ops.moments import Moments
@@ -176,7 +176,7 @@ def learn(
 
 
 def _learn_from_others(
-    config: Config, prior: PiP, learner: _Reads, key: jax.Array, clock: Clock
+    config: Config, prior: Prior, learner: _Reads, key: jax.Array, clock: Clock
 ) -> tuple[AgentState, Metrics]:
     """The model of the behaviour policy first, then all else, beside it or without."""
     batch, own = config.data.batch, jax.random.fold_in(key, 1)

@@ -4,6 +4,7 @@ import csv
 import io
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from coadapt import algorithms
 from coadapt.config import Config
@@ -65,6 +66,22 @@ def _g_estimate(config: Config) -> str:
     symbol = config.g_estimate.symbol
     twins = config.g_estimate.critics_of(config.g) == 2
     return f"{symbol} + TD3" if twins and config.pi_q.parametric else symbol
+
+
+COLUMNS = {  # as Table 1 names them
+    "pi_q": "pi_q",
+    "pi_p": "pi_p",
+    "pi_q_update": "pi_q update",
+    "pi_p_update": "pi_p update",
+    "g": "G",
+    "g_estimate": "G estimate",
+    "pi_theta": "pi_theta",
+}
+
+
+def maths(config: Config, column: str) -> Callable[..., Any] | None:
+    """The method that has a cell's line of maths; None where nothing is computed."""
+    return getattr(config, column).maths(config)
 
 
 # ---------------------------------------------------------------- Table 4

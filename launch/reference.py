@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from absl import flags
 
@@ -112,6 +113,41 @@ def _cell(text: str) -> str:
     return re.sub(r"<(?=[A-Za-z/!])", "&lt;", text.replace("|", "\\|"))
 
 
+# ---------------------------------------------------------------- cells
+
+
+def taxonomy_page() -> str:
+    """docs/taxonomy.md."""
+    parts = [
+        "# Taxonomy",
+        "Printed by `python -m launch.reference`, and held to the code by a test. "
+        "Table 1 of the paper, from the presets. A cell leads to the line where the "
+        "method begins that computes it, or to its class where there is nothing to "
+        "compute; a test sees each of these methods called in an update of its row.",
+        taxonomy.render(taxonomy.table1(), "markdown"),
+        "## Where it is computed",
+    ]
+    rows = [
+        {"method": row["method"]} | _places(algorithms.preset(name))
+        for name, row in zip(algorithms.TABLE1, taxonomy.table1(), strict=True)
+    ]
+    return "\n\n".join([*parts, taxonomy.render(rows, "markdown")]) + "\n"
+
+
+def _places(config: Config) -> taxonomy.Row:
+    """Of each cell a link to its source, as `Class.method`."""
+    found = {}
+    for column, title in taxonomy.COLUMNS.items():
+        method: Any = taxonomy.maths(config, column)
+        owner = type(getattr(config, column) if method is None else method.__self__)
+        source: Any = owner if method is None else method.__func__
+        name = owner.__name__ + ("" if method is None else f".{method.__name__}")
+        path = Path(inspect.getsourcefile(source) or "").relative_to(DOCS.parent)
+        line = inspect.getsourcelines(source)[1]
+        found[title] = f"[{name}](../{path.as_posix()}#L{line})"
+    return found
+
+
 # ---------------------------------------------------------------- fields
 
 
@@ -161,7 +197,11 @@ def _table(rows: Sequence[taxonomy.Row]) -> str:
     return taxonomy.render(cells, "markdown")
 
 
-PAGES: dict[str, Callable[[], str]] = {"flags": flags_page, "config": config_page}
+PAGES: dict[str, Callable[[], str]] = {
+    "flags": flags_page,
+    "config": config_page,
+    "taxonomy": taxonomy_page,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from coadapt import taxonomy
+from coadapt import schema, taxonomy
 from coadapt.algorithms import PRESETS
+from coadapt.config import Config
 
 ROOT = Path(__file__).parents[1]
 # lower layers first; a module imports lower layers, and its own only within a package
@@ -133,6 +134,53 @@ def test_agent_and_runner_know_no_algorithm_by_name():
         words |= {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
         assert not [w for w in words if str(w).upper() in names]
         assert "algorithms" not in words
+
+
+COLUMNS = ("g", "g_estimate", "pi_p", "pi_p_update", "pi_q", "pi_q_update", "pi_theta")
+HOMES = ("coadapt.factors", "coadapt.algorithms", "experiments")  # of factors' names
+
+
+def _choices(kind: type) -> set[str]:
+    """The names of a class and of those that its fields may hold."""
+    below = (_choices(c) for field in schema.fields(kind) for c in field.classes)
+    return {kind.__name__}.union(*below)
+
+
+CHOICES = {
+    name
+    for field in schema.fields(Config)
+    if field.name in COLUMNS
+    for kind in field.classes
+    for name in _choices(kind)
+}
+
+
+@pytest.mark.parametrize("path", FILES, ids=module)
+def test_no_choice_of_a_factor_is_named_outside_its_home(path):
+    """Who asks which class it has in hand has to be edited for each new one."""
+    if module(path).startswith(HOMES):
+        return
+    tree, named, columns = ast.parse(path.read_text()), set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "coadapt.factors":
+            columns |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inside = node.module.startswith("coadapt.factors.")
+            named |= {alias.name for alias in node.names if inside}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            named |= {node.attr} if node.value.id in columns else set()
+    assert not named & CHOICES
+
+
+def test_the_agent_asks_for_no_class():
+    """It calls what the interface of a column has."""
+    for path in (ROOT / "coadapt" / "agent").glob("*.py"):
+        tree = ast.parse(path.read_text())
+        called = [n.func for n in ast.walk(tree) if isinstance(n, ast.Call)]
+        words = {f.id for f in called if isinstance(f, ast.Name)}
+        assert not words & {"isinstance", "getattr", "hasattr", "issubclass"}
+        assert not any(isinstance(node, ast.Assert) for node in ast.walk(tree))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from coadapt.agent import models
 from coadapt.agent.models import View
 from coadapt.config import Config
-from coadapt.factors.g_estimate import OneStep, Sequence
+from coadapt.factors.g_estimate import OneStepEstimate, SequenceEstimate
 from coadapt.types import AgentState, Batch, Episodes, Metrics, Transition, Tree
 
 
@@ -26,7 +26,7 @@ def annotate(
     config: Config, state: AgentState, transition: Transition, key: jax.Array
 ) -> Batch:
     """One-step targets for transitions [B, ...], and the support drawn for them."""
-    estimate, stop = cast(OneStep, config.g_estimate), jax.lax.stop_gradient
+    estimate, stop = cast(OneStepEstimate, config.g_estimate), jax.lax.stop_gradient
     target, support = estimate.targets(View(config, state), transition, key)
     return Batch(transition, stop(target), stop(support), None)
 
@@ -42,7 +42,7 @@ def annotate_sequences(
 
     Args: log_prob [L, B], of the actions, under the policy that took them.
     """
-    estimate, stop = cast(OneStep, config.g_estimate), jax.lax.stop_gradient
+    estimate, stop = cast(OneStepEstimate, config.g_estimate), jax.lax.stop_gradient
     seen = View(config, state)
     target, support = estimate.sequence_targets(seen, sequence, log_prob, key)
     first = jax.tree.map(lambda x: x[0], sequence)
@@ -56,7 +56,7 @@ def solve(
     config: Config, state: AgentState, obs: jax.Array, episodes: Episodes
 ) -> tuple[AgentState, Metrics]:
     """What the estimate fits on all data at once, obs [R, O] being the store's rows."""
-    estimate = cast(Sequence, config.g_estimate)
+    estimate = cast(SequenceEstimate, config.g_estimate)
     seen, metrics = estimate.solve(View(config, state), obs, episodes)
     return cast(View, seen).state, metrics
 
@@ -68,7 +68,7 @@ def label(
 
     Args: obs [R, O], the store's rows; episodes of length C.
     """
-    estimate, seen = cast(Sequence, config.g_estimate), View(config, state)
+    estimate, seen = cast(SequenceEstimate, config.g_estimate), View(config, state)
     reward = config.g.rewards(episodes)
     values = jnp.zeros(obs.shape[0], reward.dtype)  # [R], where there is no critic
     if models.critics(config):
@@ -85,4 +85,5 @@ def priors(
     """The prior's distributions [C, ...] at stored steps, where learning reads them."""
     if not config.pi_q.reads_prior and not config.pi_p_update.reads_prior:
         return None
-    return jax.lax.stop_gradient(View(config, state).following(obs[episodes.row]))
+    rows = obs[episodes.row]
+    return jax.lax.stop_gradient(config.pi_p.stored(View(config, state), rows))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from coadapt.agent.models import View
 from coadapt.config import Config
-from coadapt.factors.pi_q import Parametric, Weights
+from coadapt.factors.pi_q import Moved, Weights
 from coadapt.ops import weights
 from coadapt.types import AgentState, Batch, Metrics, Tree
 
@@ -29,7 +29,7 @@ def improve(
     view = View(config, state, critic)
     if not config.pi_q.parametric:
         return em_step(view, batch, key)
-    goal = cast(Parametric, config.pi_q).goal(view, batch, key, warm)
+    goal = cast(Moved, config.pi_q).goal(view, batch, key, warm)
     moved, metrics = config.pi_q_update.move(view, goal)
     return cast(View, moved).state, metrics
 

@@ -3,8 +3,8 @@
 The interface of the column is `Objective`; the classes below are final.
 """
 
-from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal, Protocol
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -92,6 +92,12 @@ class Q(Objective):
 
     total: ClassVar[bool] = True
 
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        if not config.g_estimate.one_step:
+            return self.score
+        scores = not config.pi_q.parametric and not config.pi_p.at_next
+        return self.score_actions if scores else self.next_value
+
     @property
     def symbol(self) -> str:
         return "Q"
@@ -168,6 +174,9 @@ class SoftQ(Objective):
                 "count as reward; use Q",
             )
 
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.next_value
+
     @property
     def symbol(self) -> str:
         return "Q_soft"
@@ -193,6 +202,9 @@ class Advantage(Objective):
 
     reads_action: ClassVar[bool] = False
 
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.score
+
     @property
     def symbol(self) -> str:
         return "A"
@@ -216,6 +228,9 @@ class LogQ(Objective):
 
     # the least of which is taken off: of the rewards, or of the returns
     shift: Literal["reward", "return"] = "reward"
+
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.score
 
     @property
     def symbol(self) -> str:
@@ -256,6 +271,9 @@ class LogReward(Objective):
 
     # the return that followed a step, or its reward
     of: Literal["return", "reward"] = "return"
+
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.score
 
     @property
     def symbol(self) -> str:

@@ -4,7 +4,7 @@ Two interfaces: a `OneStepEstimate` bootstraps from a slow copy of the critic, a
 steps that a replay gave; a `SequenceEstimate` sums along whole sequences.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import jax
@@ -178,6 +178,9 @@ class TD0(OneStepEstimate):
     over: Literal["mean", "max"] = "mean"  # settings 3.10
     smoothing: Smoothing | None = None  # noise on the target's actions
 
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.targets
+
     @property
     def symbol(self) -> str:
         return "TD(0)"
@@ -242,6 +245,9 @@ class Retrace(OneStepEstimate):
     steps: Size = 1  # of a sequence
     lam: Fraction = 1.0  # with more than one step
 
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.targets if self.steps == 1 else self.sequence_targets
+
     @property
     def symbol(self) -> str:
         return "Retrace(1)"
@@ -282,18 +288,22 @@ class Retrace(OneStepEstimate):
         lowest = jnp.argmin(jnp.mean(values, axis=1), axis=0)  # [B]
         return jnp.take_along_axis(values, lowest[None, None, :], axis=0)[0]
 
-    def _next(self, view: View, obs: jax.Array, key: jax.Array) -> Support:
-        """The prior's actions at next states [B, O], and their values."""
+    def _next(
+        self, view: View, obs: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, Support]:
+        """The value of next states [B, O], [B], and the prior's actions there."""
         dist = view.following(obs)
-        action = view.pi.bound(view.pi.draw(dist, key, view.prior.samples))
+        raw = view.pi.draw(dist, key, view.prior.samples)
+        action = view.pi.bound(raw)
         score = self.combine(view.q(view.target_critic, obs, action))
-        return Support(obs, action, score, dist)
+        value = jnp.mean(score, axis=0)
+        value = view.g.next_value(view, value, dist, raw, obs, key)
+        return value, Support(obs, action, score, dist)
 
     def targets(
         self, view: View, transition: Transition, key: jax.Array
     ) -> tuple[jax.Array, Support | None]:
-        support = self._next(view, transition.next_obs, key)
-        value = jnp.mean(support.score, axis=0)
+        value, support = self._next(view, transition.next_obs, key)
         discount = self.discount * transition.discount
         return returns.td_target(transition.reward, discount, value), support
 
@@ -302,7 +312,7 @@ class Retrace(OneStepEstimate):
     ) -> tuple[jax.Array, Support | None]:
         length, batch = sequence.reward.shape
         flat = jax.tree.map(lambda x: x.reshape(length * batch, *x.shape[2:]), sequence)
-        support = self._next(view, flat.next_obs, key)  # [M, L B]
+        following, support = self._next(view, flat.next_obs, key)  # [L B], [M, L B]
         value = self.combine(view.q(view.target_critic, flat.obs, flat.action[None]))
         log_ratio = view.pi.log_prob(view.following(flat.obs), flat.action)
 
@@ -312,7 +322,7 @@ class Retrace(OneStepEstimate):
         target = returns.retrace_return(
             sequence.reward,
             self.discount * sequence.discount,
-            in_time(jnp.mean(support.score, axis=0)),
+            in_time(following),
             in_time(value[0]),
             in_time(log_ratio) - log_prob,
             sequence.last,
@@ -334,6 +344,9 @@ class TDLambda(SequenceEstimate):
     discount: Discount = 0.99  # gamma: what a reward a step later counts
     lam: Fraction = 0.95  # lambda: 0 is one step, 1 the whole return
     scaled: Toggle = True  # the network fits (1 - discount) V; settings 1.4
+
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.returns
 
     @property
     def symbol(self) -> str:
@@ -368,6 +381,9 @@ class GAE(SequenceEstimate):
     discount: Discount = 0.99  # gamma: what a reward a step later counts
     lam: Fraction = 0.95  # lambda: 0 is one step, 1 the whole return; settings 3.7
 
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.returns
+
     @property
     def symbol(self) -> str:
         return "GAE"
@@ -384,6 +400,9 @@ class NStep(SequenceEstimate):
 
     discount: Discount = 0.99  # gamma: what a reward a step later counts
     steps: Size = 32  # rewards before the bootstrap; settings 3.5
+
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.returns
 
     @property
     def symbol(self) -> str:
@@ -411,6 +430,9 @@ class MonteCarlo(SequenceEstimate):
     whole_return: ClassVar[bool] = True
 
     discount: Discount = 0.99  # gamma: what a reward a step later counts
+
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.returns
 
     @property
     def symbol(self) -> str:
@@ -446,6 +468,9 @@ class DualValue(SequenceEstimate):
     # of the gradient's norm; over the ridge, it is how far V's weights may be off
     tolerance: float = 1e-6
     ridge: Positive = 1e-3  # of the critic's parameters, half their squared norm
+
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.dual
 
     @property
     def symbol(self) -> str:
@@ -553,6 +578,9 @@ class NoEstimate(SequenceEstimate):
     """Nothing is fitted: what was received is taken as it is."""
 
     discount: Discount = 0.99  # of the return that g=LogReward may read
+
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.returns
 
     @property
     def symbol(self) -> str:

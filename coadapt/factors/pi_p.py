@@ -4,7 +4,7 @@ The interface of the column is `Prior`, that of a model of others' policy is `Mo
 the classes below are final.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import jax
@@ -64,6 +64,9 @@ class Prior(Ruled, Protocol):
         """Whether candidates are the actions that the critic's target has scored."""
         return False
 
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.stored if config.pi_q.parametric else self.support
+
     # ------------------------------------------------ a model of it, where it has one
 
     @property
@@ -101,6 +104,10 @@ class Prior(Ruled, Protocol):
     def drawn(self, policy: Shape, spec: EnvSpec, samples: int) -> tuple[Shape, ...]:
         """The networks that a divergence reads, each as often as it does."""
         return ()
+
+    def stored(self, view: View, obs: jax.Array) -> Dist:
+        """The distribution that stored actions at obs [B, O] were drawn from."""
+        return view.following(obs)
 
     # ------------------------------------------------ EM control
 
@@ -262,6 +269,9 @@ class Uniform(Prior):
     draws_episodes: ClassVar[bool] = True
     stays: ClassVar[bool] = True
 
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.log_ratio if config.pi_q.parametric else self.over_base
+
     @property
     def symbol(self) -> str:
         return "Fixed"
@@ -314,6 +324,9 @@ class Ignored(Prior):
                 f"pi_p={type(self).__name__} it must be 0",
             )
 
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.divergence
+
     @property
     def symbol(self) -> str:
         return "Fixed"
@@ -365,6 +378,10 @@ class Model(Ruled, Protocol):
 class Clone(Model):
     """A policy of pi_theta's own kind, fitted by maximum likelihood: BRAC's."""
 
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        density = config.pi_q_update.divergence.needs_density
+        return self.log_prob if density else self.draw
+
     def fitted(self, policy: Shape, spec: EnvSpec) -> tuple[Shape, ...]:
         return (policy,)
 
@@ -412,6 +429,9 @@ class VAE(Model):
     def net(self) -> Network:
         """Of the encoder, and of the decoder."""
         return Network(sizes=self.sizes)
+
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.draw
 
     def fitted(self, policy: Shape, spec: EnvSpec) -> tuple[Shape, ...]:
         latent = self.latent * spec.action_size
@@ -472,6 +492,9 @@ class Behavior(Prior):
     # updates that fit the model and nothing else, before all others start
     steps: Annotated[int, Range(ge=0)] = 0
     follow: bool = True  # whether the model is fitted on with every update after
+
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.model.maths(config)
 
     @property
     def symbol(self) -> str:

@@ -6,8 +6,8 @@ classes below are final.
 
 import functools
 import operator
-from collections.abc import Iterator
-from typing import ClassVar, Literal, Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -230,6 +230,9 @@ class Gradient(MStep):
     # what keeps the policy near its target copy
     trust_region: DecoupledKL | JointKL | None = None
 
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.fit
+
     @property
     def symbol(self) -> str:
         return "SG" if self.trust_region is None else "SG + TR"
@@ -285,6 +288,9 @@ class ClosedForm(MStep):
     ridge: NonNegative = 1e-3  # of the regression; settings 3.1
     min_std: Positive = 1e-3**0.5  # Sigma is at least 1e-3; settings 3.1
 
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.fit
+
     @property
     def symbol(self) -> str:
         return "Analytic"
@@ -331,9 +337,16 @@ class ClosedForm(MStep):
 @config
 class Copy(MStep):
     """The prior becomes the posterior, which is the policy, or is projected on it by
-    stochastic gradient."""
+    stochastic gradient.
+
+    Of a parametric posterior there is nothing to compute: it is the policy that acts
+    next.
+    """
 
     becomes: ClassVar[bool] = True
+
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return None if config.pi_q.parametric else self.fit
 
     @property
     def symbol(self) -> str:
@@ -347,7 +360,7 @@ class Copy(MStep):
 
 @config
 class Fixed(MStep):
-    """The prior stays as it is."""
+    """The prior stays as it is: there is nothing to compute."""
 
     moves: ClassVar[bool] = False
 

@@ -4,9 +4,9 @@ Two interfaces: `Weights` on the prior's actions, which the M-step fits (EM cont
 and `Movement` of a parametric posterior along a gradient (KL control).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Annotated, ClassVar, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -124,6 +124,9 @@ class NonParametric(Weights):
     # has weight 0
     keep: Annotated[float, Range(gt=0, le=1)] = 1.0
 
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.weights
+
     @property
     def symbol(self) -> str:
         return "Non-parametric"
@@ -227,6 +230,9 @@ class Episodic(Weights):
     standardize: Toggle = False  # R in standard deviations over the episodes
     # climb E[R] too, by the likelihood ratio, beside the fit to pi_q
     expected_return: Toggle = False
+
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.scores
 
     @property
     def symbol(self) -> str:
@@ -488,14 +494,27 @@ class LikelihoodRatio(Movement):
         return {"kl": jnp.mean(divergence)}
 
 
-@config
-class Parametric(Posterior):
-    """The policy itself, moved along a gradient of the objective (4.1.2)."""
+class Moved(Posterior, Protocol):
+    """A posterior that is the policy itself."""
 
     parametric: ClassVar[bool] = True
 
+    def goal(
+        self, view: View, batch: Batch, key: jax.Array, warm: jax.Array | None
+    ) -> Goal:
+        """What `pi_q_update.move` moves the policy by."""
+        ...
+
+
+@config
+class Parametric(Moved):
+    """The policy itself, moved along a gradient of the objective (4.1.2)."""
+
     # how G's gradient reaches the policy
     gradient: Pathwise | LikelihoodRatio = Pathwise()
+
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.gradient.terms
 
     @property
     def symbol(self) -> str:
@@ -524,7 +543,6 @@ class Parametric(Posterior):
     def goal(
         self, view: View, batch: Batch, key: jax.Array, warm: jax.Array | None
     ) -> Goal:
-        """What `pi_q_update.move` moves the policy by."""
         return Goal(
             terms=partial(self.gradient.terms, view, batch, key, warm),
             loss=self.gradient.loss,

@@ -5,7 +5,7 @@ The interface of the column is `Update`; of its parts, `Temperature`, `Divergenc
 """
 
 from collections.abc import Callable, Iterator
-from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,9 @@ class Temperature(Ruled, Protocol):
     learned: ClassVar[bool] = True  # it is a variable of the agent's
     joint_with_value: ClassVar[bool] = False  # found by the search that finds V
     bounds_kl: ClassVar[bool] = False  # keeps KL(pi_q || pi_p) of the weights in bounds
+
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.eta
 
     @property
     def given(self) -> jax.typing.ArrayLike | None:
@@ -95,6 +98,9 @@ class KLTemperature(Temperature):
     # of the raw variable: projected after a step, or clamped in the forward pass
     floor: Literal["project", "clamp"] = "project"  # settings 2.11
 
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.after_scores
+
     def start(self) -> jax.Array:
         return jnp.asarray(self.init, jnp.float32)
 
@@ -127,6 +133,9 @@ class DualTemperature(Temperature):
     init: Positive = 1.0  # eta itself, where the first search starts
     floor: Positive = 1e-4  # in units of G
 
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.of_dual
+
     def start(self) -> jax.Array:
         above = jnp.asarray(self.init, jnp.float32) - self.floor
         return jnp.log(jnp.maximum(above, self.floor))
@@ -152,6 +161,9 @@ class ExponentialTemperature(Temperature):
     def needs(self, config: Config) -> Iterator[Need | Refusal]:
         reason = "the rule is for rewards as they were received"
         yield Need("g", lambda g: not g.of_policy, reason)
+
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.after_iteration
 
     def start(self) -> jax.Array:
         return jnp.asarray(self.init, jnp.float32)
@@ -373,6 +385,9 @@ class Wasserstein(NetworkDivergence):
 class RatioBound(Ruled, Protocol):
     """What keeps a policy that is moved by ratios near the prior."""
 
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.gain
+
     def duals(self) -> dict[str, jax.Array]:
         """Raw variables of its own, by name, as they start."""
         return {}
@@ -404,6 +419,9 @@ class KLPenalty(RatioBound):
     factor: Annotated[Scalar, Range(ge=1)] = 2.0  # 1 leaves eta as it is
     # eta changes where the KL is beyond target times or over this
     tolerance: Annotated[Scalar, Range(ge=1)] = 1.5
+
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.after_iteration
 
     def duals(self) -> dict[str, jax.Array]:
         return {"penalty": jnp.asarray(self.init, jnp.float32)}
@@ -574,6 +592,9 @@ class Analytic(Update):
         ConstantTemperature | KLTemperature | DualTemperature | ExponentialTemperature
     ) = ConstantTemperature()
 
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.temperature.maths(config)
+
     @property
     def symbol(self) -> str:
         return "Analytic + TR" if self.temperature.bounds_kl else "Analytic"
@@ -648,6 +669,9 @@ class Gradient(Update):
             divergence=MMD() if by_samples else KL(),
         )
 
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.move
+
     @property
     def symbol(self) -> str:
         return "SG"
@@ -694,6 +718,9 @@ class Proximal(Update):
     # what keeps the policy near the prior
     trust_region: KLPenalty | ClippedRatio = KLPenalty()
 
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.trust_region.maths(config)
+
     @property
     def symbol(self) -> str:
         return "SG + TR"
@@ -739,6 +766,9 @@ class NaturalGradient(Update):
     damping: NonNegative = 0.1  # settings 3.6
     # of the step, at most, until it is in the region and an improvement
     halvings: Size = 10  # settings 3.6
+
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.move
 
     @property
     def symbol(self) -> str:

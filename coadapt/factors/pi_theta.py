@@ -4,7 +4,7 @@ The interface of the column is `Distribution`, that of a std is `ScaleRule`; the
 below them are final.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
 
 import distrax
@@ -284,6 +284,9 @@ class Distribution(Ruled, Protocol):
     bounded: ClassVar[bool] = False  # actions never leave the box
     has_moments: ClassVar[bool] = False  # a mean and a std, whose KL is a sum of both
     has_entropy: ClassVar[bool] = False  # a formula for it
+
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        return self.distribution
 
     @property
     def symbol(self) -> str:

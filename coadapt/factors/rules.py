@@ -36,6 +36,13 @@ class Ruled(Protocol):
         """One of the class that suits the others of a point, if any does."""
         return cls()
 
+    def maths(self, config: Config) -> Callable[..., Any] | None:
+        """The method that has its line of maths, in this config.
+
+        None: it has nothing to compute, as its docstring says.
+        """
+        return None
+
     def needs(self, config: Config) -> Iterator[Need | Refusal]:
         """Which classes it can stand beside."""
         yield from ()
