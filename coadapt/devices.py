@@ -64,14 +64,22 @@ def require_flags() -> None:
     Raises: ConfigError.
     """
     given = os.environ.get(_FLAGS)
-    if not given:
-        return
+    said = _wrong_with(given) if given else None
+    if said:
+        raise ConfigError(f"{_FLAGS} is {given!r}: {said}.")
+
+
+@cache
+def _wrong_with(given: str) -> str | None:
+    """What XLA says of these flags; None, where it takes them."""
     done = subprocess.run(
-        [sys.executable, "-c", _READ_FLAGS], capture_output=True, text=True
+        [sys.executable, "-c", _READ_FLAGS],
+        env={**os.environ, _FLAGS: given},
+        capture_output=True,
+        text=True,
     )
     said = re.findall(r"(?m)^[EF]\d+ .*?\] (.*flag.*)$", done.stderr)
-    if done.returncode and said:
-        raise ConfigError(f"{_FLAGS} is {given!r}: {said[0].rstrip('.')}.")
+    return said[0].rstrip(".") if done.returncode and said else None
 
 
 def available() -> Sequence[Any]:

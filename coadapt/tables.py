@@ -157,8 +157,8 @@ def frame(columns: Sequence[str], lines: Iterable[str]) -> "pd.DataFrame":
 # ---------------------------------------------------------------- writing
 
 
-# what spreadsheets compute, in the letters of East Asia too
-_FORMULA = re.compile("'*[=+@\uff1d\uff0b\uff0d\uff20-]")
+# what spreadsheets compute, in the letters of East Asia too; a sign alone is none
+_FORMULA = re.compile("'*[=+@\uff1d\uff0b\uff0d\uff20-].")
 
 
 def word(value: object) -> object:

@@ -150,7 +150,9 @@ def test_rows_are_tidy_and_read_back_to_the_bit(tmp_path):
 FORMULAS = ['=HYPERLINK("http://x")', "+1+1", "-2+3", "@SUM(1)", "'=1", "\uff1d1"]
 
 
-@pytest.mark.parametrize("name", ['none, "quoted"', "-1", "1e3", "'x'", *FORMULAS])
+@pytest.mark.parametrize(
+    "name", ['none, "quoted"', "-1", "1e3", "'x'", "-", "'-", *FORMULAS]
+)
 def test_names_survive_the_csv(tmp_path, name):
     about = header(variants={"toy/lqr": {name: Entry("sac", "f", {})}})
     cell = Cell("toy/lqr", name, 0)
