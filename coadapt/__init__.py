@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from coadapt import diagnostics as diagnostics
     from coadapt.api import train as train
     from coadapt.changes import override as override
+    from coadapt.comparison import Comparison as Comparison
+    from coadapt.comparison import compare as compare
     from coadapt.config import Config as Config
     from coadapt.saved import SavedAgent as SavedAgent
     from coadapt.saved import load as load
@@ -29,10 +31,12 @@ if TYPE_CHECKING:
     from coadapt.sweep import swap as swap
 
 _HOMES = {
+    "Comparison": "coadapt.comparison",
     "Config": "coadapt.config",
     "ConfigError": "coadapt.schema",
     "SavedAgent": "coadapt.saved",
     "Variant": "coadapt.sweep",
+    "compare": "coadapt.comparison",
     "grid": "coadapt.sweep",
     "load": "coadapt.saved",
     "one_at_a_time": "coadapt.sweep",
@@ -42,12 +46,14 @@ _HOMES = {
 }
 
 __all__ = [
+    "Comparison",
     "Config",
     "ConfigError",
     "SavedAgent",
     "Variant",
     "__version__",
     "algorithms",
+    "compare",
     "diagnostics",
     "grid",
     "load",

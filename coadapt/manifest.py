@@ -14,6 +14,7 @@ from coadapt.config import Config
 from coadapt.migrations import SCHEMA, migrated
 from coadapt.schema import ConfigError, shown
 from coadapt.tables import Cell
+from coadapt.units import Unit
 
 FORMAT = 4  # of the folder
 READ_ONLY = 3  # an older one, which is read but not written: see old_stores.py
@@ -49,6 +50,8 @@ class Header:
     task_steps: Mapping[str, int] = dataclasses.field(default_factory=dict)
     # env steps of each cell that was asked for, where not all were alike
     asked: Mapping[Cell, int] = dataclasses.field(default_factory=dict)
+    # of each task, fixed before its first run; a store of before has none
+    units: Mapping[str, Unit] = dataclasses.field(default_factory=dict)
     format: int = FORMAT
 
     def steps_on(self, task: str) -> int:

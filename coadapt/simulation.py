@@ -1,0 +1,140 @@
+"""How often each verdict is given, by simulation: arms that may fail, unequal stds.
+
+A run of an arm is its mean plus noise, or, with the probability of a failure, what a
+failed run counts as. What is true of an effect is the mean with failures and all.
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from coadapt import verdict
+
+Noise = Literal["normal", "t3"]  # t3: Student's with 3 degrees of freedom, of that std
+RUNS = 2000  # that are simulated
+
+
+class Source(NamedTuple):
+    """What the runs of an arm are drawn from, in the unit of the margin."""
+
+    mean: float  # of runs that do not fail
+    std: float
+    failing: float = 0.0  # probability of a failure
+    lost: float = 0.0  # what a failed run counts as
+
+    @property
+    def truth(self) -> float:
+        """The mean with failures and all."""
+        return self.mean + self.failing * (self.lost - self.mean)
+
+
+Sources = tuple[Sequence[Source], Sequence[Source]]  # with the toggle, without
+
+
+def drawn(
+    source: Source, shape: tuple[int, ...], rng: np.random.Generator, noise: Noise
+) -> np.ndarray:
+    """Scores of runs, of this shape."""
+    if noise == "t3":
+        off = rng.standard_t(3, shape) / math.sqrt(3)
+    else:
+        off = rng.standard_normal(shape)
+    failed = rng.random(shape) < source.failing
+    return np.where(failed, source.lost, source.mean + source.std * off)
+
+
+@functools.cache
+def _table() -> tuple[np.ndarray, np.ndarray]:
+    """1 / degrees of freedom, in order, and Student's quantile there."""
+    inverse = np.linspace(0, 1, 2001)
+    quantiles = [verdict.t_quantile(1 - verdict.ALPHA, 1 / x) for x in inverse[1:]]
+    return inverse, np.array(
+        [verdict.t_quantile(1 - verdict.ALPHA, np.inf), *quantiles]
+    )
+
+
+def _quantiles(freedom: np.ndarray) -> np.ndarray:
+    """Interpolated: to 1e-4 from three degrees of freedom on."""
+    return np.interp(1 / freedom, *_table())
+
+
+def frequencies(
+    pairs: Sequence[Sources],
+    *,
+    seeds: int,
+    margin: float,
+    noise: Noise = "normal",
+    runs: int = RUNS,
+    seed: int = 0,
+) -> dict[str, float]:
+    """How often each word is said, 'not decided' being the rest.
+
+    Args:
+        pairs: of each algorithm, what its arms with the toggle and those without are
+            drawn from; an effect is the difference of their means.
+        seeds: of each arm.
+        runs: that are simulated; the error of a frequency f is sqrt(f (1 - f) / runs).
+    """
+    rng, ends = np.random.default_rng(seed), []
+    for on, off in pairs:
+        parts = [
+            (sign / len(arms), drawn(each, (runs, seeds), rng, noise))
+            for sign, arms in ((1.0, on), (-1.0, off))
+            for each in arms
+        ]
+        value, error, freedom = verdict.welch(parts)
+        half = error * _quantiles(freedom)
+        ends.append((value - half, value + half))
+    low, high = (np.array(each) for each in zip(*ends, strict=True))
+    found = {
+        word: float(holds.mean())
+        for word, holds in verdict.claims(low, high, margin).items()
+    }
+    return {**found, verdict.UNDECIDED: 1.0 - sum(found.values())}
+
+
+def wrong(
+    word: str,
+    pairs: Sequence[Sources],
+    *,
+    seeds: int,
+    margin: float,
+    runs: int = RUNS,
+) -> float:
+    """How often a verdict is given where it is wrong, arms failing as `pairs` say.
+
+    Co-adapted: of two effects that are the same, -m, -m/2, 0, m/2 or m, the worst.
+    Of other words the effects are on the edge of what it says. Stds are those of
+    `pairs`, and the level is that of the better side.
+    """
+    words, truths = [word], [margin]
+    if word in verdict.SPLIT:
+        words = list(verdict.SPLIT)
+        truths = [margin * share for share in (-1, -0.5, 0, 0.5, 1)]
+    elif word in (verdict.HARMS, verdict.HARMS_BOTH):
+        truths = [-margin]
+    elif word in (verdict.NOTHING, verdict.NEITHER):
+        truths = [margin, -margin]
+    found = []
+    for truth in truths:
+        moved = [_moved(pair, truth) for pair in pairs]
+        said = frequencies(moved, seeds=seeds, margin=margin, runs=runs)
+        found.append(sum(said[each] for each in words))
+    return max(found)
+
+
+def _moved(pair: Sources, truth: float) -> Sources:
+    """The lower side raised, so that the effect is `truth`: failures cost as much."""
+    on, off = (np.mean([each.truth for each in side]) for side in pair)
+    apart = float(on - off - truth)
+    if apart < 0:
+        return _raised(pair[0], -apart), pair[1]
+    return pair[0], _raised(pair[1], apart)
+
+
+def _raised(side: Sequence[Source], by: float) -> list[Source]:
+    shift = by / np.mean([1 - each.failing for each in side])
+    return [each._replace(mean=float(each.mean + shift)) for each in side]

@@ -1,0 +1,228 @@
+"""`coadapt.compare` on rows with a known truth, against plain NumPy and scipy."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats as scipy_stats
+
+import coadapt
+from coadapt import comparison, verdict
+from coadapt.schema import ConfigError
+from coadapt.units import Unit
+
+A, B = "toy/lqr", "toy/chain"
+UNITS = {A: Unit(-100.0, reference=100.0), B: Unit(0.0, reference=10.0)}
+PAIRS = {"SAC": ("sac", "sac-off"), "MPO": ("mpo", "mpo-off")}
+
+
+def rows(means, tasks=(A,), seeds=12, std=0.02, failed=(), length=None, scale=True):
+    """Scores in units, put into returns; `failed` are cells that end in NaN."""
+    rng, found = np.random.default_rng(0), []
+    for task in tasks:
+        unit = UNITS[task] if scale else Unit(0.0, reference=1.0)
+        assert unit.size and unit.random is not None
+        for name, mean in means.items():
+            for seed in range(seeds):
+                value = unit.random + unit.size * (mean + std * rng.normal())
+                for i in range((length or {}).get(name, 3)):
+                    gone = (name, seed) in failed and i > 0
+                    shown = math.nan if gone else value
+                    found.append((task, name, seed, 100 * i + 100, "return", shown))
+    columns = ["task", "variant", "seed", "env_steps", "metric", "value"]
+    return pd.DataFrame(found, columns=columns)
+
+
+def of(sac, mpo):
+    return {"sac": 0.2 + sac, "sac-off": 0.2, "mpo": 0.4 + mpo, "mpo-off": 0.4}
+
+
+def last(frame, name, task=A):
+    mine = frame[(frame.variant == name) & (frame.task == task)]
+    return mine[mine.env_steps == mine.env_steps.max()].value.to_numpy()
+
+
+def compare(frame, **options):
+    return coadapt.compare(frame, "tanh", PAIRS, units=UNITS, **options)
+
+
+def test_returns_come_first_and_are_scipys():
+    frame = rows(of(0.5, 0.0))
+    found = compare(frame)
+    for i, (on, off) in enumerate(PAIRS.values()):
+        x, y = last(frame, on), last(frame, off)
+        theirs = scipy_stats.ttest_ind(x, y, equal_var=False).confidence_interval()
+        assert found.returns[A][i].low == pytest.approx(theirs.low)
+        assert found.effects[i].value == pytest.approx((x.mean() - y.mean()) / 200)
+    assert found.word == "co-adapted: helps SAC only"
+    assert found.detail == "MPO unchanged"
+    gap = found.effects[0].value - found.effects[1].value
+    assert found.gap and found.gap.value == pytest.approx(gap)
+
+
+def test_tasks_are_averaged_in_their_units():
+    frame = rows(of(0.5, 0.3), tasks=(A, B), seeds=10)
+    found = compare(frame)
+    apart = [
+        last(frame, "sac", t).mean() - last(frame, "sac-off", t).mean() for t in (A, B)
+    ]
+    by_hand = (apart[0] / UNITS[A].size + apart[1] / UNITS[B].size) / 2
+    assert found.effects[0].value == pytest.approx(by_hand)
+    assert found.word == verdict.HELPS_BOTH and found.unit == "reference"
+    assert set(found.returns) == {A, B}
+    alone = compare(frame, tasks=[B])
+    assert alone.tasks == (B,)
+
+
+def test_without_a_reference_a_margin_is_in_returns():
+    frame, units = rows(of(0.5, 0.0)), {A: Unit(-100.0)}
+    found = coadapt.compare(frame, "tanh", PAIRS, units=units)
+    assert found.unit == "returns" and found.margin is None
+    assert found.word == verdict.NONE and "give a margin in returns" in found.detail
+    given = coadapt.compare(frame, "tanh", PAIRS, units=units, margin=20)
+    assert given.word == "co-adapted: helps SAC only" == compare(frame).word
+    assert given.verdict.p == pytest.approx(compare(frame).verdict.p)
+
+
+def test_several_tasks_without_references_have_no_mean():
+    found = coadapt.compare(rows(of(0.5, 0), (A, B)), "tanh", PAIRS, margin=3)
+    assert (found.unit, found.effects, found.gap) == ("", (), None)
+    assert "no unit in common" in found.detail and set(found.returns) == {A, B}
+
+
+def test_below_ten_seeds_there_is_no_verdict_and_a_number_that_would_do():
+    found = compare(rows(of(0.2, 0.0), seeds=9, std=0.2))
+    assert found.word == verdict.NONE
+    assert found.detail == "9 seeds an arm: a verdict takes 10"
+    assert found.verdict.seeds and found.verdict.seeds > 10
+
+
+def test_one_variant_more_changes_nothing():
+    """The unit was fixed before: no variant is its end."""
+    frame = rows(of(0.5, 0.0))
+    more = pd.concat([frame, rows({"other": -3.0})], ignore_index=True)
+    assert compare(frame) == compare(more)
+
+
+def test_two_almost_equal_variants_do_not_differ_by_one():
+    frame = rows({"sac": -388.6, "sac-off": -388.4}, std=0.5, scale=False)
+    pair = {"SAC": ("sac", "sac-off")}
+    found = coadapt.compare(frame, "rate", pair, margin=10)
+    assert found.word == verdict.NOTHING
+    assert abs(found.effects[0].value + 0.2) < 0.5
+
+
+def test_horizons_are_each_rows_own():
+    frame = rows(of(0.5, 0.0), length={"mpo": 6, "mpo-off": 6})
+    found = compare(frame)
+    assert found.notes[0] == (
+        "horizon: sac on toy/lqr 300, sac-off on toy/lqr 300, mpo on toy/lqr 600, "
+        "mpo-off on toy/lqr 600 env steps"
+    )
+
+
+# ---------------------------------------------------------------- failures
+
+
+def test_a_verdict_that_hangs_on_failures_says_so():
+    """Four of twelve runs break at their peak."""
+    broken = [("sac", seed) for seed in (1, 5, 7, 9)]
+    frame = rows(of(0.5, 0.0), std=0.02, failed=broken)
+    found = compare(frame)
+    assert found.word == verdict.HANGS
+    assert found.verdict.detail.startswith("not decided if a failed run counts as a ")
+    assert found.before.word == verdict.HELPS_A
+    scores = np.where(np.isnan(last(frame, "sac")), -100, last(frame, "sac"))
+    by_hand = scores.mean() - last(frame, "sac-off").mean()
+    assert found.returns[A][0].value == pytest.approx(by_hand)
+    assert found.rates["SAC", True][:2] == (4, 12)
+    assert "sac on toy/lqr: 4 of 12 runs failed [10%, 65%]" in found.notes
+
+
+def test_failures_count_as_nothing_that_is_not_known():
+    frame = rows(of(0.5, 0.0), failed=[("sac", 1)])
+    found = coadapt.compare(frame, "tanh", PAIRS, margin=20)
+    assert found.word == verdict.NONE
+    assert "a random policy's return on toy/lqr is not known" in found.detail
+
+
+def test_a_verdict_says_how_often_it_is_wrong_if_arms_fail():
+    found = compare(rows(of(0.5, 0.0)))
+    assert found.verdict.wrong == pytest.approx(0.025)
+    assert found.verdict.wrong_with_failures
+    assert 0.01 < found.verdict.wrong_with_failures < 0.1
+    clean = compare(rows(of(0.5, 0.0), seeds=59))
+    assert clean.verdict.wrong_with_failures is None
+
+
+# ---------------------------------------------------------------- pairing
+
+
+def test_runs_are_paired_where_a_pilot_says_so():
+    frame = rows(of(0.5, 0.0), std=0.2)
+    alone = compare(frame, correlation=0.3)
+    assert not alone.paired and alone.effects == compare(frame).effects
+    paired = compare(frame, correlation=0.31)
+    apart = last(frame, "sac") - last(frame, "sac-off")
+    theirs = scipy_stats.ttest_1samp(apart, 0).confidence_interval()
+    assert paired.returns[A][0].low == pytest.approx(theirs.low)
+
+
+def test_correlation_is_of_equal_seeds():
+    frame = rows(of(0.5, 0.0), std=0.2)
+    assert abs(comparison.correlation(frame)) < 0.3
+    luck = frame.seed.map(dict(enumerate(np.random.default_rng(1).normal(size=12))))
+    frame["value"] += 200 * luck
+    assert comparison.correlation(frame) > 0.8
+
+
+# ---------------------------------------------------------------- questions
+
+
+GRID = {"sac/critics=2": 0.6, "sac/critics=1": 0.2, "mpo/critics=2": 0.4}
+GRID |= {"mpo/critics=1": 0.4}
+
+
+def test_a_field_of_a_grid():
+    frame = rows(GRID)
+    found = coadapt.compare(frame, "critics", 2, units=UNITS)
+    assert (found.labels, found.word) == (("sac", "mpo"), "co-adapted: helps sac only")
+    other = coadapt.compare(frame, "critics", 1, units=UNITS)
+    assert other.word == "co-adapted: harms sac only"
+    three = rows(GRID | {"mpo/critics=4": 0.4, "sac/critics=4": 0.9})
+    assert coadapt.compare(three, "critics", 2, off=1, units=UNITS) == found
+
+
+def test_others_are_averaged_over():
+    names = {f"sac/a={a}/b={b}": 0.3 * a + 0.1 * b for a in (0, 1) for b in (0, 1)}
+    frame = rows(names)
+    found = coadapt.compare(frame, "a", 1, units=UNITS)
+    on, off = (
+        np.concatenate([last(frame, f"sac/a={a}/b={b}") for b in (0, 1)])
+        for a in (1, 0)
+    )
+    assert found.effects[0].value == pytest.approx((on.mean() - off.mean()) / 200)
+    assert (found.word, found.labels) == (verdict.HELPS, ("sac",))
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"on": {"SAC": ("sac", "sacoff")}}, "did you mean 'sac-off'"),
+        ({"on": {}}, "name one or two"),
+        ({"on": 3}, "in no variant"),
+        ({"on": PAIRS, "metric": "lst"}, "did you mean 'last'"),
+        ({"on": PAIRS, "tasks": ["toy/lqt"]}, "did you mean 'toy/lqr'"),
+        ({"on": PAIRS, "margin": 0.0}, "margin"),
+    ],
+)
+def test_a_mistake_is_answered_in_one_sentence(options, words):
+    with pytest.raises(ConfigError, match=words):
+        coadapt.compare(rows(of(0.5, 0.0)), "tanh", **options)
+
+
+def test_off_could_be_several():
+    three = rows(GRID | {"sac/critics=4": 0.9})
+    with pytest.raises(ConfigError, match="say which with off=value"):
+        coadapt.compare(three, "critics", 2)

@@ -1,0 +1,74 @@
+"""How often verdicts are right and wrong; tolerances are four Monte Carlo errors."""
+
+import pytest
+
+from coadapt import simulation, verdict
+from coadapt.simulation import Source
+
+M = 0.1
+
+
+def pairs(effects, std, failing=0.0, spread=1.0):
+    """Arms around 0.9; the first with the toggle may fail."""
+    return [
+        (
+            [Source(0.9 + effect, spread * std, failing if i == 0 else 0.0)],
+            [Source(0.9, std)],
+        )
+        for i, effect in enumerate(effects)
+    ]
+
+
+@pytest.mark.parametrize(
+    "std, seeds, expected",
+    [(0.15, 64, 0.93), (0.2, 64, 0.65), (0.35, 64, 0.13), (0.1, 16, 0.61)],
+)
+def test_an_effect_on_one_is_found_as_often_as_it_was_computed_elsewhere(
+    std, seeds, expected
+):
+    said = simulation.frequencies(
+        pairs((0.2, 0.0), std), seeds=seeds, margin=M, runs=4000
+    )
+    assert said[verdict.HELPS_A] == pytest.approx(expected, abs=0.03)
+
+
+@pytest.mark.parametrize("effect", [-M, 0.0, M / 2, M])
+@pytest.mark.parametrize("std, spread", [(0.03, 1.0), (0.2, 1.0), (0.2, 0.25)])
+@pytest.mark.parametrize("noise", ["normal", "t3"])
+def test_equal_effects_are_seldom_called_co_adapted(effect, std, spread, noise):
+    """At most 5%, where no arm fails; the error of 5% of 4,000 is 0.35%."""
+    said = simulation.frequencies(
+        pairs((effect, effect), std, spread=spread),
+        seeds=16,
+        margin=M,
+        noise=noise,
+        runs=4000,
+    )
+    assert sum(said[word] for word in verdict.SPLIT) < 0.05 + 0.014
+
+
+def test_an_arm_that_fails_makes_them_common_and_the_rate_says_so():
+    sources = pairs((0.05, 0.05), 0.03, failing=0.1)
+    for seeds, expected in ((10, 0.31), (64, 0.02)):
+        found = simulation.wrong(verdict.HELPS_A, sources, seeds=seeds, margin=M)
+        assert found == pytest.approx(expected, abs=0.05)
+    clean = pairs((0.05, 0.05), 0.03)
+    assert simulation.wrong(verdict.HELPS_A, clean, seeds=10, margin=M) < 0.05 + 0.014
+
+
+@pytest.mark.parametrize(
+    "word", [verdict.HELPS_BOTH, verdict.HARMS_BOTH, verdict.NEITHER]
+)
+def test_other_words_are_wrong_in_a_fortieth_at_the_most(word):
+    found = simulation.wrong(word, pairs((0, 0), 0.05), seeds=16, margin=M)
+    assert found < 0.025 + 0.01
+
+
+def test_the_truth_has_failures_and_all():
+    source = Source(1.0, 0.1, 0.2, -1.0)
+    assert source.truth == pytest.approx(0.6)
+    low, high = [Source(0.3, 0.1)], [source]
+    for pair in ((high, low), (low, high)):
+        moved = simulation._moved(pair, 0.5)
+        assert moved[0][0].truth - moved[1][0].truth == pytest.approx(0.5)
+        assert max(x[0].mean for x in moved) >= 1.0  # no failure costs less than it did
