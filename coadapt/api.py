@@ -28,6 +28,7 @@ def train(
     checkpoint_every: int | None = None,
     keep: int = 1,
     log: Sequence[str] = ("default",),
+    reference: float | None = None,
     workdir: str | os.PathLike[str] | None = None,
     progress: Callable[[Progress], None] | bool | None = True,
     allow_other_machine: bool = False,
@@ -41,6 +42,8 @@ def train(
             Given, each is written; None: of 20,000, as many as take 5% of the time.
         keep: how many checkpoints of a program stay; 0: of a finished one its agents.
         log: metrics and groups of them, as docs/logging.md lists them.
+        reference: a return that is 1 in the task's unit, a random policy's being 0;
+            None: that of the table of standard tasks, if it is one.
         workdir: a run store, in which finished cells are not run again and whose other
             rows are returned too; None keeps nothing.
         progress: shown on stderr; None: nothing is; or a function of each event.
@@ -59,6 +62,7 @@ def train(
         eval_episodes=eval_episodes,
         checkpoint_every=every,
         log=log,
+        references={} if reference is None else {task: reference},
     )
     return _rows(asked, workdir, progress, rules, allow_other_machine)
 

@@ -14,7 +14,7 @@ from coadapt.config import Config
 from coadapt.migrations import SCHEMA, migrated
 from coadapt.schema import ConfigError, shown
 from coadapt.tables import Cell
-from coadapt.units import Unit
+from coadapt.units import GIVEN, Unit
 
 FORMAT = 4  # of the folder
 READ_ONLY = 3  # an older one, which is read but not written: see old_stores.py
@@ -72,6 +72,10 @@ class Header:
         """Env steps that were asked for of this cell."""
         return self.asked.get(cell, self.steps_on(cell.task))
 
+    def steps_of_variant(self, task: str, variant: str) -> int:
+        """Env steps of its runs on a task, the most that were asked for of one."""
+        return max(self.steps_of(Cell(task, variant, seed)) for seed in self.seeds)
+
     def entry(self, cell: Cell) -> Entry:
         """What is said of its variant."""
         return self.variants[cell.task][cell.variant]
@@ -97,6 +101,9 @@ class Header:
                 for t in tasks
             },
             asked=asked,
+            # a task that ran before it had a unit has none: it came too late
+            units=dict(self.units)
+            | {t: u for t, u in other.units.items() if t not in self.variants},
         )
 
 
@@ -224,6 +231,7 @@ def _header(workdir: Path) -> Header:
                 for task, named in data["variants"].items()
             },
             asked=_asked(data.get("cells", {})),
+            units={t: Unit(**u) for t, u in data.get("units", {}).items()},
             format=data["format"],
         )
     except ConfigError:
@@ -285,6 +293,7 @@ def refuse_other(workdir: Path, old: Header | None, new: Header) -> None:
                 f"workdir {str(workdir)!r} holds another sweep: its {name} is "
                 f"{theirs!r}, and {ours!r} is asked for; choose another workdir."
             )
+    _refuse_reference(workdir, old, new)
     for task, variants in new.variants.items():
         for name, entry in variants.items():
             there = old.variants.get(task, {}).get(name, entry)
@@ -321,6 +330,20 @@ def _way_on(header: Header) -> str:
         return "coadapt.train, launch.train or launch.sweep --algorithms"
     budget = f" --scale={scale}" if scale not in ("", "own") else ""
     return f"what began it, as launch.sweep --experiment={name}{budget}"
+
+
+def _refuse_reference(workdir: Path, old: Header, new: Header) -> None:
+    """Refuse a reference that comes after the first run. Raises: ConfigError."""
+    for task, unit in new.units.items():
+        there = old.units.get(task, Unit()).reference
+        given = unit.source == GIVEN and task in old.variants
+        if given and unit.reference != there:
+            said = "none" if there is None else f"{there:g}"
+            raise ConfigError(
+                f"reference of {task} is {unit.reference:g}, and workdir "
+                f"{str(workdir)!r} has {said}, fixed before its first run: leave it "
+                "out, or choose another workdir."
+            )
 
 
 def _same(old: dict[str, Any], new: dict[str, Any]) -> bool:
@@ -376,7 +399,13 @@ def adopted(workdir: Path, new: Header) -> Header:
         }
         for task, named in new.variants.items()
     }
-    return dataclasses.replace(new, experiment=old.experiment, variants=variants)
+    units = {
+        task: old.units.get(task, Unit()) if task in old.variants else unit
+        for task, unit in new.units.items()
+    }
+    return dataclasses.replace(
+        new, experiment=old.experiment, variants=variants, units=units
+    )
 
 
 # ---------------------------------------------------------------- writing
@@ -407,6 +436,7 @@ def write(workdir: Path, old: Header | None, new: Header, *, session: bool) -> s
         "cells": _by_steps(merged),
         "evaluation": {"every": merged.eval_every, "episodes": merged.eval_episodes},
         "checkpoint_every": merged.checkpoint_every,
+        "units": {t: dataclasses.asdict(unit) for t, unit in merged.units.items()},
         "variants": {
             task: {name: _plain(entry) for name, entry in named.items()}
             for task, named in merged.variants.items()

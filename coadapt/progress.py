@@ -52,9 +52,14 @@ class _Pace:
     """Speed of the running program, its compilation left out."""
 
     def __init__(self, asked: Sweep, since: float):
-        self.asked, self.steps, self.since = asked, asked.steps_on, since
+        self.asked, self.since = asked, since
         self.first: runner.Report | None = None
         self.begun = self.told = False
+
+    def steps(self, event: Event) -> int:
+        """Env steps of the running program's agents."""
+        agent = event.group.agents[0]
+        return self.asked.steps_of(event.group.task, agent.variant)
 
     def start(self, event: Event) -> list[str]:
         """Of the first program of all, a line each: what is to be known before, from
@@ -88,7 +93,7 @@ class _Pace:
             return "", ""
         took = max(report.seconds - self.first.seconds, 1e-9)
         pace = (report.steps - self.first.steps) / took
-        left = round((self.steps(event.group.task) - report.steps) / pace)
+        left = round((self.steps(event) - report.steps) / pace)
         rate = f"{pace * len(event.group.agents):,.0f} agent-steps/s"
         return rate, f"{left // 60}:{left % 60:02} left"
 
@@ -107,7 +112,7 @@ class _Lines:
         if event.report is None:
             note(_begun(head, console.width()))
             return
-        total = self.pace.steps(event.group.task)
+        total = self.pace.steps(event)
         done = f"{event.report.steps:,} of {total:,} steps"
         ends = [part for part in (rate, left, self.pace.first_row(event)) if part]
         room = console.width() - len("  ".join((f"{head}:", done, *ends, "")))
@@ -143,7 +148,7 @@ class _Screen:
         if event.report is None:
             for task in self.bar.task_ids:
                 self.bar.remove_task(task)
-            total = self.pace.steps(event.group.task)
+            total = self.pace.steps(event)
             self.task = self.bar.add_task("", total=total, rate="", left="")
             told = _begun(head, self.live.console.width)
             self.live.update(Stack(Text(told), self.bar))
@@ -156,7 +161,7 @@ class _Screen:
             self.live.console.print(first)
         self.bar.update(self.task, completed=done, rate=rate, left=left)
         self.live.update(Stack(text, self.bar))
-        if done == self.pace.steps(event.group.task):
+        if done == self.pace.steps(event):
             self.live.console.print(text)
 
 

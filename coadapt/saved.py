@@ -189,7 +189,7 @@ def load(
     entry = header.variants[cell.task][cell.variant]
     config = schema.from_dict(Config, entry.config)
     spec = envs.spec(cell.task)
-    like = runner.shapes(config, spec, header.steps_on(cell.task))
+    like = runner.shapes(config, spec, header.steps_of(cell))
     found, held = _newest(where, cell, header, like, steps, replay)
     health, clock = found.learner.health, found.clock
     return SavedAgent(

@@ -32,6 +32,7 @@ from coadapt import (
     logs,
     manifest,
     provenance,
+    references,
     runner,
     schema,
     streams,
@@ -53,6 +54,7 @@ from coadapt.store import (
     adopted,
     finished,
     folder,
+    load,
     owned,
 )
 from coadapt.types import EnvSpec
@@ -79,6 +81,7 @@ class Variant:
     name: str
     algorithm: str
     config: Config
+    steps: int | None = None  # env steps; None: the sweep's
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,6 +98,8 @@ class Sweep:
     checkpoint_every: int = CHECKPOINT_EVERY
     # metrics and groups of them (`logs.GROUPS`); what is learned does not depend on it
     log: Sequence[str] = ("default",)
+    # task -> a return that is 1 in the task's unit; others have their table's
+    references: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         steps, plain = self.steps, schema.plain
@@ -113,6 +118,10 @@ class Sweep:
         if task not in self.steps:
             raise ConfigError(f"steps are missing for {task}: each task needs them.")
         return self.steps[task]
+
+    def steps_of(self, task: str, variant: Variant) -> int:
+        """Env steps of a variant's agents: its own, or those on the task."""
+        return self.steps_on(task) if variant.steps is None else variant.steps
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -155,7 +164,7 @@ class Group(NamedTuple):
     def program(self) -> tuple[object, ...]:
         """Equal of groups that run one compiled program."""
         structure = jax.tree.structure(self.agents[0].variant.config)
-        return self.task, structure, len(self.agents)
+        return self.task, structure, len(self.agents), self.agents[0].variant.steps
 
     @property
     def prints(self) -> list[str]:
@@ -197,7 +206,8 @@ def vary(variant: Variant, changes: Mapping[str, object]) -> Variant:
     parts = [variant.name, *(f"{path}={label(v)}" for path, v in changes.items())]
     name = "/".join(parts)
     try:
-        return Variant(name, variant.algorithm, change(variant.config, changes))
+        config = change(variant.config, changes)
+        return dataclasses.replace(variant, name=name, config=config)
     except ConfigError as error:
         raise ConfigError(f"{name}: {error}") from None
 
@@ -260,7 +270,8 @@ def swap(variant: Variant, source: Variant) -> Variant:
     )
     config = dataclasses.replace(ours, networks=theirs.networks, optim=optim)
     check(config)
-    return Variant(f"{variant.name}/net={source.name}", variant.algorithm, config)
+    name = f"{variant.name}/net={source.name}"
+    return dataclasses.replace(variant, name=name, config=config)
 
 
 def distinct(variants: Sequence[Variant]) -> None:
@@ -341,12 +352,13 @@ def groups(
 ) -> list[Group]:
     """Programs of one task, without the finished cells, in order of first appearance.
 
-    Variants whose configs have equal structure are together.
+    Variants whose configs have equal structure, and that run as long, are together.
     """
     skip = set(finished)
     found: dict[object, list[Agent]] = {}
     for variant in variants:
-        program = found.setdefault(jax.tree.structure(variant.config), [])
+        alike = jax.tree.structure(variant.config), variant.steps
+        program = found.setdefault(alike, [])
         program += [
             Agent(variant, seed)
             for seed in seeds
@@ -389,7 +401,8 @@ def validate(sweep: Sweep) -> None:
         raise ConfigError("tasks are none: at least one is needed.")
     for task, variants in sweep.variants.items():
         _validate_count("steps", sweep.steps_on(task))
-        _validate_task(task, variants, sweep.steps_on(task))
+        _validate_task(task, variants, sweep)
+    references.asked(sweep.variants, sweep.references)
 
 
 def _validate_count(name: str, value: object) -> None:
@@ -413,7 +426,7 @@ def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _validate_task(task: str, variants: Sequence[Variant], steps: int) -> None:
+def _validate_task(task: str, variants: Sequence[Variant], sweep: Sweep) -> None:
     schema.must_be(task, str, "task", "a text, such as 'gym/Hopper-v5'")
     if not variants:
         raise ConfigError(f"{task} has no variants: at least one is needed.")
@@ -423,8 +436,10 @@ def _validate_task(task: str, variants: Sequence[Variant], steps: int) -> None:
     except ValueError as error:  # of ours: no such task, or not one that we support
         raise ConfigError(str(error)) from None
     for variant in variants:
+        if variant.steps is not None:
+            _validate_count(f"steps of {variant.name}", variant.steps)
         check(variant.config)
-        runner.admissible(variant.config, spec, steps)
+        runner.admissible(variant.config, spec, sweep.steps_of(task, variant))
 
 
 # ---------------------------------------------------------------- the plan
@@ -519,14 +534,14 @@ def plan_of(programs: Sequence[Group], sweep: Sweep) -> Plan:
         ),
         memory_bytes=max((len(g.agents) * c.memory for g, c in each), default=0),
         gradient_steps=sum(len(g.agents) * c.gradient_steps for g, c in each),
-        env_steps=sum(len(g.agents) * sweep.steps_on(g.task) for g in programs),
+        env_steps=sum(len(g.agents) * _steps(sweep, g) for g in programs),
         each=tuple(
             Program(
                 task=group.task,
                 variants=tuple(dict.fromkeys(a.variant.name for a in group.agents)),
                 agents=len(group.agents),
                 memory_bytes=len(group.agents) * costs.memory,
-                env_steps=len(group.agents) * sweep.steps_on(group.task),
+                env_steps=len(group.agents) * _steps(sweep, group),
                 gradient_steps=len(group.agents) * costs.gradient_steps,
                 differs=differs,
             )
@@ -541,7 +556,12 @@ def notes(sweep: Sweep) -> tuple[str, ...]:
     what is certain of the agents. A sentence each."""
     agents = (
         foreseen.Asked(
-            task, v.name, v.algorithm, v.config, sweep.steps_on(task), sweep.eval_every
+            task,
+            v.name,
+            v.algorithm,
+            v.config,
+            sweep.steps_of(task, v),
+            sweep.eval_every,
         )
         for task, variants in sweep.variants.items()
         for v in variants
@@ -592,7 +612,7 @@ def _differing(programs: Sequence[Group]) -> list[dict[str, object]]:
 def cost_of(group: Group, sweep: Sweep) -> Cost:
     """The cost of each agent of a group: they have equal shapes."""
     config, spec = group.agents[0].variant.config, envs.spec(group.task)
-    steps = sweep.steps_on(group.task)
+    steps = _steps(sweep, group)
     size = runner.store_size(config, spec, steps)
     each = config.schedule.critic_steps + config.schedule.policy_steps
     return Cost(
@@ -601,6 +621,11 @@ def cost_of(group: Group, sweep: Sweep) -> Cost:
         gradient_steps=updates(config, steps) * each,
         working_bytes=cost.working_bytes(config, spec, sweep.eval_episodes),
     )
+
+
+def _steps(sweep: Sweep, group: Group) -> int:
+    """Env steps of each of its agents."""
+    return sweep.steps_of(group.task, group.agents[0].variant)
 
 
 def _parameter_bytes(config: Config, spec: EnvSpec) -> int:
@@ -680,7 +705,10 @@ def _even(items: tuple[T, ...], limit: int) -> list[tuple[T, ...]]:
 
 def header(sweep: Sweep) -> Header:
     """What the store's manifest says of this sweep."""
-    steps = {task: sweep.steps_on(task) for task in sweep.variants}
+    steps = {
+        task: max(sweep.steps_of(task, variant) for variant in variants)
+        for task, variants in sweep.variants.items()
+    }
     most = max(steps.values())
     return Header(
         experiment=sweep.experiment,
@@ -702,7 +730,21 @@ def header(sweep: Sweep) -> Header:
             }
             for task, variants in sweep.variants.items()
         },
+        asked=_own_steps(sweep),
+        units=references.asked(sweep.variants, sweep.references),
     )
+
+
+def _own_steps(sweep: Sweep) -> dict[Cell, int]:
+    """Env steps of each cell, where a variant has its own."""
+    every = [(t, v) for t, variants in sweep.variants.items() for v in variants]
+    if all(variant.steps is None for _, variant in every):
+        return {}
+    return {
+        Cell(task, variant.name, seed): sweep.steps_of(task, variant)
+        for task, variant in every
+        for seed in sweep.seeds
+    }
 
 
 def _digest(config: Config, task: str) -> str:
@@ -746,12 +788,17 @@ def _planned(
     order = {cell: i for i, cell in enumerate(todo)}
     found: list[_Planned] = []
     begun = [
-        (checkpoint.newest(r, sweep.steps_on(r.cells[0].task)), r)
+        (checkpoint.newest(r, steps), steps, r)
         for r in checkpoint.records(workdir)
-        if r.cells[0].task in sweep.variants and any(cell in todo for cell in r.cells)
+        # rows of a program that have lengths of their own now go on by themselves
+        for steps in sorted({about.steps_of(c) for c in r.cells if c in todo})
     ]
-    for begin, record in sorted(begun, key=lambda each: -each[0]):
-        places = [i for i, cell in enumerate(record.cells) if cell in todo]
+    for begin, steps, record in sorted(begun, key=lambda each: -each[0]):
+        places = [
+            i
+            for i, cell in enumerate(record.cells)
+            if cell in todo and about.steps_of(cell) == steps
+        ]
         agents = [todo.pop(record.cells[i]) for i in places]
         if agents:
             group = Group(record.cells[0].task, tuple(agents))
@@ -850,6 +897,7 @@ def run(
     """
     path = _admitted(sweep, workdir)
     about = adopted(path, header(sweep))  # what is refused leaves nothing behind
+    about = _with_units(path, about)
     with owned(path):
         todo = _planned(sweep, path, about, memory)
         if not allow_other_machine:
@@ -881,6 +929,21 @@ def _admitted(sweep: Sweep, workdir: str | os.PathLike[str]) -> Path:
     return path
 
 
+def _with_units(workdir: Path, about: Header) -> Header:
+    """The units of tasks that are new to the store, measured before their first run.
+
+    Raises: ConfigError.
+    """
+    old = load(workdir)
+    units = {
+        task: unit
+        if old is not None and task in old.variants
+        else references.measured(task, unit)
+        for task, unit in about.units.items()
+    }
+    return dataclasses.replace(about, units=units)
+
+
 def _one_ahead(items: Iterator[T]) -> Iterator[T]:
     """The same, the first one made at once."""
     return itertools.chain([*itertools.islice(items, 1)], items)
@@ -897,7 +960,7 @@ def _start(
     if record is None:
         return None, None
     config, spec = group.agents[0].variant.config, envs.spec(group.task)
-    steps = sweep.steps_on(group.task)
+    steps = _steps(sweep, group)
     like = runner.shapes(config, spec, steps)
     size = runner.store_size(config, spec, steps)
     while begin := checkpoint.newest(record, steps, aside=True):
@@ -921,7 +984,7 @@ def _to_compile(sweep: Sweep, todo: Sequence[_Planned]) -> list[ahead.Task | Non
     known = set[object]()
     for group in (each.group for each in todo):
         configs = [agent.variant.config for agent in group.agents]
-        steps = sweep.steps_on(group.task)
+        steps = _steps(sweep, group)
         task = configs, group.task, steps, sweep.eval_episodes, logs.chosen(sweep.log)
         found.append(None if group.program in known else task)
         known.add(group.program)
@@ -934,7 +997,7 @@ def done_of(workdir: Path, about: Header) -> set[Cell]:
     Raises: ConfigError, StoreError.
     """
     found = finished(workdir, about).items()
-    return {cell for cell, steps in found if steps >= about.steps_on(cell.task)}
+    return {cell for cell, steps in found if steps >= about.steps_of(cell)}
 
 
 def _tell(
@@ -986,7 +1049,7 @@ class _Job:
     ):
         self.sweep, self.store, self.stop, self.ended = sweep, store, stop, ended
         self.group, self.record = group, record
-        self.steps = sweep.steps_on(group.task)
+        self.steps = _steps(sweep, group)
         self.rules, self.spent, self.last = checkpoints, 0.0, 0.0
 
     def run(

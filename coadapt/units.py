@@ -5,7 +5,8 @@ algorithms. Both numbers are fixed before the first run, and the manifest has th
 """
 
 import dataclasses
-import math
+
+GIVEN = "given"  # the source of a reference that the user named
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,7 +14,7 @@ class Unit:
     """Of a task; None is a number that is not known."""
 
     random: float | None = None  # mean return of a uniformly random policy
-    error: float = math.nan  # its standard error
+    error: float | None = None  # its standard error
     episodes: int = 0  # of which it is the mean
     reference: float | None = None
     source: str = ""  # of the reference

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from coadapt import sweep
 from coadapt.algorithms import for_task
-from coadapt.config import Config, Replay
+from coadapt.config import Replay
 from coadapt.schema import ConfigError, nearest
 from coadapt.sweep import Variant
 
@@ -25,7 +25,6 @@ class Experiment:
     seeds: int
     eval_every: int = 20_000  # env steps
     eval_episodes: int = 10
-    verdict_seeds: int = 0  # with fewer of each variant, a report gives no verdict
     # Of an experiment of the paper. A variant bears the name of its row in scores.csv,
     # but for those of `same`, whose row has another name, and those of `readings`,
     # which are none of the paper's: another reading of a row, or, at '', of none.
@@ -51,13 +50,15 @@ class Row(NamedTuple):
     algorithm: str
     changes: Mapping[str, object] = {}
     net: str = ""  # another algorithm; none: its own
+    steps: int | None = None  # env steps; None: the experiment's
 
     def variant(self, name: str, task: str) -> Variant:
         """As its sources ran it on this task, then changed. Raises: ConfigError."""
         (made,) = sweep.presets([self.algorithm], task)
         if self.net:
             made = sweep.swap(made, *sweep.presets([self.net], task))
-        return Variant(name, self.algorithm, sweep.change(made.config, self.changes))
+        config = sweep.change(made.config, self.changes)
+        return Variant(name, self.algorithm, config, self.steps)
 
 
 def variants(rows: Mapping[str, Row]) -> Variants:
@@ -97,6 +98,10 @@ class Scale:
     eval_every: int
     eval_episodes: int = 10
 
+    def shorter(self, steps: int) -> int:
+        """Env steps of what takes so many at the paper's budget."""
+        return self.steps or round(self.share * steps)
+
 
 PAPER = "paper"  # the scale at which an experiment is what it says
 SCALES = {
@@ -131,13 +136,10 @@ def scaled(experiment: Experiment, scale: str = PAPER) -> Experiment:
     budget = SCALES[scale]
 
     def steps(task: str) -> int:
-        return budget.steps or round(budget.share * experiment.steps_on(task))
+        return budget.shorter(experiment.steps_on(task))
 
     def early(task: str) -> tuple[Variant, ...]:
-        found = experiment.variants(task)
-        return tuple(
-            dataclasses.replace(v, config=_early(v.config, budget.start)) for v in found
-        )
+        return tuple(_early(v, budget) for v in experiment.variants(task))
 
     return dataclasses.replace(
         experiment,
@@ -151,9 +153,12 @@ def scaled(experiment: Experiment, scale: str = PAPER) -> Experiment:
     )
 
 
-def _early(config: Config, start: int | None) -> Config:
+def _early(variant: Variant, budget: Scale) -> Variant:
+    steps, config, start = variant.steps, variant.config, budget.start
+    if steps is not None:
+        variant = dataclasses.replace(variant, steps=budget.shorter(steps))
     if start is None or not isinstance(config.data, Replay):
-        return config
+        return variant
     early = {n: min(getattr(config.data, n), start) for n in ("start", "warmup")}
     data = dataclasses.replace(config.data, **early)
-    return dataclasses.replace(config, data=data)
+    return dataclasses.replace(variant, config=dataclasses.replace(config, data=data))

@@ -133,8 +133,12 @@ def budget(header: Header, beside: Beside | None) -> str:
 def _steps(header: Header) -> str:
     """'50,000 env steps', or how many on which task."""
     by_steps: dict[int, list[str]] = {}
-    for task in header.variants:
-        by_steps.setdefault(header.steps_on(task), []).append(task)
+    for task, named in header.variants.items():
+        own = {name: header.steps_of_variant(task, name) for name in named}
+        names = own if len(set(own.values())) > 1 else {task: header.steps_on(task)}
+        for name, steps in names.items():
+            there = by_steps.setdefault(steps, [])
+            there += [] if name in there else [name]
     if len(by_steps) == 1:
         return f"{next(iter(by_steps)):,} env steps"
     most = max(by_steps.values(), key=len)

@@ -1,6 +1,7 @@
 """What the commands share: flags, help, exit status, and flags that become sweeps."""
 
 import contextlib
+import dataclasses
 import importlib
 import json
 import os
@@ -31,8 +32,8 @@ from coadapt import (
 )
 from coadapt.config import Config
 from coadapt.runner import Interrupted, Snapshot
-from coadapt.schema import ConfigError, paths
-from coadapt.sweep import Sweep
+from coadapt.schema import ConfigError, nearest, paths
+from coadapt.sweep import Sweep, Variant
 from launch import duration, results, signals
 from launch import plan as plans
 
@@ -180,11 +181,15 @@ def count(
     """A whole number, written 100000, 100_000 or 1e5. Raises: ConfigError."""
     if get(values, name) is None and default is not None:
         return default
-    text = required(values, name)
+    return number(name, required(values, name), least, most)
+
+
+def number(name: str, text: str, least: int = 1, most: int = sweep.MOST) -> int:
+    """A whole number as flags have it. Raises: ConfigError."""
     try:
-        number = float(text.replace("_", ""))
-        if number.is_integer() and least <= number <= most:
-            return int(number)
+        found = float(text.replace("_", ""))
+        if found.is_integer() and least <= found <= most:
+            return int(found)
     except (ValueError, OverflowError):
         pass
     raise ConfigError(
@@ -213,7 +218,19 @@ def define_sweep(values: Values) -> None:
     text, switch = _definers(values)
     define_set(values)
     text("seeds", "how many, 4 being 0, 1, 2, 3; or which: 4-7, or 4,5, or 0-3,8")
-    text("steps", "env steps of each agent, such as 100000 or 1e5")
+    text(
+        "steps",
+        "env steps of each agent, such as 100000 or 1e5; some algorithms or variants "
+        "can have their own: 1e5,awr:6e5",
+    )
+    flags.DEFINE_multi_string(
+        "reference",
+        [],
+        "task:value, a return that is 1 in the task's unit, a random policy's being 0; "
+        "it is fixed before the first run; repeat for more tasks (of standard tasks, "
+        "a table's)",
+        flag_values=values,
+    )
     text("workdir", "folder of the results; the same command again goes on from there")
     text("eval_every", "env steps from one evaluation to the next (20000)")
     text("eval_episodes", "episodes of an evaluation (10)")
@@ -341,12 +358,70 @@ def amounts(
     """What flags say of how much there is to run, as arguments of `Sweep`."""
     return {
         "seeds": seeds_of(values, seeds),
-        "steps": count(values, "steps", steps),
+        "steps": _steps(values, steps),
+        "references": _references(values),
         "eval_every": count(values, "eval_every", every),
         "eval_episodes": count(values, "eval_episodes", episodes),
         "checkpoint_every": count(values, "checkpoint_every", sweep.CHECKPOINT_EVERY),
         "log": logs.chosen(listed(get(values, "log")) or ("default",)),
     }
+
+
+def steps_for_all(values: Values) -> list[str]:
+    """What --steps has beside steps of single algorithms or variants."""
+    return [part for part in listed(get(values, "steps")) if ":" not in part]
+
+
+def _steps(values: Values, default: int | None) -> int:
+    """Raises: ConfigError."""
+    text, first = get(values, "steps"), steps_for_all(values)
+    if not text:
+        return count(values, "steps", default)
+    if len(first) > 1 or (not first and default is None):
+        raise ConfigError(
+            f"--steps is {text!r}: it must have one number for all, as in 1e5,awr:6e5."
+        )
+    return number("steps", first[0]) if first else int(default or 0)
+
+
+def own_steps(values: Values, variants: Sequence[Variant]) -> list[Variant]:
+    """With the env steps that --steps has of their name, or of their algorithm.
+
+    Raises: ConfigError.
+    """
+    own = {}
+    for part in listed(get(values, "steps")):
+        name, colon, text = part.rpartition(":")
+        if colon:
+            own[name] = number("steps", text)
+    known = dict.fromkeys(name for v in variants for name in (v.algorithm, v.name))
+    for name in own:
+        if name not in known:
+            raise ConfigError(
+                f"--steps has {name!r}: it must be of {', '.join(known)}"
+                f"{nearest(name, known)}"
+            )
+    return [
+        dataclasses.replace(v, steps=own.get(v.name, own.get(v.algorithm, v.steps)))
+        for v in variants
+    ]
+
+
+def _references(values: Values) -> dict[str, float]:
+    """Raises: ConfigError."""
+    found = {}
+    for text in get(values, "reference"):
+        task, _, word = text.strip().rpartition(":")
+        try:
+            found[task] = float(word)
+        except ValueError:
+            task = ""
+        if not task:
+            raise ConfigError(
+                f"--reference is {text!r}: it must be task:value, such as "
+                "gym/Hopper-v5:3000."
+            )
+    return found
 
 
 _SEEDS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*,?")

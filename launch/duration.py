@@ -25,7 +25,7 @@ def of_updates(programs: Sequence[Group], asked: Sweep) -> float:
             flops = cost.update_flops(fewer, speed.SPEC)
             rates[key] = speed.update_seconds(fewer, number) / flops
             devices.make_room()
-        count = sweep.updates(config, asked.steps_on(task))
+        count = sweep.updates(config, asked.steps_of(task, agents[0].variant))
         total += rates[key] * cost.update_flops(config, spec) * count
     return total
 

@@ -188,12 +188,15 @@ def _ours(part: _Part, task: str, variant: str) -> Cell:
     others = (part.found.scores.get((task, v)) for v in part.variants)
     means = [other.mean for other in others if other is not None]
     text = typeset(score(known.mean, known.std, known.n, known.failed))
-    return Cell(text, _so_far(part.found, task, known), _best(known.mean, means))
+    return Cell(
+        text, _so_far(part.found, task, variant, known), _best(known.mean, means)
+    )
 
 
-def _so_far(found: Findings, task: str, known: Score) -> str:
+def _so_far(found: Findings, task: str, variant: str, known: Score) -> str:
     """How far a cell has come, if it has not come to its end."""
-    seeds, steps = len(found.header.seeds), found.header.steps_on(found.tasks[task])
+    seeds = len(found.header.seeds)
+    steps = found.header.steps_of_variant(found.tasks[task], variant)
     parts = [f"{known.failed} of {known.seeds} failed"] if known.failed else []
     if known.seeds < seeds:
         parts.append(f"{known.seeds} of {seeds} seeds")

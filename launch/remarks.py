@@ -64,7 +64,7 @@ def _untrained(found: Findings) -> tuple[str, ...]:
         for name, entry in entries.items():
             with contextlib.suppress(ConfigError):  # another version's config
                 config = schema.from_dict(Config, entry.config)
-                steps = header.steps_on(task), header.eval_every
+                steps = header.steps_of_variant(task, name), header.eval_every
                 agents.append(
                     foreseen.Asked(task, name, entry.algorithm, config, *steps)
                 )

@@ -17,7 +17,7 @@ A grid runs all combinations of its axes. Where a field is a tuple, ';' stands b
 the values: --grid='networks.policy.sizes=64,64;256,256'. Fields that take their values
 together are one axis: --grid=target.policy.period+target.critic.period=25,400. The
 toggles of a factorial have two values each, off and on; with --resolution, the smallest
-fraction that has it is run.
+fraction that has it is run. --steps=1e5,awr:6e5 is one study of two lengths.
 """
 
 import dataclasses
@@ -87,9 +87,10 @@ def _tasks(values: Values) -> list[str]:
 def _changed(values: Values, variants: Sequence[Variant]) -> list[Variant]:
     """With every --set, under the names that they have."""
     changes = command.changes(values)
-    return [
+    found = [
         dataclasses.replace(v, config=sweep.change(v.config, changes)) for v in variants
     ]
+    return command.own_steps(values, found)
 
 
 def _chosen(
@@ -138,7 +139,7 @@ def _experiment(values: Values, name: str) -> Sweep:
     amounts = command.amounts(
         values, found.seeds, 1, found.eval_every, found.eval_episodes
     )
-    if get(values, "steps") is None:
+    if not command.steps_for_all(values):
         amounts["steps"] = {task: found.steps_on(task) for task in chosen}
     return Sweep(experiment=found.name, variants=chosen, **amounts)
 

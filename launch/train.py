@@ -60,7 +60,7 @@ def _define(values: Values) -> None:
 
 def _run(values: Values) -> None:
     task = required(values, "task")
-    variant = _variant(values, task)
+    (variant,) = command.own_steps(values, [_variant(values, task)])
     config = variant.config
     asked = Sweep(
         experiment="train",

@@ -1,6 +1,7 @@
 """Variants, programs, the plan, and running what is missing."""
 
 import dataclasses
+import math
 
 import jax
 import numpy as np
@@ -9,6 +10,7 @@ from recipes import KNOBS, RATES, get
 
 from coadapt import algorithms, schema, store, sweep
 from coadapt.config import BoundCost, BoundLoss, BoundWeights
+from coadapt.envs import toy
 from coadapt.legality import check
 from coadapt.schema import ConfigError
 from coadapt.store import Cell
@@ -365,3 +367,55 @@ def test_each_task_has_its_own_number_of_steps(tmp_path):
     assert (about.steps_on(TASK), about.steps_on(other)) == (60, 90)
     with pytest.raises(ConfigError, match=f"steps are missing for {other}"):
         sweep.plan(dataclasses.replace(both, steps={TASK: 60}))
+
+
+def test_each_variant_has_its_own_number_of_steps(tmp_path):
+    """Of one structure they would be one program, if they were as long."""
+    long = dataclasses.replace(tiny(), name="long", steps=90)
+    both = asked(variants={TASK: [tiny(), long]}, steps=60)
+    found = sweep.plan(both)
+    assert (found.env_steps, len(found.each)) == (2 * (60 + 90), 2)
+    assert sweep.run(both, tmp_path) == 4 and sweep.run(both, tmp_path) == 0
+    rows, about = store.read(tmp_path), store.load(tmp_path)
+    lengths = rows.groupby("variant").env_steps.max().to_dict()
+    assert lengths == {tiny().name: 60, "long": 90}
+    assert about.steps_of_variant(TASK, "long") == 90
+    # a program of both goes on in two parts
+    longer = asked(variants={TASK: [tiny(), dataclasses.replace(long, steps=60)]})
+    where = tmp_path / "together"
+    assert sweep.run(longer, where) == 4 and sweep.run(both, where) == 2
+    mine = store.read(where).query("variant == 'long'")
+    assert mine.env_steps.max() == 90
+    with pytest.raises(ConfigError, match="steps of long is 0"):
+        sweep.plan(asked(variants={TASK: [dataclasses.replace(long, steps=0)]}))
+
+
+def test_units_are_fixed_before_the_first_run(tmp_path):
+    own = asked(references={TASK: -2.0})
+    sweep.run(own, tmp_path)
+    unit = store.load(tmp_path).units[TASK]
+    assert unit.random == pytest.approx(toy.baseline(TASK))
+    assert (unit.reference, unit.source) == (-2.0, "given")
+    sweep.run(asked(seeds=range(3)), tmp_path)  # says nothing of it
+    assert store.load(tmp_path).units[TASK] == unit
+    with pytest.raises(ConfigError, match="fixed before its first run"):
+        sweep.run(asked(references={TASK: -1.0}), tmp_path)
+    other = "toy/chain"
+    more = asked(variants={other: [tiny("awac")]})
+    sweep.run(more, tmp_path)
+    units = store.load(tmp_path).units
+    assert units[TASK] == unit and units[other].reference == toy.optimum(other)
+
+
+@pytest.mark.parametrize(
+    "references, words",
+    [
+        ({"toy/lqt": 1.0}, "did you mean 'toy/lqr'"),
+        ({TASK: math.nan}, "a finite number"),
+        ({TASK: -1e6}, "above a random policy's"),
+    ],
+)
+def test_a_reference_that_is_none_leaves_nothing_behind(tmp_path, references, words):
+    with pytest.raises(ConfigError, match=words):
+        sweep.run(asked(references=references), tmp_path / "x")
+    assert not (tmp_path / "x").exists()
