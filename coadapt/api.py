@@ -38,14 +38,11 @@ def train(
     Args:
         variants: what `grid` and its like make, names of presets, or configs by name.
         seeds: how many (0, 1, ...), or which.
-        checkpoint_every: env steps between checkpoints, where running episodes end.
-            Given, each is written; None: of 20,000, as many as take 5% of the time.
+        checkpoint_every: env steps; None: 20,000, as often as takes 5% of the time.
         keep: how many checkpoints of a program stay; 0: of a finished one its agents.
         log: metrics and groups of them, as docs/logging.md lists them.
-        reference: a return that is 1 in the task's unit, a random policy's being 0;
-            None: that of the table of standard tasks, if it is one.
-        workdir: a run store, in which finished cells are not run again and whose other
-            rows are returned too; None keeps nothing.
+        reference: a return that is 1 in the task's unit; None: a standard task's own.
+        workdir: a run store, whose other rows are returned too; None keeps nothing.
         progress: shown on stderr; None: nothing is; or a function of each event.
         allow_other_machine: go on also where numbers round otherwise: docs/runs.md.
     Raises: ConfigError, before anything starts; store.StoreError, of the disk.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from coadapt import score, simulation, stats, store, verdict
+from coadapt import references, score, simulation, stats, store, verdict
 from coadapt.schema import ConfigError, nearest, shown
 from coadapt.score import METRICS, RULES, Arm, Rate
 from coadapt.sweep import label
@@ -88,7 +88,7 @@ def interval(found: Effect, unit: str) -> str:
         most = max(map(abs, numbers))
         value, *ends = (_signed(stats.number(x, most)) for x in numbers)
     else:
-        value, *ends = (f"{x:+.2f}" for x in numbers)
+        value, *ends = (f"{round(x, 2) + 0.0:+.2f}" for x in numbers)
     return f"{value} [{', '.join(ends)}]" if ends else value
 
 
@@ -131,36 +131,47 @@ def compare(
             0.3 runs are paired.
     Raises: ConfigError.
     """
-    if metric not in METRICS:
-        raise ConfigError(
-            f"metric is {shown(metric)}: it must be one of {', '.join(METRICS)}"
-            f"{nearest(str(metric), METRICS)}"
-        )
     arms = arms_of(rows, units)
     pairs = _pairs(toggle, on, off, list(dict.fromkeys(v for _, v in arms)))
     where = _common(arms, pairs, tasks)
-    asked = _Asked(arms, tuple(pairs), where, metric, (correlation or 0) > PAIRED)
+    paired = correlation is not None and correlation > PAIRED
+    asked = _Asked(arms, tuple(pairs), where, _metric(metric), paired)
+    return _answered(toggle, asked, margin, published)
+
+
+def _metric(name: str) -> str:
+    """Raises: ConfigError unless it is one."""
+    if name in METRICS:
+        return name
+    raise ConfigError(
+        f"metric is {shown(name)}: it must be one of {', '.join(METRICS)}"
+        f"{nearest(name, METRICS)}"
+    )
+
+
+def _answered(
+    toggle: str, asked: "_Asked", margin: float | None, published: Verdict | None
+) -> Comparison:
     unit, reason = _unit(asked, margin)
     if unit == REFERENCE and margin is None:
         margin = MARGIN
-    effects = asked.effects(unit) if unit else ()
     first, second = (_verdict(asked, unit, margin, rule, reason) for rule in RULES)
     return Comparison(
-        toggle,
-        tuple(pair.label for pair in pairs),
-        where,
-        metric,
-        {task: asked.of([task], RETURNS) for task in where},
-        effects,
-        asked.gap(unit) if unit and len(pairs) == 2 else None,
-        unit,
-        margin,
-        _agreed(first, second),
-        second,
-        asked.rates(),
-        asked.paired,
-        _notes(asked),
-        published,
+        toggle=toggle,
+        labels=tuple(pair.label for pair in asked.pairs),
+        tasks=asked.tasks,
+        metric=asked.metric,
+        returns={task: asked.of([task], RETURNS) for task in asked.tasks},
+        effects=asked.effects(unit) if unit else (),
+        gap=asked.gap(unit) if unit and len(asked.pairs) == 2 else None,
+        unit=unit,
+        margin=margin,
+        verdict=_agreed(first, second),
+        before=second,
+        rates=asked.rates(),
+        paired=asked.paired,
+        notes=_notes(asked),
+        published=published,
     )
 
 
@@ -172,16 +183,75 @@ def arms_of(
     if isinstance(rows, Mapping):
         return rows
     if not isinstance(rows, str | os.PathLike):
+        stats.refuse_versions(rows)
         return score.arms(rows, units or {})
-    workdir = store.folder(rows)
-    frame, header = store.read(workdir), store.load(workdir)
+    frame, header, done = _read(rows)
+    stats.refuse_versions(frame)
+    return _arms(frame, header, done, units)
+
+
+def by_version(workdir: str | os.PathLike[str]) -> dict[str, Arms]:
+    """The arms of a run store, of each of `stats.versions`. Raises: ConfigError."""
+    return apart(*_read(workdir))
+
+
+def apart(
+    frame: "pd.DataFrame", header: store.Header, done: Mapping[store.Cell, int]
+) -> dict[str, Arms]:
+    """That of a store that was read; `done` is of `store.finished`."""
+    return {
+        version: _arms(
+            rows,
+            header,
+            done,
+            tasks=dict(zip(rows.task, frame.task[rows.index], strict=True)),
+        )
+        for version, rows in stats.versions(frame).items()
+    }
+
+
+def _read(
+    workdir: str | os.PathLike[str],
+) -> tuple["pd.DataFrame", store.Header, dict[store.Cell, int]]:
+    path = store.folder(workdir)
+    frame, header = store.read(path), store.load(path)
     assert header is not None  # or read would have raised
-    return score.arms(
-        frame,
-        header.units if units is None else units,
-        {cell: header.steps_of(cell) for cell in header.cells()},
-        store.finished(workdir, header),
-    )
+    return frame, header, store.finished(path, header)
+
+
+def _arms(
+    frame: "pd.DataFrame",
+    header: store.Header,
+    done: Mapping[store.Cell, int],
+    units: Mapping[str, Unit] | None = None,
+    tasks: Mapping[str, str] | None = None,
+) -> Arms:
+    """The arms of rows whose tasks have these names, {name: as the header has it}.
+
+    Where runs failed on a task whose random policy the store does not have, it is
+    measured now.
+    """
+    tasks = {task: task for task in header.variants} if tasks is None else tasks
+    names: dict[str, list[str]] = {}
+    for name, task in tasks.items():
+        names.setdefault(task, []).append(name)
+    asked, ended = dict[store.Cell, int](), dict[store.Cell, int]()
+    for cell in header.cells():
+        for name in names.get(cell.task, []):
+            named = cell._replace(task=name)
+            asked[named], ended[named] = header.steps_of(cell), done.get(cell, 0)
+    fixed = header.units if units is None else units
+    known = {name: fixed.get(task, Unit()) for name, task in tasks.items()}
+    found = score.arms(frame, known, asked, ended)
+    unknown = {
+        name
+        for (name, _), arm in found.items()
+        if arm.failed.any() and arm.unit.random is None
+    }
+    if units is not None or not unknown:
+        return found
+    now = {name: references.measured(tasks[name], Unit()) for name in unknown}
+    return score.arms(frame, {**known, **now}, asked, ended)
 
 
 def _pairs(toggle: str, on: object, off: object, variants: Sequence[str]) -> list[Pair]:
@@ -371,6 +441,12 @@ class _Asked(NamedTuple):
         return found
 
     @property
+    def fewest(self) -> int:
+        """Seeds of the smallest arm."""
+        names = [name for pair in self.pairs for name in (*pair.on, *pair.off)]
+        return min(self.scores(task, n).size for task in self.tasks for n in names)
+
+    @property
     def failed(self) -> bool:
         return any(each.failed for each in self.rates().values())
 
@@ -398,7 +474,8 @@ def _verdict(
     if margin is not None:
         verdict.require_margin(margin)
     if reason or margin is None:
-        return Verdict(verdict.NONE, reason)
+        few = verdict.too_few(asked.fewest)
+        return Verdict(verdict.NONE, "; ".join(x for x in (few, reason) if x))
     unknown = [t for t in asked.tasks if asked.unit(t).random is None]
     if rule == "random" and asked.failed and unknown:
         reason = (
@@ -487,6 +564,50 @@ def correlation(rows: "pd.DataFrame | str | os.PathLike[str] | Arms") -> float:
             if x.std() and y.std():
                 found.append(float(np.corrcoef(x, y)[0, 1]))
     return float(np.mean(found)) if found else math.nan
+
+
+# ---------------------------------------------------------------- arms in their unit
+
+
+class InUnit(NamedTuple):
+    """Scores of variants in one unit, of each task by variant, [seeds]."""
+
+    unit: str
+    scores: tuple[dict[str, np.ndarray], ...]
+    notes: tuple[str, ...]
+
+
+def in_unit(arms: Arms, names: Sequence[str], metric: str = "final") -> InUnit:
+    """On the tasks that all variants have: in the reference's unit, or in returns.
+
+    Raises: ConfigError where no task has all, or where returns of several tasks have no
+    unit in common.
+    """
+    pair = Pair("", tuple(names), ())
+    tasks = _common(arms, [pair], ())
+    asked = _Asked(arms, (pair,), tasks, metric, False)
+    unit, reason = _unit(asked, 1.0)
+    if not unit:
+        raise ConfigError(f"{reason}.")
+    scores = []
+    for task in tasks:
+        zero = asked.unit(task).random if unit == REFERENCE else 0.0
+        size = asked.size(task, unit)
+        own = {n: (asked.scores(task, n) - (zero or 0.0)) / size for n in names}
+        for name, each in own.items():
+            if not each.size:
+                raise ConfigError(f"no run of {name} on {task} has a score.")
+        scores.append(own)
+    return InUnit(unit, tuple(scores), _notes(asked))
+
+
+def mean_of(arm: Arm, metric: str, rule: str) -> Effect:
+    """The mean of an arm's returns, with Student's interval."""
+    scores = arm.scores(metric, rule)
+    known = scores[~np.isnan(scores)]
+    if not known.size:
+        return Effect(math.nan, math.nan, math.nan)
+    return verdict.effect([(1.0, known)])
 
 
 # ---------------------------------------------------------------- what is to be known

@@ -1,312 +1,61 @@
-"""What a toggle does to an algorithm, and whether it does the same to another.
+"""Factorial designs and their effects; published means on one scale.
 
-The effect of a toggle T on an algorithm A is the mean over tasks and seeds of the
-score with T less that without, both runs having the same seed. Its co-adaptation to A
-rather than B is effect(T | A) - effect(T | B), of the same seeds again. Scores of
-different tasks are first put on one scale, which is a choice: `by_range`,
-`by_baseline` or `by_reference`. Arrays are [runs, tasks] float64, as in stats.py.
+Effects of a run store are in the unit of its tasks: see verdict.py and comparison.py.
+Published means have no such unit: `by_range` puts them on the range of their table.
 """
 
 import itertools
-import math
-import statistics
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from coadapt import stats
+from coadapt import verdict
 from coadapt.schema import ConfigError
-from coadapt.stats import Estimate
-
-# ---------------------------------------------------------------- one scale for tasks
-
-
-class Scale(NamedTuple):
-    """A score x is (x - low) / (high - low); arrays [tasks]."""
-
-    low: np.ndarray
-    high: np.ndarray
-    floor: np.ndarray  # what a run that diverged, or has no score, counts as, scaled
-
-    def __call__(self, scores: np.ndarray) -> np.ndarray:
-        """Scaled, [..., tasks], NaN and -inf being `floor`."""
-        scores = np.asarray(scores, np.float64)
-        lost = np.isnan(scores) | np.isneginf(scores)
-        with np.errstate(invalid="ignore"):
-            scaled = (scores - self.low) / (self.high - self.low)
-        return np.where(lost, self.floor, scaled)
-
-
-def by_range(scores: Sequence[np.ndarray], tasks: Sequence[str] = ()) -> Scale:
-    """From the worst (0) to the best (1) mean over runs of any of the variants.
-
-    Means are of finite runs. What has no finite score counts as the worst of them all.
-    `tasks` are for messages. Raises: ConfigError where no two means differ.
-    """
-    worst, best = _ends(scores)
-    return _scale(worst, best, scores, tasks, "no two variants differ in their means")
-
-
-def differing(scores: Sequence[np.ndarray]) -> np.ndarray:
-    """Tasks on which two variants differ in their means, [tasks] bool."""
-    worst, best = _ends(scores)
-    return best > worst
-
-
-def _ends(scores: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    means = np.array([_finite_means(each) for each in scores])
-    lost = np.isnan(means)
-    worst, best = np.where(lost, np.inf, means), np.where(lost, -np.inf, means)
-    return worst.min(0), best.max(0)
-
-
-def by_baseline(
-    baseline: np.ndarray, scores: Sequence[np.ndarray], tasks: Sequence[str] = ()
-) -> Scale:
-    """In units of the size of the baseline's mean over finite runs, 0 staying 0.
-
-    What has no finite score counts as the worst run of `scores`. Raises: ConfigError
-    where that mean is 0, or there is none.
-    """
-    size = np.abs(_finite_means(baseline))
-    return _scale(np.zeros_like(size), size, scores, tasks, "the baseline's mean is 0")
-
-
-def by_reference(
-    low: Sequence[float],
-    high: Sequence[float],
-    scores: Sequence[np.ndarray],
-    tasks: Sequence[str] = (),
-) -> Scale:
-    """Between given scores of each task, of a random and an expert's policy, say."""
-    ends = np.asarray(low, np.float64), np.asarray(high, np.float64)
-    return _scale(*ends, scores, tasks, "the references are not in order")
-
-
-def _finite_means(scores: np.ndarray) -> np.ndarray:
-    """Over runs, [runs, tasks] -> [tasks]."""
-    finite = np.where(np.isfinite(scores), scores, np.nan)
-    return stats.mean(finite.T[:, :, None])  # each task by itself
-
-
-def _scale(
-    low: np.ndarray,
-    high: np.ndarray,
-    scores: Sequence[np.ndarray],
-    tasks: Sequence[str],
-    reason: str,
-) -> Scale:
-    for i, (bottom, top) in enumerate(zip(low, high, strict=True)):
-        if not 0 < top - bottom < math.inf:
-            name = tasks[i] if tasks else f"task {i}"
-            raise ConfigError(f"{name} cannot be put on a scale: {reason}.")
-    runs = np.concatenate([np.asarray(each, np.float64) for each in scores])
-    scaled = (np.where(np.isfinite(runs), runs, np.inf) - low) / (high - low)
-    worst = scaled.min(0)
-    return Scale(low, high, np.where(np.isinf(worst), 0.0, worst))
-
-
-# ---------------------------------------------------------------- verdicts
-
-Word = Literal["transfers", "co-adapted", "not decided"]
-
-
-class Pair(NamedTuple):
-    """An algorithm with the toggle and without, [runs, tasks], the seeds in order."""
-
-    on: np.ndarray
-    off: np.ndarray
-
-
-class Verdict(NamedTuple):
-    """Whether a toggle does to B what it does to A, with the numbers."""
-
-    word: Word
-    first: Estimate  # effect(T | A)
-    second: Estimate  # effect(T | B)
-    gap: Estimate  # effect(T | A) - effect(T | B)
-    margin: float  # what is no effect of note, in the scores' units
-    p: float  # of the gap, by flipped signs; NaN where there are no seeds
-    seeds: int | None  # that would show an effect of `margin` on B and in the gap
-
-
-def effect(
-    pair: Pair, *, seed: int, level: float = 0.95, resamples: int = 2000
-) -> Estimate:
-    """effect(T | A), paired by seed; see `stats.mean_interval`. Raises: ConfigError."""
-    apart = stats.difference(*pair)
-    return stats.mean_interval(apart, seed=seed, level=level, resamples=resamples)
-
-
-def compare(
-    first: Pair,
-    second: Pair,
-    *,
-    seed: int,
-    margin: float = 0.1,
-    level: float = 0.95,
-    resamples: int = 2000,
-) -> Verdict:
-    """Does the toggle transfer from `first` to `second`, or is it co-adapted?
-
-    Scores are scaled before. Raises: ConfigError where runs do not pair.
-    """
-    ours, theirs = stats.difference(*first), stats.difference(*second)
-    apart = stats.difference(ours, theirs)
-    a, b, gap = (
-        stats.mean_interval(each, seed=seed + i, level=level, resamples=resamples)
-        for i, each in enumerate((ours, theirs, apart))
-    )
-    p = stats.sign_flip(apart, seed=seed, resamples=resamples)
-    needed = _most(seed_std(theirs), seed_std(apart), margin)
-    return Verdict(judge(a, b, gap, margin=margin), a, b, gap, margin, p, needed)
-
-
-def judge(first: Estimate, second: Estimate, gap: Estimate, *, margin: float) -> Word:
-    """The verdict on a toggle, from the intervals of its two effects and their gap.
-
-    transfers    both effects have intervals on the same side of 0, or the gap's lies
-                 within the margin: what it does to one, it does to the other.
-    co-adapted   the gap's interval excludes 0, and the weaker effect is below the
-                 margin, to the end of its interval, in the stronger one's direction:
-                 the other gains nothing of note, or loses.
-    not decided  otherwise, as where an interval is not defined.
-
-    The size of the gap alone does not decide, since of two effects in one direction one
-    is always larger. Where the gap is 0, 'co-adapted' is as rare as its interval errs.
-    Raises: ConfigError on a margin that is not positive.
-    """
-    if not 0 < margin < math.inf:
-        raise ConfigError(f"margin is {margin!r}: it must be a positive number.")
-    if not (first.defined and second.defined and gap.defined):
-        return "not decided"
-    same = first.sign == second.sign != 0
-    if same or (-margin < gap.low and gap.high < margin):
-        return "transfers"
-    weak, strong = sorted((first, second), key=lambda each: abs(each.value))
-    gain = weak.high if strong.value > 0 else -weak.low
-    return "co-adapted" if gap.sign and gain < margin else "not decided"
-
-
-# ---------------------------------------------------------------- how many seeds
-
-
-def seed_std(differences: np.ndarray) -> float:
-    """The std (ddof=1) that the mean over tasks has from seed to seed.
-
-    sqrt(sum over tasks of s^2) / tasks, of paired differences [runs, tasks]; NaN pairs
-    are left out. NaN where a task has fewer than two pairs or one is infinite.
-    """
-    columns = [column[~np.isnan(column)] for column in np.transpose(differences)]
-    finite = all(np.isfinite(column).all() and len(column) > 1 for column in columns)
-    if not columns or not finite:
-        return math.nan
-    return math.sqrt(sum(column.var(ddof=1) for column in columns)) / len(columns)
-
-
-def seeds_needed(
-    std: float, size: float, *, power: float = 0.8, alpha: float = 0.05
-) -> int | None:
-    """The fewest seeds at which a paired effect of `size` is found with `power`.
-
-    The least n >= 2 with n >= ((t_{1-alpha/2} + t_power) std / size)^2, t of n - 1
-    degrees of freedom; two-sided. With many seeds t is normal's z: the closed form of
-    Cohen 1988. `std` is of the difference from seed to seed, which few seeds tell
-    badly. None where it is not known, or size is 0.
-    """
-    if math.isnan(std) or not size:
-        return None
-    normal = statistics.NormalDist().inv_cdf
-    square = (std / size) ** 2
-    n = max(2, math.ceil((normal(1 - alpha / 2) + normal(power)) ** 2 * square))
-    while n < _t_total(n - 1, alpha, power) ** 2 * square:
-        n += 1
-    return n
-
-
-def _most(std: float, other: float, size: float) -> int | None:
-    """The seeds that both need, of stds of differences."""
-    one, two = seeds_needed(std, size), seeds_needed(other, size)
-    return None if one is None or two is None else max(one, two)
-
-
-def _t_total(freedom: float, alpha: float, power: float) -> float:
-    return sum(stats.t_quantile(p, freedom) for p in (1 - alpha / 2, power))
-
+from coadapt.verdict import Effect
 
 # ---------------------------------------------------------------- published means
 
 
+class Scale(NamedTuple):
+    """A score x of a task is (x - low) / (high - low)."""
+
+    low: float
+    high: float
+
+
+def by_range(means: Sequence[float], task: str) -> Scale:
+    """From the worst finite mean (0) to the best (1). Raises: ConfigError if equal."""
+    finite = [mean for mean in means if np.isfinite(mean)]
+    if not finite or not min(finite) < max(finite):
+        raise ConfigError(f"{task} cannot be put on a scale: no two means differ.")
+    return Scale(min(finite), max(finite))
+
+
 class Cells(NamedTuple):
-    """Published cells of a variant, arrays [tasks]: no seeds, so nothing pairs."""
+    """Published cells of a variant, arrays [tasks]."""
 
     mean: np.ndarray
     std: np.ndarray  # over seeds, taken to have ddof=1; NaN where the mean is infinite
     seeds: int
 
-    def scaled(self, scale: Scale) -> "Cells":
-        """A cell that diverged is the scale's floor, exactly: its std is 0 then."""
+    def scaled(self, scales: Sequence[Scale]) -> "Cells":
+        """A cell that diverged is the worst of its task, exactly: its std is 0 then."""
+        low, high = np.array(scales, np.float64).reshape(-1, 2).T
         lost = ~np.isfinite(self.mean)
-        std = np.where(lost, 0.0, self.std / (scale.high - scale.low))
-        return Cells(scale(self.mean), std, self.seeds)
+        mean = np.where(
+            lost, 0.0, (np.where(lost, low, self.mean) - low) / (high - low)
+        )
+        return Cells(mean, np.where(lost, 0.0, self.std / (high - low)), self.seeds)
 
 
-def published(
-    parts: Sequence[tuple[float, Cells]], *, level: float = 0.95, welch: bool = True
-) -> Estimate:
-    """A sum of means over tasks, each with its weight: the difference of two, say.
-
-    Its standard error is sqrt(sum (weight / tasks)^2 s^2 / n), as of independent seeds;
-    the interval is Welch's, or the normal one. Counts are of cells.
-    """
-    value = sum(weight * float(stats.mean(c.mean[None])) for weight, c in parts)
-    variances = np.concatenate(
-        [(weight * c.std / len(c.std)) ** 2 / c.seeds for weight, c in parts]
-    )
-    freedom = np.concatenate([np.full(len(c.std), c.seeds - 1) for _, c in parts])
-    tail, lost = 0.5 + level / 2, [~np.isfinite(c.mean) for _, c in parts]
-    wide = (
-        stats.t_quantile(tail, stats.satterthwaite(variances, freedom))
-        if welch
-        else statistics.NormalDist().inv_cdf(tail)
-    )
-    half = wide * math.sqrt(variances.sum())
-    counts = stats.Counts(
-        freedom.size,
-        max(len(c.std) for _, c in parts),
-        0,
-        int(np.concatenate(lost).sum()),
-    )
-    return Estimate(value, value - half, value + half, counts)
-
-
-def compare_published(
-    first: tuple[Cells, Cells],
-    second: tuple[Cells, Cells],
-    *,
-    margin: float = 0.1,
-    level: float = 0.95,
-    welch: bool = True,
-) -> Verdict:
-    """`compare` of scaled cells (with the toggle, without), from their means and stds.
-
-    The two effects may be of different tasks: the gap is of their averages.
-    """
-    ours = [(1.0, first[0]), (-1.0, first[1])]
-    theirs = [(1.0, second[0]), (-1.0, second[1])]
-    apart = [*ours, *((-weight, cells) for weight, cells in theirs)]
-    a, b, gap = (
-        published(parts, level=level, welch=welch) for parts in (ours, theirs, apart)
-    )
-    needed = _most(_published_std(theirs), _published_std(apart), margin)
-    return Verdict(judge(a, b, gap, margin=margin), a, b, gap, margin, math.nan, needed)
-
-
-def _published_std(parts: Sequence[tuple[float, Cells]]) -> float:
-    """What the sum would have from seed to seed, as `seed_std`."""
-    squares = [(weight * c.std / len(c.std)) ** 2 for weight, c in parts]
-    return math.sqrt(np.concatenate(squares).sum())
+def of_cells(parts: Sequence[tuple[float, Cells]]) -> Effect:
+    """A sum of means over tasks, each with its weight: the difference of two, say."""
+    return verdict.of_means([
+        (weight / len(cells.mean), float(mean), float(std), cells.seeds)
+        for weight, cells in parts
+        for mean, std in zip(cells.mean, cells.std, strict=True)
+    ])  # fmt: skip
 
 
 # ---------------------------------------------------------------- factorials
@@ -325,7 +74,7 @@ class FactorialEffect(NamedTuple):
     """A contrast, and what it cannot be told from."""
 
     term: Term
-    estimate: Estimate
+    estimate: Effect
     aliases: dict[Term, float]  # coefficient of each other term in this contrast
 
 
@@ -433,33 +182,33 @@ def aliasing(design: Design, order: int = 2) -> dict[Term, dict[Term, float]]:
 
 
 def factorial(
-    design: Design, scores: np.ndarray, *, seed: int, level: float = 0.95
+    design: Design, arms: Sequence[Sequence[np.ndarray]]
 ) -> list[FactorialEffect]:
-    """Main effects and two-way interactions of scaled scores [variants, runs, tasks].
+    """Main effects and two-way interactions of scores in one unit.
 
     A main effect is the mean of the variants with the toggle less that of those
     without. An interaction of a and b is half of effect(a | b on) - effect(a | b off),
-    as in Box, Hunter and Hunter 2005: half of a gap of `compare`. Paired by seed.
-    Raises: ConfigError.
+    as in Box, Hunter and Hunter 2005: half of a gap of `coadapt.compare`.
+
+    Args:
+        arms: of each variant of the design, and of each task, scores [seeds].
+    Returns: a contrast for each term, with Welch's interval, and its aliases.
+    Raises: ConfigError, if there is not one list of arms for each variant.
     """
-    scores = np.asarray(scores, np.float64)
-    if scores.ndim != 3 or len(scores) != len(design.rows):
+    if len(arms) != len(design.rows) or len({len(each) for each in arms}) != 1:
         raise ConfigError(
-            f"scores have the shape {scores.shape}: it must be [variants, runs, tasks] "
-            f"with the design's {len(design.rows)} variants."
+            f"arms are of {len(arms)} variants: they must be of the design's "
+            f"{len(design.rows)}, on the same tasks."
         )
     found = []
-    for i, (term, others) in enumerate(aliasing(design).items()):
-        weights = 2 * _column(design, term) / len(scores)
-        with np.errstate(invalid="ignore"):
-            contrast = np.tensordot(weights, scores, 1)
-        found.append(
-            FactorialEffect(
-                term,
-                stats.mean_interval(contrast, seed=seed + i, level=level),
-                others,
-            )
-        )
+    for term, others in aliasing(design).items():
+        signs = 2 * _column(design, term) / len(arms)
+        parts = [
+            (float(sign) / len(tasks), scores)
+            for sign, tasks in zip(signs, arms, strict=True)
+            for scores in tasks
+        ]
+        found.append(FactorialEffect(term, verdict.effect(parts), others))
     return found
 
 

@@ -138,3 +138,62 @@ def _moved(pair: Sources, truth: float) -> Sources:
 def _raised(side: Sequence[Source], by: float) -> list[Source]:
     shift = by / np.mean([1 - each.failing for each in side])
     return [each._replace(mean=float(each.mean + shift)) for each in side]
+
+
+# ---------------------------------------------------------------- the page's tables
+
+STDS = (0.05, 0.1, 0.15, 0.2, 0.35, 0.5)
+SIZES = (10, 16, 32, 64)
+MARGIN = 0.1
+
+
+def power_table() -> list[dict[str, str]]:
+    """How often 'helps A only' is found: A gains twice the margin, no arm fails."""
+    return [
+        {
+            "B's effect": f"{share:+g} m" if share else "0",
+            "std": f"{std:g}",
+            **{f"{n} seeds": f"{_found(share, std, n):.2f}" for n in SIZES},
+        }
+        for share in (-1.0, 0.0, 0.5)
+        for std in STDS
+    ]
+
+
+def _found(share: float, std: float, seeds: int) -> float:
+    effects = (2 * MARGIN, share * MARGIN)
+    pairs = [([Source(each, std)], [Source(0.0, std)]) for each in effects]
+    return frequencies(pairs, seeds=seeds, margin=MARGIN)[verdict.HELPS_A]
+
+
+def error_table() -> list[dict[str, str]]:
+    """How often two equal effects are called co-adapted, by what arms are like."""
+    kinds = {
+        "std 0.2": (0.2, 1.0, 0.0, "normal"),
+        "std 0.05": (0.05, 1.0, 0.0, "normal"),
+        "std 0.2, a quarter of it without the toggle": (0.2, 0.25, 0.0, "normal"),
+        "std 0.2, t with 3 degrees of freedom": (0.2, 1.0, 0.0, "t3"),
+        "std 0.03, one arm fails in 5%": (0.03, 1.0, 0.05, "normal"),
+        "std 0.03, one arm fails in 10%": (0.03, 1.0, 0.1, "normal"),
+        "std 0.03, one arm fails in 20%": (0.03, 1.0, 0.2, "normal"),
+        "std 0.2, one arm fails in 10%": (0.2, 1.0, 0.1, "normal"),
+    }
+    return [
+        {"arms": name, **{f"{n} seeds": f"{_called(*kind, n):.3f}" for n in SIZES}}
+        for name, kind in kinds.items()
+    ]
+
+
+def _called(
+    std: float, share: float, failing: float, noise: Noise, seeds: int
+) -> float:
+    """The worst of two effects of 0, m/2 or m; a failure costs 0.9 of the unit."""
+    found = []
+    for effect in (0.0, MARGIN / 2, MARGIN):
+        pairs = [
+            _moved(([Source(0.9, std, rate)], [Source(0.9, share * std)]), effect)
+            for rate in (failing, 0.0)
+        ]
+        said = frequencies(pairs, seeds=seeds, margin=MARGIN, noise=noise)
+        found.append(sum(said[word] for word in verdict.SPLIT))
+    return max(found)

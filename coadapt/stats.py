@@ -11,9 +11,7 @@ an infinite one makes the mean infinite and the std NaN. How many there are of e
 in `Counts`, which every `Estimate` carries. Statistics of nothing are NaN.
 """
 
-import functools
 import math
-import statistics
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -110,68 +108,6 @@ def summary(frame: "pd.DataFrame", metric: str = "return") -> "pd.DataFrame":
             )
         )
     return pd.DataFrame(rows, columns=pd.Index(SUMMARY_COLUMNS))
-
-
-# ---------------------------------------------------------------- rows -> scores
-
-
-class Table(NamedTuple):
-    """Scores of variants on the same tasks with the same seeds."""
-
-    variants: tuple[str, ...]
-    tasks: tuple[str, ...]
-    seeds: tuple[int, ...]
-    values: np.ndarray  # [variants, seeds, tasks] float64
-    env_steps: tuple[int, ...]  # of each task: where its cells are compared
-    failed: int  # cells whose last value there is NaN
-    absent: int  # cells of these variants that another variant has no match for
-
-
-def table(
-    frame: "pd.DataFrame", variants: Sequence[str], metric: str = "return"
-) -> Table:
-    """The scores of `variants`, paired by seed, from the rows of a run store.
-
-    All cells of a task are read at the env steps that the one furthest behind has
-    reached. The score of a seed that has failed is its last one before, as in
-    `summary`, and NaN where there was none. Tasks and seeds are those of every variant.
-    Raises: ConfigError: no row of one, no task or seed of all, or several `versions`.
-    """
-    rows = frame.loc[(frame.metric == metric) & frame.variant.isin(list(variants))]
-    refuse_versions(rows)
-    curves: dict[tuple[str, str, int], dict[int, float]] = {}
-    for v, t, seed, steps, value in zip(*(rows[n] for n in _POINT), strict=True):
-        curves.setdefault((v, t, int(seed)), {})[int(steps)] = float(value)
-    for missing in (v for v in variants if not (rows.variant == v).any()):
-        raise ConfigError(f"variant {missing!r} has no rows of {metric!r}.")
-    have = {(v, t) for v, t, _ in curves}
-    tasks = [
-        t for t in dict.fromkeys(rows.task) if all((v, t) in have for v in variants)
-    ]
-    seeds = [
-        seed
-        for seed in sorted(map(int, set(rows.seed)))
-        if all((v, t, seed) in curves for v in variants for t in tasks)
-    ]
-    if not tasks or not seeds:
-        kind = "seed" if tasks else "task"
-        raise ConfigError(f"no {kind} has rows of all of {', '.join(variants)}.")
-    cells = [(v, t, s) for v in variants for s in seeds for t in tasks]
-    cuts = {
-        t: min(max(curves[v, t, s]) for v in variants for s in seeds) for t in tasks
-    }
-    seen = [[curves[c][n] for n in sorted(curves[c]) if n <= cuts[c[1]]] for c in cells]
-    known = [[value for value in values if not math.isnan(value)] for values in seen]
-    scores = np.array([values[-1] if values else math.nan for values in known])
-    return Table(
-        tuple(variants),
-        tuple(tasks),
-        tuple(seeds),
-        scores.reshape(len(variants), len(seeds), len(tasks)),
-        tuple(cuts.values()),
-        sum(not values or math.isnan(values[-1]) for values in seen),
-        len(curves) - len(cells),
-    )
 
 
 # ---------------------------------------------------------------- statistics
@@ -282,22 +218,6 @@ def profile(scores: np.ndarray, taus: np.ndarray) -> np.ndarray:
     """
     above = _ranked(scores)[..., None] > np.asarray(taus, np.float64)
     return _average(_average(above, -3), -2)
-
-
-def difference(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """x - y of runs with the same seed, [runs, tasks].
-
-    NaN, which means excluded and is counted so, where either has no score or both are
-    infinite alike; infinite where one is. Raises: ConfigError on different shapes.
-    """
-    counts(x, y)
-    if np.shape(x) != np.shape(y):
-        raise ConfigError(
-            f"runs cannot be paired: there are {len(x)} and {len(y)}, which must be of "
-            "the same seeds."
-        )
-    with np.errstate(invalid="ignore"):
-        return np.asarray(x, np.float64) - np.asarray(y, np.float64)
 
 
 def _ranked(scores: np.ndarray) -> np.ndarray:
@@ -424,102 +344,6 @@ def bands(
     )
 
 
-def mean_interval(
-    differences: np.ndarray,
-    *,
-    seed: int,
-    level: float = 0.95,
-    resamples: int = 2000,
-) -> Estimate:
-    """The mean of paired differences [runs, tasks] with a widened bootstrap interval.
-
-    The percentile interval of so few seeds is too narrow. Here each task's resampled
-    mean goes sqrt(R/(R-1)) further from its mean, and the quantiles t/z further from
-    the value, t being Student's with Welch and Satterthwaite's degrees of freedom: for
-    normal differences this is the t interval. Source: Hesterberg 2015, 'What teachers
-    should know about the bootstrap', narrowness bias, of the same two factors. NaN
-    pairs are left out and counted as failed; with an infinite one there is no interval.
-    """
-    found, value = counts(differences), float(mean(differences))
-    columns = [column[~np.isnan(column)] for column in np.transpose(differences)]
-    if not columns or min(map(len, columns)) < 2 or not math.isfinite(value):
-        return Estimate(value, math.nan, math.nan, found)
-    rng, drawn = np.random.default_rng(seed), np.zeros(resamples)
-    for column in columns:
-        picked = rng.integers(len(column), size=(resamples, len(column)))
-        off = column[picked].mean(1) - column.mean()
-        drawn += off * math.sqrt(len(column) / (len(column) - 1)) / len(columns)
-    sizes = np.array([len(column) for column in columns])
-    variances = np.array([column.var(ddof=1) for column in columns]) / sizes
-    freedom = satterthwaite(variances, sizes - 1)
-    tail = 0.5 + level / 2
-    wider = t_quantile(tail, freedom) / statistics.NormalDist().inv_cdf(tail)
-    low, high = (value + wider * float(q) for q in _quantiles(drawn, level))
-    return Estimate(value, low, high, found)
-
-
-def sign_flip(
-    differences: np.ndarray, *, seed: int, resamples: int = 10_000, exact: int = 14
-) -> float:
-    """Two-sided p of the mean of paired differences [runs, tasks] under flipped signs.
-
-    The null is that each difference is as likely as its negative, so that none of the
-    tasks has an effect. All 2^n signs of up to `exact` differences are tried, otherwise
-    `resamples` random ones beside those observed, (1 + hits) / (1 + resamples). NaN
-    pairs are left out; p is NaN where a task has no pair or one is infinite.
-    """
-    counts(differences)
-    known = ~np.isnan(differences)
-    weights = known.sum(0, keepdims=True) * max(np.shape(differences)[1], 1)
-    if not known.any(0).all() or np.isinf(differences).any() or not known.size:
-        return math.nan
-    parts = (differences / weights)[known]
-    if parts.size <= exact:
-        codes = np.arange(2**parts.size)[:, None] >> np.arange(parts.size)
-        hits, tried = _flips(parts, codes & 1), 2**parts.size
-        return hits / tried
-    rng = np.random.default_rng(seed)
-    hits = sum(
-        _flips(parts, rng.integers(2, size=(min(1000, resamples - i), parts.size)))
-        for i in range(0, resamples, 1000)
-    )
-    return (1 + hits) / (1 + resamples)
-
-
-def satterthwaite(variances: np.ndarray, freedom: np.ndarray) -> float:
-    """Degrees of freedom of a sum of independent variances; inf where all are 0.
-
-    (sum v)^2 / sum(v^2 / df). Source: Satterthwaite 1946; Welch 1947.
-    """
-    top, below = variances.sum() ** 2, (variances**2 / freedom).sum()
-    return float(top / below) if below > 0 else math.inf
-
-
-@functools.lru_cache(maxsize=4096)
-def t_quantile(p: float, freedom: float) -> float:
-    """The quantile of Student's t, 0.5 <= p < 1, by Newton's method on its integral.
-
-    With t = sqrt(df) tan(a) the density of a is scale cos(a)^(df-1), which only falls
-    from a = 0 on: the steps from there come up to the root and never pass it.
-    """
-    if freedom > 1e6:
-        return statistics.NormalDist().inv_cdf(p)
-    nodes, weights = _gauss_legendre()
-    log_scale = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)
-    scale, angle, step = math.exp(log_scale) / math.sqrt(math.pi), 0.0, math.inf
-    while step > 1e-13:
-        densities = np.cos((nodes + 1) * angle / 2) ** (freedom - 1)
-        reached = 0.5 + scale * float(weights @ densities) * angle / 2
-        step = (p - reached) / (scale * math.cos(angle) ** (freedom - 1))
-        angle += step
-    return math.sqrt(freedom) * math.tan(angle)
-
-
-@functools.cache
-def _gauss_legendre() -> tuple[np.ndarray, np.ndarray]:
-    return np.polynomial.legendre.leggauss(64)
-
-
 def _drawn(
     statistic: Statistic,
     scores: Sequence[np.ndarray],
@@ -562,10 +386,3 @@ def _quantiles(drawn: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]
     last = np.maximum(defined - 1 - cut, 0)
     ends = [np.take_along_axis(ordered, at[None], 0)[0] for at in (cut, last)]
     return ends[0], ends[1]
-
-
-def _flips(parts: np.ndarray, bits: np.ndarray) -> int:
-    """How many of the signs [B, n] give a sum at least as far from 0 as all plus."""
-    sums = np.abs((1 - 2 * bits) @ parts)
-    observed = abs(parts.sum())
-    return int((sums >= observed - 1e-12 * np.abs(parts).sum()).sum())

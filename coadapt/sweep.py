@@ -900,8 +900,7 @@ def run(
     about = _with_units(path, about)
     with owned(path):
         todo = _planned(sweep, path, about, memory)
-        if not allow_other_machine:
-            _refuse_other_machine(todo, path)
+        _refuse_other_machine([] if allow_other_machine else todo, path)
         starts = _one_ahead(_start(sweep, each) for each in todo)
         with Store(path, about, session=bool(todo)) as store:
             # all at once: the next session finds the same programs

@@ -255,10 +255,9 @@ def judge(effects: Sequence[Effect], margin: float, least: int = LEAST) -> Verdi
     """
     require_margin(margin)
     needed = seeds_to_decide(effects, margin, least)
-    fewest = min(each.seeds for each in effects)
-    if fewest < least:
-        reason = f"{fewest} seed{'s' * (fewest > 1)} an arm: a verdict takes {least}"
-        return Verdict(NONE, reason, seeds=needed)
+    few = too_few(min(each.seeds for each in effects), least)
+    if few:
+        return Verdict(NONE, few, seeds=needed)
     if not all(each.defined for each in effects):
         return Verdict(UNDECIDED, "all runs are equal: no spread is known")
     low, high = (np.array([getattr(e, n) for e in effects]) for n in ("low", "high"))
@@ -269,6 +268,13 @@ def judge(effects: Sequence[Effect], margin: float, least: int = LEAST) -> Verdi
     pairs = zip(effects, WORDS[word], strict=True)
     p = max(each.p(part, margin) for each, part in pairs)
     return Verdict(word, _detail(word, effects, margin), p, wrong=ALPHA)
+
+
+def too_few(seeds: int, least: int = LEAST) -> str:
+    """Why so many seeds of the smallest arm give no verdict; '' if they may."""
+    if seeds >= least:
+        return ""
+    return f"{seeds} seed{'s' * (seeds > 1)} an arm: a verdict takes {least}"
 
 
 def _detail(word: str, effects: Sequence[Effect], margin: float) -> str:

@@ -7,14 +7,15 @@ published, so that nothing can be paired.
 import csv
 import importlib.resources
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from coadapt import effects
-from coadapt.effects import Cells, Scale, Verdict
-from coadapt.schema import ConfigError
+from coadapt import verdict as verdicts
+from coadapt.effects import Cells
+from coadapt.verdict import Verdict
 
 SEEDS = 10  # of each cell
 SWAPS = tuple(f"table{n}" for n in range(5, 11))  # networks, a table for each task
@@ -129,43 +130,28 @@ class Effect(NamedTuple):
         return Effect(on, off, tasks, self.diverged[keep])
 
 
-def scaled(comparison: Comparison, scale: str = "range") -> tuple[Effect, Effect]:
+def scaled(comparison: Comparison) -> tuple[Effect, Effect]:
     """The two effects of a comparison, on the tasks that have their cells.
 
-    scale 'range': from the worst to the best finite mean of the task's table;
-    'baseline': in units of the first algorithm's mean with the toggle. Minus infinity
-    counts as the worst finite mean. Raises: ConfigError on another scale.
+    On the range from the worst to the best finite mean of the task's table, as the
+    paper fixed no unit. Minus infinity counts as the worst finite mean.
     """
-    if scale not in ("range", "baseline"):
-        raise ConfigError(f"scale is {scale!r}: it must be range or baseline.")
     found: dict[str, dict[str, Cell]] = {}
     for cell in cells():
         if cell.table in comparison.tables:
             found.setdefault(cell.task, {})[cell.variant] = cell
-
-    def fit(task: str) -> Scale:
-        there = found[task]
-        means = [np.array([[cell.mean]]) for cell in there.values()]
-        if scale == "range":
-            return effects.by_range(means, [task])
-        home = there.get(comparison.first_cells[0], there.get(comparison.first))
-        baseline = np.array([[math.nan if home is None else home.mean]])
-        return effects.by_baseline(baseline, means, [task])
-
     return (
-        _effect(found, comparison.first_cells, fit),
-        _effect(found, comparison.second_cells, fit),
+        _effect(found, comparison.first_cells),
+        _effect(found, comparison.second_cells),
     )
 
 
-def _effect(
-    found: dict[str, dict[str, Cell]],
-    names: Sequence[str],
-    fit: Callable[[str], Scale],
-) -> Effect:
+def _effect(found: dict[str, dict[str, Cell]], names: Sequence[str]) -> Effect:
     tasks = tuple(task for task, there in found.items() if set(names) <= set(there))
-    scales = [fit(task) for task in tasks]
-    scale = Scale(*(np.concatenate(each) for each in zip(*scales, strict=True)))
+    scales = [
+        effects.by_range([cell.mean for cell in found[task].values()], task)
+        for task in tasks
+    ]
     rows = [[found[task][name] for task in tasks] for name in names]
     on, off = (
         Cells(
@@ -176,21 +162,30 @@ def _effect(
         for row in rows
     )
     lost = ~np.isfinite(on.mean) | ~np.isfinite(off.mean)
-    return Effect(on.scaled(scale), off.scaled(scale), tasks, lost)
+    return Effect(on.scaled(scales), off.scaled(scales), tasks, lost)
 
 
-def verdict(
-    comparison: Comparison,
-    *,
-    scale: str = "range",
-    margin: float = 0.1,
-    diverged: bool = True,
-) -> Verdict:
-    """The verdict; without `diverged`, on the tasks in which no cell of it is -inf."""
-    first, second = scaled(comparison, scale)
+class Judged(NamedTuple):
+    """A comparison's effects on the algorithms, their difference, and the verdict."""
+
+    first: verdicts.Effect
+    second: verdicts.Effect
+    gap: verdicts.Effect
+    verdict: Verdict
+
+
+def judged(
+    comparison: Comparison, *, margin: float = 0.1, diverged: bool = True
+) -> Judged:
+    """Without `diverged`, on the tasks in which no cell of an effect is -inf."""
+    first, second = scaled(comparison)
     if not diverged:
         first, second = first.where(~first.diverged), second.where(~second.diverged)
-    return effects.compare_published(first.pair, second.pair, margin=margin)
+    ours = [(1.0, first.on), (-1.0, first.off)]
+    theirs = [(1.0, second.on), (-1.0, second.off)]
+    a, b = effects.of_cells(ours), effects.of_cells(theirs)
+    gap = effects.of_cells([*ours, *((-weight, cells) for weight, cells in theirs)])
+    return Judged(a, b, gap, verdicts.judge([a, b], margin))
 
 
 def signs(effect: Effect) -> list[int]:
@@ -198,5 +193,5 @@ def signs(effect: Effect) -> list[int]:
     found = []
     for i in range(len(effect.tasks)):
         one = effect.where(np.arange(len(effect.tasks)) == i)
-        found.append(effects.published([(1.0, one.on), (-1.0, one.off)]).sign)
+        found.append(effects.of_cells([(1.0, one.on), (-1.0, one.off)]).sign)
     return found

@@ -70,7 +70,6 @@ EXPERIMENTS = (
         tasks=("gym/InvertedPendulum-v5",),
         steps=16_000,
         seeds=2,
-        verdict_seeds=10,
         eval_every=2000,
         eval_episodes=5,
     ),

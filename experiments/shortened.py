@@ -55,8 +55,8 @@ def variants(task: str) -> tuple[Variant, ...]:
 EXPERIMENTS = (
     Experiment(
         name="shortened",
-        claim="Tanh, clipped double Q and networks are co-adapted with SAC or MPO; ELU "
-        "and layer normalisation transfer.",
+        claim="What the paper's toggles do within 20,000 steps at a quarter of its "
+        "sizes: five seeds describe it, and a verdict takes ten.",
         variants=variants,
         tasks=CHEAP,
         steps=20_000,

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import importlib
 import json
+import math
 import os
 import re
 import sys
@@ -197,6 +198,20 @@ def number(name: str, text: str, least: int = 1, most: int = sweep.MOST) -> int:
     )
 
 
+def positive(values: Values, name: str) -> float | None:
+    """A positive number; None where it is not given. Raises: ConfigError."""
+    text = get(values, name)
+    if text is None:
+        return None
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 0 < found < math.inf:
+        raise ConfigError(f"--{name} is {text!r}: it must be a positive number.")
+    return found
+
+
 def listed(text: str | None) -> list[str]:
     return [part.strip() for part in (text or "").split(",") if part.strip()]
 
@@ -217,20 +232,7 @@ def define_sweep(values: Values) -> None:
     """Flags that `train` and `sweep` have in common."""
     text, switch = _definers(values)
     define_set(values)
-    text("seeds", "how many, 4 being 0, 1, 2, 3; or which: 4-7, or 4,5, or 0-3,8")
-    text(
-        "steps",
-        "env steps of each agent, such as 100000 or 1e5; some algorithms or variants "
-        "can have their own: 1e5,awr:6e5",
-    )
-    flags.DEFINE_multi_string(
-        "reference",
-        [],
-        "task:value, a return that is 1 in the task's unit, a random policy's being 0; "
-        "it is fixed before the first run; repeat for more tasks (of standard tasks, "
-        "a table's)",
-        flag_values=values,
-    )
+    _define_asked(values)
     text("workdir", "folder of the results; the same command again goes on from there")
     text("eval_every", "env steps from one evaluation to the next (20000)")
     text("eval_episodes", "episodes of an evaluation (10)")
@@ -262,6 +264,24 @@ def define_sweep(values: Values) -> None:
         "compile_cache",
         "folder that keeps compiled programs; empty: none "
         f"(the environment's COADAPT_CACHE, or {CACHE})",
+    )
+
+
+def _define_asked(values: Values) -> None:
+    text, _ = _definers(values)
+    text("seeds", "how many, 4 being 0, 1, 2, 3; or which: 4-7, or 4,5, or 0-3,8")
+    text(
+        "steps",
+        "env steps of each agent, such as 100000 or 1e5; some algorithms or variants "
+        "can have their own: 1e5,awr:6e5",
+    )
+    flags.DEFINE_multi_string(
+        "reference",
+        [],
+        "task:value, a return that is 1 in the task's unit, a random policy's being 0; "
+        "it is fixed before the first run; repeat for more tasks (of standard tasks, "
+        "a table's)",
+        flag_values=values,
     )
 
 

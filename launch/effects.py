@@ -1,4 +1,4 @@
-"""Print what a toggle does to two algorithms: transfers, or is co-adapted to one.
+"""Print what a toggle does to two algorithms: helps both, or is co-adapted to one.
 
 Examples:
   python -m launch.effects --published            the cells of the paper's tables
@@ -7,12 +7,16 @@ Examples:
   python -m launch.effects --workdir=runs/critics --toggle=g_estimate.critics=2,1
   python -m launch.effects --workdir=runs/grid --factorial=all
 
-An effect is the mean over tasks of (score with - score without), paired by seed, on a
-scale on which 0 is the worst variant of a task and 1 the best. With its 95% intervals
-the verdict is
-  transfers     both effects are on the same side of 0, or the same within the margin
-  co-adapted    they differ, and the weaker one gains less than the margin, or loses
-  not decided   otherwise; 'seeds' says how many would show an effect of the margin
+An effect is the mean with the toggle less that without, over tasks; a run's score is
+the mean of its last tenth of evaluations, and a failed run counts as a random policy.
+It is in the unit of the manifest, (score - random) / (reference - random), and in
+returns where a task has no reference: then --margin is in returns too. With 95%
+intervals, and at least 10 seeds an arm, the verdict is one of
+  helps both, harms both, no effect on either
+  co-adapted: helps A only, harms A only (or B)
+  hangs on failures   another word, if a failed run counts as its last score before
+  not decided         'seeds' says how many would decide what is seen
+docs/statistics.md has the rules.
 """
 
 import itertools
@@ -20,22 +24,17 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from absl import flags
 
-from coadapt import effects, stats, store, taxonomy, toggles
-from coadapt.effects import Verdict
+from coadapt import comparison, store, taxonomy, toggles
+from coadapt.comparison import Arms, Comparison, Pair, interval
 from coadapt.schema import ConfigError, nearest
+from coadapt.verdict import Verdict, named
 from experiments import published
 from launch import command, verdicts
 from launch.command import Values, get
-from launch.verdicts import SEED, Named, count, estimate
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-SCALES = ("range", "baseline")
 EVERY = "all"  # toggles of the variants
 
 
@@ -64,19 +63,17 @@ def _define(values: Values) -> None:
     )
     text("tasks", None, "tasks to average over (all that every variant has)")
     text(
-        "scale",
-        "range",
-        "range: from the worst variant of a task to the best; baseline: in units of "
-        "the first pair's mean with the toggle (range)",
+        "margin",
+        None,
+        "what is no effect of note: in the reference's unit (0.1), or in returns where "
+        "a task has no reference",
     )
-    text("margin", "0.1", "what is no effect of note, on that scale (0.1)")
+    text("metric", "final", "final, last or area: see docs/statistics.md (final)")
     text("format", "text", "text, markdown or csv (text)")
 
 
 def _run(values: Values) -> None:
-    scale, margin, style = get(values, "scale"), _margin(values), get(values, "format")
-    if scale not in SCALES:
-        raise ConfigError(f"--scale is {scale!r}: it must be {' or '.join(SCALES)}.")
+    margin, style = command.positive(values, "margin"), get(values, "format")
     names = ("workdir", "pairs", "toggle", "factorial", "tasks")
     given = [name for name in names if get(values, name)]
     if get(values, "published"):
@@ -85,52 +82,49 @@ def _run(values: Values) -> None:
                 f"--published and --{given[0]} exclude each other: the paper's cells "
                 "are in no run store."
             )
-        lines = paper(scale, margin, style)
+        lines = paper(comparison.MARGIN if margin is None else margin, style)
     else:
         workdir = store.folder(command.required(values, "workdir"))
-        lines = stored(values, workdir, scale, margin, style)
+        lines = stored(values, workdir, margin, style)
     print("\n".join(lines))
-
-
-def _margin(values: Values) -> float:
-    try:
-        margin = float(get(values, "margin"))
-    except ValueError:
-        margin = math.nan
-    if not 0 < margin < math.inf:
-        raise ConfigError(
-            f"--margin is {get(values, 'margin')!r}: it must be a positive number."
-        )
-    return margin
 
 
 # ---------------------------------------------------------------- the paper's cells
 
 
-def paper(scale: str, margin: float, style: str) -> list[str]:
+def paper(margin: float, style: str) -> list[str]:
     """The verdicts on the paper's cells, and what they hang on."""
     rows, otherwise = [], []
     for each in published.COMPARISONS:
-        found = published.verdict(each, scale=scale, margin=margin)
-        first, second = published.scaled(each, scale)
-        finite = published.verdict(each, scale=scale, margin=margin, diverged=False)
+        first, second, gap, found = published.judged(each, margin=margin)
+        ours, theirs = published.scaled(each)
+        finite = published.judged(each, margin=margin, diverged=False).verdict
+        labels = (each.first, each.second)
         rows.append(
             {
                 "tables": _numbers(each.tables),
-                **_row(each.toggle, each.first, each.second, found),
-                "tasks A": _signs(published.signs(first)),
-                "tasks B": _signs(published.signs(second)),
-                "-inf": str(int(first.diverged.sum() + second.diverged.sum())),
+                "toggle": each.toggle,
+                "A": each.first,
+                "B": each.second,
+                "effect on A": interval(first, ""),
+                "effect on B": interval(second, ""),
+                "A - B": interval(gap, ""),
+                "verdict": _said(found, labels),
+                "seeds": verdicts.count(found.seeds),
+                "tasks A": _signs(published.signs(ours)),
+                "tasks B": _signs(published.signs(theirs)),
+                "-inf": str(int(ours.diverged.sum() + theirs.diverged.sum())),
                 "paper": each.paper,
             }
         )
         if finite.word != found.word:
             otherwise.append(f"{each.toggle} of {each.first}, {each.second}")
     notes = [
-        "effects of means of ten seeds, unpaired, with Welch's 95% intervals",
+        "effects of means of ten seeds with Welch's 95% intervals, on the range of "
+        "each table, since the paper fixed no unit",
         "tasks: how many have an effect above 0, below 0, and not decided; A and B may "
         "have been run on different ones",
-        f"seeds: that would show {margin:g} on B, and between A and B (power 0.8)",
+        "seeds: an arm, that would decide what is seen (power 0.8)",
         "-inf: tasks with a cell that diverged, which counts as the task's worst; "
         + (
             f"without them these verdicts change: {'; '.join(otherwise)}"
@@ -139,6 +133,11 @@ def paper(scale: str, margin: float, style: str) -> list[str]:
         ),
     ]
     return _lines(rows, style, notes)
+
+
+def _said(found: Verdict, labels: Sequence[str]) -> str:
+    detail = f" ({named(found.detail, labels)})" if found.detail else ""
+    return f"{named(found.word, labels)}{detail}"
 
 
 def _numbers(tables: Sequence[str]) -> str:
@@ -155,25 +154,25 @@ def _signs(signs: Sequence[int]) -> str:
 
 
 def stored(
-    values: Values, workdir: Path, scale: str, margin: float, style: str
+    values: Values, workdir: Path, margin: float | None, style: str
 ) -> list[str]:
     """The verdicts on a run store's variants. Raises: ConfigError."""
-    frame = store.read(workdir)
-    variants, tasks = list(dict.fromkeys(frame.variant)), set(frame.task)
+    versions, rows, notes = comparison.by_version(workdir), [], []
     asked = command.listed(get(values, "tasks"))
+    tasks = dict.fromkeys(task for arms in versions.values() for task, _ in arms)
     for task in asked:
         if task not in tasks:
             raise ConfigError(
                 f"--tasks has {task!r}: no row is of it{nearest(task, tasks)}"
             )
-    if asked:
-        frame = frame.loc[frame.task.isin(asked)]
-    versions, rows, notes = stats.versions(frame), [], []
-    for version, part in versions.items():
+    for version, every in versions.items():
+        arms = {k: v for k, v in every.items() if not asked or k[0] in asked}
+        if not arms:
+            continue
         if get(values, "factorial"):
-            found, said = _factorials(values, workdir, part)
+            found, said = _factorials(values, workdir, arms)
         else:
-            found, said = _paired(_pairs(values, variants), part, scale, margin)
+            found, said = _paired(values, arms, margin)
         rows += [{"provider": version or "-", **row} for row in found]
         notes += said
     if len(versions) == 1:
@@ -182,34 +181,28 @@ def stored(
 
 
 def _paired(
-    pairs: Sequence[Named], frame: "pd.DataFrame", scale: str, margin: float
+    values: Values, arms: Arms, margin: float | None
 ) -> tuple[list[dict[str, str]], list[str]]:
     """Rows of a table, and notes to it. Raises: ConfigError."""
-    names = [name for pair in pairs for name in (*pair.on, *pair.off)]
-    known = verdicts.scored(frame, names, scale, pairs[0].on)
-    first, *others = known.notes
-    seeds = f"seeds: that would show an effect of {margin:g} (power 0.8)"
-    return _compared(pairs, known, margin), [first, seeds, *others]
+    pairs = _pairs(values, list(dict.fromkeys(name for _, name in arms)))
+    groups = itertools.combinations(pairs, 2) if len(pairs) > 1 else [tuple(pairs)]
+    found = [
+        each
+        for group in groups
+        for each in verdicts.compared(
+            arms, _title(group), group, margin=margin, metric=get(values, "metric")
+        )
+    ]
+    notes = [verdicts.unit_note(found[0].unit)] if found[0].unit else []
+    notes.append("seeds: an arm, that would decide what is seen (power 0.8)")
+    return [_row(x) for x in found], [*notes, *(n for x in found for n in x.notes)]
 
 
-def _compared(
-    pairs: Sequence[Named], known: verdicts.Scored, margin: float
-) -> list[dict[str, str]]:
-    scaled = [known.pair(pair) for pair in pairs]
-    titles = [f"{pair.on[0]} : {pair.off[0]}" for pair in pairs]
-    if len(pairs) == 1:
-        alone = effects.effect(scaled[0], seed=SEED)
-        needed = count(verdicts.seeds_alone(scaled[0], margin))
-        return [{"toggle": titles[0], "effect": estimate(alone), "seeds": needed}]
-    rows = []
-    for i, j in itertools.combinations(range(len(pairs)), 2):
-        found = effects.compare(scaled[i], scaled[j], seed=SEED, margin=margin)
-        row = _row(titles[i], pairs[i].label, pairs[j].label, found)
-        rows.append({**row, "p": "-" if math.isnan(found.p) else f"{found.p:.3f}"})
-    return rows
+def _title(group: Sequence[Pair]) -> str:
+    return f"{group[0].on[0]} : {group[0].off[0]}"
 
 
-def _pairs(values: Values, variants: Sequence[str]) -> list[Named]:
+def _pairs(values: Values, variants: Sequence[str]) -> list[Pair]:
     """What --pairs or --toggle names. Raises: ConfigError."""
     pairs, toggle = get(values, "pairs"), get(values, "toggle")
     if bool(pairs) == bool(toggle):
@@ -219,7 +212,7 @@ def _pairs(values: Values, variants: Sequence[str]) -> list[Named]:
     return _toggled(toggle, variants) if toggle else _listed(pairs, variants)
 
 
-def _listed(text: str, variants: Sequence[str]) -> list[Named]:
+def _listed(text: str, variants: Sequence[str]) -> list[Pair]:
     found = []
     for pair in command.listed(text):
         on, off = _halves(pair, variants)
@@ -234,7 +227,7 @@ def _listed(text: str, variants: Sequence[str]) -> list[Named]:
                     f"--pairs has {name!r}: no row is of such a variant"
                     f"{nearest(name, variants)}"
                 )
-        found.append(Named(on, (on,), (off,)))
+        found.append(Pair(on, (on,), (off,)))
     if not found:
         raise ConfigError("--pairs has none: write with:without,with:without.")
     return found
@@ -249,7 +242,7 @@ def _halves(pair: str, variants: Sequence[str]) -> tuple[str, str]:
     return (known or halves)[0]
 
 
-def _toggled(text: str, variants: Sequence[str]) -> list[Named]:
+def _toggled(text: str, variants: Sequence[str]) -> list[Pair]:
     path, equals, words = text.partition("=")
     settings = command.listed(words)
     if not path or not equals or len(settings) not in (1, 2):
@@ -267,7 +260,7 @@ def _toggled(text: str, variants: Sequence[str]) -> list[Named]:
         other = "/".join([*parts[:i], *off, *parts[i + 1 :]])
         if other in variants:
             label = "/".join([*parts[:i], *parts[i + 1 :]])
-            found.append(Named(label, (name,), (other,)))
+            found.append(Pair(label, (name,), (other,)))
     if not found:
         raise ConfigError(
             f"--toggle is {text!r}: no two variants differ in it alone, of "
@@ -280,7 +273,7 @@ def _toggled(text: str, variants: Sequence[str]) -> list[Named]:
 
 
 def _factorials(
-    values: Values, workdir: Path, frame: "pd.DataFrame"
+    values: Values, workdir: Path, arms: Arms
 ) -> tuple[list[dict[str, str]], list[str]]:
     """Main effects and interactions, of each algorithm; and notes.
 
@@ -291,11 +284,9 @@ def _factorials(
             raise ConfigError(
                 f"--factorial and --{other} exclude each other: give one of them."
             )
-    if get(values, "scale") != "range":
-        raise ConfigError("--scale is of pairs: a factorial is on the range's.")
     rows, notes = [], []
-    for each in _designs(values, workdir, frame):
-        found = verdicts.contrast(frame, each)
+    for each in _designs(values, workdir, [name for _, name in arms]):
+        found = verdicts.contrast(arms, each)
         if found.reason:
             raise ConfigError(found.reason)
         rows += verdicts.rows(found)
@@ -304,11 +295,11 @@ def _factorials(
 
 
 def _designs(
-    values: Values, workdir: Path, frame: "pd.DataFrame"
+    values: Values, workdir: Path, seen: Sequence[str]
 ) -> list[toggles.Factorial]:
     header = store.load(workdir)
     assert header is not None  # or its rows could not have been read
-    entries, seen = verdicts.entries_of(header), set(frame.variant)
+    entries = verdicts.entries_of(header)
     settings = toggles.settings({n: e for n, e in entries.items() if n in seen})
     asked = get(values, "factorial")
     if asked != [EVERY]:
@@ -340,16 +331,22 @@ def _levels(values: Values) -> dict[str, tuple[str, str]]:
 # ---------------------------------------------------------------- tables
 
 
-def _row(toggle: str, first: str, second: str, found: Verdict) -> dict[str, str]:
-    return {
-        "toggle": toggle,
-        "A": first,
-        "B": second,
-        "effect on A": estimate(found.first),
-        "effect on B": estimate(found.second),
-        "A - B": estimate(found.gap),
-        "verdict": found.word,
-        "seeds": count(found.seeds),
+def _row(found: Comparison) -> dict[str, str]:
+    shown = dict(zip("AB", found.labels, strict=False))
+    row = {"toggle": found.toggle, **(shown if len(shown) > 1 else {})}
+    many = len(found.tasks) > 2
+    row |= {"tasks": str(len(found.tasks)) if many else ", ".join(found.tasks)}
+    for name, each in zip(shown, found.effects, strict=False):
+        title = f"effect on {name}" if len(shown) > 1 else "effect"
+        row |= {title: interval(each, found.unit)}
+    if found.gap:
+        row |= {"A - B": interval(found.gap, found.unit)}
+    p = found.verdict.p
+    return row | {
+        "verdict": _said(found.verdict, found.labels),
+        "wrong": verdicts.wrong(found.verdict),
+        "p": "-" if math.isnan(p) else f"{p:.3f}",
+        "seeds": verdicts.count(found.verdict.seeds),
     }
 
 

@@ -4,7 +4,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from coadapt import plot, stats, store, toggles
+from coadapt import comparison, plot, stats, store, toggles
+from coadapt.comparison import Arms
 from coadapt.schema import ConfigError
 from coadapt.store import Cell, Header
 from experiments import beside
@@ -56,6 +57,7 @@ class Findings(NamedTuple):
     scores: dict[tuple[str, str], Score]  # (task, variant)
     labels: dict[str, str]  # variant -> a name as short as it can be
     sessions: tuple[dict[str, Any], ...]  # of which there are rows
+    arms: dict[str, Arms]  # of each of `stats.versions`
 
     @property
     def frame(self) -> "pd.DataFrame":
@@ -115,6 +117,7 @@ def read(workdir: Path) -> Findings:
         _scores(_one(versions), summary),
         toggles.short(variants),
         tuple(each for each in store.sessions(workdir) if each.get("id") in made),
+        comparison.apart(frame, header, done),
     )
 
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from coadapt.stats import Estimate
+from coadapt.verdict import Effect, named
 from launch import verdicts
 from launch.findings import Findings
 from launch.sections import Report
@@ -17,6 +18,9 @@ def frames(made: Report) -> dict[str, "pd.DataFrame"]:
 
     return {
         "summary": summary(made.of),
+        "returns": pd.DataFrame(
+            [row for each in made.returns for row in _returns(each)]
+        ),
         "effects": pd.DataFrame([_effect(each) for each in made.answers]),
         "factorial": pd.DataFrame(
             [
@@ -24,6 +28,7 @@ def frames(made: Report) -> dict[str, "pd.DataFrame"]:
                     "algorithm": each.of.algorithm,
                     "term": verdicts.term(one.term),
                     **_ends("effect", one.estimate),
+                    "unit": each.unit,
                     "not_told_from": verdicts.aliases(one),
                 }
                 for each in made.factorials
@@ -37,7 +42,7 @@ def frames(made: Report) -> dict[str, "pd.DataFrame"]:
                     **_ends("mean", each.mean),
                     **_ends("median", each.median),
                     **_ends("iqm", each.iqm),
-                    "scaled": found.scaled,
+                    "unit": found.unit,
                     **({"provider": version} if len(made.aggregates) > 1 else {}),
                 }
                 for version, found in made.aggregates.items()
@@ -65,18 +70,48 @@ def summary(found: Findings) -> "pd.DataFrame":
     )
 
 
-def _effect(found: verdicts.Answer) -> dict[str, object]:
-    labels = [pair.label for pair in found.question.pairs]
-    row: dict[str, object] = {"toggle": found.question.toggle}
-    row |= dict(zip("AB", labels, strict=False)) | {"verdict": verdicts.word(found)}
-    for name, each in zip("AB", found.found, strict=False):
-        row |= _ends(f"effect_{name}", each)
-    if found.verdict:
-        row |= _ends("gap", found.verdict.gap) | {"p": found.verdict.p}
-    paper = {"paper_cells": found.question.cells, "paper_text": found.question.paper}
-    papers = paper if found.question.paper else {}
-    return row | {"seeds_needed": found.seeds} | papers | {"not_yet": found.reason}
+def _returns(found: verdicts.Returns) -> list[dict[str, object]]:
+    """A row for each metric and each rule of failed runs."""
+    failed, runs, low, high = found.rate
+    return [
+        {
+            "task": found.task,
+            "variant": found.variant,
+            "env_steps": found.env_steps,
+            "metric": metric,
+            "failed_as": rule,
+            **_ends("mean", each),
+            "runs": runs,
+            "failed": failed,
+            "failed_low": low,
+            "failed_high": high,
+            "unfinished": found.unfinished,
+        }
+        for (metric, rule), each in found.means.items()
+    ]
 
 
-def _ends(name: str, found: Estimate) -> dict[str, float]:
+def _effect(answer: verdicts.Answer) -> dict[str, object]:
+    labels, found = [pair.label for pair in answer.question.pairs], answer.found
+    row: dict[str, object] = {"toggle": answer.question.toggle}
+    row |= {"tasks": ", ".join(answer.found.tasks) if answer.found else ""}
+    row |= dict(zip("AB", labels, strict=False))
+    if found is None:
+        row |= {"verdict": "not yet", "detail": answer.reason}
+    else:
+        row |= {"verdict": found.word, "detail": found.detail}
+        row |= {"unit": found.unit, "margin": found.margin}
+        for name, each in zip("AB", found.effects, strict=False):
+            row |= _ends(f"effect_{name}", each) | {f"g_{name}": each.g}
+        row |= _ends("gap", found.gap) if found.gap else {}
+        said = found.verdict
+        row |= {"p": said.p, "wrong": said.wrong, "seeds": said.seeds}
+        row |= {"wrong_if_arms_fail": said.wrong_with_failures}
+        row |= {"verdict_if_failed_as_before": named(found.before.word, labels)}
+    cells, paper = answer.question.cells, answer.question.paper
+    said = {"paper_cells": named(cells.word, labels) if cells else ""}
+    return row | (said | {"paper_text": paper} if paper else {})
+
+
+def _ends(name: str, found: Estimate | Effect) -> dict[str, float]:
     return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}

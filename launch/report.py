@@ -3,8 +3,9 @@
 Example:
   python -m launch.report --workdir=runs/quickstart
 
-Prints the last evaluation of every variant (mean and std over seeds), and writes the
-table and the learning curves to <workdir>/report/, or to --out.
+Prints the score of every variant with its interval, and its last evaluation (mean and
+std over seeds); writes tables, verdicts and learning curves to <workdir>/report/, or to
+--out.
 """
 
 import sys
@@ -18,14 +19,20 @@ from launch.command import Values, get
 
 
 def _define(values: Values) -> None:
-    flags.DEFINE_string("workdir", None, "folder of the results", flag_values=values)
-    flags.DEFINE_string(
-        "out",
-        None,
-        "folder of the report, where the run store is only to be read "
-        "(<workdir>/report)",
-        flag_values=values,
-    )
+    for name, about in (
+        ("workdir", "folder of the results"),
+        (
+            "out",
+            "folder of the report, where the run store is only to be read "
+            "(<workdir>/report)",
+        ),
+        (
+            "margin",
+            "what is no effect of note: in the reference's unit (0.1), or in returns "
+            "where a task has no reference",
+        ),
+    ):
+        flags.DEFINE_string(name, None, about, flag_values=values)
 
 
 def _run(values: Values) -> None:
@@ -33,6 +40,7 @@ def _run(values: Values) -> None:
     results.report(
         store.folder(command.required(values, "workdir")),
         store.expanded(out, "--out") if out else None,
+        margin=command.positive(values, "margin"),
     )
 
 

@@ -12,19 +12,25 @@ from rich.text import Text
 from coadapt import page, plot, tables
 from coadapt.console import printable
 from coadapt.store import StoreError
+from experiments.beside import Beside
 from launch import findings, layout, records, sections, verdicts
 from launch.findings import Findings
 from launch.layout import DAGGER
 from launch.sections import Report
+from launch.verdicts import Returns
 
 if TYPE_CHECKING:
     import pandas as pd
 
-HEADER = ("task", "variant", "env steps", "return: mean +- std", "n", "failed")
+HEADER = (
+    "task", "variant", "env steps", "return [95%]", "last: mean +- std", "n", "failed"
+)  # fmt: skip
 GAPS = 10  # lines of what is missing, on the terminal
 
 
-def report(workdir: Path, out: Path | None = None) -> None:
+def report(
+    workdir: Path, out: Path | None = None, *, margin: float | None = None
+) -> None:
     """Print what a run store holds; write a folder with a page, PNGs and CSVs.
 
     Works on a part of the cells too, and says which are missing.
@@ -34,8 +40,8 @@ def report(workdir: Path, out: Path | None = None) -> None:
         folder cannot be written.
     """
     found = findings.read(workdir)
-    made = sections.compute(found)  # not before all that there is was read
-    show(found.summary, found)
+    made = sections.compute(found, margin)  # not before all that there is was read
+    show(found.summary, made.returns, found.beside)
     print()
     tell(made)
     written = write(out or workdir / "report", made)
@@ -45,42 +51,52 @@ def report(workdir: Path, out: Path | None = None) -> None:
 # ---------------------------------------------------------------- the terminal
 
 
-def show(summary: "pd.DataFrame", found: Findings | None = None) -> None:
+def show(
+    summary: "pd.DataFrame",
+    returns: Sequence[Returns] = (),
+    known: Beside | None = None,
+) -> None:
     """A table for each suite: ruled on a terminal, plain and aligned elsewhere.
 
     Suites, and versions of one, are never in one table: their physics differ where the
-    names of their tasks are the same. `found` has the paper's cells beside ours.
+    names of their tasks are the same. `known` has the paper's cells beside ours.
     """
+    known_returns = {(x.task, x.variant): x for x in returns}
     suite = summary.task.str.partition("/")[0]
     titles = suite + " (" + summary.provider + ")"
-    known = found.beside if found else None
     for title, group in summary.groupby(titles, sort=False):
         print(title)
-        rows = _cells(group)
-        header = HEADER
+        rows, header = _cells(group, known_returns), HEADER
         keys = zip(group.task, group.variant, strict=True)
         cells = [known.cell(*key) if known else None for key in keys]
         if any(cells):
-            header = (*HEADER[:4], "paper", *HEADER[4:])
+            header = (*HEADER[:5], "paper", *HEADER[5:])
             words = [layout.theirs(cell) if cell else "-" for cell in cells]
             rows = [
-                (*row[:4], word, *row[4:])
+                (*row[:5], word, *row[5:])
                 for row, word in zip(rows, words, strict=True)
             ]
         _table(header, rows)
 
 
-def _cells(summary: "pd.DataFrame") -> list[tuple[str, ...]]:
+def _cells(
+    summary: "pd.DataFrame", returns: Mapping[tuple[str, str], Returns]
+) -> list[tuple[str, ...]]:
+    """The score is of finished runs; the last evaluation is of all that have one."""
+    known = [
+        returns.get(key) for key in zip(summary.task, summary.variant, strict=True)
+    ]
     return [
         (
             row["task"],
             row["variant"],
             f"{row['env_steps']:,}",
+            sections.mean(own.means["final", "random"]) if own else "-",
             layout.score(row["mean"], row["std"], row["n"], row["failed"]),
             str(row["n"]),
-            str(row["failed"]),
+            str(own.rate.failed if own else row["failed"]),
         )
-        for row in summary.to_dict("records")
+        for row, own in zip(summary.to_dict("records"), known, strict=True)
     ]
 
 

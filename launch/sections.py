@@ -3,23 +3,23 @@
 import math
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from coadapt import catalogue, plot, provenance
+from coadapt import catalogue, comparison, plot, provenance
+from coadapt.comparison import Arms
 from coadapt.page import Cell, Figure, Group, Line, Page, Section, Table
+from coadapt.score import Rate
 from coadapt.stats import Estimate, number
 from coadapt.toggles import factorials, settings
+from coadapt.units import Unit
+from coadapt.verdict import Effect, named
 from coadapt.version import __version__
 from experiments import beside
 from launch import layout, remarks, verdicts
 from launch.findings import METRIC, Findings
 from launch.layout import DAGGER, MINUS, NONE, typeset
-from launch.verdicts import Aggregated, Answer, Contrasted, estimate
+from launch.verdicts import Aggregated, Answer, Contrasted, Returns
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-SCALE = "scores of a task go from 0, its worst variant's mean, to 1, its best's"
 NAMED = 12  # variants whose means a picture's words give
 
 
@@ -30,38 +30,51 @@ class Report(NamedTuple):
     answers: tuple[Answer, ...]
     factorials: tuple[Contrasted, ...]
     aggregates: dict[str, Aggregated]  # of each of `stats.versions`
+    returns: tuple[Returns, ...]
 
 
-def compute(found: Findings) -> Report:
-    """All numbers of the report; the same rows give the same."""
+def compute(found: Findings, margin: float | None = None) -> Report:
+    """All numbers of the report; the same rows give the same.
+
+    Args:
+        margin: what is no effect of note; None: 0.1 of the unit, where there is one.
+    """
     there = {variant for _, variant in found.scores}
     entries = verdicts.entries_of(found.header)
     names = [name for name in found.variants if name in there]
     rows = found.beside.experiment.readings if found.beside else ()
     own = {name: entries[name] for name in names if name not in rows}
     asked, every = verdicts.questions(found.header), _everywhere(found, names)
-    versions = found.versions.items()
+    versions = found.arms.items()
     return Report(
         found,
         tuple(
-            verdicts.answer(
-                rows, each._replace(toggle=_of(each.toggle, version, found))
-            )
-            for version, rows in versions
+            answer
+            for version, arms in versions
             for each in asked
+            for answer in verdicts.answers(
+                arms, each._replace(toggle=_of(each.toggle, version, found)), margin
+            )
         ),
         tuple(
             verdicts.contrast(
-                rows, each._replace(algorithm=_of(each.algorithm, version, found))
+                arms, each._replace(algorithm=_of(each.algorithm, version, found))
             )
-            for version, rows in versions
+            for version, arms in versions
             for each in factorials(settings(own))
         ),
         {
-            version: verdicts.aggregates(rows, _there(rows, every))
-            for version, rows in versions
+            version: verdicts.aggregates(arms, _there(arms, every))
+            for version, arms in versions
         },
+        _ordered(found, [x for _, arms in versions for x in verdicts.returns(arms)]),
     )
+
+
+def _ordered(found: Findings, returns: Sequence[Returns]) -> tuple[Returns, ...]:
+    """Task by task, as they are to be shown."""
+    place = {name: i for i, name in enumerate((*found.tasks, *found.variants))}
+    return tuple(sorted(returns, key=lambda x: (place[x.task], place[x.variant])))
 
 
 def _of(text: str, version: str, found: Findings) -> str:
@@ -71,9 +84,9 @@ def _of(text: str, version: str, found: Findings) -> str:
     return f"{text} ({version or 'all other tasks'})".lstrip()
 
 
-def _there(rows: "pd.DataFrame", names: Iterable[str]) -> list[str]:
-    """Of these variants, those that have rows."""
-    found = set(rows.variant)
+def _there(arms: Arms, names: Iterable[str]) -> list[str]:
+    """Of these variants, those that have runs."""
+    found = {name for _, name in arms}
     return [name for name in names if name in found]
 
 
@@ -86,6 +99,7 @@ def _everywhere(found: Findings, names: Sequence[str]) -> list[str]:
 def page(report: Report) -> Page:
     """The whole page."""
     parts = [
+        _returns(report),
         _scores(report.of),
         _curves(report.of),
         _verdicts(report.answers),
@@ -147,6 +161,87 @@ def _made_by(found: Findings) -> list[tuple[str, str]]:
     return lines
 
 
+# ---------------------------------------------------------------- returns
+
+
+def _returns(report: Report) -> Section:
+    """The scores of all that verdicts are made of, before anything is normalised."""
+    labels = report.of.labels
+    lines = [
+        [
+            labels[each.variant],
+            each.task,
+            f"{each.env_steps:,}",
+            mean(each.means["final", "random"]),
+            mean(each.means["last", "random"]),
+            mean(each.means["area", "random"]),
+            str(each.runs),
+            failures(each.rate),
+        ]
+        for each in report.returns
+    ]
+    columns = [
+        "variant", "task", "env steps", "score", "last evaluation", "area", "runs",
+        "failed",
+    ]  # fmt: skip
+    notes = [
+        "score: the mean of the last tenth of a run's evaluations, at least three, at "
+        "the end of its own steps; area: the mean of all of them",
+        "a mean over runs with Student's 95% interval; a failed run counts as a random "
+        "policy",
+        *(x for x in map(_unit, report.of.tasks, _units(report.of)) if x),
+    ]
+    if any(each.rate.failed for each in report.returns):
+        lines_ = [
+            f"{labels[x.variant]} on {x.task} {mean(x.means['final', 'before'])}"
+            for x in report.returns
+            if x.rate.failed
+        ]
+        notes.append(
+            "failed: how many runs, with Clopper and Pearson's 95% interval of the "
+            "rate; if a failed run counts as its last score before, scores are "
+            f"{'; '.join(lines_)}"
+        )
+    unfinished = sum(each.unfinished for each in report.returns)
+    if unfinished:
+        notes.append(f"not finished, and in no mean: {unfinished} runs")
+    table = _table("Returns.", columns, lines, notes, words=1)
+    return Section("Returns", tables=(table,))
+
+
+def _units(found: Findings) -> list[Unit]:
+    every = found.arms.values()
+    units = {task: arm.unit for arms in every for (task, _), arm in arms.items()}
+    return [units.get(task, Unit()) for task in found.tasks]
+
+
+def _unit(task: str, unit: Unit) -> str:
+    """'gym/Hopper-v5: a random policy 15.2, the reference 3,013 (...)'."""
+    if unit.random is None:
+        return f"{task}: no unit, since the store has no random policy's return"
+    said = f"{task}: a random policy {number(unit.random)}"
+    if unit.reference is None:
+        return f"{said}, no reference"
+    return f"{said}, the reference {number(unit.reference)} ({unit.source})"
+
+
+def mean(found: Effect) -> str:
+    """'741 [684, 785]', of returns; the number alone where no spread is known."""
+    if math.isnan(found.value):
+        return "no score"
+    numbers = [found.value, *([found.low, found.high] if found.defined else [])]
+    most = max(map(abs, numbers)) if found.defined else 0.0
+    value, *ends = (number(each, most) for each in numbers)
+    return f"{value} [{', '.join(ends)}]" if ends else value
+
+
+def failures(found: Rate) -> str:
+    """'0', '2 of 5 [5%, 85%]'."""
+    if not found.failed:
+        return "0"
+    return f"{found.failed} of {found.runs} [{found.low:.0%}, {found.high:.0%}]"
+
+
 # ---------------------------------------------------------------- scores and curves
 
 
@@ -160,8 +255,8 @@ def _scores(found: Findings) -> Section:
         )
     if len(found.failed):
         notes.append(
-            f"{DAGGER} a seed ended in a numerical error, and counts with its last "
-            "score before"
+            f"{DAGGER} a seed ended in a numerical error, and counts here with its "
+            "last score before, as in the paper's tables"
         )
     if any(math.isinf(known.mean) for known in found.scores.values()):
         notes.append(f"{typeset('-inf')}: a return diverged")
@@ -174,7 +269,7 @@ def _scores(found: Findings) -> Section:
         for name, label in list(found.labels.items())[:1]
         if name != label
     ]
-    return Section("Scores", tables=tuple(tables), notes=tuple(notes))
+    return Section("Last evaluations", tables=tuple(tables), notes=tuple(notes))
 
 
 def _of_paper(found: Findings) -> list[str]:
@@ -280,29 +375,27 @@ def _verdicts(answers: Sequence[Answer]) -> Section | None:
     if not answers:
         return None
     papers = any(each.question.paper for each in answers)
-    columns = [
-        "toggle",
-        "A",
-        "B",
-        "verdict",
-        "effect on A",
-        "effect on B",
-        f"A {MINUS} B",
-    ]
-    columns += ["seeds needed"]
+    columns = ["toggle", "A", "B", "verdict", "effect on A", "effect on B"]
+    columns += [f"A {MINUS} B", "wrong", "seeds"]
     columns += ["paper's cells", "paper's text"] if papers else []
-    notes = [
-        f"an effect is the score with the toggle less that without, paired by seed, "
-        f"with a 95% interval; {SCALE}",
-        "transfers: both effects lie on one side of 0, or are the same within "
-        f"{verdicts.MARGIN:g}; co-adapted: they differ, and the weaker one gains less "
-        f"than {verdicts.MARGIN:g}, or loses",
-        f"seeds needed: to show an effect of {verdicts.MARGIN:g} (power 0.8)",
+    units = dict.fromkeys(x.found.unit for x in answers if x.found and x.found.unit)
+    notes = [f"effects are {verdicts.unit_note(unit)}" for unit in units]
+    margins = {(x.found.margin, x.found.unit) for x in answers if x.found}
+    notes += [
+        f"no effect of note: {_margin(*each)}"
+        for each in margins
+        if each[0] is not None
+    ]
+    notes += [
+        "wrong: how often this word is said where it is not true, if no arm fails; "
+        "then, simulated, if arms fail as often as they did or, where 59 runs without "
+        "a failure do not exclude it, in 5% of their runs",
+        "seeds: an arm, that would decide what is seen here (power 0.8)",
     ]
     if papers:
         notes.append(
-            "paper's cells: the same rule on its published means and stds; paper's "
-            "text: how it reads them"
+            "paper's cells: the same rule on its published means and stds, on the "
+            "range of its tables; paper's text: how it reads them"
         )
     notes += _own_notes(answers)
     table = _table(
@@ -312,36 +405,70 @@ def _verdicts(answers: Sequence[Answer]) -> Section | None:
         notes,
         words=3,
     )
-    return Section("Does it transfer?", tables=(table,))
+    returns = _effects_in_returns(answers)
+    return Section("What a toggle does", tables=(table, returns))
+
+
+def _margin(margin: float | None, unit: str) -> str:
+    return f"{margin:g} {'in returns' if unit == comparison.RETURNS else 'of the unit'}"
+
+
+def _effects_in_returns(answers: Sequence[Answer]) -> Table:
+    """Of each task, before anything is normalised or averaged."""
+    lines = [
+        [
+            each.question.toggle,
+            label,
+            task,
+            comparison.interval(effect, comparison.RETURNS),
+            "-" if math.isnan(effect.g) else f"{effect.g:+.2f}",
+        ]
+        for each in answers
+        if each.found
+        for task, effects in each.found.returns.items()
+        for label, effect in zip(each.found.labels, effects, strict=True)
+    ]
+    return _table(
+        "The same in returns, of each task.",
+        ("toggle", "algorithm", "task", "effect", "Hedges' g"),
+        lines,
+        words=2,
+    )
 
 
 def _own_notes(answers: Sequence[Answer]) -> list[str]:
     """What is to be known of some answers alone says of which."""
-    shared = [n for n in answers[0].notes if all(n in each.notes for each in answers)]
+    each_notes = [x.found.notes if x.found else () for x in answers]
+    shared = [n for n in each_notes[0] if all(n in notes for notes in each_notes)]
     own = []
-    for each in answers:
+    for each, notes in zip(answers, each_notes, strict=True):
         labels = " and ".join(pair.label for pair in each.question.pairs)
-        said = [note for note in each.notes if note not in shared]
+        said = [note for note in notes if note not in shared]
         own += [
-            f"{each.question.toggle}, {labels}: {note}"
+            f"{each.toggle}, {labels}: {note}"
             for note in (*said, *([each.reason] if each.reason else []))
         ]
     return [*shared, *own]
 
 
-def _answer(found: Answer, papers: bool) -> list[str]:
-    asked, pair = found.question, found.verdict
+def _answer(answer: Answer, papers: bool) -> list[str]:
+    asked, found = answer.question, answer.found
     labels = [each.label for each in asked.pairs]
-    effects = [estimate(each) for each in found.found]
+    effects = (
+        [comparison.interval(x, found.unit) for x in found.effects] if found else []
+    )
     cells = [
-        asked.toggle,
+        answer.toggle,
         *_two(labels),
-        verdicts.word(found).replace("-", NONE) if not pair else verdicts.word(found),
+        verdicts.word(answer),
         *_two(effects),
-        estimate(pair.gap) if pair else NONE,
-        verdicts.count(found.seeds),
+        comparison.interval(found.gap, found.unit) if found and found.gap else NONE,
+        verdicts.wrong(found.verdict) if found else NONE,
+        verdicts.count(found.verdict.seeds) if found else NONE,
     ]
-    return [*cells, asked.cells, asked.paper] if papers else cells
+    if not papers:
+        return cells
+    return [*cells, named(asked.cells.word, labels) if asked.cells else "", asked.paper]
 
 
 def _two(words: Sequence[str]) -> list[str]:
@@ -367,11 +494,7 @@ def _factorials(found: Sequence[Contrasted]) -> Section | None:
                 verdicts.legend(each),
             )
         )
-    return Section("Factorial effects", (_sentence(SCALE),), tables=tuple(tables))
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
+    return Section("Factorial effects", tables=tuple(tables))
 
 
 # ---------------------------------------------------------------- over all tasks
@@ -381,22 +504,23 @@ def _aggregates(found: Aggregated, version: str, of: Findings) -> Section:
     title, labels = _of("Statistics", version, of), of.labels
     if found.reason:
         return Section(title, (f"None: {found.reason}",))
+    scaled, many = found.unit == comparison.REFERENCE, found.tasks > 1
     lines = [
         [
             labels[each.variant],
-            _interval(each.mean, found.scaled),
-            *([_interval(each.median, found.scaled)] if found.scaled else []),
-            _interval(each.iqm, found.scaled),
+            _interval(each.mean, scaled),
+            *([_interval(each.median, scaled)] if many else []),
+            _interval(each.iqm, scaled),
         ]
         for each in found.found
     ]
     there = {each.variant for each in found.found}
     out = [label for name, label in labels.items() if name not in there]
-    median = ["median over tasks"] if found.scaled else []  # of one it is the mean
-    what = f"Over tasks and seeds; {SCALE}" if found.scaled else "Returns on one task"
+    median = ["median over tasks"] if many else []  # of one it is the mean
+    unit = "in the tasks' units" if scaled else "in returns"
     table = _table(
-        f"{what}. IQM: the mean of the middle half of all runs. With 95% intervals of "
-        "a stratified bootstrap.",
+        f"Scores over tasks and seeds, {unit}. IQM: the mean of the middle half of all "
+        "runs. With 95% intervals of a stratified bootstrap.",
         ("variant", "mean", *median, "IQM"),
         lines,
         [*found.notes, *([f"not on all tasks: {', '.join(out)}"] if out else [])],
@@ -407,7 +531,9 @@ def _aggregates(found: Aggregated, version: str, of: Findings) -> Section:
 def _interval(found: Estimate, scaled: bool) -> str:
     """'0.57 [0.48, 0.66]', of returns '741 [684, 785]'."""
     shown = (lambda x: f"{x:.2f}") if scaled else number
-    ends = f"{shown(found.low)}, {shown(found.high)}" if found.defined else "-"
+    if not found.defined or found.low == found.high:  # no spread is known
+        return shown(found.value)
+    ends = f"{shown(found.low)}, {shown(found.high)}"
     return f"{shown(found.value)} [{ends}]"
 
 

@@ -1,5 +1,6 @@
 """Run stores with made-up scores, written as a sweep writes them."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -8,11 +9,13 @@ import numpy as np
 from coadapt import store, sweep
 from coadapt.store import Cell
 from coadapt.sweep import Sweep, Variant
+from coadapt.units import Unit
 from experiments import load
 from experiments.base import scaled
 
 PROVIDER = "mujoco 3.17.0"
 EVALUATIONS = 3
+UNIT = Unit(0.0, 0.0, 20, 100.0, "made up")
 
 
 def of_experiment(
@@ -37,6 +40,7 @@ def build(
     absent: Sequence[Cell] = (),
     begun: Sequence[Cell] = (),
     provider: Mapping[str, str] = {},
+    unit: Unit = UNIT,
 ) -> dict[Cell, float]:
     """Returns the last scores. `dead` cells fail after their first evaluation, `absent`
     ones have no row, and those that are `begun` have one of three evaluations."""
@@ -47,7 +51,9 @@ def build(
         steps=steps,
         eval_every=min(steps.values()) // EVALUATIONS,
     )
-    about, ends = sweep.header(asked), dict[Cell, float]()
+    units = dict.fromkeys(variants, unit)
+    about = dataclasses.replace(sweep.header(asked), units=units)
+    ends = dict[Cell, float]()
     rng = np.random.default_rng(0)
     with store.owned(folder), store.Store(folder, about) as out:
         for cell in about.cells():

@@ -1,6 +1,8 @@
 """`coadapt.compare` on rows with a known truth, against plain NumPy and scipy."""
 
+import dataclasses
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,9 +10,10 @@ import pytest
 from scipy import stats as scipy_stats
 
 import coadapt
-from coadapt import comparison, verdict
+from coadapt import comparison, store, verdict
 from coadapt.schema import ConfigError
 from coadapt.units import Unit
+from launch import findings, verdicts
 
 A, B = "toy/lqr", "toy/chain"
 UNITS = {A: Unit(-100.0, reference=100.0), B: Unit(0.0, reference=10.0)}
@@ -226,3 +229,32 @@ def test_off_could_be_several():
     three = rows(GRID | {"sac/critics=4": 0.9})
     with pytest.raises(ConfigError, match="say which with off=value"):
         coadapt.compare(three, "critics", 2)
+
+
+def test_a_grid_of_rates_is_on_no_scale_of_its_own():
+    """Once each pair was its own scale: +1.00, +1.00, +1.00."""
+    means = {"1e-4": 100.1, "2e-4": 100.2, "3e-4": 101.0, "1e-3": 199.9}
+    frame = rows({f"sac/rate={k}": x for k, x in means.items()}, std=0.3, scale=False)
+    unit = {A: Unit(0.0, reference=500.0)}
+    found = [
+        coadapt.compare(frame, "rate", level, off="1e-4", units=unit)
+        for level in ("2e-4", "3e-4", "1e-3")
+    ]
+    values = [each.effects[0].value for each in found]
+    assert values == pytest.approx([0.0002, 0.0018, 0.1996], abs=0.001)
+    assert [each.word for each in found] == [verdict.NOTHING] * 2 + [verdict.HELPS]
+
+
+def test_the_report_and_the_library_give_one_answer():
+    """Of the shipped study, whose store has no unit, and failed runs."""
+    place = Path(__file__).parents[1] / "docs" / "results" / "shortened"
+    header = store.load(place)
+    asked = [q for q in verdicts.questions(header) if q.toggle == "tanh"]
+    (arms,) = findings.read(place).arms.values()
+    assert len(asked) == 2
+    for question in asked:
+        on = {pair.label: (pair.on, pair.off) for pair in question.pairs}
+        for answer in verdicts.answers(arms, question):
+            alone = coadapt.compare(place, "tanh", on, tasks=[answer.task])
+            assert answer.found == dataclasses.replace(alone, published=question.cells)
+            assert alone.word == verdict.NONE and "5 seeds an arm" in alone.detail

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from coadapt.schema import ConfigError
+from coadapt.verdict import HARMS_B, HELPS_A, SPLIT, UNDECIDED
 from experiments import published
 
 FILE = Path(published.__file__).parent / "scores.csv"
 ROWS = list(csv.DictReader(FILE.read_text().splitlines()))
 VERDICTS = [
-    "not decided", "not decided",  # clipped double Q: AWAC, MPO
-    "co-adapted", "co-adapted",  # tanh: MPO, AWR
-    "co-adapted", "co-adapted", "co-adapted",  # networks
-    "not decided", "co-adapted", "co-adapted",  # ELU, layer norm, both: Table 11
-    "not decided", "not decided", "transfers",  # the same, Table 12 too
+    UNDECIDED, UNDECIDED,  # clipped double Q: AWAC, MPO
+    HELPS_A, HELPS_A,  # tanh: MPO, AWR
+    HARMS_B, HELPS_A, HELPS_A,  # networks
+    UNDECIDED, HELPS_A, HELPS_A,  # ELU, layer norm, both: Table 11
+    UNDECIDED, UNDECIDED, UNDECIDED,  # the same, Table 12 too
 ]  # fmt: skip
 
 
@@ -61,30 +61,34 @@ def test_a_comparison_names_cells_that_there_are(comparison):
 
 
 def test_the_verdicts_on_the_papers_cells():
-    found = [published.verdict(c).word for c in published.COMPARISONS]
-    assert found == VERDICTS
-    rest = [published.verdict(c, diverged=False).word for c in published.COMPARISONS]
-    assert rest == VERDICTS
+    for diverged in (True, False):
+        found = [
+            published.judged(c, diverged=diverged).verdict.word
+            for c in published.COMPARISONS
+        ]
+        assert found == VERDICTS
 
 
 def test_tanh_and_the_networks_change_their_sign_and_so_are_co_adapted():
     """The paper's reading, Sec. 5.2 and 5.3."""
     for comparison in published.COMPARISONS:
         if comparison.toggle == "tanh" or comparison.tables == published.SWAPS:
-            found = published.verdict(comparison)
+            found = published.judged(comparison)
             assert found.first.sign == 1 and found.second.sign == -1
-            assert found.word == comparison.paper == "co-adapted"
+            assert found.verdict.word in SPLIT and comparison.paper == "co-adapted"
 
 
-def test_elu_and_layer_norm_transfer_where_all_tasks_of_sec_5_4_count():
+def test_elu_and_layer_norm_gain_something_where_all_tasks_of_sec_5_4_count():
     """On Table 11 alone SAC gains on Ant and Swimmer, loses elsewhere, and on average
-    nothing is left."""
+    nothing is left. With Table 12 it gains, and ten seeds leave open whether more than
+    the margin."""
     toggle = "ELU, layer norm"
     alone, all_tasks = (
-        published.verdict(named(toggle, "SAC", tables)) for tables in (1, 2)
+        published.judged(named(toggle, "SAC", tables)) for tables in (1, 2)
     )
     assert alone.first.sign == 1 and alone.second.sign == 0
     assert all_tasks.first.sign == all_tasks.second.sign == 1
+    assert all_tasks.second.low < 0.1 < all_tasks.second.high
     signs = published.signs(published.scaled(named(toggle, "SAC"))[1])
     assert (signs.count(1), signs.count(-1)) == (2, 2)
 
@@ -109,18 +113,7 @@ def test_the_tanh_of_sac_and_mpo_by_a_loop():
             square = (std / width / 6) ** 2 / 10
             squares, below = squares + square, below + square**2 / 9
     half = scipy.stats.t.ppf(0.975, squares**2 / below) * math.sqrt(squares)
-    gap = published.verdict(named("tanh", "MPO")).gap
-    assert tuple(gap[:3]) == pytest.approx((value, value - half, value + half))
-
-
-def test_a_baseline_is_the_first_algorithm_as_published():
-    comparison = named("clipped double Q", "AWAC")
-    first, second = published.scaled(comparison, "baseline")
-    assert first.on.mean == pytest.approx(np.ones(6))
-    assert second.on.mean[0] == pytest.approx(2329 / 3013)
-    assert second.on.std[0] == pytest.approx(1020 / 3013)
-
-
-def test_another_scale_is_refused():
-    with pytest.raises(ConfigError, match="range or baseline"):
-        published.scaled(published.COMPARISONS[0], "log")
+    gap = published.judged(named("tanh", "MPO")).gap
+    assert (gap.value, gap.low, gap.high) == pytest.approx(
+        (value, value - half, value + half)
+    )

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import coadapt
 from coadapt import store
+from coadapt.comparison import interval
 from launch import effects
 
 PAGE = Path(__file__).parents[2] / "docs" / "effects.md"
@@ -18,12 +20,8 @@ GAINS = {  # of a variant, on average
     "mpo/critics=2": 90, "mpo/critics=1": 45, "mpo": 45,
 }  # fmt: skip
 
-LOST = (
-    "2 runs without a finite score, or with one that ran away: each counts as the worst"
-)
 
-
-def made(folder, seeds=4, gains=GAINS, lost=(), score_of_lost="nan"):
+def made(folder, seeds=12, gains=GAINS, lost=(), score_of_lost="nan", units=TASKS):
     """A run store with these variants; `lost` are cells that fail at once, or score."""
     folder.mkdir()
     rng, rows = np.random.default_rng(0), []
@@ -49,6 +47,7 @@ def made(folder, seeds=4, gains=GAINS, lost=(), score_of_lost="nan"):
         "evaluation": {"every": 50, "episodes": 1},
         "checkpoint_every": 50,
         "variants": {task: {name: entry for name in gains} for task in TASKS},
+        "units": {task: {"random": 0.0, "reference": 100.0} for task in units},
         "sessions": [],
     }
     (folder / store.MANIFEST).write_text(json.dumps(manifest))
@@ -68,9 +67,11 @@ def run(capsys, *flags):
 def test_the_papers_cells(capsys):
     rows, notes = run(capsys, "--published")
     found = {(r["tables"], r["toggle"], r["B"]): r["verdict"] for r in rows}
-    assert found["3", "tanh", "MPO"] == "co-adapted"
-    assert found["5-10", "network of MPO, not AWR", "AWR"] == "co-adapted"
-    assert found["11, 12", "ELU, layer norm", "SAC"] == "transfers"
+    assert found["3", "tanh", "MPO"] == "co-adapted: helps SAC only (MPO harmed)"
+    assert found["5-10", "network of SAC, not MPO", "MPO"] == (
+        "co-adapted: harms MPO only (SAC unchanged or helped)"
+    )
+    assert found["11, 12", "ELU, layer norm", "SAC"] == "not decided"
     assert found["2", "clipped double Q", "AWAC"] == "not decided"
     assert "without them no verdict changes" in notes[-1]
 
@@ -80,22 +81,52 @@ def test_the_page_shows_what_is_printed(capsys):
     assert capsys.readouterr().out in PAGE.read_text()
 
 
+PAIRS = "--pairs=sac:sac-single-q,awac:awac-single-q"
+
+
 def test_pairs_of_variants(capsys, tmp_path):
     workdir = made(tmp_path / "runs")
-    pairs = "sac:sac-single-q,awac:awac-single-q,mpo/critics=2:mpo"
-    rows, notes = run(capsys, f"--workdir={workdir}", f"--pairs={pairs}")
+    rows, notes = run(capsys, f"--workdir={workdir}", f"{PAIRS},mpo/critics=2:mpo")
     assert [(r["A"], r["B"], r["verdict"]) for r in rows] == [
-        ("sac", "awac", "co-adapted"),
-        ("sac", "mpo/critics=2", "transfers"),
-        ("awac", "mpo/critics=2", "co-adapted"),
+        ("sac", "awac", "co-adapted: helps sac only (awac harmed)"),
+        ("sac", "mpo/critics=2", "helps both"),
+        ("awac", "mpo/critics=2", "co-adapted: helps mpo/critics=2 only (awac harmed)"),
     ]
     assert rows[0]["toggle"] == "sac : sac-single-q"
-    assert rows[0]["effect on A"].startswith("+0.9") and float(rows[0]["p"]) < 0.05
-    assert notes[0] == (
-        "4 seeds of each variant on toy/lqr at 100 env steps, toy/bandit at 100 env "
-        "steps"
-    )
-    assert len(notes) == 2
+    assert rows[0]["tasks"] == "toy/lqr, toy/bandit"
+    assert rows[0]["effect on A"].startswith("+0.5") and float(rows[0]["p"]) < 0.025
+    assert rows[0]["wrong"].startswith("at most 2.5%; ")
+    assert "(score - random) / (reference - random)" in notes[0]
+    assert "horizon: 100 env steps" in notes
+
+
+def test_the_answer_is_the_librarys(capsys, tmp_path):
+    workdir = made(tmp_path / "runs")
+    rows, _ = run(capsys, f"--workdir={workdir}", PAIRS)
+    on = {"A": ("sac", "sac-single-q"), "B": ("awac", "awac-single-q")}
+    found = coadapt.compare(workdir, "clipped double Q", on)
+    for name, effect in zip("AB", found.effects, strict=True):
+        assert rows[0][f"effect on {name}"] == interval(effect, "reference")
+    assert rows[0]["verdict"].startswith("co-adapted: helps sac only")
+    assert found.word == "co-adapted: helps A only"
+
+
+def test_a_margin_in_returns_where_there_is_no_unit(capsys, tmp_path):
+    """Task by task, as their returns have no unit in common."""
+    workdir = made(tmp_path / "runs", units=())
+    rows, notes = run(capsys, f"--workdir={workdir}", PAIRS)
+    assert [r["tasks"] for r in rows] == list(TASKS)
+    assert "give a margin in returns" in rows[0]["verdict"]
+    assert rows[0]["effect on A"].startswith("+5") and "in returns" in notes[0]
+    rows, _ = run(capsys, f"--workdir={workdir}", PAIRS, "--margin=10")
+    assert rows[0]["verdict"] == "co-adapted: helps sac only (awac harmed)"
+
+
+def test_below_ten_seeds_there_is_no_verdict(capsys, tmp_path):
+    workdir = made(tmp_path / "runs", seeds=4)
+    rows, _ = run(capsys, f"--workdir={workdir}", PAIRS)
+    said = "no verdict (4 seeds an arm: a verdict takes 10)"
+    assert rows[0]["verdict"] == said and rows[0]["seeds"] == "10"
 
 
 def test_the_names_of_the_papers_rows(capsys, tmp_path):
@@ -106,7 +137,8 @@ def test_the_names_of_the_papers_rows(capsys, tmp_path):
     workdir = made(tmp_path / "runs", gains=gains)
     pairs = "SAC(Net: SAC):SAC(Net: MPO),MPO(Net: SAC) : MPO(Net: MPO)"
     rows, _ = run(capsys, f"--workdir={workdir}", f"--pairs={pairs}")
-    assert (rows[0]["B"], rows[0]["verdict"]) == ("MPO(Net: SAC)", "co-adapted")
+    assert rows[0]["B"] == "MPO(Net: SAC)"
+    assert rows[0]["verdict"].startswith("co-adapted: helps SAC(Net: SAC) only")
 
 
 @pytest.mark.parametrize("values", ["2,1", "2"])
@@ -115,67 +147,37 @@ def test_a_toggle_of_a_grid(capsys, tmp_path, values):
     rows, _ = run(capsys, f"--workdir={workdir}", f"--toggle=critics={values}")
     off = "mpo/critics=1" if "," in values else "mpo"
     assert [r["toggle"] for r in rows] == [f"mpo/critics=2 : {off}"]
-    assert rows[0]["effect"].startswith("+")
+    assert rows[0]["effect"].startswith("+") and rows[0]["verdict"] == "helps"
 
 
-def test_a_task_and_a_baseline_are_chosen(capsys, tmp_path):
+def test_a_task_and_a_metric_are_chosen(capsys, tmp_path):
     workdir = made(tmp_path / "runs")
-    flags = ("--tasks=toy/lqr", "--scale=baseline", "--pairs=sac:sac-single-q")
-    rows, notes = run(capsys, f"--workdir={workdir}", *flags)
-    assert rows[0]["effect"].startswith("+0.5")  # 50 of 100
-    assert "bandit" not in notes[0]
+    flags = ("--tasks=toy/lqr", "--metric=last", "--pairs=sac:sac-single-q")
+    rows, _ = run(capsys, f"--workdir={workdir}", *flags)
+    assert rows[0]["tasks"] == "toy/lqr"
+    found = coadapt.compare(
+        workdir, "x", {"A": ("sac", "sac-single-q")}, metric="last", tasks=TASKS[:1]
+    )
+    assert rows[0]["effect"] == interval(found.effects[0], "reference")
 
 
-def test_one_seed_has_no_interval_and_it_is_said(capsys, tmp_path):
-    workdir = made(tmp_path / "runs", seeds=1)
-    pairs = "--pairs=sac:sac-single-q,awac:awac-single-q"
-    rows, notes = run(capsys, f"--workdir={workdir}", pairs)
-    assert rows[0]["verdict"] == "not decided" and rows[0]["A - B"].endswith("[-]")
-    assert "no interval: there is one seed of each variant" in notes
-
-
-def test_what_was_lost_is_counted(capsys, tmp_path):
+@pytest.mark.parametrize("score", ["nan", "-inf", "-8e12"])
+def test_what_was_lost_is_counted(capsys, tmp_path, score):
     lost = {("sac-single-q", "toy/lqr", seed) for seed in (0, 2)}
-    workdir = made(tmp_path / "runs", lost=lost)
+    workdir = made(tmp_path / "runs", lost=lost, score_of_lost=score)
     rows, notes = run(capsys, f"--workdir={workdir}", "--pairs=sac:sac-single-q")
-    assert "2 runs failed: each counts as it was before" in notes
-    assert LOST in notes
-    assert "[-]" not in rows[0]["effect"]
+    assert "sac-single-q on toy/lqr: 2 of 12 runs failed [2%, 48%]" in notes
+    # two of 24 count as 0 and not as 50
+    assert float(rows[0]["effect"].split()[0]) == pytest.approx(0.5 + 0.04, abs=0.02)
 
 
-def test_a_return_that_ran_away_is_not_the_scale(capsys, tmp_path):
-    """It counts as -inf does, and the others' effects stay what they were."""
-    lost = {("sac-single-q", "toy/lqr", seed) for seed in (0, 2)}
-    pairs = "--pairs=sac:sac-single-q,awac:awac-single-q"
-    found = []
-    for score in ("-8e12", "-inf"):
-        workdir = made(tmp_path / score, lost=lost, score_of_lost=score)
-        found.append(run(capsys, f"--workdir={workdir}", pairs))
-    assert found[0] == found[1]
-    rows, notes = found[0]
-    assert LOST in notes
-    assert 0 < float(rows[0]["effect on A"].split()[0]) < 2  # of the range
-
-
-def test_a_task_on_which_all_score_the_same_is_left_out_and_named(capsys, tmp_path):
+def test_seeds_that_are_not_finished_are_counted(capsys, tmp_path):
     workdir = made(tmp_path / "runs")
     path = workdir / store.RESULTS
-    rows = [line.split(",") for line in path.read_text().splitlines()]
-    same = [[*r[:7], "1.0", r[8]] if r[3] == "toy/bandit" else r for r in rows]
-    path.write_text("".join(",".join(row) + "\n" for row in same))
+    text = path.read_text().splitlines(True)
+    path.write_text("".join(x for x in text if ",sac,toy/lqr,3,100," not in x))
     _, notes = run(capsys, f"--workdir={workdir}", "--pairs=sac:sac-single-q")
-    assert notes[-1].endswith("differ in their means there: toy/bandit")
-    assert "bandit" not in notes[0]
-
-
-def test_seeds_that_others_lack_are_counted(capsys, tmp_path):
-    workdir = made(tmp_path / "runs")
-    path = workdir / store.RESULTS
-    kept = [x for x in path.read_text().splitlines(True) if ",sac,toy/lqr,3," not in x]
-    path.write_text("".join(kept))
-    _, notes = run(capsys, f"--workdir={workdir}", "--pairs=sac:sac-single-q")
-    assert notes[0].startswith("3 seeds")
-    assert notes[-1] == "3 runs left out: another variant has no match"
+    assert "1 run left out: not finished" in notes
 
 
 @pytest.mark.parametrize(
@@ -195,7 +197,7 @@ def test_seeds_that_others_lack_are_counted(capsys, tmp_path):
         (["--workdir={store}", "--pairs=sac:awac", "--tasks=toy/lqt"], "'toy/lqr'"),
         (["--published", "--margin=0"], "--margin is '0'"),
         (["--published", "--margin=wide"], "--margin is 'wide'"),
-        (["--published", "--scale=log"], "--scale is 'log'"),
+        (["--workdir={store}", "--pairs=sac:awac", "--metric=lst"], "mean 'last'"),
         (["--published", "--format=pdf"], "format is 'pdf'"),
         (["--published", "--workdir={store}"], "exclude each other"),
         (["--published", "--paper"], "--paper is not a flag of this command"),
@@ -210,9 +212,3 @@ def test_a_mistake_is_answered_in_one_sentence(capsys, tmp_path, flags, words):
     assert not shown.out
     assert shown.err.startswith("error: ") and shown.err.count("\n") == 1
     assert words in shown.err
-
-
-def test_variants_that_score_the_same_have_no_scale(capsys, tmp_path):
-    workdir = made(tmp_path / "runs", seeds=1, gains={"a": np.nan, "b": np.nan})
-    assert effects.main([f"--workdir={workdir}", "--pairs=a:b"]) == 2
-    assert "toy/lqr cannot be put on a scale" in capsys.readouterr().err

@@ -11,13 +11,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 import stores
 from html_pages import read
 
+import coadapt
 from coadapt import effects, plot, stats, store, sweep
 from coadapt.store import Cell
 from coadapt.sweep import Variant
-from experiments import load, published
+from coadapt.units import Unit
+from experiments import published
 from launch import effects as effects_command
 from launch import findings, layout, report, results, sections
 from launch.layout import DAGGER, MINUS, NONE
@@ -52,6 +55,11 @@ def cells(table):
             head, *row = row
         found[head, row[0]] = dict(zip(columns[2:], row[1:], strict=True))
     return found
+
+
+def scores_of(page):
+    """The first table of last evaluations."""
+    return next(t for t in page.tables if "at the last evaluation" in t.caption)
 
 
 def numbers(text):
@@ -105,7 +113,7 @@ def test_a_table_of_the_paper_has_its_rows_and_its_numbers(
     page, shown = run(capsys, tmp_path / "x")
     paper = [key for key in PAPER if key[0] == name]
     rows = list(dict.fromkeys(variant for _, _, variant in paper))
-    table = page.tables[0]
+    table = scores_of(page)
     assert table.rows[0][:2] == ["task", ""]
     assert table.rows[0][2 : 2 + len(rows)] == rows  # then readings of them
     found = cells(table)
@@ -135,8 +143,8 @@ def test_a_table_of_the_paper_has_its_rows_and_its_numbers(
 def test_networks_that_are_swapped_stand_as_in_tables_5_to_10(capsys, tmp_path):
     ends = stores.of_experiment(tmp_path / "x", "table5", [HOPPER], seeds=2)
     page, _ = run(capsys, tmp_path / "x")
-    found = cells(page.tables[0])
-    assert page.tables[0].rows[0] == [
+    found = cells(scores_of(page))
+    assert scores_of(page).rows[0] == [
         "algorithm", "", "Net: MPO", "Net: AWR", "Net: SAC"
     ]  # fmt: skip
     assert [head for head, what in found if what == "ours"][:3] == ["MPO", "AWR", "SAC"]
@@ -153,7 +161,7 @@ def test_the_papers_names_are_enough(capsys, tmp_path):
     made = {HOPPER: [Variant(n, "sac", config()) for n in ("SAC(D)", "SAC(S)")]}
     stores.build(tmp_path / "x", "mine", made, {HOPPER: 3000}, seeds=2)
     page, shown = run(capsys, tmp_path / "x")
-    assert cells(page.tables[0])[HOPPER, "paper"]["SAC(S)"] == "1,601 ± 733"
+    assert cells(scores_of(page))[HOPPER, "paper"]["SAC(S)"] == "1,601 ± 733"
     assert "Clipped double Q" in shown and "0.3% of the paper's" in shown
 
 
@@ -183,37 +191,76 @@ def tanh(cell):
 
 def test_the_papers_comparisons_have_verdicts(capsys, tmp_path):
     where = tmp_path / "x"
-    stores.of_experiment(where, "table3", [HOPPER, CHEETAH], score=tanh)
+    stores.of_experiment(where, "table3", [HOPPER, CHEETAH], score=tanh, seeds=10)
     page, shown = run(capsys, where)
-    assert "tanh, SAC and MPO: co-adapted (SAC +0." in shown
+    said = "co-adapted: helps SAC only (MPO harmed)"
+    assert f"tanh, SAC and MPO: {said}: SAC +0." in shown
     table = next(t for t in page.tables if t.caption.startswith("What each toggle"))
     row = dict(zip(table.rows[0], table.rows[1], strict=True))
     assert (row["toggle"], row["A"], row["B"]) == ("tanh", "SAC", "MPO")
-    assert row["verdict"] == row["paper's cells"] == row["paper's text"] == "co-adapted"
+    assert row["verdict"] == said and row["paper's text"] == "co-adapted"
+    assert row["paper's cells"] == "co-adapted: helps SAC only"
     pairs = "SAC(tanh):SAC(no tanh),MPO(tanh):MPO(no tanh)"
     flags = [f"--workdir={where}", f"--pairs={pairs}", "--format=csv"]
     assert effects_command.main(flags) == 0
     (alone,) = csv.DictReader(capsys.readouterr().out.splitlines())
     for name, other in (("effect on A", "effect on A"), (f"A {MINUS} B", "A - B")):
         assert row[name].replace(MINUS, "-") == alone[other]
+    on = {"SAC": ("SAC(tanh)", "SAC(no tanh)"), "MPO": ("MPO(tanh)", "MPO(no tanh)")}
+    library = coadapt.compare(where, "tanh", on)
     found = frame(where, "effects").iloc[0]
-    assert f"{found.effect_A:+.2f}" in alone["effect on A"]
+    assert found.effect_A == pytest.approx(library.effects[0].value)
+    assert found.verdict == library.word and found.p == pytest.approx(library.verdict.p)
     assert found.paper_text == "co-adapted" and found.gap_low > 0
+
+
+def test_returns_come_first(capsys, tmp_path):
+    where = tmp_path / "x"
+    stores.of_experiment(where, "table3", [HOPPER], score=tanh, seeds=4)
+    page, _ = run(capsys, where)
+    first = page.tables[0]
+    assert first.caption.startswith("Returns")
+    found = store.read(where).query("variant == 'SAC(tanh)' and metric == 'return'")
+    scores = found.groupby("seed").value.mean()  # three evaluations: the last tenth
+    ends = scipy.stats.t.interval(0.95, 3, scores.mean(), scipy.stats.sem(scores))
+    row = next(row for row in first.rows if row[0] == "SAC(tanh)")
+    low, high = (f"{end:.1f}" for end in ends)
+    assert row[3] == f"{scores.mean():.1f} [{low}, {high}]"
+    assert "a random policy 0.00, the reference 100.0 (made up)" in page.words
+    rows = frame(where, "returns")
+    own = rows[(rows.variant == "SAC(tanh)") & (rows.metric == "final")]
+    assert own["mean"].iloc[0] == pytest.approx(scores.mean())
+    assert set(rows.metric) == {"final", "last", "area"}
+    assert set(rows.failed_as) == {"random", "before"}
 
 
 def test_one_seed_decides_nothing_and_it_is_said(capsys, tmp_path):
     stores.of_experiment(tmp_path / "x", "table3", [HOPPER], score=tanh, seeds=1)
     page, shown = run(capsys, tmp_path / "x")
-    assert "SAC and MPO: not decided at this budget (SAC " in shown and "[-]" in shown
-    assert "no interval: there is one seed of each variant" in page.words
-    assert "not decided at this budget" in page.words
-    text = cells(page.tables[0])[HOPPER, "ours"]["SAC(tanh)"]
+    said = "no verdict (1 seed an arm: a verdict takes 10)"
+    assert (
+        f"SAC and MPO: {said}: SAC +" in shown and "[" not in shown.split(said)[1][:20]
+    )
+    assert said in page.words
+    text = cells(scores_of(page))[HOPPER, "ours"]["SAC(tanh)"]
     assert text.endswith(" (n = 1)") and "±" not in text
 
 
+def test_without_a_unit_returns_are_compared_task_by_task(capsys, tmp_path):
+    where = tmp_path / "x"
+    fields = {"score": tanh, "seeds": 10, "unit": Unit()}
+    stores.of_experiment(where, "table3", [HOPPER, CHEETAH], **fields)
+    _, shown = run(capsys, where)
+    said = [x for x in shown.splitlines() if "tanh, SAC and MPO" in x]
+    assert [x.split(": ")[0] for x in said] == [HOPPER, CHEETAH]
+    assert all("give a margin in returns" in x for x in said)
+    assert report.main([f"--workdir={where}", "--margin=10"]) == 0
+    assert f"{HOPPER}: tanh, SAC and MPO: co-adapted: " in capsys.readouterr().out
+
+
 def test_a_toggle_whose_variants_are_not_there_yet_is_not_judged(capsys, tmp_path):
-    absent = [Cell(HOPPER, "MPO(tanh)", seed) for seed in range(3)]
-    fields = {"score": tanh, "absent": absent}
+    absent = [Cell(HOPPER, "MPO(tanh)", seed) for seed in range(10)]
+    fields = {"score": tanh, "absent": absent, "seeds": 10}
     stores.of_experiment(tmp_path / "x", "table3", [HOPPER], **fields)
     _, shown = run(capsys, tmp_path / "x")
     assert "tanh, SAC and MPO: not yet (variant 'MPO(tanh)' has no rows" in shown
@@ -253,7 +300,7 @@ def test_tables_are_there_when_drawing_fails(tmp_path, monkeypatch, grid):
 
 def test_a_grid_has_its_names_down_and_no_paper(capsys, grid):
     page, shown = run(capsys, grid)
-    table = page.tables[0]
+    table = scores_of(page)
     assert table.rows[0] == ["variant", "gym/Hopper-v5", "gym/HalfCheetah-v5"]
     names = [row[0] for row in table.rows[1:]]
     assert names[0] == "sac/critics=1/activation=relu" and len(names) == 8
@@ -268,17 +315,19 @@ def test_a_toggle_that_two_algorithms_have_is_judged(capsys, grid):
     _, shown = run(capsys, grid)
     lines = [x for x in shown.splitlines() if "sac and mpo: " in x]
     assert len(lines) == 2
-    assert lines[0].startswith("g_estimate.critics: 2, not 1, sac and mpo: transfers")
+    assert lines[0].startswith(
+        "g_estimate.critics: 2, not 1, sac and mpo: no verdict (3"
+    )
     assert lines[1].startswith("networks.policy.activation: elu, not relu, sac and mpo")
-    assert "difference +0.00" in lines[1]
 
 
 def test_a_factorial_is_as_computed_by_hand(capsys, grid):
     page, shown = run(capsys, grid)
     tables = [t for t in page.tables if "main effects" in t.caption]
     assert [t.caption.split(":")[0] for t in tables] == ["sac", "mpo"]
-    # 200, 230, 260, 310 on a scale of 110: (60+80)/2, (30+50)/2, ((310-260)-30)/2
-    by_hand = [70 / 110, 40 / 110, 10 / 110]
+    # last: 200, 230, 260, 310, of a unit of 100; (60+80)/2, (30+50)/2, (50-30)/2.
+    # The mean of the three evaluations, a third, two thirds and the whole, is 2/3.
+    by_hand = [2 / 3 * 0.7, 2 / 3 * 0.4, 2 / 3 * 0.1]
     rows = tables[0].rows
     assert rows[0] == ["term", "effect"]  # nothing is aliased
     assert [row[0] for row in rows[1:]] == [*AXES, TIMES.join(AXES)]
@@ -325,31 +374,10 @@ def test_names_that_say_nothing_are_compared_by_their_configs(capsys, tmp_path):
         lost = 50 * cell.variant.startswith("sac-") + 45 * cell.variant.startswith("aw")
         return 100 - lost + cell.seed
 
-    stores.build(where, "sweep", {task: made}, {task: 300}, score=score)
+    stores.build(where, "sweep", {task: made}, {task: 300}, score=score, seeds=10)
     _, shown = run(capsys, where)
-    assert "g_estimate.critics: 2, not 1, sac and awac: co-adapted (sac +1.00" in shown
-
-
-def test_the_quickstart_gives_no_verdict_from_two_seeds(capsys, tmp_path):
-    """It is a rule of the experiment: the same scores under another name have one."""
-    task = "gym/InvertedPendulum-v5"
-    made = {task: load("quickstart").variants(task)}
-    off = {"sac-single-q": 50, "awac-single-q": 45}
-    said = {}
-    for name, seeds in (("quickstart", 2), ("quickstart", 10), ("sweep", 2)):
-        where = tmp_path / f"{name}{seeds}"
-        stores.build(
-            where, name, made, {task: 300}, seeds=seeds,
-            score=lambda cell: 100 - off.get(cell.variant, 0) + cell.seed,
-        )  # fmt: skip
-        page, shown = run(capsys, where)
-        (said[name, seeds],) = [x for x in shown.splitlines() if "critics: 2" in x]
-        table = next(t for t in page.tables if t.caption.startswith("What each toggle"))
-        assert (table.rows[1][3] == "not yet") == ((name, seeds) == ("quickstart", 2))
-    needs = "not yet (a verdict needs at least 10 seeds of each variant)"
-    assert said["quickstart", 2].endswith(needs)
-    for enough in (("quickstart", 10), ("sweep", 2)):
-        assert "sac +1.00 [" in said[enough]
+    said = "g_estimate.critics: 2, not 1, sac and awac: co-adapted: helps sac only "
+    assert said in shown
 
 
 EQUAL = {  # of two agents' last weights; what g=LogQ takes off -> what is said
@@ -390,13 +418,16 @@ def test_statistics_are_those_of_the_library(capsys, grid):
     table = next(t for t in page.tables if "IQM" in t.caption)
     assert table.rows[0] == ["variant", "mean", "median over tasks", "IQM"]
     found = frame(grid, "statistics").set_index("variant")
-    rows, names = store.read(grid), list(found.index)
-    scores = stats.table(rows, names).values
-    fit = effects.by_range(list(scores))
-    for name, each in zip(names, scores, strict=True):
-        alone = stats.interval(stats.iqm, fit(each), seed=0)
+    rows = store.read(grid).query("metric == 'return'")
+    for name in found.index:
+        mine = rows[rows.variant == name]
+        scores = mine.groupby(["task", "seed"], sort=False).value.mean()
+        scores = scores.unstack(0).to_numpy() / 100  # the unit
+        alone = stats.interval(stats.iqm, scores, seed=0)
         ends = found.loc[name, ["iqm", "iqm_low", "iqm_high"]].astype(float)
         assert tuple(ends) == pytest.approx(alone[:3])
+        trimmed = scipy.stats.trim_mean(scores, 0.25, axis=None)  # as rliable's
+        assert float(ends.iloc[0]) == pytest.approx(trimmed)
     text = table.rows[1][3].replace(MINUS, "-")
     assert text.startswith(f"{found.iqm.iloc[0]:.2f} [")
 
@@ -412,7 +443,7 @@ def test_what_is_missing_is_said(capsys, tmp_path):
         where, "table2", [HOPPER, CHEETAH], absent=absent, begun=begun
     )
     page, shown = run(capsys, where)
-    line = cells(page.tables[0])[CHEETAH, "ours"]
+    line = cells(scores_of(page))[CHEETAH, "ours"]
     assert line["MPO(S)"] == f"{NONE}no score yet"
     assert line["MPO(D)"].endswith("at 50,000 steps")
     mean = of(ends, CHEETAH, "MPO(D)").mean()
@@ -444,7 +475,7 @@ def test_dead_agents_have_daggers_and_are_listed(capsys, tmp_path):
 
     ends = stores.of_experiment(where, "table3", [HOPPER], dead=dead, score=score)
     page, shown = run(capsys, where)
-    line = cells(page.tables[0])[HOPPER, "ours"]
+    line = cells(scores_of(page))[HOPPER, "ours"]
     values = of(ends, HOPPER, "MPO(tanh)")
     assert "†" in line["MPO(tanh)"] and line["MPO(tanh)"].endswith("1 of 3 failed")
     assert numbers(line["MPO(tanh)"]) == pytest.approx(
@@ -486,7 +517,7 @@ def test_a_run_without_any_score_has_none(capsys, tmp_path):
     score = {"score": lambda _: math.nan}
     stores.build(where, "train", made, {task: 300}, seeds=1, **score)
     page, shown = run(capsys, where)
-    assert "no score †" in shown and page.tables[0].rows[1][1].startswith("no score †")
+    assert "no score †" in shown and scores_of(page).rows[1][1].startswith("no score †")
 
 
 @pytest.mark.parametrize("kind", ["no store", "no rows", "no scores"])
