@@ -168,7 +168,7 @@ def _found(share: float, std: float, seeds: int) -> float:
 
 def error_table() -> list[dict[str, str]]:
     """How often two equal effects are called co-adapted, by what arms are like."""
-    kinds = {
+    kinds: dict[str, tuple[float, float, float, Noise]] = {
         "std 0.2": (0.2, 1.0, 0.0, "normal"),
         "std 0.05": (0.05, 1.0, 0.0, "normal"),
         "std 0.2, a quarter of it without the toggle": (0.2, 0.25, 0.0, "normal"),

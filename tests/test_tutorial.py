@@ -101,13 +101,13 @@ def test_it_installs_as_the_readme_does():
 
 def test_the_toggle_is_one_program_and_makes_a_difference(typed):
     folder = typed.folder / "runs" / "corner"
-    programs = list((folder / "checkpoints").iterdir())
+    programs = list((folder / "programs").iterdir())
     assert len([each for each in programs if each.is_dir()]) == 2
     rows = (folder / "results.csv").read_text().splitlines()
     returns = [line.split(",") for line in rows if ",return," in line]
-    # experiment,algorithm,variant,task,seed,env_steps,metric,value,provider
+    # experiment,algorithm,variant,task,seed,env_steps,metric,value,provider,session
     curves = {}
-    for _, _, variant, task, seed, _, _, value, _ in returns:
+    for _, _, variant, task, seed, _, _, value, *_ in returns:
         assert task == "gym/Corner-v0"
         curves.setdefault((variant, seed), []).append(float(value))
     assert len(curves) == 12
