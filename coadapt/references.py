@@ -2,6 +2,7 @@
 
 import functools
 import math
+import time
 from collections.abc import Mapping
 
 import jax
@@ -11,11 +12,13 @@ import numpy as np
 from coadapt import envs
 from coadapt.envs import DeviceEnv, HostEnv, host, toy
 from coadapt.envs.base import once
+from coadapt.notes import note_once
 from coadapt.schema import ConfigError, nearest
 from coadapt.types import EnvSpec
 from coadapt.units import GIVEN, Unit
 
 EPISODES = 20  # of the random policy
+PATIENCE = 5.0  # seconds, after which it is said what is going on
 SEED = 90_210  # of its first episode
 
 # Furuta et al. 2021, Table 11: SAC after 1 to 10 million steps, ten seeds; of Gym's v2
@@ -123,9 +126,12 @@ def _on_host(env: HostEnv, spec: EnvSpec) -> np.ndarray:
     try:
         env.reset(range(SEED, SEED + env.count))
         total, running = np.zeros(env.count), np.ones(env.count, bool)
+        begin = time.monotonic()
         for _ in range(spec.max_steps):
             if not running.any():
                 break
+            if time.monotonic() - begin > PATIENCE:
+                note_once(f"{spec.task}: a random policy is measured, for its unit ...")
             actions = _uniform(rng, spec, env.count)
             actions[~running] = np.nan  # their environments rest
             step = env.step(actions)
