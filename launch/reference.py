@@ -142,7 +142,7 @@ def _places(config: Config) -> taxonomy.Row:
         owner = type(getattr(config, column) if method is None else method.__self__)
         source: Any = owner if method is None else method.__func__
         name = owner.__name__ + ("" if method is None else f".{method.__name__}")
-        path = Path(inspect.getsourcefile(source) or "").relative_to(DOCS.parent)
+        path = Path(inspect.getsourcefile(source) or "").relative_to(HOME.parent)
         line = inspect.getsourcelines(source)[1]
         found[title] = f"[{name}](../{path.as_posix()}#L{line})"
     return found
