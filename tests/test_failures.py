@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coadapt import checkpoint, learn, runner, stats, store, sweep
+from coadapt import checkpoint, learn, references, runner, stats, store, sweep
 from coadapt.streams import Purpose, host_seeds, stream
 from launch import report as report_command
 from tests.recipes import small
@@ -299,7 +299,8 @@ class Exits(Line):
     """Leaves when it is made, and the next when it is stepped."""
 
     made = 0
-    whole = 1  # so many are before these; and one is made to read the spaces of
+    # so many are before these: one to read the spaces of, others for the unit
+    whole = 1 + references.EPISODES
 
     def __init__(self):
         type(self).made += 1
