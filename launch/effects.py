@@ -160,13 +160,15 @@ def stored(
     versions, rows, notes = comparison.by_version(workdir), [], []
     asked = command.listed(get(values, "tasks"))
     tasks = dict.fromkeys(task for arms in versions.values() for task, _ in arms)
+    tasks |= dict.fromkeys(_whole(task) for task in tasks)
     for task in asked:
         if task not in tasks:
             raise ConfigError(
                 f"--tasks has {task!r}: no row is of it{nearest(task, tasks)}"
             )
     for version, every in versions.items():
-        arms = {k: v for k, v in every.items() if not asked or k[0] in asked}
+        wanted = {k for k in every if {k[0], _whole(k[0])} & set(asked) or not asked}
+        arms = {k: v for k, v in every.items() if k in wanted}
         if not arms:
             continue
         if get(values, "factorial"):
@@ -178,6 +180,11 @@ def stored(
     if len(versions) == 1:
         rows = [{k: row[k] for k in row if k != "provider"} for row in rows]
     return _lines(rows, style, list(dict.fromkeys(notes)))
+
+
+def _whole(task: str) -> str:
+    """A task without the version by which its rows are apart (`stats.versions`)."""
+    return task.partition(" (")[0]
 
 
 def _paired(
