@@ -4,7 +4,9 @@ The type hint of a field, and nothing else, says what the field is:
     traced   Scalar, Count, Toggle: a leaf; vmapped over agents, never retraces
     subtree  a config class, a union of them, or None: its class is the program
     static   int, float, bool, str, Literal, tuple and unions of these: the program
-A union is also the registry of its classes: names are looked up in the hint.
+A union is also the registry of its classes: names are looked up in the hint. Where its
+classes share an interface, a class of a user's own module that has it may stand there
+too, and is called 'module:Name'.
 """
 
 import contextlib
@@ -12,6 +14,7 @@ import dataclasses
 import difflib
 import functools
 import hashlib
+import importlib
 import json
 import math
 import sys
@@ -168,7 +171,7 @@ def plain(value: Any) -> Any:
 
 def shown(value: object) -> str:
     """A value as it stands in a sentence: in one line, and not too long."""
-    if _is_config(type(value)):
+    if is_config(type(value)):
         return f"a {type(value).__name__}"
     try:
         text = value.__name__ if isinstance(value, type) else repr(value)
@@ -247,10 +250,10 @@ def fingerprint(config: object) -> str:
 def paths(config: object) -> Iterator[tuple[str, object]]:
     """Every leaf path and its value, as declared; a union gives its class's name."""
     for path, members, value in _walk(config, ""):
-        if not _is_config(type(value)):
+        if not is_config(type(value)):
             yield path, value
         elif len(members) > 1:
-            yield path, type(value).__name__
+            yield path, name_of(type(value), _classes(members).values())
 
 
 def statics(config: object) -> dict[str, object]:
@@ -341,7 +344,7 @@ def _members(hint: Any) -> _Members:
         return tuple(m.marked(ranges, traced) for m in _members(args[0]))
     if origin in (typing.Union, types.UnionType):
         return tuple(member for arg in args for member in _members(arg))
-    known = _is_config(hint) or hint in (*_DTYPES, str, types.NoneType)
+    known = is_config(hint) or hint in (*_DTYPES, str, types.NoneType)
     if origin is Literal:
         known = all(isinstance(arg, str | int) for arg in args)
     if origin is tuple:
@@ -362,26 +365,77 @@ def _kind(members: _Members) -> str:
     return "static"
 
 
-def _is_config(cls: object) -> bool:
+def is_config(cls: object) -> bool:
+    """Whether it is a class made with @config."""
     return isinstance(cls, type) and "__config__" in vars(cls)
 
 
 def _fields(cls: type) -> dict[str, _Members]:
-    if not _is_config(cls):
+    if not is_config(cls):
         raise TypeError(f"{cls.__name__} is not a class made with @config")
     return vars(cls)["__config__"]
 
 
 def _classes(members: _Members) -> dict[str, Any]:
-    return {m.base.__name__: m.base for m in members if _is_config(m.base)}
+    return {m.base.__name__: m.base for m in members if is_config(m.base)}
 
 
 def _walk(config: Any, prefix: str) -> Iterator[tuple[str, _Members, Any]]:
     for name, members in _fields(type(config)).items():
         path, value = _join(prefix, name), getattr(config, name)
         yield path, members, value
-        if _is_config(type(value)):
+        if is_config(type(value)):
             yield from _walk(value, path)
+
+
+# Classes of a user's own, by their module
+
+
+def name_of(kind: type, union: Iterable[type]) -> str:
+    """How a class of a union is called; one that is not in it with its module."""
+    own = kind.__name__
+    return own if kind in union else f"{kind.__module__}:{own}"
+
+
+@functools.cache
+def _interface(members: _Members) -> type | None:
+    """What all classes of a union are made after, if there is such a thing."""
+    kinds = [*_classes(members).values()]
+    first = kinds[0].__mro__ if len(kinds) > 1 else ()
+    shared = (
+        base
+        for base in first
+        if getattr(base, "_is_protocol", False) and base is not typing.Protocol
+    )
+    return next((b for b in shared if all(b in k.__mro__ for k in kinds)), None)
+
+
+def _fits_interface(members: _Members, kind: object) -> bool:
+    face = _interface(members)
+    return is_config(kind) and face is not None and face in kind.__mro__  # type: ignore[union-attr]
+
+
+def _own(path: str, members: _Members, word: str, *, imports: bool) -> Any:
+    """The class that 'module:Name' names. Raises: ConfigError."""
+    module, _, name = word.partition(":")
+    face = _interface(members)
+    if face is None or not module or not name:
+        raise _wrong(path, members, word)
+    if module not in sys.modules and not imports:
+        raise ConfigError(
+            f"{path} is {word}: a file imports nothing by itself, so import {module} "
+            f"first (--import={module})."
+        )
+    try:
+        kind = getattr(importlib.import_module(module), name, None)
+    except ImportError as error:
+        raise ConfigError(f"{path} is {word}: {error}.") from None
+    if not _fits_interface(members, kind):
+        raise ConfigError(
+            f"{path} is {word}: it must be a class made with @config after "
+            f"{face.__module__}.{face.__name__}, as {_describe(members)} are."
+        )
+    return kind
 
 
 def _join(parent: str, name: str) -> str:
@@ -403,7 +457,9 @@ def _fit(members: _Members, value: Any, forms: tuple = (tuple,)) -> Any:
     """The first member that fits: 'none' is read as None before it is read as text."""
     order = sorted(members, key=lambda m: (m.base is str, m.base is not types.NoneType))
     fits = (_convert(member, value, forms) for member in order)
-    return next((made for made in fits if made is not _NO), _NO)
+    made = next((made for made in fits if made is not _NO), _NO)
+    own = made is _NO and _fits_interface(members, type(value))
+    return value if own else made
 
 
 def _convert(member: _Member, value: Any, forms: tuple) -> Any:
@@ -488,8 +544,8 @@ def _unknown(
 ) -> UnknownFieldError:
     """`at` is the class or the value at `parent`; `union`, the classes it may have."""
     cls: Any = at if isinstance(at, type) else type(at)
-    has = list(_fields(cls)) if _is_config(cls) else []
-    owner = cls.__name__ if _is_config(cls) else shown(at)
+    has = list(_fields(cls)) if is_config(cls) else []
+    owner = cls.__name__ if is_config(cls) else shown(at)
     here, path = _join(parent, names[0]), _join(parent, ".".join(names))
     text = f"{here or repr('')} is not a field of {owner} (it has "
     text += f"{', '.join(has) or 'none'})"
@@ -524,7 +580,7 @@ def _set(
     at: Any, names: list[str], value: Any, parent: str = "", union: Any = ()
 ) -> Any:
     name, *rest = names
-    if not _is_config(type(at)) or name not in _fields(type(at)):
+    if not is_config(type(at)) or name not in _fields(type(at)):
         raise _unknown(parent, names, at, union)
     path, members, old = _join(parent, name), _fields(type(at))[name], getattr(at, name)
     if rest:
@@ -541,7 +597,11 @@ def _assign(path: str, members: _Members, old: Any, value: Any) -> Any:
     classes, new = _classes(members), value
     if isinstance(new, str):
         new = classes.get(new.strip(), new)
-    if isinstance(new, type) and new in classes.values():
+    if isinstance(new, str) and ":" in new:
+        new = _own(path, members, new.strip(), imports=True)
+    if isinstance(new, type) and (
+        new in classes.values() or _fits_interface(members, new)
+    ):
         new = old if type(old) is new else _switch(path, old, new)
     new = _check(path, members, new, _FLAGS)
     if new is not None:
@@ -551,7 +611,7 @@ def _assign(path: str, members: _Members, old: Any, value: Any) -> Any:
 
 def _switch(path: str, old: Any, cls: Any) -> Any:
     """A `cls` with the fields that `old` has too, where they are valid for it."""
-    shared = _fields(type(old)) if _is_config(type(old)) else {}
+    shared = _fields(type(old)) if is_config(type(old)) else {}
     names = [name for name in _fields(cls) if name in shared]
     kept = {name: _fit(_fields(cls)[name], getattr(old, name)) for name in names}
     return _make(path, cls, {name: v for name, v in kept.items() if v is not _NO})
@@ -571,11 +631,12 @@ def _make(path: str, cls: Any, values: dict[str, Any]) -> Any:
 
 def _to_json(path: str, members: _Members, value: Any) -> Any:
     made = _check(path, members, value)
-    if not _is_config(type(made)):
+    if not is_config(type(made)):
         return _listed(made)
     items = _fields(type(made)).items()
     inner = {k: _to_json(_join(path, k), hint, getattr(made, k)) for k, hint in items}
-    kind = {"kind": type(made).__name__} if len(_classes(members)) > 1 else {}
+    classes, own = _classes(members), type(made)
+    kind = {"kind": name_of(own, classes.values())} if len(classes) > 1 else {}
     return kind | inner
 
 
@@ -608,8 +669,10 @@ def _read(path: str, members: _Members, data: Any) -> Any:
     if not isinstance(data, dict):
         raise _wrong(path, members, data)
     kind = data.get("kind")
+    some = tuple(member for member in members if is_config(member.base))
+    if isinstance(kind, str) and ":" in kind:
+        classes = {kind: _own(_join(path, "kind"), some, kind, imports=False)}
     if not isinstance(kind, str) or kind not in classes:
-        some = tuple(member for member in members if _is_config(member.base))
         raise _wrong(_join(path, "kind"), some, kind)
     rest = {key: value for key, value in data.items() if key != "kind"}
     return _from_json(path, classes[kind], rest)

@@ -71,6 +71,13 @@ def _executed(
 ) -> int:
     values, args = Values(), sys.argv[1:] if argv is None else list(argv)
     define(values)
+    flags.DEFINE_multi_string(
+        "import",
+        [],
+        "a module of your own, whose classes a config names as module:Name; repeat for "
+        "more",
+        flag_values=values,
+    )
     if any(arg in ("-h", "-help", "--help") for arg in args):
         print(_help(text, values))
         return 0
@@ -82,6 +89,7 @@ def _executed(
             raise ConfigError(
                 f"argument {rest[0]!r} is not a flag: write --name=value."
             )
+        _import(get(values, "import"))
         return _with_devices(run, values) or 0
     except (flags.Error, ConfigError, OSError, store.StoreError) as error:
         print(f"error: {_line(str(error))}", file=sys.stderr)
@@ -99,6 +107,15 @@ def _executed(
 
 def _line(text: str) -> str:
     return console.printable(" ".join(text.split()))
+
+
+def _import(modules: Sequence[str]) -> None:
+    """Modules of a user's own. Raises: ConfigError."""
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise ConfigError(f"--import is {name!r}: {error}.") from None
 
 
 def _with_devices(run: Callable[[Values], int | None], values: Values) -> int | None:

@@ -155,7 +155,7 @@ def differing(config: Any, base: Any = None, at: str = "") -> Iterator[tuple[str
         value, path = getattr(config, field.name), f"{at}{field.name}"
         usual = default_of(type(config), field.name)
         usual = getattr(base, field.name) if alike else usual
-        below = type(value) in field.classes
+        below = schema.is_config(type(value))
         if not below and value != usual:
             yield path, value
         if below and type(value) is not type(usual):

@@ -112,8 +112,9 @@ def _fields(config: Any, at: str = "") -> Iterator[tuple[str, object, type]]:
     for field in schema.fields(type(config)):
         value, path = getattr(config, field.name), f"{at}{field.name}"
         if field.name in known:
-            yield path, value, type(config)
-        if type(value) in field.classes:
+            own = known[field.name] if schema.is_config(type(value)) else value
+            yield path, own, type(config)
+        if schema.is_config(type(value)):
             yield from _fields(value, f"{path}.")
 
 

@@ -1,0 +1,122 @@
+"""A class of a user's own module, where a factor of ours may stand."""
+
+import re
+import sys
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import coadapt
+from coadapt import algorithms, legality, schema, taxonomy
+from coadapt.config import Config
+from coadapt.schema import ConfigError
+from launch import show, train
+
+MODULE = '''
+import jax.numpy as jnp
+from coadapt.factors.pi_p import Policy
+from coadapt.factors.pi_q import Weights
+from coadapt.schema import Positive, config
+
+@config
+class Linear(Weights):
+    """What G has above its mean, in units of eta."""
+
+    slope: Positive = 1.0  # of the weights
+
+    symbol = "Linear"
+
+    def weights(self, score, temperature):
+        above = score - jnp.mean(score, axis=0, keepdims=True)
+        return self.slope * jnp.maximum(above, 0.0) / temperature
+
+@config
+class Unlike:
+    """Made after nothing."""
+
+class Plain(Weights):
+    """No config."""
+'''
+NAME = "own_weights:Linear"
+SMALL = [
+    "--set=networks.policy.sizes=8", "--set=networks.critic.sizes=8",
+    "--set=data.batch=8", "--set=data.start=20", "--set=data.warmup=20",
+    "--set=pi_p.samples=4", "--steps=40", "--eval_every=40", "--eval_episodes=1",
+    "--seeds=1", "--quiet",
+]  # fmt: skip
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """The module, which is not imported yet."""
+    (tmp_path / "own_weights.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path
+    sys.modules.pop("own_weights", None)
+
+
+def chosen(**changes):
+    config = schema.override(algorithms.preset("mpo"), {"pi_q": NAME})
+    return schema.override(config, changes)
+
+
+def test_it_stands_by_its_name_and_keeps_its_numbers(own):
+    config = chosen(**{"pi_q.slope": "2.5"})
+    legality.check(config)
+    score = jnp.array([[1.0], [4.0]])
+    found = config.pi_q.weights(score, jnp.float32(2.0))
+    np.testing.assert_allclose(found, [[0.0], [2.5 * 1.5 / 2.0]])
+    written = schema.to_dict(config)
+    assert written["pi_q"] == {"kind": NAME, "slope": 2.5}
+    assert schema.from_dict(Config, written) == config
+    assert dict(schema.paths(config))["pi_q"] == NAME
+    other = chosen(**{"pi_q.slope": "2.0"})
+    names = {schema.fingerprint(c) for c in (config, other, algorithms.preset("mpo"))}
+    assert len(names) == 3
+    assert taxonomy.table1({"mine": config})[0]["pi_q"] == "Linear"
+
+
+def test_what_it_needs_of_others_is_its_interfaces(own):
+    with pytest.raises(ConfigError, match=r"pi_q=Linear it must be Analytic\.$"):
+        legality.check(schema.override(chosen(), {"pi_q_update": "Proximal"}))
+
+
+@pytest.mark.parametrize(
+    "word, said",
+    [
+        ("own_weights:Lin", "made with @config after coadapt.factors.pi_q.Posterior"),
+        ("own_weights:Unlike", "made with @config after"),
+        ("own_weights:Plain", "made with @config after"),
+        ("no_such_module:Linear", "No module named 'no_such_module'"),
+        ("Linear", "must be NonParametric or Episodic or Parametric"),
+    ],
+)
+def test_another_class_is_refused(own, word, said):
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        schema.override(algorithms.preset("mpo"), {"pi_q": word})
+
+
+def test_a_file_imports_nothing(own):
+    written = schema.to_dict(chosen())
+    del sys.modules["own_weights"]
+    with pytest.raises(ConfigError, match=r"\(--import=own_weights\)"):
+        schema.from_dict(Config, written)
+    assert "own_weights" not in sys.modules
+
+
+def test_it_trains_is_saved_loaded_and_printed(own, tmp_path, capsys):
+    store = tmp_path / "run"
+    command = ["--algorithm=mpo", "--task=toy/lqr", f"--set=pi_q={NAME}", *SMALL]
+    assert train.main([*command, f"--workdir={store}"]) == 0
+    del sys.modules["own_weights"]
+    with pytest.raises(ConfigError, match="--import=own_weights"):
+        coadapt.load(store, variant="mpo", seed=0)
+    capsys.readouterr()
+    shown = ["--algorithm=mpo", "--task=toy/lqr", f"--set=pi_q={NAME}"]
+    assert show.main([*shown, "--import=own_weights"]) == 0
+    assert NAME in capsys.readouterr().out
+    agent = coadapt.load(store, variant="mpo", seed=0)
+    assert agent.config.pi_q.slope == 1.0
+    assert show.main([*shown, "--import=own_weight"]) == 2
+    assert "--import is 'own_weight'" in capsys.readouterr().err
