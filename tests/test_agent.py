@@ -708,7 +708,9 @@ def test_duals_start_at_the_values_of_the_settings(cheetah):
     printed = 5e-5  # the settings give four decimals
     value = config.pi_q_update.temperature.value_of(dual["temperature"])
     assert value == pytest.approx(1.3133, abs=printed)
-    np.testing.assert_allclose(trust.multiplier(dual["mean"]), [1.3133] * 6, atol=printed)
+    np.testing.assert_allclose(
+        trust.multiplier(dual["mean"]), [1.3133] * 6, atol=printed
+    )
     np.testing.assert_allclose(trust.multiplier(dual["std"]), [10.0] * 6, atol=1e-4)
     assert dual["bound"] == 1.0
     config, state = cheetah("sac")

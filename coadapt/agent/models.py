@@ -176,7 +176,7 @@ class View(NamedTuple):
         bounds = self.config.bounds
         if bounds is None:
             return self, None
-        seen, weight = bounds.weights(self, action)
+        seen, weight = bounds.weights(cast(Any, self), action)
         return cast(View, seen), weight
 
     # ------------------------------------------------ steps

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from coadapt.factors.g import G
 from coadapt.factors.rules import Config, Need, Refusal, Ruled
-from coadapt.factors.view import View
+from coadapt.factors.view import View, lacks
 from coadapt.ops import ensemble, lagrange, minimize, returns
 from coadapt.schema import Fraction, Positive, Range, Scalar, Size, Toggle, config
 from coadapt.types import Episodes, Metrics, Support, Transition, Tree
@@ -102,7 +102,7 @@ class OneStepEstimate(Estimate, Protocol):
         Args:
             log_prob: [L, B], of the actions, under the policy that took them.
         """
-        ...
+        raise lacks(self, "estimate of sequences")
 
 
 class SequenceEstimate(Estimate, Protocol):
@@ -363,8 +363,8 @@ class TDLambda(SequenceEstimate):
 
 
 def _lambda_return(
-    gamma: jax.typing.ArrayLike,
-    lam: jax.typing.ArrayLike,
+    gamma: float,
+    lam: float,
     reward: jax.Array,
     values: jax.Array,
     episodes: Episodes,

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from coadapt import networks
-from coadapt.factors.rules import Config, Need, Point, Refusal, Ruled
+from coadapt.factors.rules import Combination, Config, Need, Refusal, Ruled
 from coadapt.factors.view import Dist, View, concat_obs, lacks
 from coadapt.networks import Network
 from coadapt.schema import Positive, Range, Size, config
@@ -177,7 +177,7 @@ class Policy(Prior):
         return self.states == "next"
 
     @classmethod
-    def at(cls, point: Point) -> "Policy":
+    def at(cls, point: Combination) -> "Policy":
         return cls(states="current")
 
     def needs(self, config: Config) -> Iterator[Need | Refusal]:
@@ -501,7 +501,7 @@ class Behavior(Prior):
         return "pi_b"
 
     @classmethod
-    def at(cls, point: Point) -> "Behavior":
+    def at(cls, point: Combination) -> "Behavior":
         return cls(model=Clone() if point.pi_theta.has_density else VAE())
 
     @property

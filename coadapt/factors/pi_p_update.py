@@ -319,13 +319,13 @@ class ClosedForm(MStep):
         weight = weight.reshape(-1)
         features = jnp.tile(view.features(support.obs), (samples, 1))
         head = view.readout(features)
-        std = pi.distribution(old, head, features).std
-        precision = weight[:, None] / jnp.square(std)
+        dist: Dist = pi.distribution(old, head, features)
+        precision = weight[:, None] / jnp.square(dist.std)
         gain, condition = regression.weighted_ridge(
             features, action, precision, self.ridge
         )
         error = action - jnp.matmul(features, gain, precision="highest")
-        residual = Residual(error, std, weight, self.min_std)
+        residual = Residual(error, dist.std, weight, self.min_std)
         output = {"kernel": gain[:-1], "bias": gain[-1]}
         new = {
             "net": dict(old["net"]) | {"output": output},

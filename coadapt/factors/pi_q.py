@@ -6,15 +6,15 @@ and `Movement` of a parametric posterior along a gradient (KL control).
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Annotated, Any, ClassVar, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol, cast
 
 import jax
 import jax.numpy as jnp
 
 from coadapt.factors.pi_q_update import Goal, Terms
 from coadapt.factors.pi_theta import clip_noise
-from coadapt.factors.rules import Config, Need, Point, Refusal, Ruled, several
-from coadapt.factors.view import View
+from coadapt.factors.rules import Combination, Config, Need, Refusal, Ruled, several
+from coadapt.factors.view import Dist, View
 from coadapt.ops import ensemble, weights
 from coadapt.schema import Positive, Range, Size, Toggle, config
 from coadapt.types import Batch, Episodes, Metrics, Tree
@@ -132,7 +132,7 @@ class NonParametric(Weights):
         return "Non-parametric"
 
     @classmethod
-    def at(cls, point: Point) -> "NonParametric":
+    def at(cls, point: Combination) -> "NonParametric":
         """In standard deviations, so that a temperature of 1 suits any task, but where
         the temperature is in units of G or cancels."""
         own_units = point.g.cancels or not point.g_estimate.by_gradient
@@ -239,7 +239,7 @@ class Episodic(Weights):
         return "Non-parametric"
 
     @classmethod
-    def at(cls, point: Point) -> "Episodic":
+    def at(cls, point: Combination) -> "Episodic":
         return cls(standardize=True)
 
     @property
@@ -302,7 +302,7 @@ class Movement(Ruled, Protocol):
     by_samples: ClassVar[bool]  # through the policy's own actions, else stored ones
 
     @classmethod
-    def at(cls, point: Point) -> "Parametric":  # type: ignore[override]
+    def at(cls, point: Combination) -> "Parametric":  # type: ignore[override]
         return Parametric(gradient=cls())  # type: ignore[arg-type]
 
     @property
@@ -478,14 +478,14 @@ class LikelihoodRatio(Movement):
         warm: jax.Array | None,
         params: Tree,
     ) -> Terms:
-        transition, pi = batch.transition, view.pi
+        transition, pi, prior = batch.transition, view.pi, cast(Dist, batch.prior)
         assert batch.score is not None  # sequences, which this reads, have it
         dist = view.policy(transition.obs, params)
         log_ratio = pi.log_prob(dist, transition.action) - pi.log_prob(
-            batch.prior, transition.action
+            prior, transition.action
         )
         gain = view.update.gain(jnp.exp(log_ratio), batch.score)
-        return Terms(gain, pi.kl(batch.prior, dist), dist, None)
+        return Terms(gain, pi.kl(prior, dist), dist, None)
 
     def loss(self, terms: Terms, eta: jax.Array) -> jax.Array:
         return eta * jnp.mean(terms.divergence) - jnp.mean(terms.gain)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
-from coadapt.factors.rules import Config, Need, Point, Refusal, Ruled
+from coadapt.factors.rules import Combination, Config, Need, Refusal, Ruled
 from coadapt.factors.view import Descent, Dist, Duals, View, lacks
 from coadapt.ops import divergences, lagrange, natural
 from coadapt.schema import NonNegative, Positive, Range, Scalar, Size, config
@@ -30,7 +30,7 @@ class Temperature(Ruled, Protocol):
         return self.eta
 
     @property
-    def given(self) -> jax.typing.ArrayLike | None:
+    def given(self) -> float | None:
         """eta, where it is a number of the config's."""
         return None
 
@@ -80,7 +80,7 @@ class ConstantTemperature(Temperature):
     value: NonNegative = 1.0  # in units of G
 
     @property
-    def given(self) -> jax.typing.ArrayLike | None:
+    def given(self) -> float | None:
         return self.value
 
     def eta(self, duals: Duals) -> jax.Array:
@@ -600,7 +600,7 @@ class Analytic(Update):
         return "Analytic + TR" if self.temperature.bounds_kl else "Analytic"
 
     @classmethod
-    def at(cls, point: Point) -> "Analytic":
+    def at(cls, point: Combination) -> "Analytic":
         joint = not point.g_estimate.by_gradient
         return cls(temperature=DualTemperature()) if joint else cls()
 
@@ -660,7 +660,7 @@ class Gradient(Update):
     divergence: KL | MMD | DualKL | Wasserstein = KL()  # of the policy from the prior
 
     @classmethod
-    def at(cls, point: Point) -> "Gradient":
+    def at(cls, point: Combination) -> "Gradient":
         eta = 0.1 if point.pi_p.counts else 0.0
         rule = ConstantTemperature(value=eta)
         by_samples = point.pi_p.by_others and not point.pi_theta.has_density

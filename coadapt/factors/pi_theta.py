@@ -11,7 +11,7 @@ import distrax
 import jax
 import jax.numpy as jnp
 
-from coadapt.factors.rules import Config, Need, Point, Refusal, Ruled
+from coadapt.factors.rules import Combination, Config, Need, Refusal, Ruled
 from coadapt.factors.view import lacks
 from coadapt.ops import divergences, squash
 from coadapt.schema import Positive, Range, Scalar, config
@@ -398,7 +398,7 @@ class Gaussian(Distribution):
     scale: Scale = StateSoftplusStd()  # how its std is made
 
     @classmethod
-    def at(cls, point: Point) -> "Gaussian":
+    def at(cls, point: Combination) -> "Gaussian":
         regression = point.pi_p_update.closed_form
         return cls(scale=LearnedLogStd() if regression else StateSoftplusStd())
 
@@ -601,7 +601,7 @@ class Softmax(Distribution):
     bins: Annotated[int, Range(ge=2)] | None = None
 
     @classmethod
-    def at(cls, point: Point) -> "Softmax":
+    def at(cls, point: Combination) -> "Softmax":
         return cls(bins=11)
 
     @property

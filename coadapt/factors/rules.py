@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol, Self
 
 Config = Any  # coadapt.config.Config, which is made of these classes
-Point = Any  # coadapt.hybrids.Point, a class of each factor
+Combination = Any  # coadapt.hybrids.Combination, a class of each factor
 
 
 class Need(NamedTuple):
@@ -32,7 +32,7 @@ class Ruled(Protocol):
     """What has rules."""
 
     @classmethod
-    def at(cls, point: Point) -> Self:
+    def at(cls, point: Combination) -> Self:
         """One of the class that suits the others of a point, if any does."""
         return cls()
 
