@@ -8,6 +8,7 @@ import platform
 import re
 import socket
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from coadapt.factors.rules import Ruled
 from coadapt.version import __version__
 
 _PACKAGE = Path(__file__).parent
@@ -32,9 +34,11 @@ DECIDE = ("jaxlib", "device", INSTRUCTIONS)
 
 def here() -> dict[str, Any]:
     """As plain JSON types. Sessions of which all of this is the same are one."""
+    own = own_modules()
     return {
         "versions": versions(),
         **_code(),
+        **({"own modules": own} if own else {}),
         "host": socket.gethostname(),
         "device": device(),
         "instructions": instructions(),
@@ -96,6 +100,7 @@ def facts(session: Mapping[str, Any]) -> dict[str, str]:
         "commit": code,
         "host": session.get("host", ""),
     }
+    found |= {f"module {k}": v for k, v in session.get("own modules", {}).items()}
     if "xla_flags" in session:
         found["XLA_FLAGS"] = session["xla_flags"] or "none"
     return {name: word for name, word in found.items() if word}
@@ -143,6 +148,23 @@ def compared(sessions: Sequence[Mapping[str, Any]]) -> str:
 
 
 # ---------------------------------------------------------------- the code
+
+
+def own_modules() -> dict[str, str]:
+    """Hashes of the sources of imported modules that add a class to a factor."""
+    kinds: list[Any] = [Ruled]
+    names = set[str]()
+    while kinds:
+        kind = kinds.pop()
+        kinds += kind.__subclasses__()
+        names.add(kind.__module__)
+    others = {name for name in names if name.split(".")[0] != "coadapt"}
+    found = {}
+    for name in sorted(others & sys.modules.keys()):
+        source = Path(sys.modules[name].__file__ or "")
+        if source.is_file():
+            found[name] = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+    return found
 
 
 @functools.cache

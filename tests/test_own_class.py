@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import coadapt
-from coadapt import algorithms, legality, schema, taxonomy
+from coadapt import algorithms, legality, provenance, schema, taxonomy
 from coadapt.config import Config
 from coadapt.schema import ConfigError
 from launch import show, train
@@ -103,6 +103,16 @@ def test_a_file_imports_nothing(own):
     with pytest.raises(ConfigError, match=r"\(--import=own_weights\)"):
         schema.from_dict(Config, written)
     assert "own_weights" not in sys.modules
+
+
+def test_its_source_is_a_fact_of_a_session(own):
+    chosen()
+    (first,) = provenance.own_modules().items()
+    assert first[0] == "own_weights"
+    (own / "own_weights.py").write_text(MODULE + "# changed\n")
+    assert provenance.own_modules() != dict([first])
+    del sys.modules["own_weights"]
+    assert provenance.own_modules() == {}
 
 
 def test_it_trains_is_saved_loaded_and_printed(own, tmp_path, capsys):
