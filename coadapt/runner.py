@@ -67,6 +67,8 @@ class Interrupted(Exception):  # noqa: N818 (it is none)
 
 # ---------------------------------------------------------------- one agent
 
+_SHORTEST = 4  # env steps of an episode, on average, for which a short run has room
+
 
 def store_size(config: Config, spec: EnvSpec, steps: int) -> replay.Size:
     """What to hold on the device for each agent: never more than a run can make."""
@@ -78,11 +80,15 @@ def store_size(config: Config, spec: EnvSpec, steps: int) -> replay.Size:
     most = data.capacity
     if isinstance(data, Trajectories):
         most = episodes.capacity_of_store(most, spec.max_steps)
-    return replay.size(
-        min(most, max(steps, 1)),
+    sized = partial(
+        replay.size,
         log_prob=config.g_estimate.length > 1,
         precision=getattr(data, "precision", "float32"),
     )
+    # a store that the run cannot fill drops nothing that a longer run's would keep
+    made = sized(min(most, max(steps, 1)), shortest=min(_SHORTEST, spec.max_steps))
+    full = sized(most, shortest=min(50, spec.max_steps))
+    return made._replace(rows=min(made.rows, full.rows))
 
 
 def shapes(config: Config, spec: EnvSpec, steps: int) -> Learner:

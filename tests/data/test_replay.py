@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from walks import SPEC, fill, walk
 
-from coadapt import devices
+from coadapt import algorithms, devices, envs, runner
 from coadapt.data import replay
 from coadapt.types import Action, TimeStep
+
+add = jax.jit(replay.add)
 
 
 def read(store: replay.Store) -> list[tuple]:
@@ -41,6 +43,20 @@ def test_holds_the_newest_transitions_with_their_true_successors(lengths, termin
     assert len(held) >= min(len(kept), 50) - max(ends - spare + 2, 0)
     if max(lengths) > 50:
         assert len(held) == 50
+
+
+@pytest.mark.parametrize("task", ["toy/bandit", "toy/lqr"])
+def test_a_run_of_few_steps_keeps_all_that_a_longer_one_would(task):
+    """Else one that is extended would have learned from other minibatches."""
+    config, spec, steps = algorithms.preset("sac"), envs.spec(task), 240
+    store = replay.init(
+        spec, runner.store_size(config, spec, steps), obs := jnp.ones(spec.obs_size)
+    )
+    for number in range(1, steps + 1):
+        last = jnp.bool_(number % spec.max_steps == 0)
+        made = TimeStep(obs, jnp.float32(0.0), jnp.float32(1.0), last, obs)
+        store = add(store, Action(jnp.zeros(1), None), made)
+    assert (int(store.tail), int(store.count)) == (0, steps)
 
 
 def test_current_is_what_to_act_on():
