@@ -297,7 +297,7 @@ def _as_the_target(agent: SavedAgent) -> bool:
 
 def _best_counts(config: Config) -> bool:
     """Whether of several actions the best one's value counts, rather than the mean."""
-    return getattr(config.g_estimate, "over", "mean") == "max"
+    return config.g_estimate.best_counts
 
 
 def _on_host(agent: SavedAgent, env: HostEnv, greedy: bool, seed: int):
@@ -638,8 +638,8 @@ def e_step(agent: SavedAgent, *, seed: int = 0) -> EStep:
     config, key = _traced(agent), _key(agent, 2 + seed)
     found = _e_step(config, agent.state, _stored(agent), key)
     weight, score, eta = (np.asarray(x) for x in found)
-    rule = getattr(agent.config.pi_q, "normalize", "batch")
-    return EStep(weight, score, float(eta), rule == "state")
+    rule = cast(pi_q.Weights, agent.config.pi_q)
+    return EStep(weight, score, float(eta), rule.per_state)
 
 
 @jax.jit

@@ -35,6 +35,11 @@ class Estimate(Ruled, Protocol):
         """As Table 1 prints it."""
         ...
 
+    @property
+    def best_counts(self) -> bool:
+        """Whether of several actions the best one's value counts, else their mean."""
+        return False
+
     def estimates(self, g: G) -> bool:
         """Whether it is an estimate of g."""
         ...
@@ -185,6 +190,10 @@ class TD0(OneStepEstimate):
     def symbol(self) -> str:
         return "TD(0)"
 
+    @property
+    def best_counts(self) -> bool:
+        return self.over == "max"
+
     def limits(self, config: Config) -> Iterator[Refusal]:
         smoothed, name = "g_estimate.smoothing", type(self.smoothing).__name__
         if self.smoothing is not None and config.g.soft:
@@ -220,7 +229,7 @@ class TD0(OneStepEstimate):
         if self.smoothing is not None:  # the policy's draw has the key itself
             action = self.smoothing.smooth(action, jax.random.fold_in(key, 2))
         values = view.q(view.target_critic, obs, action[: self.samples])
-        over = jnp.max if self.over == "max" else jnp.mean
+        over = jnp.max if self.best_counts else jnp.mean
         value = over(self.combine(values), axis=0)
         value = view.g.next_value(view, value, dist, raw, obs, key)
         discount = self.discount * transition.discount

@@ -89,6 +89,11 @@ class Weights(Posterior, Protocol):
         """Weights of the M-step. score [M, B], eta scalar -> [M, B]."""
         ...
 
+    @property
+    def per_state(self) -> bool:
+        """Whether the actions of a state are weighed against each other alone."""
+        return False
+
     def compared(self, score: jax.Array) -> jax.Array:
         """The scores [M, B] as sets [M', B'] within which weights are normalised."""
         return score
@@ -191,6 +196,10 @@ class NonParametric(Weights):
         self, score: jax.Array, where: jax.Array | None = None
     ) -> jax.Array:
         return _standardized(self.standardize, score, where)
+
+    @property
+    def per_state(self) -> bool:
+        return self.normalize == "state"
 
     def weights(self, score: jax.Array, temperature: jax.Array) -> jax.Array:
         if self.keep < 1:
