@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 import flax.linen as nn
 import jax
@@ -94,8 +94,20 @@ def _orthogonal(key: jax.Array, shape: Sequence[int]) -> jax.Array:
     return found if shape[0] >= shape[1] else found.T
 
 
+class Features(Protocol):
+    """What the first layer may read instead of its inputs."""
+
+    def size(self, inputs: int) -> int:
+        """How many features there are of so many inputs."""
+        ...
+
+    def apply(self, x: jax.Array) -> jax.Array:
+        """[..., in] -> [..., size(in)]."""
+        ...
+
+
 @config
-class Quadratic:
+class Quadratic(Features):
     """The inputs, and the products of each two of them."""
 
     def size(self, inputs: int) -> int:
@@ -108,7 +120,7 @@ class Quadratic:
 
 
 @config
-class Fourier:
+class Fourier(Features):
     """sqrt(2 / number) cos(W x + b), W ~ N(0, 1 / width^2), b uniform: random features.
 
     Source: Rahimi and Recht 2007. W and b are the same for all agents, not learned.

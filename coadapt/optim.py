@@ -1,6 +1,9 @@
-"""Optimisers: optax, with every number a traced field."""
+"""Optimisers: optax, with every number a traced field.
 
-from typing import Annotated
+The interface of an optimiser is `Rule`; the classes below it are final.
+"""
+
+from typing import Annotated, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +20,21 @@ class Clip:
     norm: Positive = 40.0  # the largest norm; settings 1.3
 
 
+class Rule(Protocol):
+    """What an optimiser has; the field `rate`, the learning rate, among it."""
+
+    @property
+    def symbol(self) -> str:
+        """As Table 4 prints it."""
+        return type(self).__name__
+
+    def direction(self) -> optax.GradientTransformation:
+        """What a step takes `rate` times off, of the gradients."""
+        ...
+
+
 @config
-class Adam:
+class Adam(Rule):
     """Adam with betas 0.9, 0.999 and epsilon 1e-8 outside the root."""
 
     rate: Positive = 3e-4  # the learning rate
@@ -28,12 +44,16 @@ class Adam:
 
 
 @config
-class SGD:
+class SGD(Rule):
     """Gradient descent with heavy-ball momentum, no dampening."""
 
     rate: Positive = 1e-2  # the learning rate
     # the share of the last step that goes on
     momentum: Annotated[Scalar, Range(ge=0, lt=1)] = 0.9
+
+    @property
+    def symbol(self) -> str:
+        return f"SGD, momentum {self.momentum:g}"
 
     def direction(self) -> optax.GradientTransformation:
         return optax.trace(decay=self.momentum)
@@ -90,4 +110,4 @@ def norm(tree: Tree) -> jax.Array:
     return jnp.sqrt(sum(jnp.sum(jnp.square(x)) for x in jax.tree.leaves(tree)))
 
 
-__all__ = ["SGD", "Adam", "Clip", "Optim", "Optimizer", "init", "norm", "step"]
+__all__ = ["SGD", "Adam", "Clip", "Optim", "Optimizer", "Rule", "init", "norm", "step"]

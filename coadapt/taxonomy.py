@@ -10,7 +10,6 @@ from coadapt import algorithms
 from coadapt.config import Config
 from coadapt.factors.pi_p import PiP
 from coadapt.networks import Init, Network
-from coadapt.optim import SGD, Optimizer
 from coadapt.schema import ConfigError, nearest
 
 Row = dict[str, str]
@@ -104,7 +103,7 @@ def _row4(name: str, config: Config) -> Row:
         "activation": _both(_activation(policy), _activation(critic)),
         "layer norm": _both(_layer_norm(policy), _layer_norm(critic)),
         "input norm": "yes" if nets.input_norm else "-",
-        "optimizer": _both(_optimizer(optim.policy), _optimizer(optim.critic)),
+        "optimizer": _both(optim.policy.symbol, optim.critic.symbol),
         "rate (policy)": _number(optim.policy.rate),
         "rate (value)": _number(optim.critic.rate),
         "weights": _both(_weights(policy.hidden), _weights(critic.hidden)),
@@ -127,12 +126,6 @@ def _activation(net: Network) -> str:
 def _layer_norm(net: Network) -> str:
     words = {"none": "-", "first_tanh": "first + tanh", "first": "first"}
     return words.get(net.layer_norm, f"all, {net.layer_norm}")
-
-
-def _optimizer(optimizer: Optimizer) -> str:
-    if isinstance(optimizer, SGD):
-        return f"SGD, momentum {_number(optimizer.momentum)}"
-    return type(optimizer).__name__
 
 
 def _weights(init: Init) -> str:

@@ -3,19 +3,29 @@
 import re
 import sys
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import coadapt
-from coadapt import algorithms, legality, provenance, schema, taxonomy
+from coadapt import (
+    algorithms,
+    legality,
+    networks,
+    optim,
+    provenance,
+    schema,
+    taxonomy,
+)
 from coadapt.config import Config
 from coadapt.schema import ConfigError
 from launch import show, train
 
 MODULE = '''
 import jax.numpy as jnp
-from coadapt.factors.pi_p import Policy
+import optax
+from coadapt import networks, optim
 from coadapt.factors.pi_q import Weights
 from coadapt.schema import Positive, config
 
@@ -30,6 +40,25 @@ class Linear(Weights):
     def weights(self, score, temperature):
         above = score - jnp.mean(score, axis=0, keepdims=True)
         return self.slope * jnp.maximum(above, 0.0) / temperature
+
+@config
+class Sign(optim.Rule):
+    """The sign of the gradient."""
+
+    rate: Positive = 1e-3  # the length of a step, in each parameter
+
+    def direction(self):
+        return optax.scale_by_sign()
+
+@config
+class Sines(networks.Features):
+    """The inputs, and their sines."""
+
+    def size(self, inputs):
+        return 2 * inputs
+
+    def apply(self, x):
+        return jnp.concatenate([x, jnp.sin(x)], axis=-1)
 
 @config
 class Unlike:
@@ -75,6 +104,27 @@ def test_it_stands_by_its_name_and_keeps_its_numbers(own):
     names = {schema.fingerprint(c) for c in (config, other, algorithms.preset("mpo"))}
     assert len(names) == 3
     assert taxonomy.table1({"mine": config})[0]["pi_q"] == "Linear"
+
+
+def test_an_optimiser_and_features_stand_by_their_names_too(own):
+    changes = {
+        "optim.policy": "own_weights:Sign",
+        "optim.policy.rate": 0.25,
+        "networks.critic.features": "own_weights:Sines",
+    }
+    config = schema.override(algorithms.preset("sac"), changes)
+    legality.check(config)
+    assert schema.from_dict(Config, schema.to_dict(config)) == config
+    rule, params = config.optim.policy, {"w": jnp.array([1.0, 2.0])}
+    grads = {"w": jnp.array([-3.0, 0.5])}
+    state = optim.init(rule, None, params)
+    found, _ = optim.step(rule, None, grads, state, params)
+    np.testing.assert_allclose(found["w"], [1.25, 1.75])
+    assert taxonomy.table4({"mine": config})[0]["optimizer"] == "Sign / Adam"
+    net, x = config.networks.critic, jnp.ones((2, 3))
+    tree = networks.init(net, jax.random.key(0), 3, 1)
+    assert tree["hidden_0"]["kernel"].shape[0] == 6
+    assert networks.apply(net, tree, x).shape == (2, 1)
 
 
 def test_what_it_needs_of_others_is_its_interfaces(own):
