@@ -88,7 +88,7 @@ class Writer:
         What a kill left half-written or half-removed goes.
         """
         self._record, self._home, self._keep = record, home, keep
-        for folder in (record.folder, *record.attempts()):
+        for folder in (record.folder, *self._homes()):
             for name in files.names(folder):
                 snapshot = name.isdigit() and folder != record.folder
                 half = snapshot and not (folder / name / ABOUT).exists()
@@ -141,6 +141,11 @@ class Writer:
         files.replace(folder / ABOUT, files.sealed(about))
         self._remove(steps, goes_on=goes_on, ends=ends)
 
+    def _homes(self) -> list[Path]:
+        """Our attempt and those before it: nobody touches a newer one's."""
+        last = int(self._home.name)
+        return [path for path in self._record.attempts() if int(path.name) <= last]
+
     def _save(self, folder: Path, arrays: dict[str, Any]) -> None:
         import orbax.checkpoint as ocp
 
@@ -151,13 +156,13 @@ class Writer:
         self._checkpointer.save(folder.absolute(), args=save)
 
     def _remove(self, newest: int, *, goes_on: bool, ends: bool) -> None:
-        """Of all attempts; one of as many steps in an older attempt has been passed."""
-        homes = [path for path in self._record.attempts() if path != self._home]
+        """Of ours and older attempts; one of as many steps in those has been passed."""
+        homes = self._homes()
         for home in homes:
-            if (home / str(newest) / ABOUT).exists():
+            if home != self._home and (home / str(newest) / ABOUT).exists():
                 files.remove(home / str(newest))
         there = self._record.snapshots().items()
-        older = [path for steps, path in there if steps < newest]
+        older = [p for steps, p in there if steps < newest and p.parent in homes]
         room = self._keep if ends else max(self._keep, 1)
         keep = max(room - 1, 0) if goes_on else room
         for path in older[: len(older) - keep]:

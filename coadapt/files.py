@@ -9,6 +9,7 @@ import errno
 import json
 import os
 import shutil
+import socket
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +70,25 @@ def replace(path: Path, text: str, *, sync: bool = True) -> None:
         os.replace(temporary, path)
         if sync:
             _sync_folder(path.parent)
+
+
+def create(path: Path, text: str) -> None:
+    """A file that was not there, whole or not at all, of one process alone.
+
+    Raises: FileExistsError, if another was faster; StoreError.
+    """
+    temporary = path.with_name(f".{path.name}-{socket.gethostname()}-{os.getpid()}")
+    replace(temporary, text)
+    try:
+        os.link(temporary, path)
+        _sync_folder(path.parent)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        with writing(path):
+            raise error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def append(file: BinaryIO, path: Path, text: str) -> None:

@@ -1,5 +1,6 @@
 """What a run store is of: manifest.json, and which sweeps fit into one folder."""
 
+import contextlib
 import dataclasses
 import datetime
 import functools
@@ -20,6 +21,7 @@ FORMAT = 4  # of the folder
 READ_ONLY = 3  # an older one, which is read but not written: see old_stores.py
 NAMELESS = ("train", "sweep")  # what the commands and Python call what has no name
 MANIFEST, LOCK, OWNER = "manifest.json", ".lock", "owner.json"
+SESSIONS = "sessions"  # a file for each that began in a process beside others
 
 
 class Entry(NamedTuple):
@@ -204,8 +206,42 @@ def read(workdir: Path) -> dict[str, Any]:
 
 
 def sessions(workdir: Path) -> list[dict[str, Any]]:
-    """Those of the store, in their order. Raises: ConfigError, if it is damaged."""
-    return read(workdir)["sessions"] if (workdir / MANIFEST).exists() else []
+    """Those of the store, in their order: the manifest's, then those of processes that
+    shared it since. Raises: ConfigError, if it is damaged; files.StoreError.
+    """
+    listed = read(workdir)["sessions"] if (workdir / MANIFEST).exists() else []
+    found = {each["id"]: each for each in listed}
+    for name in sorted(files.names(workdir / SESSIONS), key=lambda n: (len(n), n)):
+        said = files.unsealed(workdir / SESSIONS / name) if name[0] != "." else None
+        if said is not None:
+            found.setdefault(said["id"], said)
+    return list(found.values())
+
+
+def own_session(workdir: Path) -> str:
+    """The id of this process's session in a store that others write too.
+
+    That of one which is equal in all, else a new one, in a file of its own: its number
+    is whose file is there first. Raises: ConfigError, files.StoreError.
+    """
+    folder, here = workdir / SESSIONS, provenance.here()
+    files.make(folder)
+    while True:
+        there = sessions(workdir)
+        for each in there:
+            if {**each, **_UNLIKE} == {**here, **_UNLIKE}:
+                return each["id"]
+        number = str(max((int(each["id"]) for each in there), default=0) + 1)
+        said = files.sealed({"id": number, "started": _now(), **here})
+        with contextlib.suppress(FileExistsError):
+            files.create(folder / f"{number}.json", said)
+
+
+_UNLIKE = {"id": None, "started": None}  # of sessions that are one
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def _header(workdir: Path) -> Header:
@@ -420,10 +456,8 @@ def write(workdir: Path, old: Header | None, new: Header, *, session: bool) -> s
     noted = sessions(workdir) if old else []
     if session:
         here = provenance.here()
-        known = {"id": None, "started": None}
-        if not noted or {**noted[-1], **known} != {**here, **known}:
-            now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-            one = {"id": str(len(noted) + 1), "started": now, **here}
+        if not noted or {**noted[-1], **_UNLIKE} != {**here, **_UNLIKE}:
+            one = {"id": str(len(noted) + 1), "started": _now(), **here}
             noted = [*noted, one]
     data = {
         "format": FORMAT,

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import filelock
 import numpy as np
 
-from coadapt import attempts, files, manifest, old_stores, tables, views
+from coadapt import attempts, files, leases, manifest, old_stores, tables, views
 from coadapt.attempts import Program
 from coadapt.files import DamagedError, StoreError, replace, writing
 from coadapt.manifest import (
@@ -42,6 +42,7 @@ from coadapt.manifest import (
     refuse_other,
     sessions,
 )
+from coadapt.runner import Interrupted
 from coadapt.schema import ConfigError
 from coadapt.tables import COLUMNS, FAILURE_COLUMNS, SESSION, Cell, Mark, Table
 from coadapt.views import DONE, DONE_COLUMNS, FAILURES, RESULTS
@@ -64,6 +65,7 @@ __all__ = [
     "DamagedError",
     "Entry",
     "Header",
+    "Shared",
     "Start",
     "Store",
     "StoreError",
@@ -217,6 +219,8 @@ class Start(NamedTuple):
 class Store:
     """A run store, open for writing: `note` programs, then `begin` them one by one."""
 
+    lease = leases.SECONDS  # without a word of a process, until another takes over
+
     def __init__(self, workdir: Path, header: Header, *, session: bool = True):
         """Open or extend a folder that is `owned`.
 
@@ -268,7 +272,7 @@ class Store:
         Raises: StoreError.
         """
         rows, failures = _copied(program, origin)
-        path = _numbered(program)
+        lease = leases.take(program.folder, self.lease)
         about: dict[str, object] = {"session": self.session, "origin": None}
         about["devices"] = program.devices if devices is None else devices
         about["provider"] = provider
@@ -279,8 +283,10 @@ class Store:
                 "steps": origin.steps,
             }
         with contextlib.ExitStack() as stack:
-            made = stack.enter_context(Attempt(self, program, path, rows, failures))
-            replace(path / attempts.ATTEMPT, files.sealed(about))  # from here it is one
+            stack.callback(lease.end, leases.FAILED)
+            made = stack.enter_context(Attempt(self, program, lease, rows, failures))
+            path = lease.attempt / attempts.ATTEMPT
+            replace(path, files.sealed(about))  # from here it is one
             stack.pop_all()
         return made
 
@@ -305,13 +311,22 @@ class Store:
             self.refresh()
 
 
-def _numbered(program: Program) -> Path:
-    """A new folder for an attempt, which nobody else has."""
-    taken = [name.split(".")[0] for name in files.names(program.folder)]
-    number = max((int(name) for name in taken if name.isdigit()), default=0) + 1
-    while not files.make(path := program.folder / f"{number:04}"):
-        number += 1
-    return path
+class Shared(Store):
+    """A run store for one of many processes that write it: each its own attempts.
+
+    Whoever plans has noted the programs, and makes the tables for people.
+    """
+
+    def __init__(self, workdir: Path, header: Header, *, lease: float = leases.SECONDS):
+        """Open what is there. `lease`: seconds. Raises: StoreError, ConfigError."""
+        self.header, self.workdir, self.lease = header, workdir, lease
+        self.session = manifest.own_session(workdir)
+
+    def note(self, cells: Sequence[Cell], devices: int) -> Program:
+        raise NotImplementedError("programs are noted by whoever plans")
+
+    def refresh(self, *, always: bool = True) -> None:
+        pass
 
 
 def _copied(program: Program, origin: Start | None) -> tuple[list[str], list[str]]:
@@ -337,11 +352,12 @@ class Attempt:
         self,
         store: Store,
         program: Program,
-        path: Path,
+        lease: leases.Lease,
         rows: list[str],
         failures: list[str],
     ):
-        self.path, self.program, self._store = path, program, store
+        self.path, self.program, self._store = lease.attempt, program, store
+        self.lease, path = lease, lease.attempt
         with contextlib.ExitStack() as stack:
             self._rows = tables.Writer(path / attempts.ROWS, COLUMNS, rows)
             stack.callback(self._rows.close)
@@ -365,8 +381,10 @@ class Attempt:
         `provider` is that of the task's spec: what made the numbers. Rows that the
         attempt began with are as they were. Raises: StoreError.
         """
+        self.lease.come(env_steps)
         if env_steps <= self._reached:
             return
+        self.lease.require()
         header, session, lines = self._store.header, self._store.session, []
         for i, cell in enumerate(self.program.cells):
             algorithm = header.entry(cell).algorithm
@@ -381,6 +399,7 @@ class Attempt:
     def fail(self, cell: Cell, *what: object) -> None:
         """Note a failure, once a cell: what FAILURE_COLUMNS say after the cell."""
         if cell not in self._failed:
+            self.lease.require()
             self._failed.add(cell)
             line = tables.line([*cell, *what, self._store.session])
             self._failures.add([line])
@@ -395,9 +414,11 @@ class Attempt:
 
         Earlier attempts that it has passed, and that have no snapshot left, go.
         """
+        self.lease.require()
         said = {"steps": steps, "seconds": seconds, **self.marks}
         replace(self.path / attempts.DONE, files.sealed(said))
         self.close()
+        self.lease.end(leases.FINISHED)
         for path in self.program.attempts():
             if path < self.path:
                 self._retire(path, steps)
@@ -420,5 +441,7 @@ class Attempt:
     def __enter__(self) -> "Attempt":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: object, *rest: object) -> None:
         self.close()
+        failed = isinstance(error, Exception) and not isinstance(error, Interrupted)
+        self.lease.end(leases.FAILED if failed else leases.STOPPED, str(error or ""))
