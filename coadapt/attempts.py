@@ -30,7 +30,9 @@ _LOG = logging.getLogger(__name__)
 PROGRAMS, PROGRAM, ATTEMPT, DONE = (
     "programs", "program.json", "attempt.json", "done.json"
 )  # fmt: skip
+FAILED = "failed.json"  # of a program that nobody tries any more
 ROWS, FAILURES, ABOUT = "rows.csv", "failures.csv", "about.json"
+PROGRAM_LOST = "program"  # in the place of a tensor, where no number broke
 DAMAGED = ".damaged"  # ends the names of what is set aside
 _TRIES = 100  # of a reader, beside a process that writes
 _WAY_OUT = (
@@ -272,6 +274,49 @@ def _say_once(path: Path, words: str, *what: object) -> None:
     if str(path) not in _SAID:
         _SAID.add(str(path))
         _LOG.warning(words, *what)
+
+
+# ---------------------------------------------------------------- programs given up
+
+
+class Failed(NamedTuple):
+    """That a program is given up, as failed.json has it."""
+
+    reason: str
+    steps: int  # env steps of its newest rows
+    since: str  # ISO time
+
+
+def give_up(folder: Path, failed: Failed) -> None:
+    """Raises: StoreError."""
+    files.replace(folder / FAILED, files.sealed(failed._asdict()))
+
+
+def given_up(folder: Path) -> Failed | None:
+    """Why nobody tries a program any more; None where that is not so.
+
+    Raises: StoreError.
+    """
+    said = _sealed(folder / FAILED)
+    return None if said is None else Failed(**said)
+
+
+def lost(workdir: Path, failed: Sequence[str]) -> list[str]:
+    """A line of tables.FAILURE_COLUMNS for each agent of the programs given up.
+
+    Args:
+        failed: such lines of agents that failed for themselves; they have no other.
+    Raises: StoreError.
+    """
+    known = set(tables.cells(tables.FAILURE_COLUMNS, tables.fields(failed)))
+    found = []
+    for each in programs(workdir, reading=True):
+        said = given_up(each.folder)
+        for cell in each.cells if said else ():
+            if said and cell not in known:
+                what = [*cell, said.steps, 0, PROGRAM_LOST, said.reason, ""]
+                found.append(tables.line(what))
+    return found
 
 
 # ---------------------------------------------------------------- what readers take

@@ -169,10 +169,15 @@ def _trim() -> None:
         trim(0)
 
 
+def dividing(agents: int, most: int) -> int:
+    """The most devices, of so many, that divide the number of agents evenly."""
+    return max(d for d in range(1, most + 1) if agents % d == 0)
+
+
 def mesh(agents: int) -> Mesh:
     """The most local devices that divide the number of agents evenly."""
     found = jax.local_devices()
-    number = max(d for d in range(1, len(found) + 1) if agents % d == 0)
+    number = dividing(agents, len(found))
     return Mesh(np.array(found[:number]), (_AXIS,))
 
 

@@ -62,7 +62,7 @@ class Said(NamedTuple):
 
 
 def newest(program: Path) -> Said | None:
-    """Of the newest attempt of a program; None where it has none. Raises: StoreError."""
+    """Of the newest attempt of a program, None without one. Raises: StoreError."""
     numbers = _numbers(program)
     return read(program / f"{max(numbers):04}") if numbers else None
 

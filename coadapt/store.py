@@ -138,7 +138,8 @@ def failures(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
     if header is not None and header.format != FORMAT:
         return old_stores.failures(path)
     taken = attempts.shown(attempts.every(path)) if header else []
-    lines = (line for each in taken for line in each.failures)
+    lines = [line for each in taken for line in each.failures]
+    lines += attempts.lost(path, lines) if header else []
     return tables.frame((*FAILURE_COLUMNS, SESSION), lines)
 
 

@@ -29,6 +29,7 @@ from coadapt import (
     devices,
     envs,
     foreseen,
+    leases,
     logs,
     manifest,
     provenance,
@@ -534,14 +535,14 @@ def plan_of(programs: Sequence[Group], sweep: Sweep) -> Plan:
         ),
         memory_bytes=max((len(g.agents) * c.memory for g, c in each), default=0),
         gradient_steps=sum(len(g.agents) * c.gradient_steps for g, c in each),
-        env_steps=sum(len(g.agents) * _steps(sweep, g) for g in programs),
+        env_steps=sum(len(g.agents) * steps_in(sweep, g) for g in programs),
         each=tuple(
             Program(
                 task=group.task,
                 variants=tuple(dict.fromkeys(a.variant.name for a in group.agents)),
                 agents=len(group.agents),
                 memory_bytes=len(group.agents) * costs.memory,
-                env_steps=len(group.agents) * _steps(sweep, group),
+                env_steps=len(group.agents) * steps_in(sweep, group),
                 gradient_steps=len(group.agents) * costs.gradient_steps,
                 differs=differs,
             )
@@ -612,7 +613,7 @@ def _differing(programs: Sequence[Group]) -> list[dict[str, object]]:
 def cost_of(group: Group, sweep: Sweep) -> Cost:
     """The cost of each agent of a group: they have equal shapes."""
     config, spec = group.agents[0].variant.config, envs.spec(group.task)
-    steps = _steps(sweep, group)
+    steps = steps_in(sweep, group)
     size = runner.store_size(config, spec, steps)
     each = config.schedule.critic_steps + config.schedule.policy_steps
     return Cost(
@@ -623,7 +624,7 @@ def cost_of(group: Group, sweep: Sweep) -> Cost:
     )
 
 
-def _steps(sweep: Sweep, group: Group) -> int:
+def steps_in(sweep: Sweep, group: Group) -> int:
     """Env steps of each of its agents."""
     return sweep.steps_of(group.task, group.agents[0].variant)
 
@@ -755,7 +756,7 @@ def _digest(config: Config, task: str) -> str:
     return offline.digest(data.dataset, envs.spec(task))
 
 
-class _Planned(NamedTuple):
+class Planned(NamedTuple):
     """A program to run, and what it goes on from: places in a record, or None."""
 
     group: Group
@@ -769,9 +770,9 @@ class _Planned(NamedTuple):
         return self.origin is not None and self.group.cells == [*self.origin.cells]
 
 
-def _planned(
+def planned(
     sweep: Sweep, workdir: Path, about: Header, memory: int | None
-) -> list[_Planned]:
+) -> list[Planned]:
     """Programs that were begun, with the agents that they had; then all others.
 
     They come in the order of the sweep, and nothing is written. Raises: ConfigError,
@@ -786,7 +787,7 @@ def _planned(
         if Cell(task, variant.name, seed) not in done
     }
     order = {cell: i for i, cell in enumerate(todo)}
-    found: list[_Planned] = []
+    found: list[Planned] = []
     begun = [
         (checkpoint.newest(r, steps), steps, r)
         for r in checkpoint.records(workdir)
@@ -806,11 +807,11 @@ def _planned(
             checkpoint.refuse_other(record, places, prints)
             found += _parts(sweep, record, begin, places, group, memory)
     rest = packs(sweep, set(order) - set(todo) | done, memory)
-    found += [_Planned(group) for group in rest]
+    found += [Planned(group) for group in rest]
     return sorted(found, key=lambda each: order[each.group.cells[0]])
 
 
-def _refuse_other_machine(planned: Iterable[_Planned], workdir: Path) -> None:
+def refuse_other_machine(planned: Iterable[Planned], workdir: Path) -> None:
     """Refuse to go on where products round otherwise, or with another simulator.
 
     Each program is held against the session of the attempt that it goes on from; what
@@ -831,6 +832,13 @@ def _refuse_other_machine(planned: Iterable[_Planned], workdir: Path) -> None:
             there[provenance.DEVICES] = str(made["devices"])
             here[provenance.DEVICES] = str(devices.mesh(len(each.group.agents)).size)
         _refuse_other(each.origin.folder.name, there, here)
+
+
+def _refuse_held(planned: Iterable[Planned]) -> None:
+    """Raises: leases.HeldError, where another process runs one of them; StoreError."""
+    for each in planned:
+        if each.origin is not None:
+            leases.require_free(each.origin.folder)
 
 
 def _refuse_other(
@@ -857,12 +865,12 @@ def _parts(
     places: list[int],
     group: Group,
     memory: int | None,
-) -> list[_Planned]:
+) -> list[Planned]:
     """A begun program, whole if it fits into memory."""
     whole = tuple(zip(places, group.agents, strict=True))
     fitting = _fitting(group, sweep, memory)
     return [
-        _Planned(
+        Planned(
             Group(group.task, tuple(agent for _, agent in part)),
             record,
             tuple(place for place, _ in part),
@@ -895,18 +903,19 @@ def run(
     go on also where what decides bits is not as it was.
     Raises: ConfigError, before anything compiles; store.StoreError; runner.Interrupted.
     """
-    path = _admitted(sweep, workdir)
+    path = admitted(sweep, workdir)
     about = adopted(path, header(sweep))  # what is refused leaves nothing behind
-    about = _with_units(path, about)
+    about = with_units(path, about)
     with owned(path):
-        todo = _planned(sweep, path, about, memory)
-        _refuse_other_machine([] if allow_other_machine else todo, path)
-        starts = _one_ahead(_start(sweep, each) for each in todo)
+        todo = planned(sweep, path, about, memory)
+        _refuse_held(todo)
+        refuse_other_machine([] if allow_other_machine else todo, path)
+        starts = _one_ahead(start_of(sweep, each) for each in todo)
         with Store(path, about, session=bool(todo)) as store:
             # all at once: the next session finds the same programs
             records = [_noted(store, each) for each in todo]
             jobs = [
-                _Job(sweep, each.group, record, store, checkpoints, stop, ended)
+                Job(sweep, each.group, record, store, checkpoints, stop, ended)
                 for each, record in zip(todo, records, strict=True)
             ]
             told = [partial(_tell, progress, event) for event in _events(todo, store)]
@@ -919,7 +928,7 @@ def run(
     return sum(len(each.group.agents) for each in todo)
 
 
-def _admitted(sweep: Sweep, workdir: str | os.PathLike[str]) -> Path:
+def admitted(sweep: Sweep, workdir: str | os.PathLike[str]) -> Path:
     """The folder of a sweep that can be run. Raises: ConfigError; store.StoreError."""
     streams.pin()  # before programs are compiled, too
     validate(sweep)
@@ -928,7 +937,7 @@ def _admitted(sweep: Sweep, workdir: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _with_units(workdir: Path, about: Header) -> Header:
+def with_units(workdir: Path, about: Header) -> Header:
     """The units of tasks that are new to the store, measured before their first run.
 
     Raises: ConfigError.
@@ -948,8 +957,8 @@ def _one_ahead(items: Iterator[T]) -> Iterator[T]:
     return itertools.chain([*itertools.islice(items, 1)], items)
 
 
-def _start(
-    sweep: Sweep, planned: _Planned
+def start_of(
+    sweep: Sweep, planned: Planned
 ) -> tuple[runner.Snapshot | None, Start | None]:
     """The newest snapshot that can be read, and where it is.
 
@@ -959,7 +968,7 @@ def _start(
     if record is None:
         return None, None
     config, spec = group.agents[0].variant.config, envs.spec(group.task)
-    steps = _steps(sweep, group)
+    steps = steps_in(sweep, group)
     like = runner.shapes(config, spec, steps)
     size = runner.store_size(config, spec, steps)
     while begin := checkpoint.newest(record, steps, aside=True):
@@ -971,19 +980,19 @@ def _start(
     return None, None
 
 
-def _noted(store: Store, planned: _Planned) -> checkpoint.Record:
+def _noted(store: Store, planned: Planned) -> checkpoint.Record:
     """The program that it is in the store."""
     cells = planned.group.cells
     return store.note(cells, devices.mesh(len(cells)).size)
 
 
-def _to_compile(sweep: Sweep, todo: Sequence[_Planned]) -> list[ahead.Task | None]:
+def _to_compile(sweep: Sweep, todo: Sequence[Planned]) -> list[ahead.Task | None]:
     """The programs after the first; None for one that is as one before it."""
     found: list[ahead.Task | None] = []
     known = set[object]()
     for group in (each.group for each in todo):
         configs = [agent.variant.config for agent in group.agents]
-        steps = _steps(sweep, group)
+        steps = steps_in(sweep, group)
         task = configs, group.task, steps, sweep.eval_episodes, logs.chosen(sweep.log)
         found.append(None if group.program in known else task)
         known.add(group.program)
@@ -1007,7 +1016,7 @@ def _tell(
     progress(event._replace(report=report))
 
 
-def _events(todo: Sequence[_Planned], store: Store) -> list[Progress]:
+def _events(todo: Sequence[Planned], store: Store) -> list[Progress]:
     """That each of the programs begins."""
     origins = tuple(_origin(each, store) for each in todo)
     differ = provenance.compared(manifest.sessions(store.workdir))
@@ -1017,7 +1026,7 @@ def _events(todo: Sequence[_Planned], store: Store) -> list[Progress]:
     ]
 
 
-def _origin(planned: _Planned, store: Store) -> Origin:
+def _origin(planned: Planned, store: Store) -> Origin:
     reached = max(store.reached.get(cell, 0) for cell in planned.group.cells)
     return Origin(planned.begin, reached)
 
@@ -1033,7 +1042,7 @@ def _all_failed(group: Group, failed: Sequence[runner.Failure]) -> str:
     )
 
 
-class _Job:
+class Job:
     """One program of a sweep: its rows, and its snapshots."""
 
     def __init__(
@@ -1048,7 +1057,7 @@ class _Job:
     ):
         self.sweep, self.store, self.stop, self.ended = sweep, store, stop, ended
         self.group, self.record = group, record
-        self.steps = _steps(sweep, group)
+        self.steps = steps_in(sweep, group)
         self.rules, self.spent, self.last = checkpoints, 0.0, 0.0
 
     def run(
@@ -1100,6 +1109,7 @@ class _Job:
         self, writer: checkpoint.Writer, attempt: Attempt, snapshot: runner.Snapshot
     ) -> None:
         """Write it, if it ends, if all stops, or if that takes little of the time."""
+        attempt.lease.require()
         rules, steps = self.rules, int(snapshot.clock.steps)
         ends = runner.is_over(snapshot, self.steps)
         if ends:

@@ -24,7 +24,8 @@ def refresh(workdir: Path, found: Sequence[tuple[Program, Attempt]]) -> None:
     """Make all of them anew. Raises: files.StoreError."""
     taken = attempts.shown(found)
     rows = (line for each in taken for line in each.rows)
-    failed = (line for each in taken for line in each.failures)
+    failed = [line for each in taken for line in each.failures]
+    failed += attempts.lost(workdir, failed)
     _replace(workdir, {
         RESULTS: _text(tables.COLUMNS, rows),
         FAILURES: _text(tables.FAILURE_COLUMNS, failed),

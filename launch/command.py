@@ -24,6 +24,7 @@ from coadapt import (
     aliases,
     console,
     devices,
+    leases,
     logs,
     progress,
     schema,
@@ -35,7 +36,7 @@ from coadapt.config import Config
 from coadapt.runner import Interrupted, Snapshot
 from coadapt.schema import ConfigError, nearest, paths
 from coadapt.sweep import Sweep, Variant
-from launch import duration, results, signals
+from launch import duration, engines, results, signals
 from launch import plan as plans
 
 CACHE = Path("~/.cache/coadapt/xla")  # of compiled programs
@@ -277,6 +278,7 @@ def define_sweep(values: Values) -> None:
     )
     switch("quiet", "show no progress, only the result")
     _define_logs(values)
+    _define_workers(values)
     text(
         "compile_cache",
         "folder that keeps compiled programs; empty: none "
@@ -300,6 +302,69 @@ def _define_asked(values: Values) -> None:
         "a table's)",
         flag_values=values,
     )
+
+
+def define_lease(values: Values) -> None:
+    flags.DEFINE_float(
+        "lease",
+        leases.SECONDS,
+        "seconds without a word of a process, after which another may take its program",
+        lower_bound=0.1,
+        flag_values=values,
+    )
+
+
+def _define_workers(values: Values) -> None:
+    text, _ = _definers(values)
+    flags.DEFINE_enum(
+        "engine",
+        engines.LOCAL,
+        engines.ENGINES,
+        "where programs run: on this machine, or on a Ray cluster, of this machine "
+        "alone without --ray_address: docs/cluster.md",
+        flag_values=values,
+    )
+    text("workers", "so many processes, each of which runs a program; none: this one")
+    text("ray_address", "of the cluster, as ray.init has it: auto, or a host and port")
+    text("gpus_per_worker", "GPUs of each process (0: they compute on the CPU)")
+    text(
+        "device_memory",
+        "of the device of a process, such as 80GiB, by which programs are cut; without "
+        "it, what this machine has",
+    )
+    define_lease(values)
+
+
+def _workers(values: Values) -> engines.Options | None:
+    """Of other processes; None: this one computes. Raises: ConfigError."""
+    workers, gpus = (
+        count(values, name, 0, least=0, most=engines.MOST)
+        for name in ("workers", "gpus_per_worker")
+    )
+    engine, cache = get(values, "engine"), get(values, "compile_cache")
+    address = get(values, "ray_address")
+    if address is not None and engine != engines.RAY:
+        raise ConfigError("--ray_address is of --engine=ray: give that with it.")
+    if engine == engines.LOCAL and not workers and not gpus:
+        return None
+    return engines.Options(
+        engine=engine,
+        workers=workers,
+        address=address,
+        gpus=gpus,
+        memory=engines.bytes_of(get(values, "device_memory")),
+        lease=get(values, "lease"),
+        flags=() if cache is None else (f"--compile_cache={cache}",),
+    )
+
+
+def refuse_workers(values: Values, name: str) -> None:
+    """Refuse a flag for which this process has to compute. Raises: ConfigError."""
+    if _workers(values) is not None:
+        raise ConfigError(
+            f"--{name} needs the agents in this process: leave out --workers, --engine "
+            "and --gpus_per_worker."
+        )
 
 
 def _define_logs(values: Values) -> None:
@@ -494,26 +559,34 @@ def run_sweep(
     values: Values,
     asked: Sweep,
     ended: Callable[[sweep.Group, Snapshot], None] = lambda *_: None,
-) -> None:
-    """Print the plan, or run and report; `ended` as `sweep.run` has it."""
+) -> int:
+    """Print the plan, or run and report; `ended` as `sweep.run` has it.
+
+    Returns the exit status.
+    """
     keep = count(values, "keep", 1, least=0)
     rules = sweep.checkpoints(get(values, "checkpoint_every"), keep)
     workdir = get(values, "workdir")
     if get(values, "measure") and not get(values, "dry_run"):
         raise ConfigError("--measure is of a plan: give it with --dry_run.")
-    if workdir:  # rounding hangs on their number
+    others = _workers(values)
+    if others is not None:
+        jax.config.update("jax_platforms", "cpu")  # GPUs are for those that compute
+    elif workdir:  # rounding hangs on their number
         devices.use_cores(store.devices(workdir))
     kept = _kept_at(get(values, "compile_cache"))
     if "MPLBACKEND" in os.environ:  # of the report's figures, before they are due
         importlib.import_module("coadapt.figure")
-    plan = sweep.plan(asked)
+    plan = sweep.plan(asked, None if others is None else engines.memory(others))
     if get(values, "dry_run"):
         print("\n".join(_plan(asked, plan, workdir)))
         if get(values, "measure"):
             print(duration.line(duration.of_updates(sweep.packs(asked), asked)))
-        return
+        return 0
     # absolute, as an environment may change the current folder
     folder = store.folder(required(values, "workdir")).absolute()
+    if others is not None:
+        return _run_elsewhere(values, asked, folder, rules, others)
     _keep_compiled(kept)
     show = progress.quiet if get(values, "quiet") else progress.shown
     since = psutil.Process().create_time()
@@ -533,6 +606,32 @@ def run_sweep(
             allow_other_machine=get(values, "allow_other_machine"),
         )
     results.report(folder)
+    return 0
+
+
+def _run_elsewhere(
+    values: Values,
+    asked: Sweep,
+    folder: Path,
+    rules: sweep.Checkpoints,
+    others: engines.Options,
+) -> int:
+    """Run it in other processes, and report. Returns the exit status."""
+    with signals.held() as stop, _fed(values, folder) as feed:
+        units, failed = engines.run(
+            asked,
+            folder,
+            others,
+            checkpoints=rules,
+            stop=stop,
+            allow_other_machine=get(values, "allow_other_machine"),
+            quiet=get(values, "quiet"),
+        )
+        feed.begin([cell for unit in units for cell in unit.record.cells])
+        if stop():
+            raise KeyboardInterrupt
+    results.report(folder)
+    return TROUBLE if failed else 0
 
 
 @contextlib.contextmanager

@@ -214,10 +214,10 @@ def _factorial(values: Values, start: Sequence[Variant]) -> Sequence[Variant]:
     return made
 
 
-def _run(values: Values) -> None:
+def _run(values: Values) -> int:
     name = get(values, "experiment")
     asked = _grid(values) if name is None else _experiment(values, name)
-    command.run_sweep(values, asked)
+    return command.run_sweep(values, asked)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

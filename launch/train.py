@@ -58,7 +58,7 @@ def _define(values: Values) -> None:
     command.define_sweep(values)
 
 
-def _run(values: Values) -> None:
+def _run(values: Values) -> int:
     task = required(values, "task")
     (variant,) = command.own_steps(values, [_variant(values, task)])
     config = variant.config
@@ -69,17 +69,18 @@ def _run(values: Values) -> None:
     )
     name = get(values, "save_dataset")
     if name is None:
-        command.run_sweep(values, asked)
-        return
+        return command.run_sweep(values, asked)
+    command.refuse_workers(values, "save_dataset")
     _refuse(name, config)
     folder = store.folder(required(values, "workdir")).absolute()
     dataset.refuse(name, asked, folder)
     command.run_sweep(values, asked, partial(dataset.hold, folder))
     if get(values, "dry_run"):
-        return
+        return 0
     path = dataset.write(name, asked, folder)
     if not get(values, "quiet"):
         print(f"data set: {name}, {path}")
+    return 0
 
 
 def _variant(values: Values, task: str) -> Variant:

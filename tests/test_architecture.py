@@ -54,6 +54,7 @@ LAYERS = [
     ],
     ["coadapt.sweep", "coadapt.toggles", "coadapt.saved", "coadapt.page"],
     ["coadapt.progress", "coadapt.comparison"],
+    ["coadapt.work"],
     ["coadapt.api", "coadapt.diagnostics", "coadapt.video"],
     ["coadapt"],
     ["experiments"],

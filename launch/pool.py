@@ -1,0 +1,242 @@
+"""A sweep whose programs run in processes of their own, here or on a cluster.
+
+The one that plans holds the workdir, starts a process for each program, one after the
+other where there is room, starts those again that died, and makes the tables. It
+computes nothing.
+"""
+
+import contextlib
+import datetime
+import os
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from coadapt import attempts, files, leases, work
+from coadapt.notes import note
+from coadapt.work import Unit
+from launch.signals import HELD, STOPPED
+
+TRIES = 3  # without a newer snapshot, after which a program is given up
+_PAUSE = 0.5  # seconds between looks
+_AGAIN = 5.0  # seconds until a program is tried anew that another process had
+MISTAKE = 2
+
+
+class Outcome(NamedTuple):
+    """How a process ended."""
+
+    program: str
+    status: int | None  # of its exit; None: it was lost, with a worker or a node
+    words: str = ""  # why
+
+
+class Engine(Protocol):
+    """Where processes run."""
+
+    def room(self) -> bool:
+        """Whether one more may be started."""
+        ...
+
+    def start(self, unit: Unit) -> None: ...
+
+    def ended(self, seconds: float) -> list[Outcome]:
+        """Those that ended, waited for so long at most."""
+        ...
+
+    def forget(self, program: str) -> None:
+        """Its process is not heard of: its place is free."""
+        ...
+
+    def close(self) -> None:
+        """All that runs is ended, at once."""
+        ...
+
+
+class Running(NamedTuple):
+    """A program that was given to the engine."""
+
+    unit: Unit
+    attempt: str  # the newest one before
+    snapshot: int  # env steps of the newest one before
+
+
+class Pool:
+    """Programs that wait, run, and have ended."""
+
+    def __init__(
+        self,
+        workdir: Path,
+        units: Sequence[Unit],
+        engine: Engine,
+        stop: Callable[[], bool] = lambda: False,
+    ):
+        self.workdir, self.engine, self._asked = workdir, engine, stop
+        self.waiting, self.running = deque(units), dict[str, Running]()
+        self.units = {each.record.folder.name: each for each in units}
+        self.finished, self.failed = list[str](), dict[str, str]()
+        self._tries, self._later = dict[str, int](), dict[str, float]()
+        self._heard = dict[str, tuple[float, float]]()
+        self.stopping = False
+
+    def run(self, look: Callable[["Pool"], None] = lambda _: None) -> None:
+        """Until all have ended, or have stopped. `look` is called again and again."""
+        while self.running or (self.waiting and not self.stopping):
+            if self._asked() and not self.stopping:
+                self.stopping = True
+                with files.writing(self.workdir):
+                    (self.workdir / work.STOP).touch()
+            self._start()
+            for outcome in self.engine.ended(_PAUSE):
+                if outcome.program in self.running:
+                    self._take(outcome)
+            self._miss()
+            look(self)
+
+    def _start(self) -> None:
+        for _ in range(len(self.waiting)):
+            if self.stopping or not self.engine.room():
+                return
+            unit = self.waiting.popleft()
+            name, record = unit.record.folder.name, unit.record
+            if self._later.get(name, 0.0) > time.monotonic():
+                self.waiting.append(unit)
+                continue
+            said = leases.newest(record.folder)
+            before = said.attempt.name if said else ""
+            self.running[name] = Running(unit, before, work.snapshot(record))
+            self.engine.start(unit)
+
+    def _take(self, outcome: Outcome) -> None:
+        """What comes of a process that has ended."""
+        name = outcome.program
+        was, status = self.running.pop(name), outcome.status
+        self._heard.pop(name, None)
+        if status == 0:
+            self.finished.append(name)
+        elif status == STOPPED:
+            self.waiting.append(was.unit)
+        elif status == HELD:
+            self._later[name] = time.monotonic() + _AGAIN
+            self.waiting.append(was.unit)
+        else:
+            self._again(was, outcome)
+
+    def _again(self, was: Running, outcome: Outcome) -> None:
+        """Start it again, or give it up: a mistake at once, else after some tries."""
+        name, newer = outcome.program, work.snapshot(was.unit.record) > was.snapshot
+        tries = 1 if newer else self._tries.get(name, 0) + 1
+        self._tries[name] = tries
+        words = outcome.words or f"its process ended with status {outcome.status}"
+        if outcome.status == MISTAKE or tries >= TRIES:
+            said = leases.newest(was.unit.record.folder)
+            steps = said.steps if said else 0
+            now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+            attempts.give_up(was.unit.record.folder, attempts.Failed(words, steps, now))
+            self.failed[name] = words
+            note(f"{name} failed: {words}")
+            return
+        note(f"{name} is started again: {words}")
+        self.waiting.append(was.unit)
+
+    def _miss(self) -> None:
+        """Those whose lease ran out: a process that stands still, a network that is
+        gone. By this clock alone, as others' may differ."""
+        now = time.monotonic()
+        for name, was in list(self.running.items()):
+            said = leases.newest(was.unit.record.folder)
+            if said is None or said.ended or said.attempt.name == was.attempt:
+                continue
+            beaten, seen = self._heard.get(name, (0.0, now))
+            if beaten != said.beaten:
+                self._heard[name] = said.beaten, now
+            elif now - seen > 1.2 * said.seconds:
+                self.engine.forget(name)
+                words = f"process {said.process} on {said.host} was not heard of for "
+                self._take(Outcome(name, None, f"{words}{said.seconds:g} s"))
+
+
+class Local:
+    """Processes on this machine."""
+
+    def __init__(
+        self,
+        workdir: Path,
+        workers: int,
+        flags: Sequence[str] = (),
+        gpus: Sequence[Sequence[str]] = (),
+    ):
+        """`gpus`: the ids of each process's; none: they compute on the CPU."""
+        self._workdir, self._flags = workdir, flags
+        free: Sequence[Sequence[str]] = gpus or [()] * workers
+        self._free = [*free]
+        self._all = dict[str, tuple[subprocess.Popen, Path, Sequence[str]]]()
+        self._lost = list[subprocess.Popen]()
+
+    def room(self) -> bool:
+        return bool(self._free)
+
+    def start(self, unit: Unit) -> None:
+        name, gpus = unit.record.folder.name, self._free.pop()
+        env = os.environ | variables(unit, bool(gpus))
+        command = [sys.executable, "-m", "launch.work", *words(self._workdir, name)]
+        env |= {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {}
+        log = unit.record.folder / "worker.log"
+        with log.open("ab") as file:
+            process = subprocess.Popen(
+                [*command, *self._flags],
+                env=env, stdout=file, stderr=file, stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for the one that plans
+            )  # fmt: skip
+        self._all[name] = process, log, gpus
+
+    def ended(self, seconds: float) -> list[Outcome]:
+        found = [
+            n for n, (process, *_) in self._all.items() if process.poll() is not None
+        ]
+        if not found:
+            time.sleep(seconds)
+        return [self._outcome(name) for name in found]
+
+    def _outcome(self, name: str) -> Outcome:
+        process, log, gpus = self._all.pop(name)
+        self._free.append(gpus)
+        status = process.returncode
+        if status < 0:
+            return Outcome(name, status, f"its process was killed by signal {-status}")
+        return Outcome(name, status, last_error(log.read_text("utf-8", "replace")))
+
+    def forget(self, program: str) -> None:
+        process, _, gpus = self._all.pop(program)
+        self._lost.append(process)
+        if gpus:  # another could not have their memory
+            process.kill()
+        self._free.append(gpus)
+
+    def close(self) -> None:
+        for process in [*self._lost, *(each for each, *_ in self._all.values())]:
+            with contextlib.suppress(OSError):
+                process.kill()
+            process.wait()
+
+
+def words(workdir: Path, program: str) -> list[str]:
+    """The flags of launch.work."""
+    return [f"--workdir={workdir}", f"--program={program}"]
+
+
+def variables(unit: Unit, gpus: bool) -> dict[str, str]:
+    """Of a process's environment, so that it has the devices of the plan."""
+    number = {"JAX_NUM_CPU_DEVICES": str(unit.job.devices)}
+    return {} if gpus else {"JAX_PLATFORMS": "cpu", **number}
+
+
+def last_error(text: str) -> str:
+    """The sentence with which a process ended, of what it said."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = [line for line in lines if line.startswith("error: ")]
+    return (said or lines or [""])[-1].removeprefix("error: ")
