@@ -834,11 +834,12 @@ def refuse_other_machine(planned: Iterable[Planned], workdir: Path) -> None:
         _refuse_other(each.origin.folder.name, there, here)
 
 
-def _refuse_held(planned: Iterable[Planned]) -> None:
-    """Raises: leases.HeldError, where another process runs one of them; StoreError."""
+def _free(planned: list[Planned]) -> list[Planned]:
+    """The same. Raises: leases.HeldError, where another process runs one; StoreError."""
     for each in planned:
         if each.origin is not None:
             leases.require_free(each.origin.folder)
+    return planned
 
 
 def _refuse_other(
@@ -904,11 +905,10 @@ def run(
     Raises: ConfigError, before anything compiles; store.StoreError; runner.Interrupted.
     """
     path = admitted(sweep, workdir)
-    about = adopted(path, header(sweep))  # what is refused leaves nothing behind
-    about = with_units(path, about)
+    # what is refused leaves nothing behind
+    about = with_units(path, adopted(path, header(sweep)))
     with owned(path):
-        todo = planned(sweep, path, about, memory)
-        _refuse_held(todo)
+        todo = _free(planned(sweep, path, about, memory))
         refuse_other_machine([] if allow_other_machine else todo, path)
         starts = _one_ahead(start_of(sweep, each) for each in todo)
         with Store(path, about, session=bool(todo)) as store:

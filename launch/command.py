@@ -588,6 +588,18 @@ def run_sweep(
     if others is not None:
         return _run_elsewhere(values, asked, folder, rules, others)
     _keep_compiled(kept)
+    _run_here(values, asked, folder, rules, ended)
+    return 0
+
+
+def _run_here(
+    values: Values,
+    asked: Sweep,
+    folder: Path,
+    rules: sweep.Checkpoints,
+    ended: Callable[[sweep.Group, Snapshot], None],
+) -> None:
+    """Run it in this process, and report."""
     show = progress.quiet if get(values, "quiet") else progress.shown
     since = psutil.Process().create_time()
     with (
@@ -606,7 +618,6 @@ def run_sweep(
             allow_other_machine=get(values, "allow_other_machine"),
         )
     results.report(folder)
-    return 0
 
 
 def _run_elsewhere(

@@ -129,7 +129,7 @@ class Pool:
     def _again(self, was: Running, outcome: Outcome) -> None:
         """Start it again, or give it up: a mistake at once, else after some tries."""
         name, newer = outcome.program, work.snapshot(was.unit.record) > was.snapshot
-        tries = 1 if newer else self._tries.get(name, 0) + 1
+        tries = 0 if newer else self._tries.get(name, 0) + 1
         self._tries[name] = tries
         words = outcome.words or f"its process ended with status {outcome.status}"
         if outcome.status == MISTAKE or tries >= TRIES:

@@ -150,7 +150,7 @@ def test_a_command_has_a_plan_after_those_before_it(name, line, capsys, monkeypa
     Except for what is shown beside its mistake.
     """
     asked, plan = list[sweep.Sweep](), sweep.plan
-    monkeypatch.setattr(sweep, "plan", lambda each: asked.append(each) or plan(each))
+    monkeypatch.setattr(sweep, "plan", lambda x, *m: asked.append(x) or plan(x, *m))
     args = [word for word in words(line) if word not in ("--measure", "--dry_run")]
     status = reference.commands()[name].main([*args, "--dry_run"])
     said = capsys.readouterr()
