@@ -835,7 +835,7 @@ def refuse_other_machine(planned: Iterable[Planned], workdir: Path) -> None:
 
 
 def _free(planned: list[Planned]) -> list[Planned]:
-    """The same. Raises: leases.HeldError, where another process runs one; StoreError."""
+    """The same. Raises: leases.HeldError, if another process runs one; StoreError."""
     for each in planned:
         if each.origin is not None:
             leases.require_free(each.origin.folder)
