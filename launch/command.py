@@ -639,8 +639,6 @@ def _run_elsewhere(
             quiet=get(values, "quiet"),
         )
         feed.begin([cell for unit in units for cell in unit.record.cells])
-        if stop():
-            raise KeyboardInterrupt
     results.report(folder)
     return TROUBLE if failed else 0
 

@@ -86,7 +86,8 @@ def run(
 ) -> tuple[list[Unit], dict[str, str]]:
     """Run what the store lacks; returns that, and the programs that failed, and why.
 
-    Raises: ConfigError, before anything starts; store.StoreError.
+    Raises: ConfigError, before anything starts; store.StoreError; KeyboardInterrupt,
+    where `stop` says so, and all that runs has stopped.
     """
     path = sweep.admitted(asked, workdir)
     with store.owned(path), contextlib.ExitStack() as stack:
@@ -111,6 +112,8 @@ def run(
             out.refresh(always=False)
 
         pool.run(look)
+        if pool.waiting:
+            raise KeyboardInterrupt
     return units, pool.failed
 
 

@@ -96,6 +96,7 @@ class Pool:
                     self._take(outcome)
             self._miss()
             look(self)
+        (self.workdir / work.STOP).unlink(missing_ok=True)
 
     def _start(self) -> None:
         for _ in range(len(self.waiting)):
@@ -103,13 +104,19 @@ class Pool:
                 return
             unit = self.waiting.popleft()
             name, record = unit.record.folder.name, unit.record
-            if self._later.get(name, 0.0) > time.monotonic():
+            said = leases.newest(record.folder)
+            if self._rests(name, said):
                 self.waiting.append(unit)
                 continue
-            said = leases.newest(record.folder)
             before = said.attempt.name if said else ""
             self.running[name] = Running(unit, before, work.snapshot(record))
             self.engine.start(unit)
+
+    def _rests(self, name: str, said: leases.Said | None) -> bool:
+        """Whether a program is not yet to be started: another process has it."""
+        if said is not None and leases.alive(said):
+            self._later[name] = time.monotonic() + _AGAIN
+        return self._later.get(name, 0.0) > time.monotonic()
 
     def _take(self, outcome: Outcome) -> None:
         """What comes of a process that has ended."""

@@ -309,7 +309,8 @@ def test_a_stop_reaches_all_and_the_same_plan_goes_on(tmp_path):
     units = planned(tmp_path)
     stopped = Pool(tmp_path, units, Inline(tmp_path), stop=lambda: True)
     stopped.run()
-    assert not stopped.finished and (tmp_path / work.STOP).exists()
+    assert not stopped.finished and len(stopped.waiting) == 2
+    assert not (tmp_path / work.STOP).exists()  # nobody is left who would read it
     on = Pool(tmp_path, planned(tmp_path), Inline(tmp_path))
     on.run()
     assert sorted(on.finished) == sorted(names(units))
