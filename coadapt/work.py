@@ -262,7 +262,7 @@ class State(NamedTuple):
 
 
 FINISHED, RUNS, GIVEN_UP, LOST, STOPPED, WAITS = WORDS = (
-    "finished", "runs", "failed", "lost", "stopped", "waits"
+    "finished", "running", "failed", "lost", "stopped", "waiting"
 )  # fmt: skip
 
 

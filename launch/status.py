@@ -36,7 +36,7 @@ def _run(values: Values) -> int:
 
 
 def line(state: work.State) -> str:
-    """'<name>: 4 agents, runs, 300 of 600 steps, on a since 2026-..., heard of 2 s'."""
+    """'<name>: running, 300 of 600 steps, 4 agents, process 17 on a since 2026-...'."""
     agents = f"{state.agents} agent{'s' if state.agents > 1 else ''}"
     parts = [state.word, f"{state.steps:,} of {state.total:,} steps", agents]
     said = state.lease
@@ -48,7 +48,7 @@ def line(state: work.State) -> str:
 
 
 def sums(found: Sequence[work.State]) -> str:
-    """'12 programs: 7 finished, 2 run, ...; 1,200 agent-steps are left'."""
+    """'12 programs: 7 finished, 2 running; 1,200 agent-steps are left'."""
     counts = Counter(state.word for state in found)
     words = ", ".join(f"{counts[w]} {w}" for w in work.WORDS if counts[w])
     left = sum(

@@ -15,6 +15,7 @@ from coadapt.schema import ConfigError
 from coadapt.store import Cell, StoreError
 from coadapt.sweep import Checkpoints, Sweep
 from launch import pool, report, status
+from launch import work as one_program
 from launch.pool import Outcome, Pool
 from tests import test_store_model
 from tests.test_store_model import CHECKPOINT, EVERY, TASK, VARIANTS, state
@@ -357,9 +358,11 @@ def test_status_says_what_runs_where(tmp_path, capsys):
     work.run(tmp_path, names([one])[0], lambda _: contextlib.nullcontext(look))
     said = capsys.readouterr().out.splitlines()
     assert len(said) == 3
-    assert f"{names([one])[0]}: runs, " in said[0] and " 2 agents, process " in said[0]
-    assert said[1] == f"{names([other])[0]}: waits, 0 of 60 steps, 2 agents"
-    assert said[2].startswith("2 programs: 1 runs, 1 waits; ")
+    assert (
+        f"{names([one])[0]}: running, " in said[0] and " 2 agents, process " in said[0]
+    )
+    assert said[1] == f"{names([other])[0]}: waiting, 0 of 60 steps, 2 agents"
+    assert said[2].startswith("2 programs: 1 running, 1 waiting; ")
 
 
 def test_status_of_no_store_is_a_mistake(tmp_path, capsys):
@@ -378,3 +381,25 @@ def test_a_failure_of_the_disk_is_the_attempts_reason(tmp_path, monkeypatch):
         run(tmp_path, unit)
     said = leases.newest(unit.record.folder)
     assert (said.ended, said.reason) == (leases.FAILED, "the disk is full.")
+
+
+def test_exit_statuses_of_one_program_by_hand(tmp_path, capsys, monkeypatch):
+    (unit,) = planned(tmp_path, asked(variants=("one",)))
+    name = unit.record.folder.name
+
+    def status_of(program: str = name) -> int:
+        flags = [f"--workdir={tmp_path}", f"--program={program}", "--quiet"]
+        return one_program.main(flags)
+
+    assert status_of("none") == 2
+    (tmp_path / work.STOP).touch()
+    assert status_of() == pool.STOPPED == 75
+    (tmp_path / work.STOP).unlink()
+    lease = leases.take(unit.record.folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(leases.os, "getpid", lambda: -1)  # as another process
+        assert status_of() == pool.HELD == 69
+    lease.end(leases.STOPPED)
+    assert [status_of(), status_of(name.rpartition("-")[2])] == [0, 0]
+    said = capsys.readouterr().err
+    assert "program" in said and "is run by process" in said and "Traceback" not in said

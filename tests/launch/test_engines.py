@@ -1,0 +1,89 @@
+"""What is asked of processes that run programs, and what of it is refused."""
+
+import pytest
+
+from coadapt.schema import ConfigError
+from launch import engines, sweep, train
+from launch.engines import LOCAL, RAY, Options
+
+CHEAP = ["--task=toy/lqr", "--steps=100"]
+
+
+def options(**given) -> Options:
+    usual = {"engine": LOCAL, "workers": 2, "address": None, "gpus": 0}
+    return Options(**usual | {"memory": None, "lease": 60.0} | given)
+
+
+@pytest.mark.parametrize(
+    "text, number",
+    [
+        (None, None), ("1000", 1000), ("2k", 2048), ("80GiB", 80 * 2**30),
+        ("80 gb", 80 * 2**30), ("1.5M", 3 * 2**19), ("1t", 2**40),
+    ],
+)  # fmt: skip
+def test_bytes_are_read(text, number):
+    assert engines.bytes_of(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "-1", "0", "much", "1.2.3G", "80PiB"])
+def test_what_is_no_number_of_bytes_is_refused(text):
+    with pytest.raises(ConfigError, match=r"--device_memory is .* such as 80GiB"):
+        engines.bytes_of(text)
+
+
+@pytest.mark.parametrize(
+    "asked, expected",
+    [
+        ({"gpus": 1}, [["0"], ["1"]]),
+        ({"gpus": 1, "workers": 0}, [["0"], ["1"], ["2"], ["3"], ["4"]]),
+        ({"gpus": 2, "workers": 0}, [["0", "1"], ["2", "3"]]),
+        ({"gpus": 2, "workers": 3}, None),
+        ({"gpus": 8, "workers": 0}, None),
+    ],
+)
+def test_each_process_has_gpus_of_its_own(asked, expected, monkeypatch):
+    monkeypatch.setattr(engines, "_gpus", lambda: [(str(i), 100) for i in range(5)])
+    if expected is None:
+        with pytest.raises(ConfigError, match="this machine has 5 GPUs"):
+            engines._shares(options(**asked))
+        return
+    assert engines._shares(options(**asked)) == expected
+    assert engines.memory(options(**asked)) == 80  # a fifth is left free
+
+
+def test_a_gpu_whose_memory_nobody_knows_is_asked_for(monkeypatch):
+    monkeypatch.setattr(engines, "_gpus", lambda: [])
+    with pytest.raises(ConfigError, match="--device_memory is missing"):
+        engines.memory(options(gpus=1))
+    assert engines.memory(options(gpus=1, memory=7)) == 7
+
+
+def test_processes_share_cores_and_memory(monkeypatch):
+    monkeypatch.delenv("JAX_NUM_CPU_DEVICES", raising=False)
+    monkeypatch.setattr(engines.devices, "cores", lambda: 8)
+    monkeypatch.setattr(engines.sweep, "available_memory", lambda: 800)
+    assert [engines.number(options(workers=n)) for n in (1, 3, 20)] == [8, 2, 1]
+    assert engines.number(options(engine=RAY)) == 1
+    assert engines.memory(options(workers=4)) == 200
+    assert engines.memory(options(engine=RAY)) == 100
+
+
+@pytest.mark.parametrize(
+    "main, flags, words",
+    [
+        (train.main, ["--ray_address=auto"], "--ray_address is of --engine=ray"),
+        (train.main, ["--workers=-1"], "--workers is '-1'"),
+        (train.main, ["--engine=slurm"], "engine"),
+        (train.main, ["--workers=2", "--save_dataset=a/b-v0"], "leave out --workers"),
+        (train.main, ["--workers=2", "--device_memory=x"], "--device_memory is 'x'"),
+        (sweep.main, ["--workers=2", "--lease=0"], "lease"),
+    ],
+)
+def test_a_mistake_is_a_sentence_before_anything_starts(
+    main, flags, words, tmp_path, capsys
+):
+    name = "algorithm" if main is train.main else "algorithms"
+    folder = tmp_path / "run"
+    assert main([f"--{name}=sac", *CHEAP, f"--workdir={folder}", *flags]) == 2
+    said = capsys.readouterr().err
+    assert words in said and said.count("\n") == 1 and not folder.exists()
