@@ -7,6 +7,7 @@ import contextlib
 import json
 
 import pytest
+from rich.console import Console
 
 from coadapt import attempts, leases, manifest, runner, store, sweep, work
 from coadapt.leases import HeldError, LostError
@@ -14,7 +15,7 @@ from coadapt.runner import Interrupted
 from coadapt.schema import ConfigError
 from coadapt.store import Cell, StoreError
 from coadapt.sweep import Checkpoints, Sweep
-from launch import pool, report, status
+from launch import board, pool, report, status
 from launch import work as one_program
 from launch.pool import Outcome, Pool
 from tests import test_store_model
@@ -403,3 +404,27 @@ def test_exit_statuses_of_one_program_by_hand(tmp_path, capsys, monkeypatch):
     assert [status_of(), status_of(name.rpartition("-")[2])] == [0, 0]
     said = capsys.readouterr().err
     assert "program" in said and "is run by process" in said and "Traceback" not in said
+
+
+def test_the_board_has_a_line_for_each_that_runs_and_the_sums(tmp_path, monkeypatch):
+    one, other = units = planned(tmp_path)
+    console = Console(width=120)
+    found = Pool(tmp_path, [other], Inline(tmp_path))
+    for unit in units:
+        found.running[unit.record.folder.name] = pool.Running(unit, "", 0)
+    now = [1000.0]
+    monkeypatch.setattr(board.time, "monotonic", lambda: now[0])
+    shown = board.Board(units)
+    lease = leases.take(one.record.folder)
+    for steps in (20, 40):  # the first look is not work of this session
+        lease.come(steps)
+        lease._write()
+        now[0] += 4
+        with console.capture() as said:
+            console.print(shown.look(found))
+    lease.end(leases.STOPPED)
+    lines = [" ".join(line.split()) for line in said.get().splitlines()]
+    assert lines[0].startswith("toy/lqr, one, 2 agents 40 of 60 steps on ")
+    assert lines[1] == "toy/lqr, other, 2 agents starts"
+    # 20 steps of 2 agents in 8 s; 20 and 60 are left
+    assert lines[2] == "running 2, waiting 1; 5 agent-steps/s, 0:32 left"
