@@ -116,7 +116,7 @@ def test_two_processes_leave_what_one_leaves(tmp_path):
 
 # ---------------------------------------------------------------- faults
 
-PROGRAMS, LONG = 12, {"steps": 4000, "every": 400}
+PROGRAMS, LONG = 12, {"steps": 8000, "every": 800}
 DRIVE = """
 import sys
 from pathlib import Path
@@ -127,12 +127,18 @@ sys.exit(f"failed: {failed}" if failed else 0)
 """
 
 
-def drive(folder: Path, engine: str, address: str = "") -> subprocess.Popen[str]:
-    """The one that plans, in a process of its own."""
-    return subprocess.Popen(
+@contextlib.contextmanager
+def drive(folder: Path, engine: str, address: str = "") -> Iterator[subprocess.Popen]:
+    """The one that plans, in a process of its own, which is killed in the end."""
+    process = subprocess.Popen(
         [sys.executable, "-c", DRIVE, str(folder), engine, address], cwd=ROOT,
         text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def running(folder: Path) -> list[leases.Said]:
@@ -151,6 +157,10 @@ def wait(until, seconds: float = 120.0):
     return found
 
 
+def lives(said: leases.Said) -> bool:
+    return leases._lives(said.process, said.started)
+
+
 def working(folder: Path) -> leases.Said:
     """One that has come to some rows, and is not about to end."""
 
@@ -167,6 +177,7 @@ def kill(folder: Path, chance: random.Random) -> None:
     time.sleep(chance.uniform(0, 0.5))
     with contextlib.suppress(ProcessLookupError):
         os.kill(said.process, signal.SIGKILL)
+    wait(lambda: not lives(said))
 
 
 def freeze_and_wake(folder: Path) -> None:
@@ -180,7 +191,7 @@ def freeze_and_wake(folder: Path) -> None:
     wait(lambda: int(leases.newest(program).attempt.name) > number)
     frozen = files_of(said.attempt)
     os.kill(said.process, signal.SIGCONT)
-    wait(lambda: not leases._lives(said.process, said.started))
+    wait(lambda: not lives(said))
     after = files_of(said.attempt)
     assert after.items() <= frozen.items()  # the newer attempt may have removed some
 
@@ -194,9 +205,11 @@ def files_of(attempt: Path) -> dict[str, bytes]:
     return found
 
 
-def end(process: subprocess.Popen[str]) -> None:
-    said, _ = process.communicate(timeout=400)
-    assert process.returncode == 0, said
+def end(folder: Path, engine: str, address: str = "") -> None:
+    """The same command again, to its end."""
+    with drive(folder, engine, address) as process:
+        said, _ = process.communicate(timeout=400)
+        assert process.returncode == 0, said
 
 
 @pytest.fixture(scope="module")
@@ -210,13 +223,11 @@ def test_processes_that_die_or_stand_still(expected, tmp_path):
     """Workers are killed, one stands still; the one that plans is killed while its
     workers go on, and the same command waits for those, and ends."""
     chance = random.Random(0)
-    first = drive(tmp_path, engines.LOCAL)
-    for _ in range(2):
-        kill(tmp_path, chance)
-    freeze_and_wake(tmp_path)
-    first.kill()
-    first.communicate()
-    end(drive(tmp_path, engines.LOCAL))
+    with drive(tmp_path, engines.LOCAL):
+        for _ in range(2):
+            kill(tmp_path, chance)
+        freeze_and_wake(tmp_path)
+    end(tmp_path, engines.LOCAL)
     assert_same(everything(tmp_path), expected)
 
 
@@ -227,14 +238,12 @@ def test_a_cluster_whose_nodes_die(expected, tmp_path):
     is killed and started again."""
     chance = random.Random(1)
     with cluster() as (address, (made, node, _)):
-        first = drive(tmp_path, engines.RAY, address)
-        kill(tmp_path, chance)
-        freeze_and_wake(tmp_path)
-        working(tmp_path)
-        made.remove_node(node, allow_graceful=False)
-        made.add_node(num_cpus=1)
-        working(tmp_path)
-        first.kill()
-        first.communicate()
-        end(drive(tmp_path, engines.RAY, address))
+        with drive(tmp_path, engines.RAY, address):
+            kill(tmp_path, chance)
+            freeze_and_wake(tmp_path)
+            working(tmp_path)
+            made.remove_node(node, allow_graceful=False)
+            made.add_node(num_cpus=1)
+            working(tmp_path)
+        end(tmp_path, engines.RAY, address)
     assert_same(everything(tmp_path), expected)
