@@ -126,13 +126,16 @@ def job(workdir: Path, program: str) -> Job:
 
 def named(workdir: Path, program: str) -> checkpoint.Record:
     """The program whose name is, or ends, so. Raises: ConfigError, StoreError."""
-    records = {each.folder.name: each for each in checkpoint.records(workdir)}
-    if not records:
+    home = workdir / attempts.PROGRAMS
+    names = files.names(home)
+    if not names:
         raise ConfigError(f"workdir {str(workdir)!r} holds no program.")
-    found = [n for n in records if program in (n, n.rpartition("-")[2])]
-    if len(found) == 1:
-        return records[found[0]]
-    raise schema.unknown("program", program, "the run store has", records)
+    for name in names:
+        if program in (name, name.rpartition("-")[2]):
+            record = attempts.program(home / name)
+            if record is not None:
+                return record
+    raise schema.unknown("program", program, "the run store has", names)
 
 
 # ---------------------------------------------------------------- working
