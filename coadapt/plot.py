@@ -592,7 +592,8 @@ def calibration(found: Mapping[str, Bias], name: str = "target") -> "Axes":
     """
     _require_some("agents", found)
     axes, named = _figure(4.6, 3.6).subplots(), []
-    for (label, one), look in zip(found.items(), looks(list(found)).values(), strict=True):
+    drawn = looks(list(found)).values()
+    for (label, one), look in zip(found.items(), drawn, strict=True):
         value, got = one.pairs(name)
         few = np.linspace(0, len(got) - 1, min(len(got), 1000)).astype(int)
         style = {"s": 8, "alpha": 0.35, "lw": 0, "rasterized": True}
@@ -615,7 +616,8 @@ def overestimation(found: Mapping[str, Bias], name: str = "target") -> "Axes":
     """
     _require_some("agents", found)
     axes, lines = _figure(5.6, 3.2).subplots(), []
-    for (label, one), look in zip(found.items(), looks(list(found)).values(), strict=True):
+    drawn = looks(list(found)).values()
+    for (label, one), look in zip(found.items(), drawn, strict=True):
         mean, std = one.along(name)
         steps, color = np.arange(len(mean)), look.color
         axes.fill_between(steps, mean - std, mean + std, color=color, alpha=0.15, lw=0)
