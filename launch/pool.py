@@ -126,7 +126,7 @@ class Pool:
         if status == 0:
             self.finished.append(name)
         elif status == STOPPED:
-            self.waiting.append(was.unit)
+            self.waiting.appendleft(was.unit)
         elif status == HELD:
             self._later[name] = time.monotonic() + _AGAIN
             self.waiting.append(was.unit)
@@ -148,7 +148,7 @@ class Pool:
             note(f"{name} failed: {words}")
             return
         note(f"{name} is started again: {words}")
-        self.waiting.append(was.unit)
+        self.waiting.appendleft(was.unit)  # what was begun comes first
 
     def _miss(self) -> None:
         """Those whose lease ran out: a process that stands still, a network that is
