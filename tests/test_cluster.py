@@ -188,9 +188,10 @@ def freeze_and_wake(folder: Path) -> None:
     said = working(folder)
     os.kill(said.process, signal.SIGSTOP)
     program, number = said.attempt.parent, int(said.attempt.name)
-    wait(lambda: int(leases.newest(program).attempt.name) > number)
+    wait(lambda: any(int(n) > number for n in os.listdir(program) if n.isdigit()))
     frozen = files_of(said.attempt)
-    os.kill(said.process, signal.SIGCONT)
+    with contextlib.suppress(ProcessLookupError):  # Ray may have ended it
+        os.kill(said.process, signal.SIGCONT)
     wait(lambda: not lives(said))
     after = files_of(said.attempt)
     assert after.items() <= frozen.items()  # the newer attempt may have removed some
