@@ -8,7 +8,7 @@ A field that is added, with a default that is what was done before, needs nothin
 from collections.abc import Callable, Mapping
 from typing import Any
 
-SCHEMA = 2  # of the configs that this version writes
+SCHEMA = 3  # of the configs that this version writes
 Config = dict[str, Any]  # of schema.to_dict
 
 
@@ -23,8 +23,19 @@ def _dual_divergences(config: Config) -> Config:
     return {**config, "pi_q_update": {**update, "divergence": own}}
 
 
+def _named_kinds(config: Config) -> Config:
+    """Schema 2 had one way to clip gradients, which had no name."""
+    optim = config.get("optim") or {}
+    if not optim.get("clip"):
+        return config
+    return {**config, "optim": {**optim, "clip": {"kind": "Clip", **optim["clip"]}}}
+
+
 # number k: from schema k to k + 1
-MIGRATIONS: Mapping[int, Callable[[Config], Config]] = {1: _dual_divergences}
+MIGRATIONS: Mapping[int, Callable[[Config], Config]] = {
+    1: _dual_divergences,
+    2: _named_kinds,
+}
 # number k: the old path of a field that schema k + 1 has elsewhere -> its new path
 ALIASES: Mapping[int, Mapping[str, str]] = {}
 

@@ -3,25 +3,133 @@
 The interface of an optimiser is `Rule`; the classes below it are final.
 """
 
-from typing import Annotated, Protocol
+from typing import Annotated, ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from coadapt.schema import NonNegative, Positive, Range, Scalar, config
+from coadapt.schema import (
+    Count,
+    Fraction,
+    NonNegative,
+    Positive,
+    Range,
+    Scalar,
+    Size,
+    config,
+)
 from coadapt.types import Tree
+
+Momentum = Annotated[Scalar, Range(ge=0, lt=1)]
+
+# ---------------------------------------------------------------- clipping
+
+
+class Clipping(Protocol):
+    """What is done to gradients before the optimiser reads them."""
+
+    unnamed: ClassVar[str] = "Clip"  # of files older than the others
+
+    def transform(self) -> optax.GradientTransformation: ...
 
 
 @config
-class Clip:
+class Clip(Clipping):
     """Gradients are scaled down to this global L2 norm."""
 
     norm: Positive = 40.0  # the largest norm; settings 1.3
 
+    def transform(self) -> optax.GradientTransformation:
+        return optax.clip_by_global_norm(self.norm)
+
+
+@config
+class ClipValue(Clipping):
+    """Each number of a gradient is clipped to [-limit, limit]."""
+
+    limit: Positive = 1.0  # the largest magnitude
+
+    def transform(self) -> optax.GradientTransformation:
+        return optax.clip(self.limit)
+
+
+# ---------------------------------------------------------------- schedules
+
+
+class RateSchedule(Protocol):
+    """What multiplies a learning rate; the field `warmup` among it.
+
+    Lengths are traced numbers of the optimiser's own gradient steps. They are never the
+    run's length, so a longer run begins as a shorter one.
+    """
+
+    def decayed(self, steps: jax.Array) -> jax.Array | float:
+        """The factor, so many steps after the warm-up. Scalar, float32."""
+        ...
+
+    def factor(self, steps: jax.Array) -> jax.Array:
+        """steps: scalar, int32, 0 at the first step -> scalar, float32."""
+        steps, warmup = (
+            jnp.asarray(x, jnp.float32)
+            for x in (steps, self.warmup)  # type: ignore[attr-defined]
+        )
+        rising = jnp.where(steps < warmup, steps / jnp.maximum(warmup, 1.0), 1.0)
+        return rising * self.decayed(jnp.maximum(steps - warmup, 0.0))
+
+
+Length = Annotated[Count, Range(ge=1)]
+WarmUp = Annotated[Count, Range(ge=0)]
+
+
+def _share(steps: jax.Array, length: int) -> jax.Array:
+    return jnp.minimum(steps / jnp.asarray(length, jnp.float32), 1.0)
+
+
+@config
+class ConstantRate(RateSchedule):
+    """A linear rise from 0, then the rate itself."""
+
+    warmup: WarmUp = 1000  # gradient steps of the rise
+
+    def decayed(self, steps: jax.Array) -> jax.Array | float:
+        return 1.0
+
+
+@config
+class LinearRate(RateSchedule):
+    """After the rise a straight line down to `end`, where it stays."""
+
+    length: Length = 1_000_000  # gradient steps of the descent
+    end: Fraction = 0.0  # the last factor
+    warmup: WarmUp = 0  # gradient steps of the rise from 0
+
+    def decayed(self, steps: jax.Array) -> jax.Array | float:
+        return 1.0 - (1.0 - self.end) * _share(steps, self.length)
+
+
+@config
+class CosineRate(RateSchedule):
+    """After the rise half a cosine down to `end`: Loshchilov and Hutter 2017."""
+
+    length: Length = 1_000_000  # gradient steps of the descent
+    end: Fraction = 0.0  # the last factor
+    warmup: WarmUp = 0  # gradient steps of the rise from 0
+
+    def decayed(self, steps: jax.Array) -> jax.Array | float:
+        wave = 0.5 * (1.0 + jnp.cos(jnp.pi * _share(steps, self.length)))
+        return self.end + (1.0 - self.end) * wave
+
+
+Schedules = ConstantRate | LinearRate | CosineRate
+
+# ---------------------------------------------------------------- optimisers
+
 
 class Rule(Protocol):
     """What an optimiser has; the field `rate`, the learning rate, among it."""
+
+    schedule: Schedules | None = None  # what multiplies the rate; none: nothing
 
     @property
     def symbol(self) -> str:
@@ -35,12 +143,36 @@ class Rule(Protocol):
 
 @config
 class Adam(Rule):
-    """Adam with betas 0.9, 0.999 and epsilon 1e-8 outside the root."""
+    """Adam: Kingma and Ba 2015, with epsilon outside the root."""
 
     rate: Positive = 3e-4  # the learning rate
+    # of the mean of gradients; none: 0.9. It is none by default because 1 - 0.9 of a
+    # traced number is not 0.1 in its last bits
+    beta1: Momentum | None = None
+    beta2: Momentum | None = None  # of the mean of their squares; none: 0.999
+    epsilon: Positive = 1e-8  # added to the root
+    schedule: Schedules | None = None  # what multiplies the rate; none: nothing
 
     def direction(self) -> optax.GradientTransformation:
-        return optax.scale_by_adam()
+        beta1 = 0.9 if self.beta1 is None else self.beta1
+        beta2 = 0.999 if self.beta2 is None else self.beta2
+        return optax.scale_by_adam(beta1, beta2, self.epsilon)
+
+
+@config
+class AdamW(Rule):
+    """Adam with decoupled weight decay: Loshchilov and Hutter 2019."""
+
+    rate: Positive = 3e-4  # the learning rate
+    beta1: Momentum = 0.9  # of the mean of gradients
+    beta2: Momentum = 0.999  # of the mean of their squares
+    epsilon: Positive = 1e-8  # added to the root
+    decay: NonNegative = 0.01  # times rate: the share of a number that a step takes off
+    schedule: Schedules | None = None  # as of Adam
+
+    def direction(self) -> optax.GradientTransformation:
+        adam = optax.scale_by_adam(self.beta1, self.beta2, self.epsilon)
+        return optax.chain(adam, optax.add_decayed_weights(self.decay))
 
 
 @config
@@ -49,7 +181,8 @@ class SGD(Rule):
 
     rate: Positive = 1e-2  # the learning rate
     # the share of the last step that goes on
-    momentum: Annotated[Scalar, Range(ge=0, lt=1)] = 0.9
+    momentum: Momentum = 0.9
+    schedule: Schedules | None = None  # as of Adam
 
     @property
     def symbol(self) -> str:
@@ -59,39 +192,129 @@ class SGD(Rule):
         return optax.trace(decay=self.momentum)
 
 
-Optimizer = Adam | SGD
+@config
+class RMSProp(Rule):
+    """Gradients over the root of their squares' mean: Tieleman and Hinton 2012.
+
+    Epsilon is outside the root, and momentum is of the quotients: torch's reading.
+    """
+
+    rate: Positive = 3e-4  # the learning rate
+    beta: Momentum = 0.99  # of the mean of squares
+    epsilon: Positive = 1e-8  # added to the root
+    momentum: Momentum = 0.0  # the share of the last step that goes on
+    schedule: Schedules | None = None  # as of Adam
+
+    def direction(self) -> optax.GradientTransformation:
+        scaled = optax.scale_by_rms(self.beta, self.epsilon, eps_in_sqrt=False)
+        return optax.chain(scaled, optax.trace(decay=self.momentum))
+
+
+@config
+class Lion(Rule):
+    """The sign of a mean of gradients, with decoupled decay: Chen et al. 2023."""
+
+    rate: Positive = 1e-4  # the learning rate
+    beta1: Momentum = 0.9  # of the mean whose sign is the step
+    beta2: Momentum = 0.99  # of the mean that is kept
+    decay: NonNegative = 0.0  # times rate: the share of a number that a step takes off
+    schedule: Schedules | None = None  # as of Adam
+
+    def direction(self) -> optax.GradientTransformation:
+        lion = optax.scale_by_lion(self.beta1, self.beta2)
+        return optax.chain(lion, optax.add_decayed_weights(self.decay))
+
+
+@config
+class Muon(Rule):
+    """Of a matrix the momentum made orthogonal, of all else Adam: Jordan et al. 2024.
+
+    A matrix's step is scaled to the root mean square that Adam's has, so that one rate
+    serves both: Liu et al. 2025.
+    """
+
+    rate: Positive = 3e-4  # the learning rate
+    momentum: Momentum = 0.95  # of matrices, Nesterov's
+    size: Positive = 0.2  # the root mean square of a matrix's direction
+    iterations: Size = 5  # of Newton and Schulz
+    decay: NonNegative = 0.0  # times rate: the share of a number that a step takes off
+    schedule: Schedules | None = None  # as of Adam
+
+    def _orthogonal(self, tree: Tree, params: Tree) -> Tree:
+        def one(x: jax.Array) -> jax.Array:
+            return self.size * max(x.shape) ** 0.5 * orthogonalized(x, self.iterations)
+
+        return jax.tree.map(one, tree)
+
+    def direction(self) -> optax.GradientTransformation:
+        matrices = optax.chain(
+            optax.trace(decay=self.momentum, nesterov=True),
+            optax.stateless(self._orthogonal),
+        )
+        kinds = {"matrix": matrices, "other": optax.scale_by_adam()}
+        made = optax.partition(kinds, _kinds)
+        return optax.chain(made, optax.add_decayed_weights(self.decay))
+
+
+def _kinds(params: Tree) -> Tree:
+    return jax.tree.map(lambda x: "matrix" if jnp.ndim(x) == 2 else "other", params)
+
+
+def orthogonalized(matrix: jax.Array, iterations: int) -> jax.Array:
+    """Near U V^T of U S V^T, with singular values of 0.7 to 1.2: [m, n] -> [m, n].
+
+    The quintic of Newton and Schulz with the coefficients of Jordan et al. 2024.
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    wide = matrix.shape[0] <= matrix.shape[1]
+    x = matrix if wide else matrix.T
+    x = x / (jnp.linalg.norm(x) + 1e-7)
+    for _ in range(iterations):
+        gram = jnp.matmul(x, x.T, precision="highest")
+        inner = b * gram + c * jnp.matmul(gram, gram, precision="highest")
+        x = a * x + jnp.matmul(inner, x, precision="highest")
+    return x if wide else x.T
+
+
+Optimizer = Adam | SGD | AdamW | RMSProp | Lion | Muon
 
 
 @config
 class Optim:
-    """The optimisers; clipping and decay belong to the algorithm, not to them."""
+    """The optimisers; clipping and coupled decay belong to the algorithm."""
 
     policy: Optimizer = Adam()  # of the policy
     critic: Optimizer = Adam()  # one for each critic
     dual: Optimizer = Adam()  # one for each multiplier
     prior: Optimizer = Adam()  # of a behaviour policy's model
-    clip: Clip | None = None  # each of them, each critic and each multiplier apart
+    # of gradients: each optimiser's, each critic's and each multiplier's apart
+    clip: Clip | ClipValue | None = None
     # added to the gradients of policy and critics (coupled L2, not AdamW); settings 1.5
     weight_decay: NonNegative = 0.0
 
 
 def _transform(
-    optimizer: Optimizer, clip: Clip | None, weight_decay: jax.Array | float = 0.0
+    optimizer: Optimizer,
+    clip: Clipping | None,
+    weight_decay: jax.Array | float = 0.0,
 ) -> optax.GradientTransformation:
     """Clip, then decay, then the optimiser: torch's order."""
-    clipped = optax.identity() if clip is None else optax.clip_by_global_norm(clip.norm)
+    clipped = optax.identity() if clip is None else clip.transform()
     decayed = optax.add_decayed_weights(weight_decay)
-    return optax.chain(clipped, decayed, optimizer.direction())
+    parts = [clipped, decayed, optimizer.direction()]
+    if optimizer.schedule is not None:
+        parts.append(optax.scale_by_schedule(optimizer.schedule.factor))
+    return optax.chain(*parts)
 
 
-def init(optimizer: Optimizer, clip: Clip | None, params: Tree) -> Tree:
+def init(optimizer: Optimizer, clip: Clipping | None, params: Tree) -> Tree:
     """The optimiser's state for these parameters."""
     return _transform(optimizer, clip).init(params)
 
 
 def step(
     optimizer: Optimizer,
-    clip: Clip | None,
+    clip: Clipping | None,
     grads: Tree,
     opt: Tree,
     params: Tree,
@@ -108,6 +331,3 @@ def step(
 def norm(tree: Tree) -> jax.Array:
     """The L2 norm of all numbers of a tree. Scalar."""
     return jnp.sqrt(sum(jnp.sum(jnp.square(x)) for x in jax.tree.leaves(tree)))
-
-
-__all__ = ["SGD", "Adam", "Clip", "Optim", "Optimizer", "Rule", "init", "norm", "step"]

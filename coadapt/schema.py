@@ -668,7 +668,8 @@ def _read(path: str, members: _Members, data: Any) -> Any:
         return _from_json(path, next(iter(classes.values())), data)
     if not isinstance(data, dict):
         raise _wrong(path, members, data)
-    kind = data.get("kind")
+    # a file that is older than all classes but one does not name it
+    kind = data.get("kind", getattr(_interface(members), "unnamed", None))
     some = tuple(member for member in members if is_config(member.base))
     if isinstance(kind, str) and ":" in kind:
         classes = {kind: _own(_join(path, "kind"), some, kind, imports=False)}
