@@ -3,17 +3,17 @@
 from coadapt import networks
 from coadapt.config import Config
 from coadapt.factors.pi_p import Shape
-from coadapt.networks import Network
+from coadapt.networks import Torso
 from coadapt.types import EnvSpec
 
 
-def _forward(net: Network, inputs: int, outputs: int) -> int:
+def _forward(net: Torso, inputs: int, outputs: int) -> int:
     return networks.count_multiplies(net, inputs, outputs)
 
 
-def _train(net: Network, inputs: int, outputs: int) -> int:
+def _train(net: Torso, inputs: int, outputs: int) -> int:
     """Forward, weight gradients, and input gradients but those of the first layer."""
-    first = inputs * (net.sizes[0] if net.sizes else outputs)
+    first = networks.count_first(net, inputs, outputs)
     return 3 * _forward(net, inputs, outputs) - first
 
 
@@ -92,8 +92,8 @@ def _learning(config: Config, spec: EnvSpec) -> int:
     return 4 * 2 * rows * floats
 
 
-def _layers(net: Network, inputs: int, outputs: int) -> int:
-    return inputs + sum(net.sizes) + outputs
+def _layers(net: Torso, inputs: int, outputs: int) -> int:
+    return networks.count_floats(net, inputs, outputs)
 
 
 def update_flops(config: Config, spec: EnvSpec) -> int:

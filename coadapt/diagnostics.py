@@ -31,7 +31,7 @@ from coadapt import (
     store,
 )
 from coadapt.agent import models
-from coadapt.agent.vitals import pre_activations
+from coadapt.agent.vitals import slopes
 from coadapt.config import Config, Offline, Rollout, Trajectories
 from coadapt.data import episodes, offline, replay
 from coadapt.data.replay import Store
@@ -709,7 +709,7 @@ def layers(agent: SavedAgent, obs: Rows, *, slope: float = 1e-3) -> "pd.DataFram
 
 def _networks(
     agent: SavedAgent, obs: Rows
-) -> list[tuple[str, networks.Network, Tree, np.ndarray]]:
+) -> list[tuple[str, networks.Torso, Tree, np.ndarray]]:
     """Name, network, parameters and what it reads [B, ...], of each."""
     config, params = agent.config, agent.state.params
     rows = np.asarray(models.inputs(config, agent.state, jnp.asarray(obs, jnp.float32)))
@@ -726,12 +726,14 @@ def _networks(
 
 
 def _layers(
-    spec: networks.Network, params: Tree, rows: np.ndarray, slope: float
+    spec: networks.Torso, params: Tree, rows: np.ndarray, slope: float
 ) -> list[list]:
     """Name, units, share of the dead, norms: of each layer."""
-    lines = []
-    for i, each in enumerate(_slopes(spec, params, rows)):
-        lines.append([f"hidden_{i}", each.shape[-1], dead_share(each, slope)])
+    slopes = iter(_slopes(spec, params, rows))
+    lines = [
+        [one.name, one.size, dead_share(next(slopes), slope) if one.read else np.nan]
+        for one in spec.layers()
+    ]
     lines.append(["output", params["output"]["bias"].shape[-1], np.nan])
     return [
         [
@@ -747,14 +749,7 @@ def _norm(x: Rows) -> float:
     return float(np.linalg.norm(np.asarray(x, np.float64)))
 
 
-@jax.jit
-def _slopes(spec: networks.Network, params: Tree, rows: jax.Array) -> list[jax.Array]:
-    """The slope of each hidden unit's activation at rows [B, in]: [B, units] each."""
-    found = []
-    for i, x in enumerate(pre_activations(spec, params, rows)):
-        activation, _ = networks._layer(spec, i)
-        found.append(jax.vmap(jax.vmap(jax.grad(activation)))(x))
-    return found
+_slopes = jax.jit(slopes)
 
 
 def dead_share(slopes: Rows, limit: float) -> float:

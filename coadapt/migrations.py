@@ -24,11 +24,32 @@ def _dual_divergences(config: Config) -> Config:
 
 
 def _named_kinds(config: Config) -> Config:
-    """Schema 2 had one way to clip gradients, which had no name."""
-    optim = config.get("optim") or {}
-    if not optim.get("clip"):
+    """Schema 2 had one kind of network and one of clipping, which had no names."""
+    config = _within(config, ("optim", "clip"), lambda clip: {"kind": "Clip", **clip})
+    for net in ("policy", "critic"):
+        config = _within(config, ("networks", net), _perceptron)
+    return config
+
+
+def _perceptron(net: Config) -> Config:
+    """Its `layer_norm` said where a norm stands, or that there is none."""
+    if "layer_norm" not in net:
+        return {"kind": "MLP", **net}
+    rest = {key: value for key, value in net.items() if key != "layer_norm"}
+    norm = {"kind": "LayerNorm", "at": net["layer_norm"]}
+    none = net["layer_norm"] == "none"
+    return {"kind": "MLP", **rest, "norm": None if none else norm}
+
+
+def _within(
+    config: Config, path: tuple[str, str], change: Callable[[Config], Config]
+) -> Config:
+    """With the object at a path changed, where there is one."""
+    outer, inner = path
+    parent = config.get(outer)
+    if not isinstance(parent, dict) or not isinstance(parent.get(inner), dict):
         return config
-    return {**config, "optim": {**optim, "clip": {"kind": "Clip", **optim["clip"]}}}
+    return {**config, outer: {**parent, inner: change(parent[inner])}}
 
 
 # number k: from schema k to k + 1

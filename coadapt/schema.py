@@ -20,7 +20,7 @@ import math
 import sys
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import jax
@@ -91,6 +91,17 @@ class Range:
         bounds = {">": self.gt, ">=": self.ge, "<": self.lt, "<=": self.le}
         kept = [f"{sign} {v:g}" for sign, v in bounds.items() if math.isfinite(v)]
         return " and ".join(kept)
+
+
+class Spelling(NamedTuple):
+    """Another name of a field, which a class has in `spelled`, by that name.
+
+    It is read where configs are changed and where files are read, never written.
+    """
+
+    field: str
+    hint: Any  # of the values that are written under the other name
+    value: Callable[[Any], Any]  # what the field is then
 
 
 Scalar = Annotated[float, Traced()]
@@ -376,6 +387,10 @@ def _fields(cls: type) -> dict[str, _Members]:
     return vars(cls)["__config__"]
 
 
+def _spelled(cls: type) -> Mapping[str, Spelling]:
+    return vars(cls).get("spelled", {}) if is_config(cls) else {}
+
+
 def _classes(members: _Members) -> dict[str, Any]:
     return {m.base.__name__: m.base for m in members if is_config(m.base)}
 
@@ -580,6 +595,10 @@ def _set(
     at: Any, names: list[str], value: Any, parent: str = "", union: Any = ()
 ) -> Any:
     name, *rest = names
+    other = _spelled(type(at)).get(name)
+    if other is not None and not rest:
+        read = _check(_join(parent, name), _members(other.hint), value, _FLAGS)
+        return dataclasses.replace(at, **{other.field: other.value(read)})
     if not is_config(type(at)) or name not in _fields(type(at)):
         raise _unknown(parent, names, at, union)
     path, members, old = _join(parent, name), _fields(type(at))[name], getattr(at, name)
@@ -652,12 +671,16 @@ def _from_json(path: str, cls: Any, data: Any) -> Any:
                 f"the config is {shown(data)}, but must be an object with {fields}"
             )
         raise _wrong(path, (_Member(cls),), data)
-    fields = _fields(cls)
+    fields, others = _fields(cls), _spelled(cls)
     for key in data:
-        if key not in fields:
+        if key not in fields and key not in others:
             raise _unknown(path, [str(key)], cls)
-    values = {key: _read(_join(path, key), fields[key], v) for key, v in data.items()}
-    return _make(path, cls, values)
+    own = {key: value for key, value in data.items() if key in fields}
+    values = {key: _read(_join(path, key), fields[key], v) for key, v in own.items()}
+    made = _make(path, cls, values)
+    for key in data.keys() - own.keys():
+        made = _set(made, [key], data[key], path)
+    return made
 
 
 def _read(path: str, members: _Members, data: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 from coadapt import algorithms
 from coadapt.config import Config
 from coadapt.factors.pi_p import PiP
-from coadapt.networks import Init, Network
+from coadapt.networks import Init, Torsos
 from coadapt.schema import ConfigError, nearest
 
 Row = dict[str, str]
@@ -98,15 +98,15 @@ def _row4(name: str, config: Config) -> Row:
     policy, critic = nets.policy, nets.critic
     return {
         "method": _method(name),
-        "sizes (policy)": _sizes(policy),
-        "sizes (value)": _sizes(critic),
+        "sizes (policy)": policy.symbol,
+        "sizes (value)": critic.symbol,
         "activation": _both(_activation(policy), _activation(critic)),
-        "layer norm": _both(_layer_norm(policy), _layer_norm(critic)),
+        "layer norm": _both(policy.norm_symbol, critic.norm_symbol),
         "input norm": "yes" if nets.input_norm else "-",
         "optimizer": _both(optim.policy.symbol, optim.critic.symbol),
         "rate (policy)": _number(optim.policy.rate),
         "rate (value)": _number(optim.critic.rate),
-        "weights": _both(_weights(policy.hidden), _weights(critic.hidden)),
+        "weights": _both(_weights(policy.start), _weights(critic.start)),
         "output weights (policy)": _init(policy.output),
     }
 
@@ -115,17 +115,8 @@ def _both(policy: str, critic: str) -> str:
     return policy if policy == critic else f"{policy} / {critic}"
 
 
-def _sizes(net: Network) -> str:
-    return f"({', '.join(map(str, net.sizes))})"
-
-
-def _activation(net: Network) -> str:
+def _activation(net: Torsos) -> str:
     return {"relu": "ReLU", "elu": "ELU"}.get(net.activation, net.activation)
-
-
-def _layer_norm(net: Network) -> str:
-    words = {"none": "-", "first_tanh": "first + tanh", "first": "first"}
-    return words.get(net.layer_norm, f"all, {net.layer_norm}")
 
 
 def _weights(init: Init) -> str:

@@ -127,8 +127,24 @@ def _agree(named: Mapping[str, Setting], variants: Mapping[str, Entry]) -> bool:
     return True
 
 
+_SPELLING, _FIELD = ".layer_norm", ".norm"  # of networks: where a layer norm stands
+
+
+def _read(own: Mapping[str, str], path: str) -> str | None:
+    """What a config has at a path, or at what the path is a spelling of."""
+    if not path.endswith(_SPELLING):
+        return own.get(path)
+    norm = path.removesuffix(_SPELLING) + _FIELD
+    kind = own.get(norm)
+    return own.get(f"{norm}.at") if kind == "LayerNorm" else kind
+
+
 def _without(own: Mapping[str, str], paths: Sequence[str]) -> dict[str, str]:
     """What a config has, except at these paths and below them."""
+    paths = [
+        path.removesuffix(_SPELLING) + _FIELD if path.endswith(_SPELLING) else path
+        for path in paths
+    ]
     below = tuple(f"{path}." for path in paths)
     return {k: v for k, v in own.items() if k not in paths and not k.startswith(below)}
 
@@ -137,7 +153,7 @@ def _is(own: Mapping[str, str], toggle: str, level: str) -> bool:
     """Whether a config has this level of a toggle, as a name writes it."""
     if level == AS_IT_WAS:
         return True
-    return all(_same(own.get(path, ""), level) for path in tied(toggle))
+    return all(_same(_read(own, path) or "", level) for path in tied(toggle))
 
 
 def _same(value: str, word: str) -> bool:
@@ -149,7 +165,7 @@ def _same(value: str, word: str) -> bool:
 
 def _level(own: Mapping[str, str], key: str) -> str:
     """What a config has there; of fields that are changed together, if it is one."""
-    values = {own.get(path) for path in tied(key)}
+    values = {_read(own, path) for path in tied(key)}
     (level,) = values if len(values) == 1 else (None,)
     return AS_IT_WAS if level is None else level
 

@@ -19,7 +19,7 @@ from experiments.paper import MUJOCO, experiment
 PIECES = {
     "sizes": ("networks.policy.sizes", "networks.critic.sizes"),
     "activation": ("networks.policy.activation", "networks.critic.activation"),
-    "layer norm": ("networks.policy.layer_norm", "networks.critic.layer_norm"),
+    "layer norm": ("networks.policy.norm", "networks.critic.norm"),
     "initialisers": (
         "networks.policy.hidden",
         "networks.policy.output",

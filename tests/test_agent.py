@@ -12,7 +12,7 @@ import pytest
 from coadapt import agent, algorithms, networks, optim, schema
 from coadapt.data.episodes import Episodes
 from coadapt.factors import pi_theta
-from coadapt.networks import Init, Network
+from coadapt.networks import Init, LayerNorm, Network
 from coadapt.types import Batch, EnvSpec, Support, Transition
 
 B, O, A, M = 8, 3, 2, 5
@@ -767,14 +767,13 @@ def forward(spec, params, x):
     for i in range(len(spec.sizes)):
         layer = params[f"hidden_{i}"]
         x = x @ np.asarray(layer["kernel"], np.float64) + np.asarray(layer["bias"])
-        first = spec.layer_norm in ("first", "first_tanh") and i == 0
-        if first or spec.layer_norm == "before":
+        at = "none" if spec.norm is None else spec.norm.at
+        first = at in ("first", "first_tanh") and i == 0
+        if first or at == "before":
             x = normalised(params[f"norm_{i}"], x)
-        if first and spec.layer_norm == "first_tanh":
-            x = np.tanh(x)
-        else:
-            x = CURVES[spec.activation](x)
-        if spec.layer_norm == "after":
+        tanh = first and at == "first_tanh"
+        x = np.tanh(x) if tanh else CURVES[spec.activation](x)
+        if at == "after":
             x = normalised(params[f"norm_{i}"], x)
     output = params["output"]
     return x @ np.asarray(output["kernel"]) + np.asarray(output["bias"])
@@ -798,7 +797,8 @@ NORMS = {"none": 0, "first_tanh": 1, "first": 1, "before": 3, "after": 3}
 @pytest.mark.parametrize("layer_norm", list(NORMS))
 def test_a_network_is_the_plain_loop(layer_norm, activation):
     sizes = (7, 6, 5)
-    spec = Network(sizes=sizes, activation=activation, layer_norm=layer_norm)
+    spec = Network(sizes=sizes, activation=activation)
+    spec = schema.override(spec, {"layer_norm": layer_norm})
     params = noisy(networks.init(spec, jax.random.key(0), O, A), 1)
     x = 2.0 * jax.random.normal(jax.random.key(2), (M, B, O))
     close(networks.apply(spec, params, x), forward(spec, params, x))
@@ -810,7 +810,7 @@ def test_a_network_is_the_plain_loop(layer_norm, activation):
 
 
 def test_a_norm_starts_as_the_identity_of_torch():
-    spec = Network(sizes=(6,), layer_norm="first")
+    spec = Network(sizes=(6,), norm=LayerNorm(at="first"))
     params = networks.init(spec, jax.random.key(0), O, A)
     exact(params["norm_0"], {"bias": jnp.zeros(6), "scale": jnp.ones(6)})
 

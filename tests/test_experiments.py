@@ -137,7 +137,7 @@ def test_what_a_reading_changes_is_what_it_says():
         f"{net}.activation": ("relu", "elu") for net in nets
     }
     found = differences("table11", "SAC-L+", "SAC-L+ (norm alone)")
-    assert found == {f"{net}.layer_norm": ("first_tanh", "first") for net in nets}
+    assert found == {f"{net}.norm.at": ("first_tanh", "first") for net in nets}
     for name in ("AWR", "MPO"):
         found = differences("table3", f"{name}(tanh)", f"{name}(tanh) (safe inverse)")
         assert found == {"pi_theta.inverse": ("naive", "safe")}
@@ -145,7 +145,7 @@ def test_what_a_reading_changes_is_what_it_says():
     found = differences("table2", "MPO(D)", means)
     assert found == {"g_estimate.minimum": ("sample", "mean")}
     swap = "SAC(Net: MPO)"
-    own = ("layer_norm", "hidden", "output")  # of SAC's networks, and its optimisers
+    own = ("norm", "hidden", "output")  # of SAC's networks, and its optimisers
     for path in differences("figure2", f"{swap} (sizes and ELU)", swap):
         assert path.startswith("optim.") or path.split(".")[2] in own
     mpos = sweep.presets(["mpo"])[0].config.networks

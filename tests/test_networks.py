@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from coadapt import networks
-from coadapt.networks import Fourier, Init, Network, Quadratic
+from coadapt.networks import Fourier, Init, LayerNorm, Network, Quadratic
 
 O, A, B = 3, 2, 8
 ROUNDING = 1e-5  # float32, some tens of terms of size 1
@@ -71,7 +71,7 @@ def test_the_first_layer_reads_the_features(features, size, sizes):
 SPECS = [
     Network(sizes=()),
     Network(sizes=(5, 4)),
-    Network(sizes=(5,), layer_norm="after", activation="tanh"),
+    Network(sizes=(5,), norm=LayerNorm(at="after"), activation="tanh"),
     Network(features=Quadratic(), sizes=()),
 ]
 

@@ -101,15 +101,24 @@ def test_fields_that_change_together_are_one_toggle():
     )
 
 
+def test_a_spelling_of_a_field_is_a_toggle_by_its_own_name():
+    both = "networks.policy.layer_norm+networks.critic.layer_norm"
+    (sac,) = sweep.presets(["sac"])
+    axes = {both: ["none", "first", "after"], "optim.policy.rate": [1e-3, 1e-4]}
+    found = settings(sweep.grid([sac], axes))
+    assert {s.levels[both] for s in found.values()} == {"none", "first", "after"}
+    assert len(found) == 6 and all(len(s.levels) == 2 for s in found.values())
+
+
 def test_configs_of_the_papers_rows_are_compared():
     """ELU goes into both networks at once, and is one toggle."""
     rows = load("table11").variants("gym/Hopper-v4")
     found = settings([v for v in rows if "alone" not in v.name and v.name != "MPO-L-"])
     nets = "networks.{policy,critic}"
     assert found["SAC-L+"].levels == {
-        f"{nets}.activation": "relu", f"{nets}.layer_norm": "first_tanh"
+        f"{nets}.activation": "relu", f"{nets}.norm": "LayerNorm"
     }  # fmt: skip
-    both = f"{nets}.activation, {nets}.layer_norm"
+    both = f"{nets}.activation, {nets}.norm"
     assert found["MPO-E-L-"].levels == {both: "relu, none"}
     assert found["AWR"].levels == {}
     (made,) = toggles.factorials(found)

@@ -151,9 +151,7 @@ class View(NamedTuple):
     def v(self, critic: Tree, obs: jax.Array) -> jax.Array:
         return state_values(self.config, self.state, critic, obs)
 
-    def network(
-        self, spec: networks.Network, params: Tree, rows: jax.Array
-    ) -> jax.Array:
+    def network(self, spec: networks.Torso, params: Tree, rows: jax.Array) -> jax.Array:
         return networks.apply(spec, params, rows, self.config.networks.precision)
 
     def readout(self, features: jax.Array) -> jax.Array:

@@ -6,11 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from coadapt import networks, optim
+from coadapt import optim
 from coadapt.agent import models
 from coadapt.config import Config
 from coadapt.factors.view import concat_obs
-from coadapt.networks import Network
+from coadapt.networks import Torso
+from coadapt.networks.layers import Function
 from coadapt.types import AgentState, Metrics, Transition, Tree
 
 SLOPE = 1e-3  # of an activation, at and below which it counts as flat
@@ -37,11 +38,11 @@ def vitals(
     absent = set[str]()
     if not config.pi_theta.has_density:
         absent.add("policy_entropy")
-    if not config.networks.policy.sizes:
+    if not config.networks.policy.layers():
         absent.add("policy_dead")
     if state.params.critic is None:
         absent |= {"critic_norm", "critic_dead"}
-    if not config.networks.critic.sizes:
+    if not config.networks.critic.layers():
         absent.add("critic_dead")
     found = {n: make() for n, make in made.items() if n in log and n not in absent}
     return found | {n: x for n, x in _duals(config, state).items() if n in log}
@@ -86,29 +87,32 @@ def _critic_dead(config: Config, state: AgentState, data: Transition) -> jax.Arr
     return jnp.mean(each(state.params.critic))
 
 
-def dead_share(spec: Network, params: Tree, rows: jax.Array) -> jax.Array:
+def dead_share(spec: Torso, params: Tree, rows: jax.Array) -> jax.Array:
     """The share of the hidden units that are dead at rows [B, in]. Scalar.
 
     A unit is dead if the slope of its activation is at most 1e-3 at every row: of a
     ReLU, if it is 0 throughout.
     """
-    dead = []
-    for i, x in enumerate(pre_activations(spec, params, rows)):
-        activation = networks._layer(spec, i)[0]
-        slope = jax.vmap(jax.vmap(jax.grad(activation)))(x)
-        dead.append(jnp.all(jnp.abs(slope) <= SLOPE, axis=0))
+    dead = [jnp.all(jnp.abs(x) <= SLOPE, axis=0) for x in slopes(spec, params, rows)]
     return jnp.mean(jnp.concatenate(dead).astype(jnp.float32))
 
 
-def pre_activations(spec: Network, params: Tree, rows: jax.Array) -> list[jax.Array]:
-    """What the activation of each hidden layer reads: rows [B, in] -> [B, units]."""
+def slopes(spec: Torso, params: Tree, rows: jax.Array) -> list[jax.Array]:
+    """Of each layer that has an activation its slopes at rows [B, in]: [B, units]."""
     outputs = params["output"]["bias"].shape[-1]
-    _, kept = networks.MLP(spec, outputs).apply(
+    _, kept = spec.module(outputs, "tf32").apply(
         {"params": params}, rows, capture_intermediates=True, mutable=["intermediates"]
     )  # type: ignore[misc]
     inner: Any = kept["intermediates"]
-    names = [
-        f"norm_{i}" if networks._layer(spec, i)[1] == "before" else f"hidden_{i}"
-        for i in range(len(spec.sizes))
+    return [
+        jax.vmap(jax.vmap(jax.grad(_of_one(layer.activation))))(
+            inner[layer.read]["__call__"][0]
+        )
+        for layer in spec.layers()
+        if layer.activation is not None
     ]
-    return [inner[name]["__call__"][0] for name in names]
+
+
+def _of_one(activation: Function) -> Callable[[jax.Array], jax.Array]:
+    """Of one number; where an activation makes two, their sum."""
+    return lambda x: jnp.sum(activation(x[None]))

@@ -10,7 +10,7 @@ from coadapt.factors import (
     pi_q_update,
     pi_theta,
 )
-from coadapt.networks import Init, Network, Networks
+from coadapt.networks import MLP, Init, Networks
 from coadapt.optim import Adam, Optim
 
 XAVIER = Init(weights="xavier_uniform", scale=1.0)  # settings 1.5
@@ -18,10 +18,10 @@ XAVIER = Init(weights="xavier_uniform", scale=1.0)  # settings 1.5
 
 def networks() -> Networks:
     """Two layers of 256 for both; Table 4 has no column for AWAC."""
-    net = Network(
+    net = MLP(
         sizes=(256, 256),  # settings 1.5
         activation="relu",  # settings 1.5
-        layer_norm="none",  # settings 1.5
+        norm=None,  # settings 1.5
         hidden=XAVIER,
         output=XAVIER,  # settings 1.5
     )

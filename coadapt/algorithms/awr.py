@@ -10,7 +10,7 @@ from coadapt.factors import (
     pi_q_update,
     pi_theta,
 )
-from coadapt.networks import Init, InputNorm, Network, Networks
+from coadapt.networks import MLP, Init, InputNorm, Networks
 from coadapt.optim import SGD, Optim
 
 XAVIER = Init(weights="xavier_uniform", scale=1.0)  # settings 1.4
@@ -19,17 +19,17 @@ XAVIER = Init(weights="xavier_uniform", scale=1.0)  # settings 1.4
 def networks() -> Networks:
     """Table 4, column AWR."""
     return Networks(
-        policy=Network(
+        policy=MLP(
             sizes=(128, 64),  # settings 1.4
             activation="relu",  # settings 1.4
-            layer_norm="none",  # Table 4
+            norm=None,  # Table 4
             hidden=XAVIER,
             output=Init(weights="uniform", scale=1e-2, bias="zeros"),  # settings 2.2
         ),
-        critic=Network(
+        critic=MLP(
             sizes=(128, 64),  # settings 1.4
             activation="relu",  # settings 1.4
-            layer_norm="none",  # Table 4
+            norm=None,  # Table 4
             hidden=XAVIER,
             output=XAVIER,  # settings 1.4
         ),

@@ -10,7 +10,7 @@ from coadapt.factors import (
     pi_q_update,
     pi_theta,
 )
-from coadapt.networks import Init, Network, Networks
+from coadapt.networks import MLP, Init, Networks
 from coadapt.optim import Adam, Optim
 
 FAN_IN = Init(weights="fan_in_uniform", scale=1 / 3)  # settings 3.10 names none
@@ -19,13 +19,13 @@ FAN_IN = Init(weights="fan_in_uniform", scale=1 / 3)  # settings 3.10 names none
 def networks() -> Networks:
     """300-300 for the critics, 200-200 for the policies; settings 3.10."""
     return Networks(
-        policy=Network(
+        policy=MLP(
             sizes=(200, 200),  # settings 3.10
             activation="relu",  # settings 3.10
             hidden=FAN_IN,
             output=FAN_IN,
         ),
-        critic=Network(
+        critic=MLP(
             sizes=(300, 300),  # settings 3.10
             activation="relu",  # settings 3.10
             hidden=FAN_IN,

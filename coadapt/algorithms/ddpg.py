@@ -10,7 +10,7 @@ from coadapt.factors import (
     pi_q_update,
     pi_theta,
 )
-from coadapt.networks import Init, Network, Networks
+from coadapt.networks import MLP, Init, Networks
 from coadapt.optim import Adam, Optim
 
 FAN_IN = Init(weights="fan_in_uniform", scale=1 / 3)  # torch's own; settings 3.8
@@ -18,7 +18,7 @@ FAN_IN = Init(weights="fan_in_uniform", scale=1 / 3)  # torch's own; settings 3.
 
 def networks() -> Networks:
     """400-300, ReLU, for both; settings 3.8."""
-    net = Network(
+    net = MLP(
         sizes=(400, 300),  # settings 3.8
         activation="relu",  # settings 3.8
         hidden=FAN_IN,

@@ -10,7 +10,7 @@ from coadapt.factors import (
     pi_q_update,
     pi_theta,
 )
-from coadapt.networks import Init, Network, Networks
+from coadapt.networks import MLP, Init, LayerNorm, Networks
 from coadapt.optim import Adam, Clip, Optim
 
 HIDDEN = Init(weights="fan_out_uniform", scale=0.33)  # settings 1.3
@@ -20,17 +20,17 @@ POLICY_OUTPUT = Init(weights="fan_in_normal", scale=1e-4, bias="zeros")  # setti
 def networks() -> Networks:
     """Table 4, column MPO."""
     return Networks(
-        policy=Network(
+        policy=MLP(
             sizes=(256, 256, 256),  # settings 1.3
             activation="elu",  # settings 1.3
-            layer_norm="first_tanh",  # settings 1.3
+            norm=LayerNorm(at="first_tanh"),  # settings 1.3
             hidden=HIDDEN,
             output=POLICY_OUTPUT,
         ),
-        critic=Network(
+        critic=MLP(
             sizes=(512, 512, 256),  # settings 1.3
             activation="elu",  # settings 1.3
-            layer_norm="first_tanh",  # settings 1.3
+            norm=LayerNorm(at="first_tanh"),  # settings 1.3
             hidden=HIDDEN,
             output=HIDDEN,  # uniform within +-0.995; settings 2.3
         ),

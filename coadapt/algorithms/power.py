@@ -10,13 +10,13 @@ from coadapt.factors import (
     pi_q_update,
     pi_theta,
 )
-from coadapt.networks import Init, InputNorm, Network, Networks
+from coadapt.networks import MLP, Init, InputNorm, Networks
 from coadapt.optim import Optim
 
 
 def networks() -> Networks:
     """Linear in the normalised observation: closed forms are of the last layer."""
-    linear = Network(
+    linear = MLP(
         sizes=(),  # settings 3.1
         output=Init(weights="uniform", scale=1e-3, bias="zeros"),  # settings 3.1: none
     )

@@ -11,7 +11,7 @@ from coadapt.factors import (
     pi_q_update,
     pi_theta,
 )
-from coadapt.networks import Fourier, Init, Network, Networks
+from coadapt.networks import MLP, Fourier, Init, Networks
 from coadapt.optim import Adam, Optim
 
 
@@ -19,7 +19,7 @@ def networks() -> Networks:
     """V is linear in features, so that its dual is convex; settings 3.3."""
     return Networks(
         policy=small.network(0.01),  # TRPO's; settings 3.6
-        critic=Network(
+        critic=MLP(
             features=Fourier(number=100, width=2.0),  # settings 3.3: phi
             sizes=(),  # settings 3.3
             output=Init(weights="uniform", scale=1e-3, bias="zeros"),

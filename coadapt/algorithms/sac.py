@@ -10,7 +10,7 @@ from coadapt.factors import (
     pi_q_update,
     pi_theta,
 )
-from coadapt.networks import Init, Network, Networks
+from coadapt.networks import MLP, Init, Networks
 from coadapt.optim import Adam, Optim
 
 XAVIER = Init(weights="xavier_uniform", scale=1.0)  # settings 1.1
@@ -18,10 +18,10 @@ XAVIER = Init(weights="xavier_uniform", scale=1.0)  # settings 1.1
 
 def networks() -> Networks:
     """Table 4, column SAC."""
-    net = Network(
+    net = MLP(
         sizes=(256, 256),  # settings 1.1
         activation="relu",  # settings 1.1
-        layer_norm="none",  # settings 1.1
+        norm=None,  # settings 1.1
         hidden=XAVIER,
         output=XAVIER,  # gain 1.0 for the policy's output too; settings 2.2
     )

@@ -1,13 +1,13 @@
 """The small networks of on-policy algorithms (settings 3.6, 3.7)."""
 
-from coadapt.networks import Init, InputNorm, Network
+from coadapt.networks import MLP, Init, InputNorm
 
 FOREVER = 2**31 - 1  # the moments of observations are never frozen; settings 3.6
 
 
-def network(output: float, hidden: float = 1.0) -> Network:
+def network(output: float, hidden: float = 1.0) -> MLP:
     """64-64, tanh, orthogonal, with these gains of the last layer and of the others."""
-    return Network(
+    return MLP(
         sizes=(64, 64),  # settings 3.6
         activation="tanh",  # settings 3.6
         hidden=Init(weights="orthogonal", scale=hidden, bias="zeros"),

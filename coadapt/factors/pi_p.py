@@ -13,11 +13,11 @@ import jax.numpy as jnp
 from coadapt import networks
 from coadapt.factors.rules import Combination, Config, Need, Refusal, Ruled
 from coadapt.factors.view import Dist, View, concat_obs, lacks
-from coadapt.networks import Network
+from coadapt.networks import MLP, Torso
 from coadapt.schema import Positive, Range, Size, config
 from coadapt.types import Batch, EnvSpec, Episodes, Metrics, Support, Transition, Tree
 
-Shape = tuple[Network, int, int]  # a network, its inputs, its outputs
+Shape = tuple[Torso, int, int]  # a network, its inputs, its outputs
 
 
 class Prior(Ruled, Protocol):
@@ -426,9 +426,9 @@ class VAE(Model):
     limit: Positive = 0.5  # of the latents that actions are drawn from
 
     @property
-    def net(self) -> Network:
+    def net(self) -> MLP:
         """Of the encoder, and of the decoder."""
-        return Network(sizes=self.sizes)
+        return MLP(sizes=self.sizes)
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
         return self.draw

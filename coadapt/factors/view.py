@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from coadapt import optim
-from coadapt.networks import Network
+from coadapt.networks import Torso
 from coadapt.types import Metrics, Tree
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class View(Protocol):
         """V of all critics, in units of reward: obs [B, O] -> [K, B]."""
         ...
 
-    def network(self, spec: Network, params: Tree, rows: jax.Array) -> jax.Array:
+    def network(self, spec: Torso, params: Tree, rows: jax.Array) -> jax.Array:
         """A network of a factor's own: rows [..., in] -> [..., out]."""
         ...
 

@@ -1,0 +1,124 @@
+"""Networks: every column of the paper's Table 4 is a field here.
+
+layers          activations, dense layers, and what a torso has to say
+mlp, residual   torsos
+norms           of a layer's numbers, and where they stand
+initialisers    how layers start
+features        of inputs, not learned
+products        of layers, in a precision of the run's own
+"""
+
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+
+from coadapt.networks.features import Features as Features
+from coadapt.networks.features import Fourier as Fourier
+from coadapt.networks.features import Quadratic as Quadratic
+from coadapt.networks.initialisers import Init as Init
+from coadapt.networks.layers import ACTIVATIONS as ACTIVATIONS
+from coadapt.networks.layers import Layer as Layer
+from coadapt.networks.layers import Torso as Torso
+from coadapt.networks.mlp import MLP as MLP
+from coadapt.networks.norms import LayerNorm as LayerNorm
+from coadapt.networks.norms import Norm as Norm
+from coadapt.networks.norms import RMSNorm as RMSNorm
+from coadapt.networks.products import Precision as Precision
+from coadapt.networks.products import dot
+from coadapt.networks.residual import BroNet as BroNet
+from coadapt.networks.residual import SimBa as SimBa
+from coadapt.schema import NonNegative, Positive, Range, config
+from coadapt.types import Tree
+
+Torsos = MLP | SimBa | BroNet
+Network = MLP  # its name when there was no other
+
+
+@config
+class InputNorm:
+    """Inputs are clip((x - mean) / sqrt(var + epsilon), -limit, limit)."""
+
+    limit: Positive = 5.0  # where normalised inputs are clipped; settings 1.4
+    epsilon: NonNegative = 0.01  # added to the variance; settings 1.4
+    until: Annotated[int, Range(ge=0)] = (
+        300_000  # env steps after which the moments are frozen; settings 1.4
+    )
+
+
+@config
+class Networks:
+    """The networks of an agent: what the paper swaps in Tables 5 to 10."""
+
+    policy: Torsos = MLP()  # of the policy
+    critic: Torsos = MLP()  # of each critic
+    # of observations, by their running moments; none: as they come
+    input_norm: InputNorm | None = None
+    # of the products of layers and of their gradients, whose sums are float32 as all
+    # else is. tf32 rounds factors to 10 bits where an accelerator can, and is float32
+    # on a CPU; bfloat16 rounds them to 7
+    precision: Precision = "tf32"
+
+
+def init(spec: Torso, key: jax.Array, inputs: int, outputs: int) -> Tree:
+    """Parameters of one network."""
+    return spec.module(outputs, "tf32").init(key, jnp.zeros((1, inputs)))["params"]
+
+
+def read(
+    spec: Torso, params: Tree, x: jax.Array, precision: Precision = "tf32"
+) -> tuple[jax.Array, jax.Array]:
+    """The outputs, and what the output layer reads, with a 1 for its bias.
+
+    [..., in] -> [..., outputs], [..., F + 1]; the number of outputs is read off the
+    parameters.
+    """
+    outputs = params["output"]["bias"].shape[-1]
+    both: Any = spec.module(outputs, precision).apply({"params": params}, x)
+    head, found = both
+    return head, jnp.concatenate([found, jnp.ones((*x.shape[:-1], 1))], axis=-1)
+
+
+def apply(
+    spec: Torso, params: Tree, x: jax.Array, precision: Precision = "tf32"
+) -> jax.Array:
+    """[..., in] -> [..., outputs]."""
+    return read(spec, params, x, precision)[0]
+
+
+def last_features(
+    spec: Torso, params: Tree, x: jax.Array, precision: Precision = "tf32"
+) -> jax.Array:
+    """[..., in] -> [..., F + 1]."""
+    return read(spec, params, x, precision)[1]
+
+
+def readout(
+    params: Tree, features: jax.Array, precision: Precision = "tf32"
+) -> jax.Array:
+    """The output layer on `last_features`: [..., F + 1] -> [..., outputs]."""
+    kernel, bias = params["output"]["kernel"], params["output"]["bias"]
+    return dot(features, jnp.concatenate([kernel, bias[None]]), own=precision)
+
+
+def width(spec: Torso, inputs: int) -> int:
+    """F + 1, the size of `last_features`."""
+    return spec.products(inputs, 1)[-1][0] + 1
+
+
+def count_multiplies(spec: Torso, inputs: int, outputs: int) -> int:
+    """Multiply-adds of one row through the network's matrix products."""
+    return sum(a * b for a, b in spec.products(inputs, outputs))
+
+
+def count_first(spec: Torso, inputs: int, outputs: int) -> int:
+    """Those of the product that reads the inputs."""
+    first, *_ = spec.products(inputs, outputs)
+    return first[0] * first[1]
+
+
+def count_floats(spec: Torso, inputs: int, outputs: int) -> int:
+    """Numbers of one row that the products read and make."""
+    return (
+        inputs + sum(read for read, _ in spec.products(inputs, outputs)[1:]) + outputs
+    )

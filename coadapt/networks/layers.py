@@ -1,0 +1,110 @@
+"""What torsos are made of: activations, dense layers, and what a torso has to say."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar, Literal, NamedTuple, Protocol
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from coadapt.networks.initialisers import Init
+from coadapt.networks.products import Precision, dot
+
+Function = Callable[[jax.Array], jax.Array]
+Activation = Literal[
+    "relu", "elu", "tanh", "gelu", "silu", "mish", "leaky_relu", "crelu"
+]
+
+
+def crelu(x: jax.Array) -> jax.Array:
+    """relu(x) and relu(-x) side by side: [..., F] -> [..., 2 F]. Shang et al. 2016."""
+    return jnp.concatenate([nn.relu(x), nn.relu(-x)], axis=-1)
+
+
+ACTIVATIONS: dict[Activation, Function] = {
+    "relu": nn.relu,
+    "elu": nn.elu,
+    "tanh": jnp.tanh,
+    "gelu": partial(nn.gelu, approximate=False),  # x Phi(x); Hendrycks and Gimpel 2016
+    "silu": nn.silu,  # Elfwing et al. 2018
+    "mish": jax.nn.mish,  # Misra 2019
+    "leaky_relu": nn.leaky_relu,  # 0.01 below 0; Maas et al. 2013
+    "crelu": crelu,
+}
+
+
+def grown(activation: Activation, size: int) -> int:
+    """How many numbers an activation makes of so many."""
+    return 2 * size if activation == "crelu" else size
+
+
+class Dense(nn.Module):
+    """x w + b: [..., in] -> [..., size].
+
+    With `weight_norm` w is gain v / |v|, a unit; the gain starts as |v|, so that w
+    starts as `start` says.
+    """
+
+    size: int
+    start: Init
+    precision: Precision
+    weight_norm: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        fan_in, start = x.shape[-1], self.start
+        kernel = self.param("kernel", lambda k: start.kernel(k, (fan_in, self.size)))
+        bias = self.param("bias", lambda k: start.offset(k, (self.size,), fan_in))
+        if self.weight_norm:
+            length = jnp.sqrt(jnp.sum(jnp.square(kernel), axis=0))  # [size]
+            gain = self.param("gain", lambda _: length)
+            kernel = kernel * (gain / length)[None]
+        y = dot(x, kernel, own=self.precision)
+        return y + bias.reshape((1,) * (y.ndim - 1) + (-1,))
+
+
+class Layer(NamedTuple):
+    """A hidden layer of a torso."""
+
+    name: str  # of the dense layer, among the parameters
+    size: int  # units
+    read: str = ""  # the part whose output the activation reads; "": there is none
+    activation: Function | None = None
+
+
+class Torso(Protocol):
+    """What a network may be; the fields `activation` and `output` among it.
+
+    It goes up to and including its output layer, which is called "output".
+    """
+
+    unnamed: ClassVar[str] = "MLP"  # of files older than the others
+
+    @property
+    def symbol(self) -> str:
+        """Its sizes, as Table 4 prints them."""
+        ...
+
+    @property
+    def norm_symbol(self) -> str:
+        """Its norms, as Table 4 prints them."""
+        ...
+
+    @property
+    def start(self) -> Init:
+        """How its hidden layers start."""
+        ...
+
+    def layers(self) -> tuple[Layer, ...]:
+        """Its hidden layers, in order."""
+        ...
+
+    def products(self, inputs: int, outputs: int) -> list[tuple[int, int]]:
+        """Of each matrix product what it reads and makes; the first reads the inputs,
+        or features of them, the last is the output layer's."""
+        ...
+
+    def module(self, outputs: int, precision: Precision) -> nn.Module:
+        """[..., in] -> [..., outputs], and what the output layer reads, [..., F]."""
+        ...

@@ -1,0 +1,121 @@
+"""The multi-layer perceptron."""
+
+from typing import Any, ClassVar, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from coadapt.networks.features import Fourier, Quadratic
+from coadapt.networks.initialisers import Init
+from coadapt.networks.layers import (
+    ACTIVATIONS,
+    Activation,
+    Dense,
+    Function,
+    Layer,
+    Torso,
+    grown,
+)
+from coadapt.networks.norms import LayerNorm, Norms
+from coadapt.networks.products import Precision
+from coadapt.schema import Size, Spelling, config
+
+_LayerNorm = Literal["none", "first_tanh", "first", "before", "after"]
+
+
+def _as_norm(word: Any) -> LayerNorm | None:
+    return None if word == "none" else LayerNorm(at=word)
+
+
+@config
+class MLP(Torso):
+    """A multi-layer perceptron up to and including its output layer.
+
+    With sizes=() it is linear in its inputs, or in the `features` of them.
+    `layer_norm=first` is another spelling of `norm=LayerNorm` and `norm.at=first`.
+    """
+
+    spelled: ClassVar = {"layer_norm": Spelling("norm", _LayerNorm, _as_norm)}
+
+    features: Quadratic | Fourier | None = None  # what the first layer reads
+    sizes: tuple[Size, ...] = (256, 256)  # hidden layers
+    activation: Activation = "relu"  # after each hidden layer
+    norm: Norms | None = None  # of a layer's numbers, row by row
+    # of hidden layers' weights; weight_norm: gain * v / |v| of each unit, both learned;
+    # Salimans and Kingma 2016
+    parametrization: Literal["plain", "weight_norm"] = "plain"
+    hidden: Init = Init()  # how hidden layers start
+    output: Init = Init()  # how the output layer starts
+
+    @property
+    def symbol(self) -> str:
+        return f"({', '.join(map(str, self.sizes))})"
+
+    @property
+    def norm_symbol(self) -> str:
+        return "-" if self.norm is None else self.norm.symbol
+
+    @property
+    def start(self) -> Init:
+        return self.hidden
+
+    def place(self, index: int) -> str:
+        """On which side of a layer's activation a norm stands; '' on none."""
+        at = "" if self.norm is None else self.norm.at
+        if at in ("first", "first_tanh"):
+            return "before" if index == 0 else ""
+        return at if at in ("before", "after") else ""
+
+    def _function(self, index: int) -> Function:
+        tanh = self.norm is not None and self.norm.at == "first_tanh" and index == 0
+        return jnp.tanh if tanh else ACTIVATIONS[self.activation]
+
+    def layers(self) -> tuple[Layer, ...]:
+        return tuple(
+            Layer(
+                f"hidden_{i}",
+                size,
+                f"norm_{i}" if self.place(i) == "before" else f"hidden_{i}",
+                self._function(i),
+            )
+            for i, size in enumerate(self.sizes)
+        )
+
+    def products(self, inputs: int, outputs: int) -> list[tuple[int, int]]:
+        first = inputs if self.features is None else self.features.size(inputs)
+        made = [
+            size if layer.activation is jnp.tanh else grown(self.activation, size)
+            for size, layer in zip(self.sizes, self.layers(), strict=True)
+        ]
+        reads = (first, *made)
+        return list(zip(reads, (*self.sizes, outputs), strict=True))
+
+    def module(self, outputs: int, precision: Precision) -> nn.Module:
+        return _Layers(self, outputs, precision)
+
+
+class _Layers(nn.Module):
+    spec: MLP
+    outputs: int
+    precision: Precision
+
+    def _normalised(self, x: jax.Array, name: str) -> jax.Array:
+        norm: Any = self.spec.norm
+        return norm.module(name)(x)
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        spec, precision = self.spec, self.precision
+        normed = spec.parametrization == "weight_norm"
+        x = x if spec.features is None else spec.features.apply(x)
+        if spec.norm is not None and spec.norm.at == "input":
+            x = self._normalised(x, "norm_input")
+        for i, layer in enumerate(spec.layers()):
+            x = Dense(layer.size, spec.hidden, precision, normed, name=layer.name)(x)
+            if spec.place(i) == "before":
+                x = self._normalised(x, f"norm_{i}")
+            x = layer.activation(x)  # type: ignore[misc]
+            if spec.place(i) == "after":
+                x = self._normalised(x, f"norm_{i}")
+        return Dense(self.outputs, spec.output, precision, name="output")(x), x

@@ -1,0 +1,66 @@
+"""Norms of a layer's numbers, row by row, and where in a network they stand."""
+
+from typing import Literal, Protocol
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from coadapt.schema import Positive, config
+
+# on the inputs; after the first layer, whose activation becomes tanh (the authors,
+# Acme); after the first layer; after every hidden layer, before or after its activation
+Place = Literal["first_tanh", "first", "before", "after", "input"]
+
+
+class Norm(Protocol):
+    """What every norm has; the field `at` among it."""
+
+    @property
+    def symbol(self) -> str:
+        """As Table 4 prints it."""
+        ...
+
+    def module(self, name: str) -> nn.Module:
+        """[..., F] -> [..., F], with its parameters under this name."""
+        ...
+
+
+def _placed(at: Place) -> str:
+    words = {"first_tanh": "first + tanh", "first": "first", "input": "input"}
+    return words.get(at, f"all, {at}")
+
+
+@config
+class LayerNorm(Norm):
+    """(x - mean) / sqrt(var + epsilon), times a scale, plus a bias: Ba et al. 2016."""
+
+    at: Place = "before"  # where it stands
+    epsilon: Positive = 1e-5  # added to the variance
+
+    @property
+    def symbol(self) -> str:
+        return _placed(self.at)
+
+    def module(self, name: str) -> nn.Module:
+        # the slow variance is the one that cannot turn negative
+        epsilon = jnp.asarray(self.epsilon, jnp.float32)
+        return nn.LayerNorm(epsilon=epsilon, use_fast_variance=False, name=name)  # type: ignore[arg-type]
+
+
+@config
+class RMSNorm(Norm):
+    """x / sqrt(mean x^2 + epsilon), times a scale: Zhang and Sennrich 2019."""
+
+    at: Place = "before"  # where it stands
+    epsilon: Positive = 1e-6  # added to the mean square
+
+    @property
+    def symbol(self) -> str:
+        return f"RMS, {_placed(self.at)}"
+
+    def module(self, name: str) -> nn.Module:
+        epsilon = jnp.asarray(self.epsilon, jnp.float32)
+        return nn.RMSNorm(epsilon=epsilon, name=name)  # type: ignore[arg-type]
+
+
+Norms = LayerNorm | RMSNorm
