@@ -33,7 +33,7 @@ _FIELDS: tuple[tuple[tuple[str, ...], str], ...] = (
         "activation_fn activations nonlinearity",
     ),
     (
-        ("networks.policy.layer_norm", "networks.critic.layer_norm"),
+        ("networks.policy.norm", "networks.critic.norm"),
         "layernorm use_layer_norm",
     ),
     (("networks.input_norm",), "norm_obs normalize_obs normalize_observations"),

@@ -713,6 +713,7 @@ def _networks(
     """Name, network, parameters and what it reads [B, ...], of each."""
     config, params = agent.config, agent.state.params
     rows = np.asarray(models.inputs(config, agent.state, jnp.asarray(obs, jnp.float32)))
+    found: list[tuple[str, networks.Torso, Tree, np.ndarray]]
     found = [("policy", config.networks.policy, params.policy["net"], rows)]
     if params.critic is None:
         return found

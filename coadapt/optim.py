@@ -3,6 +3,7 @@
 The interface of an optimiser is `Rule`; the classes below it are final.
 """
 
+from collections.abc import Hashable
 from typing import Annotated, ClassVar, Protocol
 
 import jax
@@ -68,14 +69,12 @@ class RateSchedule(Protocol):
         """The factor, so many steps after the warm-up. Scalar, float32."""
         ...
 
-    def factor(self, steps: jax.Array) -> jax.Array:
+    def factor(self, steps: jax.typing.ArrayLike) -> jax.Array:
         """steps: scalar, int32, 0 at the first step -> scalar, float32."""
-        steps, warmup = (
-            jnp.asarray(x, jnp.float32)
-            for x in (steps, self.warmup)  # type: ignore[attr-defined]
-        )
-        rising = jnp.where(steps < warmup, steps / jnp.maximum(warmup, 1.0), 1.0)
-        return rising * self.decayed(jnp.maximum(steps - warmup, 0.0))
+        taken = jnp.asarray(steps, jnp.float32)
+        warmup = jnp.asarray(self.warmup, jnp.float32)  # type: ignore[attr-defined]
+        rising = jnp.where(taken < warmup, taken / jnp.maximum(warmup, 1.0), 1.0)
+        return rising * self.decayed(jnp.maximum(taken - warmup, 0.0))
 
 
 Length = Annotated[Count, Range(ge=1)]
@@ -251,6 +250,7 @@ class Muon(Rule):
             optax.trace(decay=self.momentum, nesterov=True),
             optax.stateless(self._orthogonal),
         )
+        kinds: dict[Hashable, optax.GradientTransformation]
         kinds = {"matrix": matrices, "other": optax.scale_by_adam()}
         made = optax.partition(kinds, _kinds)
         return optax.chain(made, optax.add_decayed_weights(self.decay))

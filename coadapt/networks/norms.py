@@ -7,8 +7,6 @@ import jax.numpy as jnp
 
 from coadapt.schema import Positive, config
 
-# on the inputs; after the first layer, whose activation becomes tanh (the authors,
-# Acme); after the first layer; after every hidden layer, before or after its activation
 Place = Literal["first_tanh", "first", "before", "after", "input"]
 
 
@@ -34,7 +32,10 @@ def _placed(at: Place) -> str:
 class LayerNorm(Norm):
     """(x - mean) / sqrt(var + epsilon), times a scale, plus a bias: Ba et al. 2016."""
 
-    at: Place = "before"  # where it stands
+    # after every hidden layer, before or after its activation; after the first layer;
+    # the same, with a tanh in the place of its activation (the authors, Acme); on the
+    # inputs
+    at: Place = "before"
     epsilon: Positive = 1e-5  # added to the variance
 
     @property
@@ -51,7 +52,7 @@ class LayerNorm(Norm):
 class RMSNorm(Norm):
     """x / sqrt(mean x^2 + epsilon), times a scale: Zhang and Sennrich 2019."""
 
-    at: Place = "before"  # where it stands
+    at: Place = "before"  # as of LayerNorm
     epsilon: Positive = 1e-6  # added to the mean square
 
     @property
