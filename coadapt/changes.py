@@ -165,6 +165,6 @@ def _fits(asked: _Asked, parent: str, cls: Any, path: str) -> bool:
             check(made)
         except ConfigError:
             continue
-        if path in dict(schema.paths(made)):
+        if any(p == path or p.startswith(f"{path}.") for p, _ in schema.paths(made)):
             return True
     return False
