@@ -210,7 +210,7 @@ def sessions(workdir: Path) -> list[dict[str, Any]]:
     shared it since. Raises: ConfigError, if it is damaged; files.StoreError.
     """
     listed = read(workdir)["sessions"] if (workdir / MANIFEST).exists() else []
-    found = {each["id"]: each for each in listed}
+    found = {each.get("id", i): each for i, each in enumerate(listed)}  # old: none
     for name in sorted(files.names(workdir / SESSIONS), key=lambda n: (len(n), n)):
         said = files.unsealed(workdir / SESSIONS / name) if name[0] != "." else None
         if said is not None:
