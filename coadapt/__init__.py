@@ -17,6 +17,11 @@ from coadapt.version import __version__
 if TYPE_CHECKING:
     from coadapt import algorithms as algorithms
     from coadapt import diagnostics as diagnostics
+    from coadapt import effects as effects
+    from coadapt import plot as plot
+    from coadapt import report as report
+    from coadapt import stats as stats
+    from coadapt import store as store
     from coadapt.api import train as train
     from coadapt.changes import override as override
     from coadapt.comparison import Comparison as Comparison
@@ -30,6 +35,9 @@ if TYPE_CHECKING:
     from coadapt.sweep import one_at_a_time as one_at_a_time
     from coadapt.sweep import swap as swap
 
+_MODULES = (
+    "algorithms", "diagnostics", "effects", "plot", "report", "stats", "store",
+)  # fmt: skip
 _HOMES = {
     "Comparison": "coadapt.comparison",
     "Config": "coadapt.config",
@@ -55,17 +63,22 @@ __all__ = [
     "algorithms",
     "compare",
     "diagnostics",
+    "effects",
     "grid",
     "load",
     "one_at_a_time",
     "override",
+    "plot",
+    "report",
+    "stats",
+    "store",
     "swap",
     "train",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("algorithms", "diagnostics"):
+    if name in _MODULES:
         return importlib.import_module(f"coadapt.{name}")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)

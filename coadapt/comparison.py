@@ -1,6 +1,6 @@
 """`coadapt.compare`: what a toggle does to one algorithm or to two, from rows.
 
-The report, `launch.effects`, the tutorial and the notebooks call it, so that one
+The report, `coadapt effects`, the tutorial and the notebooks call it, so that one
 question has one answer.
 """
 

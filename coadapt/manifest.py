@@ -363,9 +363,9 @@ def _way_on(header: Header) -> str:
     """What goes on with a store, by what it is of."""
     name, _, scale = header.experiment.partition("@")
     if header.experiment in NAMELESS:
-        return "coadapt.train, launch.train or launch.sweep --algorithms"
+        return "coadapt.train, coadapt train or coadapt sweep --algorithms"
     budget = f" --scale={scale}" if scale not in ("", "own") else ""
-    return f"what began it, as launch.sweep --experiment={name}{budget}"
+    return f"what began it, as coadapt sweep --experiment={name}{budget}"
 
 
 def _refuse_reference(workdir: Path, old: Header, new: Header) -> None:

@@ -336,7 +336,7 @@ def _say(workdir: Path, sink: Sink, error: Exception) -> None:
     place = shlex.quote(str(workdir))
     note(
         f"{sink.name} failed ({_line(error)}): rows go to the run store alone from "
-        f"here on; `python -m launch.logs --workdir={place} --to={sink.name}` copies "
+        f"here on; `coadapt logs --workdir={place} --to={sink.name}` copies "
         "them later."
     )
 

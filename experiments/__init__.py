@@ -2,29 +2,29 @@
 
 import importlib
 
+from coadapt.experiments.base import Experiment
 from coadapt.schema import ConfigError, nearest
-from experiments.base import Experiment
 
 MODULES = {
-    "quickstart": "experiments.quickstart",
-    "every_task": "experiments.every_task",
-    "figure1": "experiments.figure1",
-    "figure2": "experiments.figure2",
-    "figure3": "experiments.table11",
-    "figure4": "experiments.figure1",
-    "figure5": "experiments.figure1",
-    "table2": "experiments.table2",
-    "table3": "experiments.table3",
-    "table5": "experiments.figure2",
-    "table6": "experiments.figure2",
-    "table7": "experiments.figure2",
-    "table8": "experiments.figure2",
-    "table9": "experiments.figure2",
-    "table10": "experiments.figure2",
-    "table11": "experiments.table11",
-    "table12": "experiments.table12",
-    "confounds": "experiments.confounds",
-    "shortened": "experiments.shortened",
+    "quickstart": "coadapt.experiments.quickstart",
+    "every_task": "coadapt.experiments.every_task",
+    "figure1": "coadapt.experiments.figure1",
+    "figure2": "coadapt.experiments.figure2",
+    "figure3": "coadapt.experiments.table11",
+    "figure4": "coadapt.experiments.figure1",
+    "figure5": "coadapt.experiments.figure1",
+    "table2": "coadapt.experiments.table2",
+    "table3": "coadapt.experiments.table3",
+    "table5": "coadapt.experiments.figure2",
+    "table6": "coadapt.experiments.figure2",
+    "table7": "coadapt.experiments.figure2",
+    "table8": "coadapt.experiments.figure2",
+    "table9": "coadapt.experiments.figure2",
+    "table10": "coadapt.experiments.figure2",
+    "table11": "coadapt.experiments.table11",
+    "table12": "coadapt.experiments.table12",
+    "confounds": "coadapt.experiments.confounds",
+    "shortened": "coadapt.experiments.shortened",
 }
 # the paper shows the curves of these tables in its appendix
 CURVES = {

@@ -8,10 +8,10 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from coadapt import catalogue
+from coadapt.experiments import MODULES, load, published
+from coadapt.experiments.base import PAPER_SEEDS, Experiment, paper_steps
+from coadapt.experiments.published import Cell, Comparison
 from coadapt.store import Header
-from experiments import MODULES, load, published
-from experiments.base import PAPER_SEEDS, Experiment, paper_steps
-from experiments.published import Cell, Comparison
 
 SWAP = re.compile(r"(\w+)\(Net: (\w+)\)(?: \((.*)\))?")  # SAC(Net: MPO) (no layer norm)
 

@@ -11,10 +11,10 @@ from functools import reduce
 
 from coadapt import envs, sweep
 from coadapt.config import Config
+from coadapt.experiments.base import Row
+from coadapt.experiments.figure2 import NAMES, READINGS, ROWS, SHAPE, TABLES, swapped
+from coadapt.experiments.paper import MUJOCO, experiment
 from coadapt.sweep import Variant
-from experiments.base import Row
-from experiments.figure2 import NAMES, READINGS, ROWS, SHAPE, TABLES, swapped
-from experiments.paper import MUJOCO, experiment
 
 PIECES = {
     "sizes": ("networks.policy.sizes", "networks.critic.sizes"),

@@ -5,8 +5,8 @@ that have hardly begun.
 """
 
 from coadapt import catalogue, sweep
+from coadapt.experiments.base import Experiment
 from coadapt.sweep import Variant
-from experiments.base import Experiment
 
 SMALL = {
     "networks.policy.sizes": "32,32",  # presets: up to 512 wide

@@ -1,7 +1,7 @@
 """Figures 1, 4 and 5: the algorithms as they are, and AWR as its authors had it."""
 
-from experiments.base import Row
-from experiments.paper import MUJOCO, NEAREST, experiment
+from coadapt.experiments.base import Row
+from coadapt.experiments.paper import MUJOCO, NEAREST, experiment
 
 ROWS = {"SAC": Row("sac"), "MPO": Row("mpo"), "AWR": Row("awr")}
 MANIPULATION = tuple(

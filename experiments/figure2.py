@@ -4,8 +4,8 @@ A swap is the whole column of the paper's Table 4; its text leaves layer normali
 out, and says nothing of what becomes of AWR's own input normaliser (settings 1.7).
 """
 
-from experiments.base import Row
-from experiments.paper import CHEAP, MUJOCO, experiment
+from coadapt.experiments.base import Row
+from coadapt.experiments.paper import CHEAP, MUJOCO, experiment
 
 NAMES = ("mpo", "awr", "sac")
 NO_NORM = {f"networks.{net}.layer_norm": "none" for net in ("policy", "critic")}

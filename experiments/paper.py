@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from coadapt import catalogue
-from experiments.base import PAPER_SEEDS, Experiment, Row, paper_steps, variants
+from coadapt.experiments.base import PAPER_SEEDS, Experiment, Row, paper_steps, variants
 
 NEAREST = catalogue.nearest()
 MUJOCO = tuple(

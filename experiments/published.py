@@ -97,7 +97,11 @@ COMPARISONS = (
 
 def cells() -> tuple[Cell, ...]:
     """All cells, in the order of the tables."""
-    text = importlib.resources.files("experiments").joinpath("scores.csv").read_text()
+    text = (
+        importlib.resources.files("coadapt.experiments")
+        .joinpath("scores.csv")
+        .read_text()
+    )
     return tuple(
         Cell(
             row["table"],

@@ -7,8 +7,8 @@ benchmark of the algorithms.
 """
 
 from coadapt import sweep
+from coadapt.experiments.base import Experiment
 from coadapt.sweep import Variant
-from experiments.base import Experiment
 
 SMALL = {
     "networks.policy.sizes": "64,64",  # presets: up to 512 wide

@@ -11,10 +11,10 @@ before any of them ran.
 import dataclasses
 
 from coadapt import sweep
+from coadapt.experiments import figure2, quickstart, table2, table3, table11
+from coadapt.experiments.base import Experiment, Row
+from coadapt.experiments.paper import CHEAP
 from coadapt.sweep import Variant
-from experiments import figure2, quickstart, table2, table3, table11
-from experiments.base import Experiment, Row
-from experiments.paper import CHEAP
 
 SWAPS = {
     figure2.swapped(a, b): Row(a, {}, b) for a in ("sac", "mpo") for b in ("sac", "mpo")

@@ -5,8 +5,8 @@ The paper's L+ is a layer normalisation whose first activation becomes a tanh (s
 keeps ELU (settings 2.1): that reading is MPO-L-.
 """
 
-from experiments.base import Row
-from experiments.paper import NEAREST, experiment
+from coadapt.experiments.base import Row
+from coadapt.experiments.paper import NEAREST, experiment
 
 
 def nets(**fields: str) -> dict[str, object]:

@@ -1,9 +1,9 @@
 """Table 12 and Figure 9: 28 tasks of the DeepMind Control suite."""
 
 from coadapt import catalogue
+from coadapt.experiments import table11
+from coadapt.experiments.paper import NEAREST, experiment
 from coadapt.sweep import Variant
-from experiments import table11
-from experiments.paper import NEAREST, experiment
 
 THREE = ("SAC", "MPO", "AWR")
 SIX = ("SAC", "SAC-E+", "SAC-L+", "SAC-E+L+", "MPO", "AWR")

@@ -1,7 +1,7 @@
 """Table 2 and Figure 6: clipped double Q, off and on."""
 
-from experiments.base import Row
-from experiments.paper import experiment
+from coadapt.experiments.base import Row
+from coadapt.experiments.paper import experiment
 
 ONE, TWO = {"g_estimate.critics": 1}, {"g_estimate.critics": 2}
 

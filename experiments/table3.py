@@ -6,8 +6,8 @@ without a clip, which is what can end a run (settings 2.9): those variants bear 
 paper's names. With the clip is the reading that the claim needs.
 """
 
-from experiments.base import Row
-from experiments.paper import experiment
+from coadapt.experiments.base import Row
+from coadapt.experiments.paper import experiment
 
 FREE = {"pi_theta": "Gaussian"}
 SAFE = {"pi_theta": "TanhGaussian", "pi_theta.inverse": "safe"}

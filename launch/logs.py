@@ -1,60 +1,8 @@
-"""Copy the rows of a run store to TensorBoard's event files, or to Weights & Biases.
-
-Examples:
-  python -m launch.logs --workdir=runs/quickstart --to=tensorboard
-  tensorboard --logdir=runs/quickstart/tensorboard
-
-  WANDB_MODE=offline python -m launch.logs --workdir=runs/quickstart --to=wandb
-
-A sweep does the same while it runs with --tensorboard, or --wandb=PROJECT. What was
-copied before is replaced, never doubled, and the run store is only read.
-
-  python -m launch.logs --metrics       every metric that --log can name
-"""
+"""`python -m launch.logs` in a checkout: the same as `coadapt logs`."""
 
 import sys
-from collections.abc import Sequence
 
-from absl import flags
-
-from coadapt import metrics, sinks, store
-from coadapt.schema import ConfigError
-from launch import command
-from launch.command import Values, get, required
-
-
-def _define(values: Values) -> None:
-    for name, about in (
-        ("workdir", "folder of the results"),
-        ("to", f"where the rows go: {', '.join(sinks.PACKAGES)}"),
-        ("project", "of Weights & Biases, or entity/project (coadapt)"),
-    ):
-        flags.DEFINE_string(name, None, about, flag_values=values)
-    flags.DEFINE_boolean(
-        "metrics",
-        False,
-        "print the table of metrics: definitions, units, who has them",
-        flag_values=values,
-    )
-
-
-def _run(values: Values) -> None:
-    if get(values, "metrics"):
-        print(metrics.table())
-        return
-    folder, to = store.folder(required(values, "workdir")), required(values, "to")
-    project = get(values, "project")
-    if project and to != sinks.WANDB:
-        raise ConfigError("--project is of Weights & Biases: give --to=wandb with it.")
-    sink = sinks.named(to, folder, project or sinks.PROJECT)
-    number = sinks.copy(folder, sink)
-    print(f"written: {folder / to}, {number} agent{'' if number == 1 else 's'}")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status; `argv` without the program's name."""
-    return command.execute(__doc__ or "", _define, _run, argv)
-
+from coadapt.cli import logs
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(logs.main())

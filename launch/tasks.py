@@ -1,72 +1,8 @@
-"""List the tasks: sizes, limits, how they end; with --check, step each.
-
-Examples:
-  python -m launch.tasks                          all that are installed
-  python -m launch.tasks --suite=dmc
-  python -m launch.tasks --format=markdown        as docs/tasks.md has it
-  python -m launch.tasks --check                  50 random steps of two environments
-  python -m launch.tasks --check --steps=2500     past two time limits of 1000 steps
-
-Any other id of Gymnasium is a task too, if its actions are a box or discrete:
-gym/package:Id-v0 imports the package, and gym/Id-v0?key=value passes an argument on.
-"""
+"""`python -m launch.tasks` in a checkout: the same as `coadapt tasks`."""
 
 import sys
-import time
-from collections.abc import Sequence
 
-from absl import flags
-
-from coadapt import catalogue, devices
-from coadapt.schema import ConfigError, nearest
-from launch import command
-from launch.command import Values, get
-
-
-def _define(values: Values) -> None:
-    flags.DEFINE_string("suite", "", "one of them only (all)", flag_values=values)
-    flags.DEFINE_string(
-        "format", "text", "text, markdown or csv (text)", flag_values=values
-    )
-    flags.DEFINE_bool("check", False, "step each", flag_values=values)
-    flags.DEFINE_string("steps", "50", "with --check: of each (50)", flag_values=values)
-
-
-def _run(values: Values) -> int:
-    suite = get(values, "suite")
-    if suite and suite not in catalogue.SUITES:
-        raise ConfigError(
-            f"--suite is {suite!r}: it must be one of {', '.join(catalogue.SUITES)}"
-            f"{nearest(suite, catalogue.SUITES)}."
-        )
-    chosen = [suite] if suite else list(catalogue.SUITES)
-    if get(values, "check"):
-        return _check(chosen, command.count(values, "steps"))
-    print(catalogue.report(chosen, get(values, "format")))
-    return 0
-
-
-def _check(suites: Sequence[str], steps: int) -> int:
-    """A line for each task. Returns: the exit status, 1 if something is wrong."""
-    wrong = 0
-    for entry in (each for suite in suites for each in catalogue.SUITES[suite]):
-        begin = time.perf_counter()
-        try:
-            said = ", ".join(catalogue.faults(entry, catalogue.walk(entry.task, steps)))
-        except ValueError as error:
-            said = str(error)
-        wrong += bool(said)
-        seconds = time.perf_counter() - begin
-        print(f"{entry.task:36} {said or 'ok':20} {seconds:6.1f} s", flush=True)
-        devices.make_room()
-    print(f"{wrong or 'none'} wrong")
-    return int(wrong > 0)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status; `argv` without the program's name."""
-    return command.execute(__doc__ or "", _define, _run, argv)
-
+from coadapt.cli import tasks
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tasks.main())

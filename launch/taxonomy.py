@@ -1,42 +1,8 @@
-"""Print the paper's tables from the code's own configs.
-
-Examples:
-  python -m launch.taxonomy                       Table 1: the seven factors
-  python -m launch.taxonomy --table=4             Table 4: networks and optimisers
-  python -m launch.taxonomy --format=markdown
-"""
+"""`python -m launch.taxonomy` in a checkout: the same as `coadapt taxonomy`."""
 
 import sys
-from collections.abc import Sequence
 
-from absl import flags
-
-from coadapt import taxonomy
-from coadapt.schema import ConfigError
-from launch import command
-from launch.command import Values, get
-
-TABLES = {"1": taxonomy.table1, "4": taxonomy.table4}
-
-
-def _define(values: Values) -> None:
-    flags.DEFINE_string("table", "1", "1 or 4 (1)", flag_values=values)
-    flags.DEFINE_string(
-        "format", "text", "text, markdown or csv (text)", flag_values=values
-    )
-
-
-def _run(values: Values) -> None:
-    table = get(values, "table")
-    if table not in TABLES:
-        raise ConfigError(f"--table is {table!r}: it must be {' or '.join(TABLES)}.")
-    print(taxonomy.render(TABLES[table](), get(values, "format")))
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status; `argv` without the program's name."""
-    return command.execute(__doc__ or "", _define, _run, argv)
-
+from coadapt.cli import taxonomy
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(taxonomy.main())

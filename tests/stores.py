@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from coadapt import store, sweep
+from coadapt.experiments import load
+from coadapt.experiments.base import scaled
 from coadapt.store import Cell
 from coadapt.sweep import Sweep, Variant
 from coadapt.units import Unit
-from experiments import load
-from experiments.base import scaled
 
 PROVIDER = "mujoco 3.17.0"
 EVALUATIONS = 3

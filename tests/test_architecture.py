@@ -57,21 +57,29 @@ LAYERS = [
     ["coadapt.work"],
     ["coadapt.api", "coadapt.diagnostics", "coadapt.video"],
     ["coadapt"],
-    ["experiments"],
-    ["launch"],
+    ["coadapt.experiments"],
+    ["coadapt.report"],
+    ["coadapt.cli"],
+    ["coadapt.__main__", "launch"],
+    ["benchmarks"],
+    ["tools"],
 ]
-FILES = [
-    path
-    for top in ("coadapt", "experiments", "launch")
-    for path in sorted((ROOT / top).rglob("*.py"))
-]
+TOPS = ("coadapt", "experiments", "launch", "benchmarks", "tools")
+FILES = [path for top in TOPS for path in sorted((ROOT / top).rglob("*.py"))]
 LONGEST = 45  # lines, of which a docstring may be a dozen
 TABLE = 65  # of a preset, which is a table of numbers with their sources
-LIBRARY = [path for path in FILES if path.is_relative_to(ROOT / "coadapt")]
+COMMANDS = (ROOT / "coadapt" / "cli", ROOT / "coadapt" / "__main__.py")
+LIBRARY = [
+    path
+    for path in FILES
+    if path.is_relative_to(ROOT / "coadapt")
+    if not any(path.is_relative_to(place) for place in COMMANDS)
+]
 
 
 def module(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = ("coadapt", *parts) if parts[0] == "experiments" else parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
@@ -99,7 +107,7 @@ def imported(path: Path) -> set[str]:
                 place = ROOT / full.replace(".", "/")
                 is_module = place.is_dir() or place.with_suffix(".py").exists()
                 names.add(full if is_module else node.module)
-    return {n for n in names if n.split(".")[0] in ("coadapt", "experiments", "launch")}
+    return {n for n in names if n.split(".")[0] in TOPS}
 
 
 @pytest.mark.parametrize("path", FILES, ids=module)
@@ -140,7 +148,8 @@ def test_agent_and_runner_know_no_algorithm_by_name():
 
 
 COLUMNS = ("g", "g_estimate", "pi_p", "pi_p_update", "pi_q", "pi_q_update", "pi_theta")
-HOMES = ("coadapt.factors", "coadapt.algorithms", "experiments")  # of factors' names
+# of factors' names
+HOMES = ("coadapt.factors", "coadapt.algorithms", "coadapt.experiments")
 
 
 def _choices(kind: type) -> set[str]:

@@ -5,10 +5,10 @@ import math
 
 import pytest
 
+from coadapt.experiments import beside, load
+from coadapt.experiments.base import scaled
+from coadapt.report import verdicts
 from coadapt.store import Entry, Header
-from experiments import beside, load
-from experiments.base import scaled
-from launch import verdicts
 
 HOPPER, CHEETAH, ANT = "gym/Hopper-v4", "gym/HalfCheetah-v4", "gym/Ant-v4"
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from coadapt import catalogue, devices, envs
+from coadapt.cli import tasks
 from coadapt.envs import base
 from coadapt.types import TimeStep
-from launch import tasks
 
 ROOT = Path(__file__).parents[1]
 ON_DEVICE = ("brax", "playground")  # each task compiles for a minute

@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 
 from coadapt import checkpoint, leases, manifest, store, sweep
+from coadapt.cli import engines
 from coadapt.sweep import Checkpoints, Group, Sweep, Variant
-from launch import engines
 from tests.recipes import small
 
 ROOT = Path(__file__).parents[1]

@@ -11,9 +11,9 @@ from scipy import stats as scipy_stats
 
 import coadapt
 from coadapt import comparison, store, verdict
+from coadapt.report import findings, verdicts
 from coadapt.schema import ConfigError
 from coadapt.units import Unit
-from launch import findings, verdicts
 
 A, B = "toy/lqr", "toy/chain"
 UNITS = {A: Unit(-100.0, reference=100.0), B: Unit(0.0, reference=10.0)}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from coadapt import algorithms, cost, rates, runner, schema, speed
+from coadapt.cli import bench
 from coadapt.data import replay
-from launch import bench
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from coadapt import envs, store, sweep, taxonomy
+from coadapt.cli import train
 from coadapt.data import offline
 from coadapt.types import Transition
-from launch import reference, train
+from tools import reference
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -45,7 +46,7 @@ MISTAKES = [
     (page, *shown)
     for page in PAGES
     for shown in re.findall(
-        r"\$ python -m launch\.train (.*)\n(error: .*)\n", page.read_text()
+        r"\$ (?:python -m launch\.|coadapt )train (.*)\n(error: .*)\n", page.read_text()
     )
 ]
 
@@ -66,6 +67,11 @@ def joined(text: str) -> str:
     return re.sub(r"\\\n\s*", "", text)
 
 
+# a program of one file, and a tool, have tests of their own
+TYPED = (
+    r"(?:python -m (?:launch|tools|benchmarks)\.|(?<!`)coadapt )"
+    r"(?!gpu\b|bits\b)(\w+)(.*)$"
+)
 # each once, in the order of reading, the README's first
 COMMANDS = list(
     dict.fromkeys(
@@ -73,15 +79,13 @@ COMMANDS = list(
             (name, line.split(" # ")[0])
             for page in PAGES
             for block in re.findall(r"^```\n(.*?)^```", page.read_text(), re.M | re.S)
-            for name, line in re.findall(
-                r"python -m launch\.(\w+)(.*)$", joined(block), re.M
-            )
+            for name, line in re.findall(TYPED, joined(block), re.M)
         ]
         + [
             (name, line.partition("   ")[0])  # what follows says what it does
             for name, module in reference.commands().items()
             for name, line in re.findall(
-                r"^  python -m launch\.(\w+)(.*)$", joined(module.__doc__ or ""), re.M
+                f"^  {TYPED}", joined(module.__doc__ or ""), re.M
             )
         ]
     )

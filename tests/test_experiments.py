@@ -8,12 +8,12 @@ import jax
 import pytest
 
 from coadapt import catalogue, schema, sweep
+from coadapt.cli import sweep as command
 from coadapt.config import BoundCost, BoundLoss, Replay
+from coadapt.experiments import CURVES, MODULES, figure2, load, shortened
+from coadapt.experiments.base import PAPER, SCALES, paper_steps, scaled
 from coadapt.schema import ConfigError
 from coadapt.sweep import Sweep
-from experiments import CURVES, MODULES, figure2, load, shortened
-from experiments.base import PAPER, SCALES, paper_steps, scaled
-from launch import sweep as command
 
 ROOT = Path(__file__).parents[1]
 OURS = ("quickstart", "every_task", "shortened")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from coadapt import checkpoint, learn, references, runner, stats, store, sweep
+from coadapt.cli import report as report_command
 from coadapt.streams import Purpose, host_seeds, stream
-from launch import report as report_command
 from tests.recipes import small
 from tests.test_checkpoint import ALL, asked, interrupted, rows
 

@@ -48,9 +48,8 @@ def begin(kind: str, folder: Path, script: str = "") -> subprocess.Popen[str]:
         f"--steps={STEPS}", f"--checkpoint_every={EVERY}", "--eval_every=150",
         "--eval_episodes=1", f"--workdir={folder}",
     ]  # fmt: skip
-    run = (
-        f"import sys\n{script}\nfrom launch import sweep\nsys.exit(sweep.main({words}))"
-    )
+    call = f"sys.exit(sweep.main({words}))"
+    run = f"import sys\n{script}\nfrom coadapt.cli import sweep\n{call}"
     return subprocess.Popen(
         [sys.executable, "-c", run], cwd=ROOT, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

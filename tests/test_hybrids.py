@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from coadapt import algorithms, envs, hybrids, legality, runner, schema
+from coadapt.cli import hybrids as command
+from coadapt.cli import train
 from coadapt.config import Config, Offline
 from coadapt.data import offline
 from coadapt.envs import toy
 from coadapt.hybrids import Point
 from coadapt.schema import ConfigError
 from coadapt.types import Transition
-from launch import hybrids as command
-from launch import train
 
 ROOT = Path(__file__).parents[1]
 TASK = "toy/lqr"

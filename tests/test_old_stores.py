@@ -16,7 +16,7 @@ import pytest
 
 import coadapt
 from coadapt import store
-from launch import report
+from coadapt.cli import report
 
 OLD = Path(__file__).parent / "data" / "store_format_3"
 ALGORITHMS = ("sac", "mpo", "trpo")

@@ -20,11 +20,11 @@ import coadapt
 from coadapt import attempts, envs, files, manifest, provenance, runner, saved, store
 from coadapt import sweep as sweeps
 from coadapt.data import offline
+from coadapt.report import findings, sections
 from coadapt.schema import ConfigError
 from coadapt.store import Cell
 from coadapt.sweep import Checkpoints, Sweep, Variant
 from coadapt.types import Transition
-from launch import findings, sections
 from tests.recipes import small
 from tests.test_store_model import Disk, stubs
 

@@ -18,9 +18,9 @@ from coadapt import (
     schema,
     taxonomy,
 )
+from coadapt.cli import show, train
 from coadapt.config import Config
 from coadapt.schema import ConfigError
-from launch import show, train
 
 MODULE = '''
 import jax.numpy as jnp

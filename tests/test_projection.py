@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import pytest
 
 from coadapt import algorithms, projection, schema
+from coadapt.cli import bench
 from coadapt.projection import Accelerator, Work
-from launch import bench
 
 TINY = {"networks.policy.sizes": (8, 8), "networks.critic.sizes": (8, 8)}
 

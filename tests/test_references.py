@@ -5,9 +5,9 @@ import pytest
 
 from coadapt import catalogue, envs, references
 from coadapt.envs import toy
+from coadapt.experiments import published
 from coadapt.schema import ConfigError
 from coadapt.units import GIVEN, Unit
-from experiments import published
 
 
 def test_the_table_is_the_papers():

@@ -6,8 +6,8 @@ import pytest
 
 from coadapt import algorithms, catalogue, envs, schema
 from coadapt.algorithms import robots
-from experiments.base import paper_steps
-from launch import sweep
+from coadapt.cli import sweep
+from coadapt.experiments.base import paper_steps
 
 DMC = importlib.import_module("coadapt.algorithms.mpo").DMC  # not the preset's function
 ROWS = {

@@ -17,10 +17,11 @@ import stores
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from coadapt import files, sinks, store, sweep
+from coadapt.cli import logs, train
+from coadapt.cli import sweep as launch_sweep
+from coadapt.report import results
 from coadapt.schema import ConfigError
 from coadapt.store import Cell
-from launch import logs, results, train
-from launch import sweep as launch_sweep
 
 TASK = "toy/lqr"
 # 60 steps of an agent of 8 units: what is learned is of no interest here
@@ -205,7 +206,7 @@ def test_a_sink_that_fails_is_left_out_and_said_once(tmp_path, capsys, at):
     broken.close()
     (said,) = capsys.readouterr().err.splitlines()
     assert said.startswith("tensorboard failed ([Errno 28] No space left on device)")
-    assert f"launch.logs --workdir={tmp_path} --to=tensorboard" in said
+    assert f"coadapt logs --workdir={tmp_path} --to=tensorboard" in said
     assert [*events(tmp_path, first)["return"]][-1] == (900, 0.0)
     for cell in others:
         assert len(events(tmp_path, cell)["return"]) == len(rows[cell])

@@ -18,6 +18,7 @@ from coadapt import attempts, files, migrations, schema, store, tables
 from coadapt.algorithms import preset
 from coadapt.config import Config
 from coadapt.factors.pi_q_update import KL, DualKL, Wasserstein
+from coadapt.report import findings
 from coadapt.schema import ConfigError
 from coadapt.store import (
     Cell,
@@ -30,7 +31,6 @@ from coadapt.store import (
     owned,
 )
 from coadapt.tables import Mark
-from launch import findings
 
 HEADER = (
     "experiment,algorithm,variant,task,seed,env_steps,metric,value,provider,session\n"
@@ -931,7 +931,7 @@ def test_letters_that_a_locale_does_not_have_are_refused_at_the_door(tmp_path):
     """As Orbax would refuse them at the first checkpoint, without naming a reason."""
     ours = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     made = subprocess.run(
-        [sys.executable, "-m", "launch.train", "--algorithm=sac", "--task=toy/lqr",
+        [sys.executable, "-m", "coadapt", "train", "--algorithm=sac", "--task=toy/lqr",
          "--steps=60", f"--workdir={tmp_path / 'rün'}"],
         env=os.environ | ours, capture_output=True,
     )  # fmt: skip

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from coadapt import schema, sweep, toggles
+from coadapt.experiments import load
 from coadapt.schema import ConfigError
 from coadapt.store import Entry
 from coadapt.sweep import Variant
 from coadapt.toggles import Setting
-from experiments import load
 
 CRITICS, ELU = "g_estimate.critics", "networks.policy.activation"
 AXES = {CRITICS: [1, 2], ELU: ["relu", "elu"]}

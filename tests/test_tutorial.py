@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from launch import notebooks
+from tools import notebooks
 
 pytestmark = pytest.mark.long  # a minute, most of it JAX's start in many processes
 ROOT = Path(__file__).parents[1]

@@ -12,10 +12,10 @@ from recipes import small
 
 import coadapt
 from coadapt import envs, store, sweep, video
+from coadapt.cli import render
 from coadapt.schema import ConfigError
 from coadapt.streams import Purpose, host_seeds
 from coadapt.sweep import Sweep, Variant
-from launch import render
 
 GYM, DMC, TOY = "gym/InvertedPendulum-v5", "dmc/cartpole_swingup", "toy/lqr"
 SHORT = "gym/Reacher-v5"  # 50 steps

@@ -10,14 +10,14 @@ import pytest
 from rich.console import Console
 
 from coadapt import attempts, leases, manifest, runner, store, sweep, work
+from coadapt.cli import board, pool, report, status
+from coadapt.cli import work as one_program
+from coadapt.cli.pool import Outcome, Pool
 from coadapt.leases import HeldError, LostError
 from coadapt.runner import Interrupted
 from coadapt.schema import ConfigError
 from coadapt.store import Cell, StoreError
 from coadapt.sweep import Checkpoints, Sweep
-from launch import board, pool, report, status
-from launch import work as one_program
-from launch.pool import Outcome, Pool
 from tests import test_store_model
 from tests.test_store_model import CHECKPOINT, EVERY, TASK, VARIANTS, state
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from launch import against, bench
-from launch import sweep as sweep_command
-from launch.peers import PEERS, homes, processes, protocol, rounds, sweeping, tables
-from launch.peers.homes import Failed
-from launch.peers.processes import Program
-from launch.peers.protocol import Cell, Job, Windows
-from launch.peers.rounds import Rounds, Setting, Way
-from launch.peers.tables import Record
+from benchmarks import against
+from benchmarks.peers import PEERS, homes, processes, protocol, rounds, sweeping, tables
+from benchmarks.peers.homes import Failed
+from benchmarks.peers.processes import Program
+from benchmarks.peers.protocol import Cell, Job, Windows
+from benchmarks.peers.rounds import Rounds, Setting, Way
+from benchmarks.peers.tables import Record
+from coadapt.cli import sweep as sweep_command
 
 SCRIPTS = Path(processes.__file__).parent
 JOB = Job(work="learner", library="sbx")
@@ -49,7 +49,7 @@ def _protocol_at_hand(monkeypatch):
     cases(
         {
             "peer": (["--against=sbxx"], "--against has 'sbxx': .*mean 'sbx'?"),
-            "no peer": (["--against="], "--against is ''"),
+            "no peer": (["--against="], "--against is missing"),
             "twice": (["--against=sbx,sbx"], "each once"),
             "work": (["--against=sbx", "--works=lop"], "'lop'.*mean 'loop'?"),
             "algorithm": (["--against=sbx", "--algorithms=trpo"], "'trpo'"),
@@ -62,13 +62,14 @@ def _protocol_at_hand(monkeypatch):
                 ["--against=sbx", "--write=nowhere.md"],
                 "--write is 'nowhere.md'",
             ),
-            "set": (["--against=sbx", "--set=a=b"], "--set and --against"),
-            "alone": (["--works=loop"], "give --against with it"),
+            "set": (["--against=sbx", "--set=a=b"], "--set is not a flag"),
+            "agents": (["--against=sbx", "--agents=0"], "--agents is '0'"),
+            "nobody": (["--works=loop"], "--against is missing"),
         }
     ),
 )
 def test_a_mistake_is_told_in_one_sentence(flags, words, capsys):
-    assert bench.main(flags) == 2
+    assert against.main(flags) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and re.search(words, error), error
 
@@ -82,7 +83,7 @@ def test_a_script_imports_nothing_of_ours_but_the_protocol():
             a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names
         }
         heads = {str(module).split(".")[0] for module in modules}
-        assert not heads & {"coadapt", "launch", "experiments"}
+        assert not heads & {"coadapt", "launch", "experiments", "benchmarks"}
     standard = set(sys.stdlib_module_names)
     tree = ast.parse((SCRIPTS / "protocol.py").read_text())
     for node in ast.walk(tree):
@@ -251,8 +252,8 @@ def test_the_page_of_benchmarks_has_the_sections():
 def test_our_sweep_has_the_cells_that_the_peers_have(axes, tmp_path, capsys):
     job = Job(work="sweep", library="coadapt", sizes=(64, 64), start=500, steps=1000)
     command = sweeping.our_command(job, axes, tmp_path / "run")
-    assert command[1:3] == ["-m", "launch.sweep"]
-    assert sweep_command.main([*command[3:], "--dry_run"]) == 0
+    assert command[1:4] == ["-m", "coadapt", "sweep"]
+    assert sweep_command.main([*command[4:], "--dry_run"]) == 0
     assert "agents: 16\n" in capsys.readouterr().out
     cells = sweeping.cells(axes)
     assert len({(c.variant, c.seed) for c in cells}) == len(cells) == 16

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 import coadapt
 from coadapt import algorithms, runner, schema, store, sweep
+from coadapt.cli import bench, hybrids, report, taxonomy, train
+from coadapt.cli import sweep as sweep_command
 from coadapt.config import Config
 from coadapt.schema import ConfigError
-from launch import bench, hybrids, report, taxonomy, train
-from launch import sweep as sweep_command
 
 OK = {"algorithm": "sac", "task": "toy/lqr", "steps": "60", "workdir": "{new}"}
 STORED = {"workdir": "{store}", "eval_every": "30", "eval_episodes": "1"}

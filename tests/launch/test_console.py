@@ -21,10 +21,10 @@ from coadapt import (
     schema,
     sweep,
 )
+from coadapt.cli import command, report, train
+from coadapt.cli import plan as plans
+from coadapt.cli import sweep as sweep_command
 from coadapt.schema import ConfigError
-from launch import command, report, train
-from launch import plan as plans
-from launch import sweep as sweep_command
 
 TRAIN = ["--algorithm=sac", "--task=toy/lqr", "--steps=1000", "--dry_run"]
 
@@ -33,7 +33,7 @@ TRAIN = ["--algorithm=sac", "--task=toy/lqr", "--steps=1000", "--dry_run"]
 
 
 def test_the_work_goes_on_when_the_reader_has_gone(monkeypatch):
-    """As in `launch.sweep ... | head -2`: more than a pipe holds, and nobody reads."""
+    """As in `coadapt sweep ... | head -2`: more than a pipe holds, and nobody reads."""
     end, begin = os.pipe()
     with os.fdopen(begin, "w") as stream:
         os.close(end)
@@ -263,7 +263,7 @@ def test_a_fault_that_is_no_devices_stays_a_traceback():
 )
 def test_a_wrong_variable_is_one_sentence(name, value, status):
     done = subprocess.run(
-        [sys.executable, "-m", "launch.train", *TRAIN],
+        [sys.executable, "-m", "coadapt", "train", *TRAIN],
         env=os.environ | {name: value}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == status

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from coadapt import envs, store, sweep
+from coadapt.cli import dataset, train
 from coadapt.data import offline
-from launch import dataset, train
 from tests.recipes import cases
 
 NETS = ["--set=networks.policy.sizes=8,8", "--set=networks.critic.sizes=8,8"]

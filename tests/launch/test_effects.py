@@ -10,8 +10,8 @@ import pytest
 
 import coadapt
 from coadapt import store
+from coadapt.cli import effects
 from coadapt.comparison import interval
-from launch import effects
 
 PAGE = Path(__file__).parents[2] / "docs" / "effects.md"
 TASKS = ("toy/lqr", "toy/bandit")

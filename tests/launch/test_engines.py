@@ -2,9 +2,9 @@
 
 import pytest
 
+from coadapt.cli import engines, sweep, train
+from coadapt.cli.engines import LOCAL, RAY, Options
 from coadapt.schema import ConfigError
-from launch import engines, sweep, train
-from launch.engines import LOCAL, RAY, Options
 
 CHEAP = ["--task=toy/lqr", "--steps=100"]
 

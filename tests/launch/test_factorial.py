@@ -1,4 +1,4 @@
-"""Factorials: launched by `launch.sweep`, and read by `launch.effects`."""
+"""Factorials: launched by `coadapt sweep`, and read by `coadapt effects`."""
 
 import csv
 
@@ -6,8 +6,8 @@ import pytest
 import stores
 
 from coadapt import sweep
-from launch import effects as effects_command
-from launch import sweep as sweep_command
+from coadapt.cli import effects as effects_command
+from coadapt.cli import sweep as sweep_command
 
 TASK = "toy/lqr"
 AXES = {

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from coadapt import stats, store, taxonomy
-from launch import report, results, sweep, train
-from launch import taxonomy as print_taxonomy
+from coadapt.cli import report, sweep, train
+from coadapt.cli import taxonomy as print_taxonomy
+from coadapt.report import results
 
 TINY = [
     "--set=networks.policy.sizes=8",
@@ -80,7 +81,7 @@ def test_presets_are_those_of_the_task(capsys):
 def test_help_has_examples_on_top_and_our_flags_only(module, capsys):
     assert module.main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert text.index("python -m launch.") < text.index("Flags:")
+    assert text.index("\n  coadapt ") < text.index("Flags:")
     assert "--" in text.split("Flags:")[1]
     assert "verbosity" not in text and "pdb" not in text
     assert max(map(len, text.splitlines())) <= 88
@@ -204,7 +205,7 @@ def test_taxonomy_prints_what_the_library_says(capsys):
 
 
 def test_as_a_program_it_exits_with_2_and_without_a_traceback(tmp_path):
-    command = [sys.executable, "-m", "launch.train", "--algorithm=sca"]
+    command = [sys.executable, "-m", "coadapt", "train", "--algorithm=sca"]
     command += ["--task=toy/lqr", "--steps=10", f"--workdir={tmp_path / 'x'}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and done.stdout == ""

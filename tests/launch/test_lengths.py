@@ -3,8 +3,8 @@
 import pytest
 
 from coadapt import sweep
-from experiments.base import Row, variants
-from launch import sweep as sweep_command
+from coadapt.cli import sweep as sweep_command
+from coadapt.experiments.base import Row, variants
 
 TASK = "toy/lqr"
 SWEEP = ["--algorithms=sac,awr", f"--task={TASK}"]

@@ -4,17 +4,18 @@ import dataclasses
 
 import pytest
 
-from coadapt import algorithms, schema
+from coadapt import algorithms, cli, schema
+from coadapt.cli import fields
 from coadapt.config import Config
 from coadapt.factors import g_estimate, pi_q_update
-from launch import fields, reference
+from tools import reference
 
 CLASSES = [cls for _, _, below in fields.sections() for cls in below]
 
 
 @pytest.mark.parametrize("page", list(reference.PAGES))
 def test_a_page_is_what_is_generated(page):
-    """If not: python -m launch.reference --write."""
+    """If not: python -m tools.reference --write."""
     text = (reference.DOCS / f"{page}.md").read_text()
     assert text == reference.PAGES[page]()
 
@@ -40,10 +41,23 @@ def test_another_page_is_refused_in_a_sentence(capsys):
 
 
 def test_every_command_is_listed():
-    """A file of launch/ that runs as a program defines flags and is found."""
-    homes = (reference.DOCS.parent / "launch").glob("*.py")
+    """A file that runs as a program is found, and has one of its name in launch/."""
+    homes = (reference.ROOT / "coadapt" / "cli").glob("*.py")
     runs = {p.stem for p in homes if '__name__ == "__main__"' in p.read_text()}
-    assert set(reference.commands()) == runs
+    assert set(cli.COMMANDS) == runs <= set(reference.commands())
+    assert runs == {p.stem for p in (reference.ROOT / "launch").glob("[a-z]*.py")}
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_a_file_of_launch_calls_the_command(name):
+    text = (reference.ROOT / "launch" / f"{name}.py").read_text()
+    assert (
+        text.split('"""')[2].split()
+        == (
+            f"import sys from coadapt.cli import {name} "
+            f'if __name__ == "__main__": sys.exit({name}.main())'
+        ).split()
+    )
 
 
 def test_every_flag_says_what_it_is():

@@ -6,8 +6,8 @@ import pytest
 import stores
 
 from coadapt import sweep
+from coadapt.report import findings, remarks
 from coadapt.sweep import Variant
-from launch import findings, remarks
 
 TASK = "toy/lqr"
 ONE = "in the last update one of the {} had nearly all the weight, so that the policy "

@@ -1,4 +1,4 @@
-"""`python -m launch.report`: what is on the page, on the terminal and in the tables."""
+"""`coadapt report`: what is on the page, on the terminal and in the tables."""
 
 import csv
 import dataclasses
@@ -17,13 +17,14 @@ from html_pages import read
 
 import coadapt
 from coadapt import effects, plot, stats, store, sweep
+from coadapt.cli import effects as effects_command
+from coadapt.cli import report
+from coadapt.experiments import published
+from coadapt.report import findings, layout, results, sections
+from coadapt.report.layout import DAGGER, MINUS, NONE
 from coadapt.store import Cell
 from coadapt.sweep import Variant
 from coadapt.units import Unit
-from experiments import published
-from launch import effects as effects_command
-from launch import findings, layout, report, results, sections
-from launch.layout import DAGGER, MINUS, NONE
 
 HOPPER, CHEETAH, SWIMMER = "gym/Hopper-v4", "gym/HalfCheetah-v4", "gym/Swimmer-v4"
 AXES = {
@@ -294,7 +295,7 @@ def test_tables_are_there_when_drawing_fails(tmp_path, monkeypatch, grid):
     monkeypatch.setattr(results.plot, "panel", fail)
     shutil.copytree(grid, tmp_path / "work")
     with pytest.raises(RuntimeError, match="no picture"):
-        results.report(tmp_path / "work")
+        results.make(tmp_path / "work", printed=True)
     assert (tmp_path / "work" / "report" / "summary.csv").stat().st_size
 
 
@@ -504,7 +505,7 @@ def test_with_another_folder_nothing_of_the_store_changes(tmp_path, grid, capsys
     (where / "report").write_text("no folder")
     assert report.main([f"--workdir={where}"]) == 1
     said = capsys.readouterr().err
-    assert "launch.report has --out" in said and said.count("\n") == 1
+    assert "coadapt report has --out" in said and said.count("\n") == 1
     (where / "report").unlink()
     assert report.main([f"--workdir={where}"]) == 0
     for path in out.iterdir():

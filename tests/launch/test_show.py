@@ -8,7 +8,7 @@ import re
 import pytest
 
 from coadapt import algorithms, schema, sweep
-from launch import show
+from coadapt.cli import show
 
 TASK = "gym/Ant-v5"
 

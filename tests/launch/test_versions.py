@@ -13,10 +13,11 @@ import pytest
 
 import coadapt
 from coadapt import plot, stats, store, sweep
+from coadapt.cli import effects
+from coadapt.experiments import load
+from coadapt.report import findings, layout, results, sections
 from coadapt.schema import ConfigError
 from coadapt.sweep import Sweep
-from experiments import load
-from launch import effects, findings, layout, results, sections
 from tests.stores import build
 
 TASKS = ("gym/Hopper-v5", "toy/lqr")
@@ -64,7 +65,7 @@ def lines(path):
 
 def test_a_report_has_them_apart(two, tmp_path, capsys):
     folder = shutil.copytree(two, tmp_path / "run")
-    results.report(folder)
+    results.make(folder, printed=True)
     out, report = capsys.readouterr().out, folder / "report"
     assert f"simulators: rows are apart by what made them: {OLD}; {NEW}." in out
     assert f"gym ({OLD})" in out and f"gym ({NEW})" in out and ";" not in out[:200]

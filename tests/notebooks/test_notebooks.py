@@ -1,6 +1,6 @@
 """Each notebook runs from a fresh kernel, at a toy size, and has no logic of its own.
 
-Notebooks are kept without outputs; `python -m launch.notebooks` writes them, executed
+Notebooks are kept without outputs; `python -m tools.notebooks` writes them, executed
 at the sizes that they have, as pages in docs/notebooks.
 """
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from coadapt.schema import ConfigError
-from launch import notebooks
 from tests.recipes import cases
+from tools import notebooks
 
 NAMES = notebooks.names()
 NETS = {"networks.policy.sizes": (8, 8), "networks.critic.sizes": (8, 8)}

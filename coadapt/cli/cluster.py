@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from coadapt.cli import pool
+from coadapt.cli.pool import Outcome
 from coadapt.schema import ConfigError
 from coadapt.work import Unit
-from launch import pool
-from launch.pool import Outcome
 
 
 class Cluster:
@@ -99,8 +99,8 @@ def _ray() -> Any:
 
 
 def _work(flags: Sequence[str]) -> tuple[int, str]:
-    """In a worker: the exit status of launch.work, and its last sentence."""
-    from launch import work
+    """In a worker: the exit status of coadapt work, and its last sentence."""
+    from coadapt.cli import work
 
     said = io.StringIO()
     with contextlib.redirect_stderr(said):

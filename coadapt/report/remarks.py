@@ -11,8 +11,8 @@ from typing import Any
 
 from coadapt import foreseen, logs, schema, stats
 from coadapt.config import Config
+from coadapt.report.findings import METRIC, Findings
 from coadapt.schema import ConfigError
-from launch.findings import METRIC, Findings
 
 _ALIKE = 1 - 1e-6  # effective fraction: weights differ by less than 1 in 1,000
 _ALONE = 1.5  # effective number of actions: one has four fifths of the weight

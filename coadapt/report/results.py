@@ -1,5 +1,6 @@
 """What a sweep found: on the terminal, and as a page, pictures and CSVs in report/."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,15 +10,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from coadapt import page, plot, tables
+from coadapt import page, plot, store, tables
 from coadapt.console import printable
+from coadapt.experiments.beside import Beside
+from coadapt.report import findings, layout, records, sections, verdicts
+from coadapt.report.findings import Findings
+from coadapt.report.layout import DAGGER
+from coadapt.report.sections import Report
+from coadapt.report.verdicts import Returns
 from coadapt.store import StoreError
-from experiments.beside import Beside
-from launch import findings, layout, records, sections, verdicts
-from launch.findings import Findings
-from launch.layout import DAGGER
-from launch.sections import Report
-from launch.verdicts import Returns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,24 +29,39 @@ HEADER = (
 GAPS = 10  # lines of what is missing, on the terminal
 
 
-def report(
-    workdir: Path, out: Path | None = None, *, margin: float | None = None
-) -> None:
-    """Print what a run store holds; write a folder with a page, PNGs and CSVs.
+def make(
+    workdir: str | os.PathLike[str],
+    *,
+    out: str | os.PathLike[str] | None = None,
+    margin: float | None = None,
+    printed: bool = False,
+) -> list[Path]:
+    """Write a folder with a page, PNGs and CSVs of what a run store holds.
 
     Works on a part of the cells too, and says which are missing.
+
     Args:
         out: the folder; None: report/ in the run store, which is else only read.
-    Raises: ConfigError if there is no run store, or no score in it; StoreError, if the
-        folder cannot be written.
+        margin: what is no effect of note, in the unit of the effects; None: 0.1 of the
+            reference's unit.
+        printed: print the tables and the verdicts, and what was written.
+    Returns:
+        The files, index.html among them.
+    Raises:
+        ConfigError: there is no run store, or no score in it.
+        StoreError: the folder cannot be written.
     """
-    found = findings.read(workdir)
+    folder = store.folder(workdir)
+    found = findings.read(folder)
     made = sections.compute(found, margin)  # not before all that there is was read
-    show(found.summary, made.returns, found.beside)
-    print()
-    tell(made)
-    written = write(out or workdir / "report", made)
-    print(f"written: {', '.join(map(str, written))}")
+    if printed:
+        show(found.summary, made.returns, found.beside)
+        print()
+        tell(made)
+    written = write(store.expanded(out, "out") if out else folder / "report", made)
+    if printed:
+        print(f"written: {', '.join(map(str, written))}")
+    return written
 
 
 # ---------------------------------------------------------------- the terminal
@@ -163,7 +179,7 @@ def write(folder: Path, made: Report) -> list[Path]:
     except OSError as error:
         raise StoreError(
             f"the report cannot be written to {str(folder)!r} "
-            f"({error.strerror or error}): launch.report has --out for another folder."
+            f"({error.strerror or error}): coadapt report has --out for another folder."
         ) from None
 
 

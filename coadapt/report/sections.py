@@ -7,18 +7,18 @@ from typing import NamedTuple
 
 from coadapt import catalogue, comparison, plot, provenance
 from coadapt.comparison import Arms
+from coadapt.experiments import beside
 from coadapt.page import Cell, Figure, Group, Line, Page, Section, Table
+from coadapt.report import layout, remarks, verdicts
+from coadapt.report.findings import METRIC, Findings
+from coadapt.report.layout import DAGGER, MINUS, NONE, typeset
+from coadapt.report.verdicts import Aggregated, Answer, Contrasted, Returns
 from coadapt.score import Rate
 from coadapt.stats import Estimate, number
 from coadapt.toggles import factorials, settings
 from coadapt.units import Unit
 from coadapt.verdict import Effect, named
 from coadapt.version import __version__
-from experiments import beside
-from launch import layout, remarks, verdicts
-from launch.findings import METRIC, Findings
-from launch.layout import DAGGER, MINUS, NONE, typeset
-from launch.verdicts import Aggregated, Answer, Contrasted, Returns
 
 NAMED = 12  # variants whose means a picture's words give
 

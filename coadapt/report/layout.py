@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from coadapt.experiments import beside, published
 from coadapt.page import Cell, Group, Line, Table
+from coadapt.report.findings import Findings, Score
 from coadapt.stats import number
-from experiments import beside, published
-from launch.findings import Findings, Score
 
 DAGGER = "†"  # numerical error, as in the paper's tables
 NONE = "\u2013"  # a dash: what was not asked for

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from launch.peers import protocol
-from launch.peers.homes import Failed, last_line
-from launch.peers.protocol import Job
+from benchmarks.peers import protocol
+from benchmarks.peers.homes import Failed, last_line
+from benchmarks.peers.protocol import Job
 
 ROOT = Path(__file__).parents[2]
 ONE_THREAD = dict.fromkeys(
@@ -31,7 +31,7 @@ class Program(NamedTuple):
         return [self.interpreter, *self.script, protocol.write(job)]
 
 
-OURS = Program(sys.executable, ("-m", "launch.peers.ours"))
+OURS = Program(sys.executable, ("-m", "benchmarks.peers.ours"))
 
 
 def environment(one_thread: bool, **more: str) -> dict[str, str]:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coadapt import comparison, plot, stats, store, toggles
 from coadapt.comparison import Arms
+from coadapt.experiments import beside
+from coadapt.experiments.beside import Beside
 from coadapt.schema import ConfigError
 from coadapt.store import Cell, Header
-from experiments import beside
-from experiments.beside import Beside
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,12 +8,12 @@ import numpy as np
 from coadapt import comparison, effects, stats, toggles, verdict
 from coadapt.comparison import Arms, Comparison, Pair, interval
 from coadapt.effects import FactorialEffect
+from coadapt.experiments import beside, published
 from coadapt.schema import ConfigError
 from coadapt.stats import Estimate
 from coadapt.store import Entry, Header
 from coadapt.toggles import Contrast, Factorial
 from coadapt.verdict import Verdict
-from experiments import beside, published
 
 SEED = 0  # of the bootstrap: the same rows give the same intervals
 

@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from coadapt import leases, progress
+from coadapt.cli.pool import Pool, Running
 from coadapt.notes import note
 from coadapt.work import Unit
-from launch.pool import Pool, Running
 
 _EVERY = 1.0  # seconds between looks
 _LINES = 30  # programs that are shown, of those that run

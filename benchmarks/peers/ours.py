@@ -7,11 +7,11 @@ from functools import partial
 import jax
 import numpy as np
 
+from benchmarks.peers import protocol
+from benchmarks.peers.protocol import Job, Windows
 from coadapt import algorithms, cost, devices, envs, schema, speed
+from coadapt.cli import command
 from coadapt.config import Config, Replay, Trajectories
-from launch import command
-from launch.peers import protocol
-from launch.peers.protocol import Job, Windows
 
 OWN = ("mpo", "awr")  # compared at the paper's own sizes
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
 
+from benchmarks.peers import PEERS, processes
+from benchmarks.peers.homes import Failed, last_line
+from benchmarks.peers.processes import Program
+from benchmarks.peers.protocol import Cell, Job
+from benchmarks.peers.rounds import LIMIT
+from benchmarks.peers.tables import AGAIN, OURS, WITHIN, Record
 from coadapt import store
-from launch.peers import PEERS, processes
-from launch.peers.homes import Failed, last_line
-from launch.peers.processes import Program
-from launch.peers.protocol import Cell, Job
-from launch.peers.rounds import LIMIT
-from launch.peers.tables import AGAIN, OURS, WITHIN, Record
 
 AXES = {  # what a cell is given; the path of ours, and the values
     "critics": ("g_estimate.critics", (1, 2)),
@@ -52,7 +52,7 @@ def our_command(job: Job, axes: Sequence[str], workdir: Path) -> list[str]:
     }
     grids = [f"{AXES[a][0]}={','.join(map(str, AXES[a][1]))}" for a in axes]
     return [
-        *(sys.executable, "-m", "launch.sweep", "--algorithms=sac"),
+        *(sys.executable, "-m", "coadapt", "sweep", "--algorithms=sac"),
         *(f"--task={job.own_task}", f"--seeds={SEEDS}", f"--steps={job.steps}"),
         *(f"--eval_every={job.steps}", f"--eval_episodes={job.episodes}"),
         *(f"--set={path}={value}" for path, value in changes.items()),

@@ -3,6 +3,13 @@
 Each peer has a virtual environment of its own, made at the first run and kept. `Rounds`
 alternate, and where an agent is a process, the better of two ways counts: one after the
 other with all threads, or one a core side by side.
+
+Examples:
+  python -m benchmarks.against --against=sbx,rejax,pfrl,authors --rounds=3
+  python -m benchmarks.against --against=sbx,rejax --works=learner --algorithms=sac
+
+Works: updates alone (learner), with env steps (loop), a whole sweep by the clock
+(sweep).
 """
 
 import dataclasses
@@ -17,17 +24,17 @@ from typing import NamedTuple
 
 from absl import flags
 
+from benchmarks.peers import PEERS, homes, rounds, sweeping, tables
+from benchmarks.peers.homes import Failed
+from benchmarks.peers.processes import Program
+from benchmarks.peers.protocol import Job
+from benchmarks.peers.rounds import Setting
+from benchmarks.peers.sweeping import Sweeps
+from benchmarks.peers.tables import OURS
 from coadapt import devices, store
+from coadapt.cli import bench, command
+from coadapt.cli.command import Values, count, get, listed, required
 from coadapt.schema import ConfigError, nearest
-from launch import command
-from launch.command import Values, count, get, listed
-from launch.peers import PEERS, homes, rounds, sweeping, tables
-from launch.peers.homes import Failed
-from launch.peers.processes import Program
-from launch.peers.protocol import Job
-from launch.peers.rounds import Setting
-from launch.peers.sweeping import Sweeps
-from launch.peers.tables import OURS
 
 WORKS = ("learner", "loop", "sweep")
 ALGORITHMS = ("sac", "td3", "ddpg", "ppo", "mpo", "awr")
@@ -57,20 +64,23 @@ ABOUT = {
 }
 
 
-def define(values: Values) -> None:
+def _define(values: Values) -> None:
     for name, about in (
         ("against", f"compare with these programs: {','.join(PEERS)}"),
-        ("works", f"of a comparison: {','.join(WORKS)} (all)"),
+        ("works", f"{','.join(WORKS)} (all)"),
+        ("algorithms", f"whose updates are measured: {','.join(ALGORITHMS)} (all)"),
+        ("rounds", "repeats, of which the median is told (3)"),
+        ("task", f"of the loop: {', '.join(TASKS)} (the first two)"),
         ("peers_dir", f"folder of the peers' environments ({_homes()})"),
-        ("sizes", "of a comparison's loop: networks ('256,256;64,64')"),
-        ("buffers", "of a comparison's loop: capacities of the replay (1e6,131072)"),
-        ("axes", f"of a comparison's sweep: two of {','.join(sweeping.AXES)}"),
-        ("steps", "of a comparison's sweep: env steps of each agent (20000)"),
-        ("cells", "of a comparison's sweep: measure so many agents of a peer, and "
-         "scale to all"),
+        ("sizes", "of the loop: networks ('256,256;64,64')"),
+        ("buffers", "of the loop: capacities of the replay (1e6,131072)"),
+        ("axes", f"of the sweep: two of {','.join(sweeping.AXES)}"),
+        ("steps", "of the sweep: env steps of each agent (20000)"),
+        ("cells", "of the sweep: measure so many agents of a peer, and scale to all"),
         ("write", "a Markdown file with marked sections to put the tables in"),
-    ):  # fmt: skip
+    ):
         flags.DEFINE_string(name, None, about, flag_values=values)
+    flags.DEFINE_string("agents", "1,2,4,8", "numbers of agents", flag_values=values)
 
 
 NAMES = ("works", "peers_dir", "sizes", "buffers", "axes", "steps", "cells", "write")
@@ -136,11 +146,9 @@ def _tasks(values: Values) -> list[str]:
     return _chosen(values, "task", tuple(TASKS), ())
 
 
-def asked(values: Values, agents: list[int]) -> Asked:
+def asked(values: Values) -> Asked:
     """Raises: ConfigError."""
-    for name in ("set", "envs"):
-        if get(values, name):
-            raise ConfigError(f"--{name} and --against are both given: give one.")
+    required(values, "against")
     sizes = (get(values, "sizes") or "256,256;64,64").split(";")
     buffers = listed(get(values, "buffers") or "1e6,131072")
     axes = _chosen(values, "axes", tuple(sweeping.AXES), ("discount", "activation"))
@@ -158,7 +166,7 @@ def asked(values: Values, agents: list[int]) -> Asked:
         axes=axes,
         steps=count(values, "steps", 20_000, least=1000),
         cells=count(values, "cells", all_cells, most=all_cells),
-        agents=agents,
+        agents=bench.numbers(values, "agents"),
         rounds=count(values, "rounds", 3),
         homes=Path(get(values, "peers_dir") or _homes()).expanduser(),
         write=_writable(write) if write else None,
@@ -184,19 +192,9 @@ def _mark(work: str) -> str:
     return f"<!-- against: {work} -->"
 
 
-def refuse_alone(values: Values) -> None:
-    """Raises: ConfigError for a flag of a comparison where there is none."""
-    for name in NAMES:
-        if values[name].present:
-            raise ConfigError(
-                f"--{name} is of a comparison: give --against with it, such as "
-                "--against=sbx,rejax."
-            )
-
-
-def run(values: Values, agents: list[int]) -> None:
+def _run(values: Values) -> None:
     """Measure, print, and write where that was asked. Raises: ConfigError, OSError."""
-    found = asked(values, agents)
+    found = asked(values)
     programs = _programs(found)
     if not programs:
         raise OSError("none of the peers could be installed.")
@@ -231,7 +229,7 @@ def _command(values: Values) -> str:
         for name in ("against", *NAMES, "algorithms", "task", "agents", "rounds")
         if values[name].present and name not in ("peers_dir", "write")
     ]
-    return f"python -m launch.bench {' '.join(map(shlex.quote, flags_given))}"
+    return f"python -m benchmarks.against {' '.join(map(shlex.quote, flags_given))}"
 
 
 def _programs(found: Asked) -> dict[str, Program]:
@@ -321,3 +319,12 @@ def _put(path: Path, work: str, text: str) -> None:
     before, mark, rest = old.partition(_mark(work))
     after = rest.partition(END)[2]
     store.replace(path, f"{before}{mark}\n{text}\n{END}{after}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit status; `argv` without the program's name."""
+    return command.execute(__doc__ or "", _define, _run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

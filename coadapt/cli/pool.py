@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from coadapt import attempts, files, leases, work
+from coadapt.cli.signals import HELD, STOPPED
 from coadapt.notes import note
 from coadapt.work import Unit
-from launch.signals import HELD, STOPPED
 
 TRIES = 3  # without a newer snapshot, after which a program is given up
 _PAUSE = 0.5  # seconds between looks
@@ -190,7 +190,7 @@ class Local:
     def start(self, unit: Unit) -> None:
         name, gpus = unit.record.folder.name, self._free.pop()
         env = os.environ | variables(unit, bool(gpus))
-        command = [sys.executable, "-m", "launch.work", *words(self._workdir, name)]
+        command = [sys.executable, "-m", "coadapt", "work", *words(self._workdir, name)]
         env |= {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {}
         log = unit.record.folder / "worker.log"
         with log.open("ab") as file:
@@ -232,7 +232,7 @@ class Local:
 
 
 def words(workdir: Path, program: str) -> list[str]:
-    """The flags of launch.work."""
+    """The flags of coadapt work."""
     return [f"--workdir={workdir}", f"--program={program}"]
 
 

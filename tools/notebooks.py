@@ -1,8 +1,8 @@
 """Execute the notebooks at their own sizes, and write them as pages of the documents.
 
 Examples:
-  python -m launch.notebooks                               all, into docs/notebooks
-  python -m launch.notebooks --only=01_taxonomy,04_failure
+  python -m tools.notebooks                               all, into docs/notebooks
+  python -m tools.notebooks --only=01_taxonomy,04_failure
 
 Each runs in an empty folder, which is thrown away. Needs the extra 'notebooks'.
 """
@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from absl import flags
 
 from coadapt import store
+from coadapt.cli import command
+from coadapt.cli.command import Values, get, listed
 from coadapt.schema import ConfigError, nearest
-from launch import command
-from launch.command import Values, get, listed
 
 if TYPE_CHECKING:
     import traitlets.config
@@ -176,9 +176,7 @@ def page(name: str, book: "NotebookNode") -> Page:
             parts.append(f"```python\n{cell.source}\n```")
             for output in cell.outputs:
                 parts.append(_output(name, output, pictures))
-    about = (
-        f"<!-- Written by python -m launch.notebooks, of notebooks/{name}.ipynb. -->"
-    )
+    about = f"<!-- Written by python -m tools.notebooks, of notebooks/{name}.ipynb. -->"
     text = "\n\n".join([*parts[:1], about, *filter(None, parts[1:])])
     return Page(f"{text}\n", pictures)
 

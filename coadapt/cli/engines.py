@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from coadapt import devices, store, sweep, work
+from coadapt.cli import board
+from coadapt.cli.pool import Engine, Local, Pool
 from coadapt.schema import ConfigError
 from coadapt.sweep import Checkpoints, Sweep
 from coadapt.work import Unit
-from launch import board
-from launch.pool import Engine, Local, Pool
 
 LOCAL, RAY = ENGINES = "local", "ray"
 MOST = 100_000  # processes
@@ -32,7 +32,7 @@ class Options(NamedTuple):
     gpus: int  # of each process; 0: it computes on the CPU
     memory: int | None  # bytes that a program may take; None: what is found here
     lease: float  # seconds
-    flags: Sequence[str] = ()  # of launch.work, beside what is above
+    flags: Sequence[str] = ()  # of coadapt work, beside what is above
 
 
 def bytes_of(text: str | None) -> int | None:
@@ -120,7 +120,7 @@ def run(
 def _engine(asked: Options, workdir: Path) -> Engine:
     flags = (f"--lease={asked.lease}", *asked.flags)
     if asked.engine == RAY:
-        from launch.cluster import Cluster
+        from coadapt.cli.cluster import Cluster
 
         return Cluster(workdir, asked.workers, asked.address, asked.gpus, flags)
     return Local(workdir, asked.workers, flags, _shares(asked) if asked.gpus else ())

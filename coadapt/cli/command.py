@@ -27,17 +27,18 @@ from coadapt import (
     leases,
     logs,
     progress,
+    report,
     schema,
     sinks,
     store,
     sweep,
 )
+from coadapt.cli import duration, engines, signals
+from coadapt.cli import plan as plans
 from coadapt.config import Config
 from coadapt.runner import Interrupted, Snapshot
 from coadapt.schema import ConfigError, nearest, paths
 from coadapt.sweep import Sweep, Variant
-from launch import duration, engines, results, signals
-from launch import plan as plans
 
 CACHE = Path("~/.cache/coadapt/xla")  # of compiled programs
 MISTAKE, TROUBLE = 2, 1  # exit statuses: of the user's, of the disk's
@@ -617,7 +618,7 @@ def _run_here(
             stop=stop,
             allow_other_machine=get(values, "allow_other_machine"),
         )
-    results.report(folder)
+    report.make(folder, printed=True)
 
 
 def _run_elsewhere(
@@ -639,7 +640,7 @@ def _run_elsewhere(
             quiet=get(values, "quiet"),
         )
         feed.begin([cell for unit in units for cell in unit.record.cells])
-    results.report(folder)
+    report.make(folder, printed=True)
     return TROUBLE if failed else 0
 
 

@@ -1,14 +1,13 @@
 """Print what every flag and every field of a config is, as docs/ has it.
 
 Examples:
-  python -m launch.reference --page=flags
-  python -m launch.reference --page=config        fields, and the values of presets
-  python -m launch.reference --write              both, into docs/
+  python -m tools.reference --page=flags
+  python -m tools.reference --page=config        fields, and the values of presets
+  python -m tools.reference --write              all, into docs/
 """
 
 import importlib
 import inspect
-import pkgutil
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -18,14 +17,16 @@ from typing import Any
 
 from absl import flags
 
-from coadapt import algorithms, taxonomy
+from coadapt import algorithms, cli, taxonomy
+from coadapt.cli import command, fields
+from coadapt.cli.command import Values, get
 from coadapt.config import Config
 from coadapt.schema import ConfigError, nearest
-from launch import command, fields
-from launch.command import Values, get
 
-HOME = Path(__file__).parent
-DOCS = HOME.parent / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+# commands of a checkout alone
+OTHERS = ("benchmarks.against", "tools.notebooks", "tools.reference")
 TYPES = {"bool": "switch", "string": "text", "multi string": "text, repeated"}
 
 
@@ -57,14 +58,15 @@ def _run(values: Values) -> None:
 
 
 def commands() -> dict[str, ModuleType]:
-    """The commands of this package by name: modules that define flags and run."""
-    names = [info.name for info in pkgutil.iter_modules([str(HOME)])]
-    modules = {name: importlib.import_module(f"launch.{name}") for name in names}
-    return {
-        name: module
-        for name, module in sorted(modules.items())
-        if hasattr(module, "main") and hasattr(module, "_define")
-    }
+    """By the last word of their name: modules that define flags and run."""
+    homes = [*(f"coadapt.cli.{name}" for name in sorted(cli.COMMANDS)), *OTHERS]
+    return {home.split(".")[-1]: importlib.import_module(home) for home in homes}
+
+
+def typed(module: ModuleType) -> str:
+    """What begins a line that calls the command."""
+    home, _, name = module.__name__.rpartition(".")
+    return f"coadapt {name}" if home == "coadapt.cli" else f"python -m {home}.{name}"
 
 
 def flags_of(module: ModuleType) -> Values:
@@ -78,16 +80,17 @@ def flags_page() -> str:
     """docs/flags.md."""
     parts = [
         "# Flags",
-        "Printed by `python -m launch.reference`, and held to the code by a test. A "
+        "Printed by `python -m tools.reference`, and held to the code by a test. In a "
+        "checkout, `python -m launch.sweep` is `coadapt sweep`, and so for each. A "
         "flag is written `--name=value`, a switch `--name`; `--help` of each command "
         "prints the same. A number may be written 100000, 100_000 or 1e5. Where the "
         "default is empty, its text says what holds without the flag.",
     ]
-    for name, module in commands().items():
+    for module in commands().values():
         about = (inspect.getdoc(module) or "").partition("\n")[0]
         values = flags_of(module)
         table = [_flag_row(values[flag]) for flag in values]
-        parts += [f"## launch.{name}", about, taxonomy.render(table, "markdown")]
+        parts += [f"## {typed(module)}", about, taxonomy.render(table, "markdown")]
     return "\n\n".join(parts) + "\n"
 
 
@@ -120,7 +123,7 @@ def taxonomy_page() -> str:
     """docs/taxonomy.md."""
     parts = [
         "# Taxonomy",
-        "Printed by `python -m launch.reference`, and held to the code by a test. "
+        "Printed by `python -m tools.reference`, and held to the code by a test. "
         "Table 1 of the paper, from the presets. A cell leads to the line where the "
         "method begins that computes it, or to its class where there is nothing to "
         "compute; a test sees each of these methods called in an update of its row.",
@@ -142,7 +145,7 @@ def _places(config: Config) -> taxonomy.Row:
         owner = type(getattr(config, column) if method is None else method.__self__)
         source: Any = owner if method is None else method.__func__
         name = owner.__name__ + ("" if method is None else f".{method.__name__}")
-        path = Path(inspect.getsourcefile(source) or "").relative_to(HOME.parent)
+        path = Path(inspect.getsourcefile(source) or "").relative_to(ROOT)
         line = inspect.getsourcelines(source)[1]
         found[title] = f"[{name}](../{path.as_posix()}#L{line})"
     return found
@@ -155,7 +158,7 @@ def config_page() -> str:
     """docs/config.md."""
     parts = [
         "# Config",
-        "Printed by `python -m launch.reference` from the code, and held to it by a "
+        "Printed by `python -m tools.reference` from the code, and held to it by a "
         "test. `--set=path=value` changes a field: `--set=g_estimate.critics=2`, or, "
         "to another class of a union, `--set=g_estimate=GAE`. Variants that differ in "
         "*traced* fields share a compiled program; a *static* field and the class of "

@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from coadapt.report import verdicts
+from coadapt.report.findings import Findings
+from coadapt.report.sections import Report
 from coadapt.stats import Estimate
 from coadapt.verdict import Effect, named
-from launch import verdicts
-from launch.findings import Findings
-from launch.sections import Report
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from launch.peers import Peer
+from benchmarks.peers import Peer
 
 PINS = "pins.txt"  # written when all is installed
 _TELL = (

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from launch.peers import PEERS, processes
-from launch.peers.homes import Failed
-from launch.peers.processes import OURS, Program
-from launch.peers.protocol import Job
-from launch.peers.tables import OURS as OUR_NAME
-from launch.peers.tables import Record
+from benchmarks.peers import PEERS, processes
+from benchmarks.peers.homes import Failed
+from benchmarks.peers.processes import OURS, Program
+from benchmarks.peers.protocol import Job
+from benchmarks.peers.tables import OURS as OUR_NAME
+from benchmarks.peers.tables import Record
 
 LIMIT = 3600.0  # seconds that a process may take
 

@@ -1,0 +1,46 @@
+"""Print which points of the seven factors have a meaning, and why others have none.
+
+Examples:
+  coadapt hybrids                        the matrix, and the reasons
+  coadapt hybrids --format=markdown      as docs/hybrids.md has it
+  coadapt hybrids --format=csv           the matrix alone
+  coadapt hybrids --format=csv --table=refusals
+"""
+
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from coadapt import hybrids, taxonomy
+from coadapt.cli import command
+from coadapt.cli.command import Values, get
+from coadapt.schema import ConfigError
+
+
+def _define(values: Values) -> None:
+    flags.DEFINE_string("table", "", "matrix or refusals (both)", flag_values=values)
+    flags.DEFINE_string(
+        "format", "text", "text, markdown or csv (text)", flag_values=values
+    )
+
+
+def _run(values: Values) -> None:
+    table, style = get(values, "table"), get(values, "format")
+    if table and table not in hybrids.TABLES:
+        raise ConfigError(
+            f"--table is {table!r}: it must be {' or '.join(hybrids.TABLES)}."
+        )
+    if table:
+        print(taxonomy.render(hybrids.TABLES[table](), style))
+    else:
+        print(hybrids.report(style))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit status; `argv` without the program's name."""
+    return command.execute(__doc__ or "", _define, _run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""Print a config as it would run: each field, its value, and where that is from.
+
+Examples:
+  coadapt show --algorithm=sac --task=gym/Hopper-v5
+  coadapt show --algorithm=mpo --task=gym/Ant-v5 --set=g_estimate.critics=2
+  coadapt show --config=mine.json --format=csv
+
+A value is from --set, from the preset's row of changes for the task, from the preset or
+the file, or the default of its class. What is no valid combination is refused, as by
+coadapt train.
+"""
+
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from coadapt import algorithms, changes, envs, schema, taxonomy
+from coadapt.cli import command, fields
+from coadapt.cli.command import Values, get, required
+from coadapt.config import Config
+from coadapt.schema import ConfigError
+
+SOURCES = Path(__file__).parents[2] / "docs" / "sources.md"  # of a checkout
+
+
+def _define(values: Values) -> None:
+    for name, default, about in (
+        ("algorithm", None, "the preset: sac, mpo, ppo, ..."),
+        ("config", None, "instead of a preset, a config in a JSON file"),
+        ("task", None, "family/id, for the preset's changes there (none)"),
+        ("format", "text", "text, markdown or csv (text)"),
+    ):
+        flags.DEFINE_string(name, default, about, flag_values=values)
+    command.define_set(values)
+
+
+def _run(values: Values) -> None:
+    rows, style = _rows(values), get(values, "format")
+    print(taxonomy.render(rows, style).rstrip("\n"))
+    if style != "csv":
+        print(*_cited(rows), sep="\n")
+
+
+def _rows(values: Values) -> list[taxonomy.Row]:
+    """A line for each field, in the order of the config."""
+    asked, notes = command.changes(values), dict[str, str]()
+    file, name = get(values, "config"), get(values, "algorithm")
+    if file is None:
+        name = required(values, "algorithm")
+        before, origins, notes = _preset(name, get(values, "task"))
+    elif name:
+        raise ConfigError("--algorithm and --config are both given: give one.")
+    else:
+        before = command.read_config(file)
+        origins = {path: str(file) for path, _ in fields.differing(before)}
+    config = changes.change(before, asked)
+    _require_task(get(values, "task"))
+    origins |= dict.fromkeys(schema.single(asked), "--set")
+    rows = []
+    for path, value, owner in _fields(config):
+        origin = _origin(path, owner, origins, (before, config))
+        said = fields.said_of(owner)[path.split(".")[-1]].source
+        if origin != f"default of {owner.__name__}":
+            said = _noted(notes, path) if origin.endswith(f"preset {name}") else ""
+        if origin.startswith(f"preset {name}, row "):
+            said = fields.source_of_tasks(algorithms.PRESETS[name][0])
+        rows.append(
+            {
+                "field": path,
+                "value": fields.written(value),
+                "from": origin,
+                "source": said,
+            }
+        )
+    return rows
+
+
+def _require_task(task: str | None) -> None:
+    """Raises: ConfigError, without such a task."""
+    try:
+        if task is not None:
+            envs.spec(task)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _noted(notes: dict[str, str], path: str) -> str:
+    """The comment beside a value of a preset, or the source of what it is in."""
+    return notes.get(path, "") or fields.nearest(notes, path)
+
+
+def _preset(
+    name: str, task: str | None
+) -> tuple[Config, dict[str, str], dict[str, str]]:
+    """A preset on a task, which of its paths are from where, and their comments."""
+    config = algorithms.preset(name, task)
+    make, tasks = algorithms.PRESETS[name]
+    notes = fields.noted(make)
+    own = [path for path, _ in fields.differing(make())]
+    origins = dict.fromkeys([*own, *notes], f"preset {name}")
+    there = algorithms.for_task(tasks, task)
+    row = next((key for key, found in tasks.items() if found is there), "")
+    origins |= dict.fromkeys(there, f"preset {name}, row {row}")
+    return config, origins, notes
+
+
+def _fields(config: Any, at: str = "") -> Iterator[tuple[str, object, type]]:
+    """As `schema.paths`, with the class that has the field."""
+    known = dict(schema.paths(config))
+    for field in schema.fields(type(config)):
+        value, path = getattr(config, field.name), f"{at}{field.name}"
+        if field.name in known:
+            own = known[field.name] if schema.is_config(type(value)) else value
+            yield path, own, type(config)
+        if schema.is_config(type(value)):
+            yield from _fields(value, f"{path}.")
+
+
+def _origin(
+    path: str, owner: type, origins: Mapping[str, str], pair: tuple[Config, Config]
+) -> str:
+    before, after = (dict(schema.paths(config)) for config in pair)
+    if origins.get(path) == "--set" or before.get(path) == after[path]:
+        return origins.get(path, f"default of {owner.__name__}")
+    above = [p for p, origin in origins.items() if origin == "--set"]
+    near = [p for p in above if path.startswith(f"{p}.")] or above
+    return f"default of {owner.__name__}, with --set={near[0]}"
+
+
+def _cited(rows: Sequence[taxonomy.Row]) -> list[str]:
+    """What docs/sources.md has of each line that is cited, where the file is there."""
+    if not SOURCES.exists():
+        return []
+    row = re.compile(r"^\| (\d\.\d+) \| (.*) \| (.*) \|$", re.MULTILINE)
+    known: dict[str, str] = {}
+    for number, what, where in row.findall(SOURCES.read_text(encoding="utf-8")):
+        known.setdefault(number, f"settings {number}: {what}; {where}")
+    words = " ".join(row["source"] for row in rows)
+    cited = dict.fromkeys(re.findall(r"\b\d\.\d+\b", words))
+    return ["", *(known[number] for number in sorted(cited) if number in known)]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit status; `argv` without the program's name."""
+    return command.execute(__doc__ or "", _define, _run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

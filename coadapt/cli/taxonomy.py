@@ -1,0 +1,42 @@
+"""Print the paper's tables from the code's own configs.
+
+Examples:
+  coadapt taxonomy                       Table 1: the seven factors
+  coadapt taxonomy --table=4             Table 4: networks and optimisers
+  coadapt taxonomy --format=markdown
+"""
+
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from coadapt import taxonomy
+from coadapt.cli import command
+from coadapt.cli.command import Values, get
+from coadapt.schema import ConfigError
+
+TABLES = {"1": taxonomy.table1, "4": taxonomy.table4}
+
+
+def _define(values: Values) -> None:
+    flags.DEFINE_string("table", "1", "1 or 4 (1)", flag_values=values)
+    flags.DEFINE_string(
+        "format", "text", "text, markdown or csv (text)", flag_values=values
+    )
+
+
+def _run(values: Values) -> None:
+    table = get(values, "table")
+    if table not in TABLES:
+        raise ConfigError(f"--table is {table!r}: it must be {' or '.join(TABLES)}.")
+    print(taxonomy.render(TABLES[table](), get(values, "format")))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit status; `argv` without the program's name."""
+    return command.execute(__doc__ or "", _define, _run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
