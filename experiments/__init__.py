@@ -1,8 +1,15 @@
-"""Experiments by name; a module has some, and one line here adds each."""
+"""Experiments by name, each of which a line here adds, or in a file of a user's own.
+
+The paper's lie beside this file. `Experiment`, `Row` and `variants` are what they are
+written in: a file of your own is like one of them, and has one value, `experiment`.
+"""
 
 import importlib
 
-from coadapt.experiments.base import Experiment
+from coadapt.experiments.base import Experiment as Experiment
+from coadapt.experiments.base import Row as Row
+from coadapt.experiments.base import variants as variants
+from coadapt.experiments.own import load_file
 from coadapt.schema import ConfigError, nearest
 
 MODULES = {
@@ -36,12 +43,14 @@ CURVES = {
 
 
 def load(name: str) -> Experiment:
-    """The experiment of this name. Raises: ConfigError if there is none."""
-    name = CURVES.get(name, name)
+    """The experiment of this name, or of a file. Raises: ConfigError, of none."""
+    name, names = CURVES.get(name, name), (*MODULES, *CURVES)
+    if name.endswith(".py"):
+        return load_file(name, names)
     if name not in MODULES:
-        names = (*MODULES, *CURVES)
         raise ConfigError(
-            f"experiment is {name!r}: it must be one of {', '.join(names)}"
+            f"experiment is {name!r}: it must be a file, as mine.py, or one of "
+            f"{', '.join(names)}"
             f"{nearest(name, names)}"
         )
     found = importlib.import_module(MODULES[name]).EXPERIMENTS

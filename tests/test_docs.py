@@ -123,11 +123,13 @@ def checkout(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkout")
     with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
         patch.setenv("MINARI_DATASETS_PATH", str(folder / "minari"))
-        guide = (ROOT / "docs" / "extending.md").read_text()
-        for name, code in re.findall(
-            r"^`(\w+\.py)`[^\n]*\n\n```python\n(.*?)```", guide, re.M | re.S
-        ):
-            (folder / name).write_text(code)
+        for page in PAGES:
+            for name, code in re.findall(
+                r"^`(\w+\.py)`[^\n]*\n\n```python\n(.*?)```",
+                page.read_text(),
+                re.M | re.S,
+            ):
+                (folder / name).write_text(code)
         patch.syspath_prepend(str(folder))
         yield
 

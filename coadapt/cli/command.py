@@ -113,6 +113,8 @@ def _line(text: str) -> str:
 
 def _import(modules: Sequence[str]) -> None:
     """Modules of a user's own. Raises: ConfigError."""
+    if modules and not {"", os.getcwd()} & set(sys.path):
+        sys.path.append(os.getcwd())  # as `python -m` has it, and a script has not
     for name in modules:
         try:
             importlib.import_module(name)

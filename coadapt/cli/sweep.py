@@ -4,6 +4,7 @@ Examples:
   coadapt sweep --experiment=quickstart --workdir=runs/quickstart
   coadapt sweep --experiment=table3 --scale=reduced --workdir=runs/table3
   coadapt sweep --experiment=table2 --variants='SAC(D),SAC(S)' --dry_run
+  coadapt sweep --experiment=mine.py --workdir=runs/mine
   coadapt sweep --algorithms=sac,mpo --task=gym/Hopper-v5 --seeds=4 \\
       --grid=g_estimate.critics=1,2 --grid=pi_theta=Gaussian,TanhGaussian \\
       --steps=100000 --workdir=runs/grid
@@ -38,7 +39,7 @@ from coadapt.sweep import Sweep, Variant
 
 def _define(values: Values) -> None:
     for name, about in (
-        ("experiment", f"one of {', '.join((*MODULES, *CURVES))}"),
+        ("experiment", f"a file of yours, or {', '.join((*MODULES, *CURVES))}"),
         (
             "scale",
             "budget of an experiment of the paper, which its name then says: "
