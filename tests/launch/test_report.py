@@ -288,6 +288,20 @@ def grid(places):
     return places / "grid"
 
 
+def test_a_report_from_python_prints_nothing(tmp_path, grid, capsys):
+    """The same files as the command's; nothing of the store is written."""
+    before = {path for path in grid.rglob("*")}
+    made = coadapt.report.make(str(grid), out=tmp_path / "from python")
+    assert capsys.readouterr() == ("", "") and before == {*grid.rglob("*")}
+    assert sorted(made) == sorted((tmp_path / "from python").iterdir())
+    where = [f"--workdir={grid}", f"--out={tmp_path / 'by command'}"]
+    assert report.main(where) == 0
+    for path in made:
+        if path.suffix == ".csv":
+            other = tmp_path / "by command" / path.name
+            assert path.read_bytes() == other.read_bytes()
+
+
 def test_tables_are_there_when_drawing_fails(tmp_path, monkeypatch, grid):
     def fail(*_, **__):
         raise RuntimeError("no picture")
