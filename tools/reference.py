@@ -17,8 +17,8 @@ from typing import Any
 
 from absl import flags
 
-from coadapt import algorithms, cli, taxonomy
-from coadapt.cli import command, fields
+from coadapt import algorithms, cli, fields, taxonomy
+from coadapt.cli import command
 from coadapt.cli.command import Values, get
 from coadapt.config import Config
 from coadapt.schema import ConfigError, nearest

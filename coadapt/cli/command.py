@@ -24,6 +24,7 @@ from coadapt import (
     aliases,
     console,
     devices,
+    duration,
     leases,
     logs,
     progress,
@@ -33,8 +34,8 @@ from coadapt import (
     store,
     sweep,
 )
-from coadapt.cli import duration, engines, signals
-from coadapt.cli import plan as plans
+from coadapt import plan as plans
+from coadapt.cli import engines, signals
 from coadapt.config import Config
 from coadapt.runner import Interrupted, Snapshot
 from coadapt.schema import ConfigError, nearest, paths

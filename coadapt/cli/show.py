@@ -18,8 +18,8 @@ from typing import Any
 
 from absl import flags
 
-from coadapt import algorithms, changes, envs, schema, taxonomy
-from coadapt.cli import command, fields
+from coadapt import algorithms, changes, envs, fields, schema, taxonomy
+from coadapt.cli import command
 from coadapt.cli.command import Values, get, required
 from coadapt.config import Config
 from coadapt.schema import ConfigError

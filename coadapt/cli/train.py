@@ -29,8 +29,8 @@ from pathlib import Path
 
 from absl import flags
 
-from coadapt import store, sweep
-from coadapt.cli import command, dataset
+from coadapt import dataset, store, sweep
+from coadapt.cli import command
 from coadapt.cli.command import Values, get, required
 from coadapt.config import Config, Offline
 from coadapt.data import offline

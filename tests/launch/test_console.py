@@ -21,8 +21,8 @@ from coadapt import (
     schema,
     sweep,
 )
+from coadapt import plan as plans
 from coadapt.cli import command, report, train
-from coadapt.cli import plan as plans
 from coadapt.cli import sweep as sweep_command
 from coadapt.schema import ConfigError
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from coadapt import envs, store, sweep
-from coadapt.cli import dataset, train
+from coadapt import dataset, envs, store, sweep
+from coadapt.cli import train
 from coadapt.data import offline
 from tests.recipes import cases
 

@@ -4,8 +4,7 @@ import dataclasses
 
 import pytest
 
-from coadapt import algorithms, cli, schema
-from coadapt.cli import fields
+from coadapt import algorithms, cli, fields, schema
 from coadapt.config import Config
 from coadapt.factors import g_estimate, pi_q_update
 from tools import reference
