@@ -37,7 +37,9 @@ from absl import app, flags
 
 # tensorflow-probability, which distrax reads, still asks for it where jax 0.11 has none
 if not hasattr(jax.interpreters.xla, "pytype_aval_mappings"):
-    jax.interpreters.xla.pytype_aval_mappings = jax.core.pytype_aval_mappings
+    jax.interpreters.xla.pytype_aval_mappings = (  # pyright: ignore
+        jax.core.pytype_aval_mappings
+    )
 
 from coadapt import algorithms, cost, schema, speed
 from coadapt.networks import Precision
@@ -243,8 +245,9 @@ def _process(state: Path, xla: str) -> str:
 
 
 def once() -> None:
-    """Three updates between two marks, so that a profiler sees nothing else."""
-    race = Case("sac", _AGENTS.value, _PRECISION.value).race()
+    """Three updates, for a profiler."""
+    precision: Precision = next(p for p in PRECISIONS if p == _PRECISION.value)
+    race = Case("sac", _AGENTS.value, precision).race()
     for _ in range(3):
         race.step()
     jax.block_until_ready(race.learner.agent)
@@ -252,7 +255,7 @@ def once() -> None:
 
 def main(_: Sequence[str]) -> None:
     if "half" in _PARTS.value:
-        half(_STATE.value)
+        half(_STATE.value or "")
         return
     if "once" in _PARTS.value:
         once()
