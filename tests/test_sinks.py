@@ -16,10 +16,9 @@ import pytest
 import stores
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from coadapt import files, sinks, store, sweep
+from coadapt import files, report, sinks, store, sweep
 from coadapt.cli import logs, train
 from coadapt.cli import sweep as launch_sweep
-from coadapt.report import results
 from coadapt.schema import ConfigError
 from coadapt.store import Cell
 
@@ -67,7 +66,7 @@ def run(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("run") / "work"
     args = [*GRID, f"--workdir={workdir}", "--checkpoint_every=30"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(results, "report", lambda folder: None)  # it takes longer
+        patch.setattr(report, "make", lambda *_, **__: None)  # it takes longer
         assert launch_sweep.main([*args, "--steps=60", "--tensorboard"]) == 0
         assert launch_sweep.main([*args, "--steps=90", "--tensorboard"]) == 0
     return workdir
@@ -131,7 +130,7 @@ def test_many_agents_do_not_keep_many_files_open(tmp_path, monkeypatch):
 def test_what_earlier_sessions_left_out_is_written_at_the_end(
     run, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(results, "report", lambda folder: None)
+    monkeypatch.setattr(report, "make", lambda *_, **__: None)
     workdir = tmp_path / "work"
     shutil.copytree(run, workdir)
     shutil.rmtree(workdir / sinks.TENSORBOARD)
@@ -214,7 +213,7 @@ def test_a_sink_that_fails_is_left_out_and_said_once(tmp_path, capsys, at):
 
 def test_a_sweep_goes_on_without_its_event_files(run, tmp_path, monkeypatch, capsys):
     """Of its second program, the first file is a folder."""
-    monkeypatch.setattr(results, "report", lambda folder: None)
+    monkeypatch.setattr(report, "make", lambda *_, **__: None)
     workdir = tmp_path / "work"
     shutil.copytree(run, workdir)
     shutil.rmtree(workdir / sinks.TENSORBOARD)

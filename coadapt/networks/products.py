@@ -22,9 +22,11 @@ def _product(
     """
     exact, tensor = jax.lax.Precision.HIGHEST, jax.lax.Precision.HIGH
 
+    kept = a.dtype  # of sums: float32, or float64 in a process that has it
+
     def dot(a: jax.Array, b: jax.Array, how: jax.lax.Precision) -> jax.Array:
         over = (((of_a,), (of_b,)), ((), ()))
-        return jax.lax.dot_general(a, b, over, how, preferred_element_type=jnp.float32)
+        return jax.lax.dot_general(a, b, over, how, preferred_element_type=kept)
 
     def halved(a: jax.Array, b: jax.Array) -> jax.Array:
         return dot(a.astype(jnp.bfloat16), b.astype(jnp.bfloat16), tensor)
