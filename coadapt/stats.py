@@ -56,6 +56,11 @@ def versions(frame: "pd.DataFrame") -> dict[str, "pd.DataFrame"]:
     return {str(version): rows for version, rows in apart}
 
 
+def unversioned(task: str) -> str:
+    """A task's own name, of one that `versions` gave it or not."""
+    return task.partition(" (")[0]
+
+
 def refuse_versions(frame: "pd.DataFrame") -> None:
     """Raises: ConfigError, where several versions of a simulator made a task's rows."""
     apart = [name for name in versions(frame) if name]

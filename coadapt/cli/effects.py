@@ -27,7 +27,7 @@ from pathlib import Path
 
 from absl import flags
 
-from coadapt import comparison, store, taxonomy, toggles
+from coadapt import comparison, stats, store, taxonomy, toggles
 from coadapt.cli import command
 from coadapt.cli.command import Values, get
 from coadapt.comparison import Arms, Comparison, Pair, interval
@@ -161,15 +161,18 @@ def stored(
     versions, rows, notes = comparison.by_version(workdir), [], []
     asked = command.listed(get(values, "tasks"))
     tasks = dict.fromkeys(task for arms in versions.values() for task, _ in arms)
-    tasks |= dict.fromkeys(_whole(task) for task in tasks)
+    tasks |= dict.fromkeys(stats.unversioned(task) for task in tasks)
     for task in asked:
         if task not in tasks:
             raise ConfigError(
                 f"--tasks has {task!r}: no row is of it{nearest(task, tasks)}"
             )
     for version, every in versions.items():
-        wanted = {k for k in every if {k[0], _whole(k[0])} & set(asked) or not asked}
-        arms = {k: v for k, v in every.items() if k in wanted}
+        arms = {
+            (task, variant): arm
+            for (task, variant), arm in every.items()
+            if not asked or {task, stats.unversioned(task)} & set(asked)
+        }
         if not arms:
             continue
         if get(values, "factorial"):
@@ -181,11 +184,6 @@ def stored(
     if len(versions) == 1:
         rows = [{k: row[k] for k in row if k != "provider"} for row in rows]
     return _lines(rows, style, list(dict.fromkeys(notes)))
-
-
-def _whole(task: str) -> str:
-    """A task without the version by which its rows are apart (`stats.versions`)."""
-    return task.partition(" (")[0]
 
 
 def _paired(

@@ -228,12 +228,31 @@ def _descend(view: View, goal: Goal) -> tuple[View, jax.Array, Metrics]:
     return view, found.aux, metrics
 
 
+class _Tempered(Update, Protocol):
+    """An update with a temperature, which says itself how it is found."""
+
+    has_temperature: ClassVar[bool] = True
+
+    @property
+    def temperature(self) -> Temperature: ...
+
+    @property
+    def learned(self) -> bool:
+        return self.temperature.learned
+
+    def duals(self) -> dict[str, jax.Array]:
+        rule = self.temperature
+        return {"temperature": rule.start()} if rule.learned else {}
+
+    def eta(self, duals: Duals) -> jax.Array:
+        return self.temperature.eta(duals)
+
+
 @config
-class Analytic(Update):
+class Analytic(_Tempered):
     """pi_q has a closed form: weights on the prior's samples."""
 
     parametric: ClassVar[bool] = False
-    has_temperature: ClassVar[bool] = True
 
     # eta, and how it is found
     temperature: (
@@ -259,18 +278,8 @@ class Analytic(Update):
             yield Refusal("pi_q_update.temperature.value", value, reason)
 
     @property
-    def learned(self) -> bool:
-        return self.temperature.learned
-
-    @property
     def joint_with_value(self) -> bool:
         return self.temperature.joint_with_value
-
-    def duals(self) -> dict[str, jax.Array]:
-        return _raw(self.temperature)
-
-    def eta(self, duals: Duals) -> jax.Array:
-        return self.temperature.eta(duals)
 
     def of_dual(
         self, duals: Duals, raw: jax.Array
@@ -290,15 +299,10 @@ class Analytic(Update):
         return self.temperature.after_iteration(view, score, where), {}
 
 
-def _raw(rule: Temperature) -> dict[str, jax.Array]:
-    return {"temperature": rule.start()} if rule.learned else {}
-
-
 @config
-class Gradient(Update):
+class Gradient(_Tempered):
     """Stochastic gradient on E[G] - eta D(pi_q, pi_p)."""
 
-    has_temperature: ClassVar[bool] = True
     counts_divergence: ClassVar[bool] = True
 
     # eta, and how it is found
@@ -325,22 +329,12 @@ class Gradient(Update):
         return "SG"
 
     @property
-    def learned(self) -> bool:
-        return self.temperature.learned
-
-    @property
     def divergence_samples(self) -> int:
         return self.divergence.samples
 
     @property
     def by_network(self) -> bool:
         return self.divergence.by_network
-
-    def duals(self) -> dict[str, jax.Array]:
-        return _raw(self.temperature)
-
-    def eta(self, duals: Duals) -> jax.Array:
-        return self.temperature.eta(duals)
 
     def between(
         self, view: View, dist: Dist, raw: jax.Array, obs: jax.Array, key: jax.Array

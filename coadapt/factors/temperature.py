@@ -182,8 +182,23 @@ def _keep_below(view: View, divergence: jax.Array, goal: jax.typing.ArrayLike) -
     return view.step_dual("temperature", grad, project=False)
 
 
+class _LogTemperature(Temperature, Protocol):
+    """The raw variable is log eta."""
+
+    @property
+    def init(self) -> float:
+        """eta itself, of a new agent."""
+        ...
+
+    def start(self) -> jax.Array:
+        return jnp.log(jnp.asarray(self.init, jnp.float32))
+
+    def value_of(self, raw: jax.Array) -> jax.Array:
+        return jnp.exp(raw)
+
+
 @config
-class EntropyTemperature(Temperature):
+class EntropyTemperature(_LogTemperature):
     """eta keeps the policy's entropy at a target (Haarnoja et al. 2018b)."""
 
     target: Scalar = -1.0  # nats for each action dimension; settings 1.1
@@ -193,12 +208,6 @@ class EntropyTemperature(Temperature):
         reason = "entropy is the KL from uniform"
         yield Need("pi_p", lambda prior: prior.is_uniform, reason)
 
-    def start(self) -> jax.Array:
-        return jnp.log(jnp.asarray(self.init, jnp.float32))
-
-    def value_of(self, raw: jax.Array) -> jax.Array:
-        return jnp.exp(raw)
-
     def after_divergence(
         self, view: View, divergence: jax.Array, action_size: int
     ) -> View:
@@ -206,7 +215,7 @@ class EntropyTemperature(Temperature):
 
 
 @config
-class DivergenceTemperature(Temperature):
+class DivergenceTemperature(_LogTemperature):
     """eta keeps the divergence from the prior at a limit, by ascent on log eta."""
 
     limit: Positive = 0.05  # what the divergence may be, in its units; settings 3.10
@@ -217,12 +226,6 @@ class DivergenceTemperature(Temperature):
     def needs(self, config: Config) -> Iterator[Need | Refusal]:
         reason = "the divergence is from a model of the data's policy"
         yield Need("pi_p", lambda prior: prior.by_others, reason)
-
-    def start(self) -> jax.Array:
-        return jnp.log(jnp.asarray(self.init, jnp.float32))
-
-    def value_of(self, raw: jax.Array) -> jax.Array:
-        return jnp.exp(raw)
 
     def after_divergence(
         self, view: View, divergence: jax.Array, action_size: int

@@ -1,6 +1,6 @@
 """Torsos of residual blocks."""
 
-from typing import Literal
+from typing import Literal, Protocol
 
 import flax.linen as nn
 import jax
@@ -19,8 +19,36 @@ def _normalised(kind: Kind, x: jax.Array, name: str) -> jax.Array:
     return _KINDS[kind].module(name)(x)  # type: ignore[operator]
 
 
+class _Blocks(Torso, Protocol):
+    """What torsos of residual blocks say of themselves."""
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def blocks(self) -> int: ...
+
+    @property
+    def norm(self) -> Kind: ...
+
+    @property
+    def inner(self) -> Init: ...
+
+    @property
+    def symbol(self) -> str:
+        return f"{type(self).__name__} {self.blocks} x {self.width}"
+
+    @property
+    def norm_symbol(self) -> str:
+        return "blocks" if self.norm == "layer" else "RMS, blocks"
+
+    @property
+    def start(self) -> Init:
+        return self.inner
+
+
 @config
-class SimBa(Torso):
+class SimBa(_Blocks):
     """A linear layer, blocks x + W2 act(W1 norm(x)), and a norm: Lee et al. 2025.
 
     The source has inputs by their running moments before it (`networks.input_norm`),
@@ -37,18 +65,6 @@ class SimBa(Torso):
     # how the layers of blocks start: He et al. 2015
     inner: Init = Init(weights="fan_in_truncated", scale=2.0, bias="zeros")
     output: Init = Init()  # how the output layer starts
-
-    @property
-    def symbol(self) -> str:
-        return f"SimBa {self.blocks} x {self.width}"
-
-    @property
-    def norm_symbol(self) -> str:
-        return "blocks" if self.norm == "layer" else "RMS, blocks"
-
-    @property
-    def start(self) -> Init:
-        return self.inner
 
     def layers(self) -> tuple[Layer, ...]:
         found = [Layer("hidden_0", self.width)]
@@ -89,7 +105,7 @@ class _SimBa(nn.Module):
 
 
 @config
-class BroNet(Torso):
+class BroNet(_Blocks):
     """act(norm(W x)), then blocks x + norm(W2 act(norm(W1 x))): Nauman et al. 2024.
 
     The source has policies of one block of 256 and critics of two of 512.
@@ -102,18 +118,6 @@ class BroNet(Torso):
     # how hidden layers start
     inner: Init = Init(weights="orthogonal", scale=2**0.5, bias="zeros")
     output: Init = Init()  # how the output layer starts
-
-    @property
-    def symbol(self) -> str:
-        return f"BroNet {self.blocks} x {self.width}"
-
-    @property
-    def norm_symbol(self) -> str:
-        return "blocks" if self.norm == "layer" else "RMS, blocks"
-
-    @property
-    def start(self) -> Init:
-        return self.inner
 
     def layers(self) -> tuple[Layer, ...]:
         act, made = ACTIVATIONS[self.activation], grown(self.activation, self.width)
