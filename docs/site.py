@@ -14,7 +14,11 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
-PAGES = {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}
+PAGES = {
+    "README.md": "index.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+}
 COPIES = "files"  # folder of the site for what is copied
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)#\s]+)")  # of Markdown, to a file
 CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)

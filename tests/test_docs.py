@@ -18,7 +18,8 @@ from coadapt.types import Transition
 from tools import reference
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
+TOP = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")
+PAGES = [*(ROOT / name for name in TOP), *sorted(ROOT.glob("docs/**/*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -28,12 +29,28 @@ def test_links_lead_somewhere(page):
 
 
 def test_every_page_is_on_the_site():
-    """With the README as its first page and the changelog as its last."""
+    """With the README as its first page."""
     nav = (ROOT / "mkdocs.yml").read_text().split("\nnav:\n")[1]
     listed = re.findall(r": ([\w./-]+)$", nav, re.MULTILINE)
     docs = ROOT / "docs"
     pages = [str(page.relative_to(docs)) for page in docs.rglob("*.md")]
-    assert sorted(listed) == sorted([*pages, "index.md", "changelog.md"])
+    generated = ["index.md", "changelog.md", "contributing.md"]  # from the top folder
+    assert sorted(listed) == sorted([*pages, *generated])
+
+
+def test_the_architecture_page_names_files_and_functions_that_there_are():
+    """`file.py`, `module.name` and `config.field.name`, in text, tables and picture."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    package = ROOT / "coadapt"
+    lines = "\n".join(path.read_text() for path in package.rglob("*.py"))
+    files = set(re.findall(r"\b[\w/]+\.py\b", text)) - {"test_architecture.py"}
+    known = {path.name for path in [*package.rglob("*.py"), *ROOT.glob("tests/*.py")]}
+    assert {name for name in files if Path(name).name not in known} == set()
+    named = re.findall(r"`(?:[\w]+\.)+(\w+)(?:\(\))?`", text)
+    defined = set(re.findall(r"(?:def|class) (\w+)|^    (\w+):", lines, re.MULTILINE))
+    names = {name for pair in defined for name in pair}
+    beyond = {"py", "json", "rate", "sizes", "structure"}
+    assert {name for name in named if name not in names | beyond} == set()
 
 
 def test_table_1_of_the_readme_is_generated():
