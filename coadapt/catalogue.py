@@ -25,7 +25,7 @@ class Entry(NamedTuple):
     """A task; `differs` in what matters where numbers are laid beside the paper's."""
 
     task: str
-    paper: str = ""  # what the paper calls it; empty if it has it not
+    paper: str = ""  # what the paper calls it; empty if it is not in the paper
     terminates: str = NEVER
     differs: str = ""
 

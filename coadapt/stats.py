@@ -119,10 +119,11 @@ def summary(frame: "pd.DataFrame", metric: str = "return") -> "pd.DataFrame":
 
 
 def floor(scores: np.ndarray) -> float:
-    """Below it is a score that ran away, beside which no other could be read.
+    """The threshold below which a score counts as diverged.
 
-    That is below the median of all of them by more than ten times the highest, or what
-    that is above the median: no score that is only low. -inf where none ran away.
+    Beside such a score no other could be read. The threshold lies below the median by
+    ten times |highest score|, or ten times what that is above the median if this is
+    more. -inf where none diverged.
     """
     finite = scores[np.isfinite(scores)]
     if not finite.size:

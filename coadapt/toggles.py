@@ -316,7 +316,7 @@ def factorials_of(
     for toggle in toggles:
         if toggle not in known:
             raise ConfigError(
-                f"toggle {toggle!r} is none: variants differ in "
+                f"unknown toggle {toggle!r}; the variants differ in "
                 f"{', '.join(known) or 'nothing'}{nearest(toggle, known)}"
             )
     made = []
