@@ -169,8 +169,8 @@ def ratio(found: dict[str, float]) -> None:
         {
             "schedule.critic_steps": number,
             "schedule.policy_steps": number,
-            "data.start": 300,
-            "data.warmup": 300,
+            "data.learning_starts": 300,
+            "data.random_steps": 300,
         },
     )
     for precision in PRECISIONS[1:]:

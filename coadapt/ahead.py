@@ -101,7 +101,9 @@ def lowered(
     learner = _placed(
         number, runner.start.eval_shape(stacked, seeds, obs, spec=spec, size=size)
     )
-    last = steps // configs[0].data.steps * configs[0].data.steps  # that may update
+    last = (
+        steps // configs[0].data.update_every * configs[0].data.update_every
+    )  # that may update
     learns = last > 0 and runner.due(configs[0], last)
     args = configs[0], spec, episodes, stacked, learner, seeds, learns, log
     yield from _on_host(*args) if env is None else _on_device(env, states, *args)
@@ -134,7 +136,7 @@ def _on_device(
     env, states, config, spec, episodes, stacked, learner, seeds, learns, log
 ):
     count = np.int32(0)
-    waits = config.data.start > config.data.steps or not learns
+    waits = config.data.learning_starts > config.data.update_every or not learns
     for updates in [True] * learns + [False] * waits:
         yield runner.iterate_device.lower(
             stacked, learner, states, seeds, Clock(count, count), count,

@@ -1,10 +1,38 @@
-"""Names that other programs have for what is here: of fields, and of flags.
+"""Names that other programs, and older versions, have for what is here.
 
 A name, or a whole path, leads to paths of today's fields, the likeliest first. Which of
 them a config has depends on its factors: `changes.override` says what fits it.
 """
 
 from collections.abc import Mapping
+
+# by the class that has it: an older version's name of a field, and today's. Stores are
+# read by both for good; what sets a field by the older one is told today's.
+_DATA = {
+    "batch": "batch_size",
+    "start": "learning_starts",
+    "steps": "update_every",
+}
+_MULTIPLIER = {"floor": "floor_rule"}
+RENAMED: Mapping[str, Mapping[str, str]] = {
+    "Config": {"greedy": "eval_policy"},
+    "Replay": {**_DATA, "warmup": "random_steps"},
+    "Trajectories": _DATA,
+    "Rollout": {
+        "batch": "batch_size",
+        "steps": "update_every",
+        "policy_batch": "policy_batch_size",
+    },
+    "Offline": {"batch": "batch_size"},
+    "NonParametric": {"keep": "top_fraction"},
+    "Behavior": {"steps": "pretrain_updates", "follow": "keep_fitting"},
+    "NaturalGradient": {"radius": "max_kl", "halvings": "max_backtracks"},
+    "KLTemperature": _MULTIPLIER,
+    "DecoupledKL": _MULTIPLIER,
+    "JointKL": _MULTIPLIER,
+    "BoundWeights": _MULTIPLIER,
+    "StateSoftplusStd": {"floor": "std_offset"},
+}
 
 _SIZES = ("networks.policy.sizes", "networks.critic.sizes")
 _RATES = ("optim.policy.rate", "optim.critic.rate")
@@ -37,12 +65,18 @@ _FIELDS: tuple[tuple[tuple[str, ...], str], ...] = (
         "layernorm use_layer_norm",
     ),
     (("networks.input_norm",), "norm_obs normalize_obs normalize_observations"),
-    (("data.batch",), "batch_size minibatch_size mini_batch_size train_batch_size"),
+    (
+        ("data.batch_size",),
+        "batch_size minibatch_size mini_batch_size train_batch_size",
+    ),
     (("data.capacity",), "buffer_size replay_size replay_capacity memory_size"),
-    (("data.start",), "learning_starts min_replay_size update_after"),
-    (("data.warmup",), "start_steps start_timesteps random_steps warmup_steps"),
-    (("data.steps",), "train_freq train_frequency update_every n_steps num_steps"),
-    (("data.steps",), "rollout_length unroll_length steps_per_epoch"),
+    (("data.learning_starts",), "learning_starts min_replay_size update_after"),
+    (("data.random_steps",), "start_steps start_timesteps random_steps warmup_steps"),
+    (
+        ("data.update_every",),
+        "train_freq train_frequency update_every n_steps num_steps",
+    ),
+    (("data.update_every",), "rollout_length unroll_length steps_per_epoch"),
     (("data.dataset",), "dataset_name dataset_id"),
     (
         ("schedule.critic_steps", "schedule.policy_steps"),
@@ -72,12 +106,12 @@ _FIELDS: tuple[tuple[tuple[str, ...], str], ...] = (
         "clip_range clip_coef clip_eps clip_epsilon clip_ratio",
     ),
     (
-        ("pi_q_update.radius", "pi_q_update.trust_region.target"),
+        ("pi_q_update.max_kl", "pi_q_update.trust_region.target"),
         "target_kl max_kl desired_kl",
     ),
     (("pi_q_update.damping",), "cg_damping damping_coeff"),
     (("pi_q_update.iterations",), "cg_iters cg_iterations cg_max_steps"),
-    (("pi_q_update.halvings",), "backtrack_iters line_search_max_iter"),
+    (("pi_q_update.max_backtracks",), "backtrack_iters line_search_max_iter"),
     (("pi_q.clip.limit",), "max_weight weight_clip exp_adv_max"),
     (
         ("pi_q.gradient.standardize", "pi_q.standardize"),

@@ -80,7 +80,7 @@ class Target:
 
 
 class Source(Protocol):
-    """What a class of data has; the fields `batch` and `steps` among it."""
+    """What a class of data has; the fields `batch_size` and `update_every` among it."""
 
     in_order: ClassVar[bool] = False  # whole sequences are read, else single steps
     stored: ClassVar[bool] = True  # on the device; else a data set is read
@@ -89,7 +89,7 @@ class Source(Protocol):
     @property
     def policy_rows(self) -> int:
         """Transitions of a minibatch of the policy's steps."""
-        return self.batch  # type: ignore[attr-defined]
+        return self.batch_size  # type: ignore[attr-defined]
 
 
 @config
@@ -97,10 +97,14 @@ class Replay(Source):
     """Uniform minibatches from the transitions of a long past."""
 
     capacity: Size = 1_000_000  # transitions
-    batch: Size = 256  # transitions of a minibatch
-    steps: Size = 1  # env steps from one update to the next
-    start: Annotated[int, Range(ge=0)] = 10_000  # env steps before the first update
-    warmup: Annotated[int, Range(ge=0)] = 10_000  # env steps of uniform random actions
+    batch_size: Size = 256  # transitions of a minibatch
+    update_every: Size = 1  # env steps from one update to the next
+    learning_starts: Annotated[int, Range(ge=0)] = (
+        10_000  # env steps before the first update
+    )
+    random_steps: Annotated[int, Range(ge=0)] = (
+        10_000  # env steps of uniform random actions
+    )
     # An update runs while the environment takes the step before it, so the newest
     # transition joins from the update after on; False waits for it, and so does an
     # update that would have nothing to read yet.
@@ -121,9 +125,11 @@ class Trajectories(Source):
     in_order: ClassVar[bool] = True
 
     capacity: Size = 50_000  # transitions of finished episodes
-    batch: Size = 256  # transitions of a minibatch
-    steps: Size = 3000  # env steps from one iteration to the next
-    start: Annotated[int, Range(ge=0)] = 3000  # env steps before the first iteration
+    batch_size: Size = 256  # transitions of a minibatch
+    update_every: Size = 3000  # env steps from one iteration to the next
+    learning_starts: Annotated[int, Range(ge=0)] = (
+        3000  # env steps before the first iteration
+    )
     relabel: bool = True  # estimate G anew between the critic's and the policy's phase
     # leave the last step of each episode out (settings 2.14): not for tasks that pay at
     # their end
@@ -138,26 +144,26 @@ class Rollout(Source):
     in_order: ClassVar[bool] = True
     newest: ClassVar[bool] = True
 
-    batch: Size = 64  # transitions of a minibatch
-    steps: Size = 2048  # env steps from one iteration to the next
-    # of the policy's steps; none: as `batch`. With as many as `steps`, each step of the
-    # policy is on all of the data; where some steps wait for their episode's end, some
-    # of the others count twice
-    policy_batch: Size | None = None
+    batch_size: Size = 64  # transitions of a minibatch
+    update_every: Size = 2048  # env steps from one iteration to the next
+    # of the policy's steps; none: as `batch_size`. With as many as `update_every`, each
+    # step of the policy is on all of the data; where some steps wait for their
+    # episode's end, some of the others count twice
+    policy_batch_size: Size | None = None
     relabel: bool = False  # as Trajectories
     terminate_at_limit: bool = False  # as Replay
 
     @property
     def policy_rows(self) -> int:
-        return self.policy_batch or self.batch
+        return self.policy_batch_size or self.batch_size
 
     @property
-    def start(self) -> int:
-        return self.steps
+    def learning_starts(self) -> int:
+        return self.update_every
 
     @property
     def capacity(self) -> int:
-        return self.steps
+        return self.update_every
 
 
 @config
@@ -167,14 +173,14 @@ class Offline(Source):
     stored: ClassVar[bool] = False
 
     dataset: str = ""  # of Minari's, on this machine
-    batch: Size = 256  # transitions of a minibatch
+    batch_size: Size = 256  # transitions of a minibatch
 
     @property
-    def start(self) -> int:
+    def learning_starts(self) -> int:
         return 0
 
     @property
-    def steps(self) -> int:
+    def update_every(self) -> int:
         return 1
 
 
@@ -254,7 +260,7 @@ class BestOf(EvalPolicy):
         return jnp.take_along_axis(action, best[None, :, None], axis=0)[0]
 
 
-Greedy = Mode | Sampled | BestOf
+EvalPolicies = Mode | Sampled | BestOf
 
 
 @config
@@ -276,4 +282,4 @@ class Config:
     target: Target = Target()  # slow copies of the networks
     data: Data = Replay()  # which data an update reads, and how often there is one
     schedule: Schedule = Schedule()  # the steps of an update
-    greedy: Greedy = Mode()  # how the agent acts when it is measured
+    eval_policy: EvalPolicies = Mode()  # how the agent acts when it is measured

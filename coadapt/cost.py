@@ -46,7 +46,7 @@ def _prior(config: Config, policy: Shape, spec: EnvSpec) -> int:
 
 def _fit_prior(config: Config, policy: Shape, spec: EnvSpec) -> int:
     """A row of the model's own step, where it goes on with the others."""
-    if not config.pi_p.follow:
+    if not config.pi_p.keep_fitting:
         return 0
     return sum(_train(*net) for net in config.pi_p.fitted(policy, spec))
 
@@ -78,13 +78,15 @@ def working_bytes(config: Config, spec: EnvSpec, episodes: int = 1) -> int:
 
 def _acting(config: Config, spec: EnvSpec, episodes: int) -> int:
     policy, critic, number = _nets(config, spec)
-    scored = config.greedy.scored
+    scored = config.eval_policy.scored
     return 4 * episodes * (_layers(*policy) + scored * number * _layers(*critic))
 
 
 def _learning(config: Config, spec: EnvSpec) -> int:
     policy, critic, number = _nets(config, spec)
-    rows = max(config.data.batch * config.g_estimate.length, config.data.policy_rows)
+    rows = max(
+        config.data.batch_size * config.g_estimate.length, config.data.policy_rows
+    )
     drawn = config.pi_p.samples
     at_next = config.g_estimate.next_samples(drawn)
     samples = max(drawn, config.pi_q.samples, at_next)
@@ -101,7 +103,7 @@ def update_flops(config: Config, spec: EnvSpec) -> int:
 
     An update is `schedule.critic_steps` and `schedule.policy_steps` minibatches.
     """
-    schedule, batch = config.schedule, config.data.batch
+    schedule, batch = config.schedule, config.data.batch_size
     rows = batch * schedule.critic_steps * critic_step(config, spec)
     rows += config.data.policy_rows * schedule.policy_steps * policy_step(config, spec)
     policy, _, _ = _nets(config, spec)

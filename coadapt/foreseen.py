@@ -45,7 +45,7 @@ def untrained(agents: Iterable[Asked]) -> tuple[str, ...]:
 
 def updates(config: Config, steps: int) -> int:
     """Updates within env steps 1 to `steps`: see `runner.due`."""
-    period, first = config.data.steps, max(config.data.start, 1)
+    period, first = config.data.update_every, max(config.data.learning_starts, 1)
     return max(steps // period - (first - 1) // period, 0)
 
 
@@ -53,9 +53,9 @@ def _untrained(of: Asked) -> str:
     config = of.config
     if updates(config, of.steps):
         return ""
-    why = f"data.steps is {config.data.steps:,}"
+    why = f"data.update_every is {config.data.update_every:,}"
     if not isinstance(config.data, Rollout):
-        why = f"data.start is {config.data.start:,} and {why}"
+        why = f"data.learning_starts is {config.data.learning_starts:,} and {why}"
     return (
         f"gradient steps of {of.place}: 0 (the first update follows env step "
         f"{runner.first_update(config):,}, as {why}, and steps are {of.steps:,}: no "
@@ -69,17 +69,18 @@ def _unguided(of: Asked) -> str:
     number = updates(of.config, of.steps)
     if not number or not prior.by_others:
         return ""
-    if prior.steps >= number:
+    if prior.pretrain_updates >= number:
         return (
-            f"policy steps of {of.place}: 0 (the first {prior.steps:,} updates fit the "
-            f"model of the data's policy alone, as pi_p.steps has it, and there are "
-            f"{number:,}; no policy will learn)"
+            f"policy steps of {of.place}: 0 (the first {prior.pretrain_updates:,} "
+            "updates fit the model of the data's policy alone, as "
+            f"pi_p.pretrain_updates has it, and there are {number:,}; no policy will "
+            "learn)"
         )
-    if prior.steps + warm >= number:
+    if prior.pretrain_updates + warm >= number:
         return (
             f"{of.place}: the critic never moves the policy, as the first "
-            f"{prior.steps + warm:,} updates (pi_p.steps and schedule.warm_start) pull "
-            f"it to its prior alone, and there are {number:,}"
+            f"{prior.pretrain_updates + warm:,} updates (pi_p.pretrain_updates and "
+            f"schedule.warm_start) pull it to its prior alone, and there are {number:,}"
         )
     return ""
 
@@ -108,8 +109,8 @@ def _stale(of: Asked) -> str:
     if not moved:
         return ""
     said = " and ".join(
-        f"{name} makes {ours[name]:g} passes over data.steps, where the preset makes "
-        f"{theirs[name]:g} ({round(theirs[name] / ours[name] * steps)} steps do)"
+        f"{name} makes {ours[name]:g} passes over data.update_every, where the preset "
+        f"makes {theirs[name]:g} ({round(theirs[name] / ours[name] * steps)} steps do)"
         for name, steps in _steps(of.config).items()
         if name in moved
     )
@@ -128,10 +129,10 @@ def _passes(config: Config) -> Iterator[tuple[str, float]]:
     """How often an update reads each of its steps."""
     data = config.data
     assert isinstance(data, Rollout)
-    sizes = (data.batch, data.policy_batch or data.batch)
+    sizes = (data.batch_size, data.policy_batch_size or data.batch_size)
     for (name, steps), size in zip(_steps(config).items(), sizes, strict=True):
         if steps:
-            yield name, steps * size / data.steps
+            yield name, steps * size / data.update_every
 
 
 def _just_copied(of: Asked) -> str:
@@ -148,7 +149,8 @@ def _just_copied(of: Asked) -> str:
     return (
         f"{of.place}: kl of a trust region is 0 at each evaluation, as target.policy "
         f"is copied just before (every {target.period} updates); an eval_every that is "
-        f"no multiple of {target.period * config.data.steps:,} shows what it grows to"
+        f"no multiple of {target.period * config.data.update_every:,} shows what it "
+        "grows to"
     )
 
 

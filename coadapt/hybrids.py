@@ -128,8 +128,8 @@ def _data(point: Point) -> Data:
         return Replay()
     if point.pi_p.past_policies:
         batch = 1500 if _at_once(point) else 256
-        return Trajectories(batch=batch, drop_last=False)
-    return Rollout(policy_batch=2048) if _at_once(point) else Rollout()
+        return Trajectories(batch_size=batch, drop_last=False)
+    return Rollout(policy_batch_size=2048) if _at_once(point) else Rollout()
 
 
 PASSES = 10  # over an iteration's data, where there are iterations
@@ -138,7 +138,7 @@ PASSES = 10  # over an iteration's data, where there are iterations
 def _schedule(point: Point, data: Data) -> Schedule:
     if not data.in_order:
         return Schedule()
-    steps = PASSES * data.steps // data.batch
+    steps = PASSES * data.update_every // data.batch_size
     learned = not point.g.reads_action and point.g_estimate.by_gradient
     return Schedule(
         critic_steps=steps if learned else 0,

@@ -179,7 +179,7 @@ def _learn_from_others(
     config: Config, prior: Prior, learner: _Reads, key: jax.Array, clock: Clock
 ) -> tuple[AgentState, Metrics]:
     """The model of the behaviour policy first, then all else, beside it or without."""
-    batch, own = config.data.batch, jax.random.fold_in(key, 1)
+    batch, own = config.data.batch_size, jax.random.fold_in(key, 1)
     choose, noise = jax.random.split(own)
 
     def fit(state: AgentState) -> tuple[AgentState, Metrics]:
@@ -189,13 +189,13 @@ def _learn_from_others(
 
     def everything(state: AgentState) -> tuple[AgentState, Metrics]:
         metrics = kept({"prior_loss": jnp.array(jnp.nan)}, learner.log)
-        if prior.follow:
+        if prior.keep_fitting:
             state, metrics = fit(state)
         now = learner._replace(agent=state)
         state, found = _learn_steps(config, now, key, clock)
         return state, metrics | found
 
-    if not prior.steps:
+    if not prior.pretrain_updates:
         return everything(learner.agent)
     everything = jax.jit(everything, inline=True)  # traced once for both uses
     metrics = jax.eval_shape(everything, learner.agent)[1]
@@ -205,7 +205,7 @@ def _learn_from_others(
         state, found = fit(state)
         return state, unknown | found
 
-    first = clock.updates < prior.steps
+    first = clock.updates < prior.pretrain_updates
     return jax.lax.cond(first, model_alone, everything, learner.agent)
 
 
@@ -213,7 +213,7 @@ def _warm(config: Config, state: AgentState, clock: Clock) -> jax.Array | None:
     """Whether the policy is pulled to its prior alone, in this update."""
     if state.params.prior is None:
         return None
-    first = config.pi_p.steps + jnp.asarray(config.schedule.warm_start)
+    first = config.pi_p.pretrain_updates + jnp.asarray(config.schedule.warm_start)
     return jnp.less(clock.updates, first)
 
 
@@ -221,7 +221,7 @@ def _annotated(
     config: Config, state: AgentState, store: Store, choose: jax.Array, key: jax.Array
 ) -> Batch:
     """A minibatch of transitions, or of the sequences that the estimate asks for."""
-    size, estimate = config.data.batch, config.g_estimate
+    size, estimate = config.data.batch_size, config.g_estimate
     if estimate.length == 1:
         transition = replay.sample(store, choose, size)
         return agents.annotate(config, state, transition, key)
@@ -289,7 +289,10 @@ def _sequences(config: Config, store: Store) -> Episodes:
     if isinstance(data, Trajectories):
         return episodes.view(store, data.capacity)
     return episodes.newest(
-        store, data.steps, finished=_needs_ends(config), whole=_needs_starts(config)
+        store,
+        data.update_every,
+        finished=_needs_ends(config),
+        whole=_needs_starts(config),
     )
 
 
@@ -375,7 +378,7 @@ def _iterate(
     def critic_step(state: AgentState, chosen: jax.Array):
         return _kept(log, agents.evaluate(config, state, pool.batch(chosen)))
 
-    passes = pool.passes(critic_key, config.schedule.critic_steps, data.batch)
+    passes = pool.passes(critic_key, config.schedule.critic_steps, data.batch_size)
     state, found = _repeat(critic_step, state, passes)
     metrics |= found
     if data.relabel:  # type: ignore[union-attr]

@@ -194,19 +194,19 @@ def _targets(config: Config) -> Iterator[Refusal]:
             "one-step targets bootstrap from a target critic (Soft or Hard), "
             "sums along sequences from the critic itself (none)",
         )
-    if config.greedy.scored and not (critics(config) and config.g.reads_action):
+    if config.eval_policy.scored and not (critics(config) and config.g.reads_action):
         reason = "it compares actions by an action value's critic; use Mode or Sampled"
-        yield Refusal("greedy", _name(config.greedy), reason)
+        yield Refusal("eval_policy", _name(config.eval_policy), reason)
 
 
 def _numbers(config: Config) -> Iterator[Refusal]:
     data = config.data
-    if data.stored and data.capacity < data.batch:  # type: ignore[union-attr]
+    if data.stored and data.capacity < data.batch_size:  # type: ignore[union-attr]
         yield Refusal(
-            "data.steps" if data.newest else "data.capacity",
+            "data.update_every" if data.newest else "data.capacity",
             data.capacity,  # type: ignore[union-attr]
-            f"it must be at least data.batch, which is {data.batch}",
+            f"it must be at least data.batch_size, which is {data.batch_size}",
         )
-    if data.policy_rows != data.batch and data.policy_rows > data.steps:
-        reason = f"it must be at most data.steps, which is {data.steps}"
-        yield Refusal("data.policy_batch", data.policy_rows, reason)
+    if data.policy_rows != data.batch_size and data.policy_rows > data.update_every:
+        reason = f"it must be at most data.update_every, which is {data.update_every}"
+        yield Refusal("data.policy_batch_size", data.policy_rows, reason)

@@ -1,14 +1,17 @@
 """Configs of older versions as this one reads them.
 
 A store says the number of the schema that its configs have. Where a field is renamed or
-changes its meaning, SCHEMA goes up by one and its way goes into a table here, for good.
+changes its meaning, SCHEMA goes up by one and its way goes into a table here, for good;
+names that changed stand in `aliases.RENAMED`, which the command line reads too.
 A field that is added, with a default that is what was done before, needs nothing.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-SCHEMA = 3  # of the configs that this version writes
+from coadapt.aliases import RENAMED
+
+SCHEMA = 4  # of the configs that this version writes
 Config = dict[str, Any]  # of schema.to_dict
 
 
@@ -41,6 +44,19 @@ def _perceptron(net: Config) -> Config:
     return {"kind": "MLP", **rest, "norm": None if none else norm}
 
 
+def _renamed_fields(config: Config) -> Config:
+    """Schema 3 had names of its own for some fields."""
+    today = _renamed({"kind": "Config", **config})
+    return {name: value for name, value in today.items() if name != "kind"}
+
+
+def _renamed(part: Any) -> Any:
+    if not isinstance(part, dict):
+        return part
+    today = RENAMED.get(part.get("kind", ""), {})
+    return {today.get(name, name): _renamed(value) for name, value in part.items()}
+
+
 def _within(
     config: Config, path: tuple[str, str], change: Callable[[Config], Config]
 ) -> Config:
@@ -56,42 +72,12 @@ def _within(
 MIGRATIONS: Mapping[int, Callable[[Config], Config]] = {
     1: _dual_divergences,
     2: _named_kinds,
+    3: _renamed_fields,
 }
-# number k: the old path of a field that schema k + 1 has elsewhere -> its new path
-ALIASES: Mapping[int, Mapping[str, str]] = {}
 
 
 def migrated(config: Config, schema: int) -> Config:
     """A config of that schema, as SCHEMA has it."""
     for number in range(schema, SCHEMA):
-        for old, new in ALIASES.get(number, {}).items():
-            config = _moved(config, old.split("."), new.split("."))
         config = MIGRATIONS.get(number, lambda same: same)(config)
     return config
-
-
-def _moved(config: Config, old: list[str], new: list[str]) -> Config:
-    """With the value at the one path at the other, where there is such a value."""
-    parent = config
-    for name in old[:-1]:
-        parent = parent.get(name)
-        if not isinstance(parent, dict):
-            return config
-    if old[-1] not in parent:
-        return config
-    return _with(_without(config, old), new, parent[old[-1]])
-
-
-def _without(config: Config, path: list[str]) -> Config:
-    name, *rest = path
-    if not rest:
-        return {k: v for k, v in config.items() if k != name}
-    return {**config, name: _without(config[name], rest)}
-
-
-def _with(config: Config, path: list[str], value: object) -> Config:
-    name, *rest = path
-    return {
-        **config,
-        name: _with(config.get(name) or {}, rest, value) if rest else value,
-    }

@@ -76,7 +76,7 @@ def store_size(config: Config, spec: EnvSpec, steps: int) -> replay.Size:
     if isinstance(data, Offline):
         return replay.Size(0, 0)  # all agents read one store
     if isinstance(data, Rollout):  # and the step before; an episode may have one step
-        return replay.size(data.steps + 1, shortest=1)
+        return replay.size(data.update_every + 1, shortest=1)
     most = data.capacity
     if isinstance(data, Trajectories):
         most = episodes.capacity_of_store(most, spec.max_steps)
@@ -134,8 +134,8 @@ def _act(config: Config, learner: Learner, seed: jax.Array, steps: jax.Array) ->
         log_prob = agents.log_prob(config, learner.agent, obs[None], action)
         return chosen(action[0], log_prob[0])
 
-    if isinstance(config.data, Replay) and config.data.warmup:
-        return jax.lax.cond(steps < config.data.warmup, uniform, sample)
+    if isinstance(config.data, Replay) and config.data.random_steps:
+        return jax.lax.cond(steps < config.data.random_steps, uniform, sample)
     return sample()
 
 
@@ -274,13 +274,15 @@ class Program(NamedTuple):
 
 def first_update(config: Config) -> int:
     """The env step, counted from 1, that the first update follows: see `due`."""
-    period = config.data.steps
-    return max(-(-config.data.start // period), 1) * period
+    period = config.data.update_every
+    return max(-(-config.data.learning_starts // period), 1) * period
 
 
 def due(config: Config, steps: int) -> bool:
     """Whether an update follows env step number `steps` (counted from 1)."""
-    return steps >= config.data.start and steps % config.data.steps == 0
+    return (
+        steps >= config.data.learning_starts and steps % config.data.update_every == 0
+    )
 
 
 class HostLoop:
@@ -415,7 +417,7 @@ def iterate_device(
 
     def iterate(_: jax.Array, carry):
         learners, states, clock, metrics = carry
-        period = configs.data.steps if learns else 1
+        period = configs.data.update_every if learns else 1
         end = (clock.steps // period + 1) * period
         learners, states = jax.lax.fori_loop(
             clock.steps, end, partial(collect, clock.updates), (learners, states)
@@ -469,7 +471,7 @@ class DeviceLoop:
 
     def advance(self, begin: int, end: int, updates: int) -> int:
         """Env steps begin + 1 to end; returns the number of updates made so far."""
-        period = self.configs.data.steps
+        period = self.configs.data.update_every
         first = max(first_update(self.configs), (begin // period + 1) * period)
         quiet = min(max(first - period, begin), end)
         count = max((end - first) // period + 1, 0)
@@ -763,16 +765,23 @@ def _enough(config: Config, spec: EnvSpec, steps: int) -> None:
     sequence = learn.steps_of_sequence(config)
     if steps >= first_update(config) < sequence:
         raise schema.ConfigError(
-            f"data.start is {data.start}: it must be at least {sequence}, because an "
-            "update reads sequences of g_estimate.steps, which is as many."
+            f"data.learning_starts is {data.learning_starts}: it must be at least "
+            f"{sequence}, because an update reads sequences of g_estimate.steps, which "
+            "is as many."
         )
     unfinished = learn.unfinished(config, spec.max_steps)
-    if steps >= data.start and unfinished and data.start < data.batch + unfinished:
-        field = "data.steps" if isinstance(data, Rollout) else "data.start"
+    if (
+        steps >= data.learning_starts
+        and unfinished
+        and data.learning_starts < data.batch_size + unfinished
+    ):
+        field = (
+            "data.update_every" if isinstance(data, Rollout) else "data.learning_starts"
+        )
         raise schema.ConfigError(
-            f"{field} is {data.start}: on {spec.task} (episodes of up to "
+            f"{field} is {data.learning_starts}: on {spec.task} (episodes of up to "
             f"{spec.max_steps} steps) it must be at least "
-            f"{data.batch + unfinished}, so that a minibatch of finished steps "
+            f"{data.batch_size + unfinished}, so that a minibatch of finished steps "
             "is there."
         )
 

@@ -60,8 +60,8 @@ class SavedAgent:
     def act(self, obs: Rows, key: jax.Array | None = None) -> np.ndarray:
         """Greedy actions at obs [B, O]: [B, A], agent units.
 
-        What greedy is, `config.greedy` says. `key` is read where that draws samples;
-        without one, it is always the same.
+        What greedy is, `config.eval_policy` says. `key` is read where that draws
+        samples; without one, it is always the same.
         """
         return self._act(obs, key, greedy=True)
 

@@ -27,6 +27,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from coadapt.aliases import RENAMED
+from coadapt.notes import note_once
+
 T = TypeVar("T")
 
 
@@ -391,6 +394,13 @@ def _spelled(cls: type) -> Mapping[str, Spelling]:
     return vars(cls).get("spelled", {}) if is_config(cls) else {}
 
 
+def _today(cls: type, name: str) -> str:
+    """The field's name: today's, if an older version had this one."""
+    has = _fields(cls) if is_config(cls) else {}
+    now = RENAMED.get(cls.__name__, {}).get(name, name)
+    return now if name not in has and now in has else name
+
+
 def _classes(members: _Members) -> dict[str, Any]:
     return {m.base.__name__: m.base for m in members if is_config(m.base)}
 
@@ -595,12 +605,15 @@ def _set(
     at: Any, names: list[str], value: Any, parent: str = "", union: Any = ()
 ) -> Any:
     name, *rest = names
+    if (now := _today(type(at), name)) != name:
+        note_once(f"{_join(parent, name)} is called {_join(parent, now)} now.")
+        name = now
     other = _spelled(type(at)).get(name)
     if other is not None and not rest:
         read = _check(_join(parent, name), _members(other.hint), value, _FLAGS)
         return dataclasses.replace(at, **{other.field: other.value(read)})
     if not is_config(type(at)) or name not in _fields(type(at)):
-        raise _unknown(parent, names, at, union)
+        raise _unknown(parent, [name, *rest], at, union)
     path, members, old = _join(parent, name), _fields(type(at))[name], getattr(at, name)
     if rest:
         new = _set(old, rest, value, path, list(_classes(members).values()))
@@ -672,6 +685,7 @@ def _from_json(path: str, cls: Any, data: Any) -> Any:
             )
         raise _wrong(path, (_Member(cls),), data)
     fields, others = _fields(cls), _spelled(cls)
+    data = {_today(cls, key): value for key, value in data.items()}
     for key in data:
         if key not in fields and key not in others:
             raise _unknown(path, [str(key)], cls)

@@ -268,14 +268,14 @@ def measure_overhead(
 ) -> Iterator[Overhead]:
     """The loop on a host task, against its updates alone, in alternating rounds.
 
-    Updates start at once, so that nothing is waited for: `data.start` and `warmup` are
-    replaced. Raises: ConfigError if the task is not on the host.
+    Updates start at once, so that nothing is waited for: `data.learning_starts` and
+    `random_steps` are replaced. Raises: ConfigError if the task is not on the host.
     """
     require_host(task)
-    early = {"data.start": 300, "data.warmup": 300}
+    early = {"data.learning_starts": 300, "data.random_steps": 300}
     known = dict(schema.paths(config))
     config = schema.override(config, {k: v for k, v in early.items() if k in known})
-    period, begin = config.data.steps, 300 + config.data.steps
+    period, begin = config.data.update_every, 300 + config.data.update_every
     for number in agents:
         loop = start_loop(config, task, number, 100_000)
         assert isinstance(loop, runner.HostLoop)

@@ -681,8 +681,8 @@ def _fitting(group: Group, sweep: Sweep, memory: int | None) -> int:
         raise ConfigError(
             f"{group.agents[0].variant.name} on {group.task} needs "
             f"{human_bytes(shared + need)} for one agent, but {human_bytes(limit)} may "
-            "be used: lower data.capacity, data.batch, the networks' sizes, samples or "
-            "steps."
+            "be used: lower data.capacity, data.batch_size, the networks' sizes, "
+            "samples or steps."
         )
     return (limit - shared) // need
 

@@ -159,6 +159,9 @@ def _early(variant: Variant, budget: Scale) -> Variant:
         variant = dataclasses.replace(variant, steps=budget.shorter(steps))
     if start is None or not isinstance(config.data, Replay):
         return variant
-    early = {n: min(getattr(config.data, n), start) for n in ("start", "warmup")}
-    data = dataclasses.replace(config.data, **early)
+    data = dataclasses.replace(
+        config.data,
+        learning_starts=min(config.data.learning_starts, start),
+        random_steps=min(config.data.random_steps, start),
+    )
     return dataclasses.replace(variant, config=dataclasses.replace(config, data=data))

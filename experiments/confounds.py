@@ -34,8 +34,8 @@ OTHERS = {
     "SAC(no tanh) (no penalty)": Row("sac", FREE | {"pi_theta": "Gaussian"}),
     "AWR(no tanh) (no penalty)": Row("awr", FREE),
     "MPO(no tanh) (no penalty)": Row("mpo", FREE),
-    "SAC (an update in 8 steps)": Row("sac", {"data.steps": 8}),
-    "MPO (an update each step)": Row("mpo", {"data.steps": 1}),
+    "SAC (an update in 8 steps)": Row("sac", {"data.update_every": 8}),
+    "MPO (an update each step)": Row("mpo", {"data.update_every": 1}),
     SHAPE: READINGS[SHAPE],
 }
 TRUST = "MPO (bounds by dimension)"

@@ -11,9 +11,9 @@ from coadapt.sweep import Variant
 SMALL = {
     "networks.policy.sizes": "32,32",  # presets: up to 512 wide
     "networks.critic.sizes": "32,32",
-    "data.batch": 32,  # presets: 256
-    "data.start": 500,  # presets: 10,000 and 1000
-    "data.warmup": 500,
+    "data.batch_size": 32,  # presets: 256
+    "data.learning_starts": 500,  # presets: 10,000 and 1000
+    "data.random_steps": 500,
 }
 
 

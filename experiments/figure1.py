@@ -11,8 +11,8 @@ MANIPULATION = tuple(
 # what differs in the implementation of Peng et al. 2019: settings 2.14
 ORIGINAL: dict[str, object] = {
     "data.drop_last": False,
-    "data.steps": 2048,
-    "data.start": 2048,
+    "data.update_every": 2048,
+    "data.learning_starts": 2048,
     "schedule.critic_steps": 200,
     "schedule.policy_steps": 1000,
     "networks.policy.hidden.bias": "zeros",

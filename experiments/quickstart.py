@@ -13,17 +13,17 @@ from coadapt.sweep import Variant
 SMALL = {
     "networks.policy.sizes": "64,64",  # presets: up to 512 wide
     "networks.critic.sizes": "64,64",
-    "data.batch": 128,  # presets: 256
+    "data.batch_size": 128,  # presets: 256
 }
 # presets: 3e-4 (1e-4 for MPO), for millions of steps
 FAST = {"optim.policy.rate": 1e-3, "optim.critic.rate": 1e-3}
-EARLY = {"data.start": 500, "data.warmup": 500}  # presets: 10,000
+EARLY = {"data.learning_starts": 500, "data.random_steps": 500}  # presets: 10,000
 
 CHANGES = {
     "awr": SMALL
     | {
-        "data.start": 1500,  # an episode may take 1000 steps
-        "data.steps": 250,  # preset: 3000 with 293 and 1465 steps of learning
+        "data.learning_starts": 1500,  # an episode may take 1000 steps
+        "data.update_every": 250,  # preset: 3000 with 293 and 1465 steps of learning
         "schedule.critic_steps": 25,  # 293 / 12
         "schedule.policy_steps": 122,  # 1465 / 12
         "optim.policy.rate": 1e-2,  # preset: 5e-5
@@ -33,8 +33,8 @@ CHANGES = {
     "mpo": SMALL
     | FAST
     | {
-        "data.start": 500,  # preset: 1000
-        "data.steps": 2,  # preset: 8
+        "data.learning_starts": 500,  # preset: 1000
+        "data.update_every": 2,  # preset: 8
         "target.policy.period": 25,  # preset: 100
         "target.critic.period": 25,
         "pi_p_update.trust_region.epsilon_mean": 1e-2,  # preset: 1e-3

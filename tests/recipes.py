@@ -25,26 +25,26 @@ def cases(
 MLP = {"networks.policy.sizes": (16, 16), "networks.critic.sizes": (16, 16)}
 REPLAY = MLP | {
     "data.capacity": 70,  # below every run's length, so that one program serves all
-    "data.start": 64,
-    "data.warmup": 64,
-    "data.batch": 32,
+    "data.learning_starts": 64,
+    "data.random_steps": 64,
+    "data.batch_size": 32,
 }
-ROLLOUT = {"data.batch": 20, "data.steps": 60}  # two episodes of toy/lqr
-ALL = ROLLOUT | {"data.policy_batch": 60}
+ROLLOUT = {"data.batch_size": 20, "data.update_every": 60}  # two episodes of toy/lqr
+ALL = ROLLOUT | {"data.policy_batch_size": 60}
 SHORT: dict[str, dict[str, object]] = {
     "mpo": REPLAY
     | {
-        "data.steps": 1,
-        "data.warmup": 0,
+        "data.update_every": 1,
+        "data.random_steps": 0,
         "target.policy.period": 20,
         "target.critic.period": 20,
     },
     "awr": MLP
     | {
         "data.capacity": 70,
-        "data.start": 90,
-        "data.steps": 30,
-        "data.batch": 32,
+        "data.learning_starts": 90,
+        "data.update_every": 30,
+        "data.batch_size": 32,
         "schedule.critic_steps": 4,
         "schedule.policy_steps": 20,
     },
@@ -59,7 +59,9 @@ SHORT: dict[str, dict[str, object]] = {
         "pi_theta.bins": 5,
         "schedule.policy_steps": 20,
     },
-    "urex": MLP | ALL | {"pi_theta.bins": 5, "data.steps": 90, "data.policy_batch": 90},
+    "urex": MLP
+    | ALL
+    | {"pi_theta.bins": 5, "data.update_every": 90, "data.policy_batch_size": 90},
     "vmpo": MLP | ROLLOUT | {"schedule.critic_steps": 4, "schedule.policy_steps": 20},
     "vmpo_table1": MLP
     | ROLLOUT
@@ -69,9 +71,10 @@ SHORT: dict[str, dict[str, object]] = {
     "ppo": MLP | ROLLOUT | {"schedule.critic_steps": 4, "schedule.policy_steps": 20},
     "ddpg": REPLAY,
     "td3": REPLAY,
-    "brac": MLP | {"data.batch": 32, "pi_p.steps": 20, "schedule.warm_start": 40},
+    "brac": MLP
+    | {"data.batch_size": 32, "pi_p.pretrain_updates": 20, "schedule.warm_start": 40},
     "bear": MLP
-    | {"data.batch": 32, "pi_p.model.sizes": (16, 16), "schedule.warm_start": 40},
+    | {"data.batch_size": 32, "pi_p.model.sizes": (16, 16), "schedule.warm_start": 40},
 }
 OFFLINE = ("brac", "bear")
 KNOBS = {  # the number that each row is known for
@@ -85,8 +88,8 @@ KNOBS = {  # the number that each row is known for
     "urex": "pi_q_update.temperature.value",
     "vmpo": "pi_q_update.temperature.epsilon",
     "vmpo_table1": "pi_q_update.temperature.epsilon",
-    "trpo": "pi_q_update.radius",
-    "trpo_table1": "pi_q_update.radius",
+    "trpo": "pi_q_update.max_kl",
+    "trpo_table1": "pi_q_update.max_kl",
     "ppo": "pi_q_update.trust_region.target",
     "ddpg": "pi_theta.noise",
     "td3": "g_estimate.smoothing.std",

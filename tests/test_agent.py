@@ -254,9 +254,9 @@ def test_a_multiplier_below_the_floor_returns_only_if_projected(floor, name):
         TRUSTED,
         {
             "pi_theta.scale.raw": 2.0,  # actions leave the box
-            "pi_q_update.temperature.floor": floor,
-            "bounds.floor": floor,
-            "pi_p_update.trust_region.floor": floor,
+            "pi_q_update.temperature.floor_rule": floor,
+            "bounds.floor_rule": floor,
+            "pi_p_update.trust_region.floor_rule": floor,
         },
     )
     state = away(begin(config))
@@ -877,7 +877,7 @@ def test_the_heads_make_the_std_they_say():
     x = np.array([[-30.0, -1.0], [0.0, 4.0]])
     head = jnp.asarray(x, jnp.float32)
     softplus = np.log1p(np.exp(x))
-    std = pi_theta.StateSoftplusStd(init_std=0.3, floor=1e-6).std(None, head)
+    std = pi_theta.StateSoftplusStd(init_std=0.3, std_offset=1e-6).std(None, head)
     np.testing.assert_allclose(std, softplus * 0.3 / 0.6931 + 1e-6, rtol=1e-5)
     std = pi_theta.StateLogStd(low=-20.0, high=2.0).std(None, head)
     np.testing.assert_allclose(std, np.exp(np.clip(x, -20, 2)), rtol=1e-5)

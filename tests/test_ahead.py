@@ -16,9 +16,11 @@ PROGRAM = """
     from coadapt import ahead, algorithms, devices, runner, schema
     devices.use_cores()
     name, task = sys.argv[1:]
-    small = {"data.batch": 8, "data.start": 30, "data.warmup": 30, "data.steps": 10}
+    small = {"data.batch_size": 8, "data.learning_starts": 30,
+             "data.random_steps": 30, "data.update_every": 10}
     if name == "awr":
-        small = {"data.batch": 8, "data.start": 300, "data.steps": 100,
+        small = {"data.batch_size": 8, "data.learning_starts": 300,
+                 "data.update_every": 100,
                  "schedule.critic_steps": 2, "schedule.policy_steps": 2}
     small |= {"networks.policy.sizes": (8, 8), "networks.critic.sizes": (8, 8)}
     configs = [schema.override(algorithms.preset(name), small)] * 2

@@ -30,7 +30,7 @@ def test_unknown_names_are_an_attribute_error():
 
 
 SMALL = {"networks.policy.sizes": (8,), "networks.critic.sizes": (8,)}
-SMALL |= {"data.batch": 8, "data.start": 20, "data.warmup": 20}
+SMALL |= {"data.batch_size": 8, "data.learning_starts": 20, "data.random_steps": 20}
 MINE = {"mine": coadapt.override(coadapt.algorithms.sac(), SMALL)}
 AMOUNTS = {"task": "toy/lqr", "eval_every": 30}
 

@@ -22,7 +22,7 @@ def test_every_case_is_a_config_that_has_a_meaning(bits):
     assert len(names) == len(set(names)) >= 15 + 12 + 40
     for name in ["trust-joint", "discrete-urex", "hybrid-2", "bear"]:
         config = bits.bits_cases.config_of(name)
-        assert config.data.batch == 16
+        assert config.data.batch_size == 16
 
 
 @pytest.mark.parametrize(

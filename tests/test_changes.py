@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 import coadapt
-from coadapt import algorithms, aliases, changes, schema
+from coadapt import algorithms, aliases, changes, migrations, notes, schema
+from coadapt.algorithms import PRESETS
 from coadapt.config import Config
 from coadapt.schema import ConfigError
 
@@ -32,8 +33,8 @@ FOREIGN = [
     ("sac", "lr", "did you mean 'optim.policy.rate' or 'optim.critic.rate'?"),
     ("sac", "optim.critic.lr", "); did you mean 'optim.critic.rate'?"),
     ("sac", "policy.learning_rate", "); did you mean 'optim.policy.rate'?"),
-    ("ppo", "batch_size", "did you mean 'data.batch'?"),
-    ("awr", "learning_starts", "did you mean 'data.start'?"),
+    ("ppo", "batch_size", "did you mean 'data.batch_size'?"),
+    ("awr", "learning_starts", "did you mean 'data.learning_starts'?"),
     ("ppo", "learning_starts", "Replay, Trajectories have it, but data can not be"),
     ("mpo", "tau", "it is 'target.critic.rate' here: Soft has it: set target.critic="),
     ("ppo", "tau", "Soft has it, but target.critic can not be that in this config"),
@@ -49,7 +50,7 @@ FOREIGN = [
         "g_estimate.lamda",
         "did you mean 'lam'? Retrace, TDLambda, GAE have it:",
     ),
-    ("sac", "xyzzy", "schedule, greedy)"),
+    ("sac", "xyzzy", "schedule, eval_policy)"),
 ]
 
 
@@ -115,7 +116,8 @@ def test_each_hint_leads_to_a_valid_config_or_says_that_none_does(name):
         own = names(now) if now in classes else []
         fits = {cls for cls in classes if valid(config, parent, cls)}
         for field in dict.fromkeys(f for cls in classes for f in names(cls)):
-            if field in own:
+            older = aliases.RENAMED.get(getattr(now, "__name__", ""), {})
+            if field in own or field in older:
                 continue
             words = said(config, f"{parent}.{field}")
             found = re.search(r"(?:has|have) it: set (\S+)=(\w+) first$", words)
@@ -128,6 +130,69 @@ def test_each_hint_leads_to_a_valid_config_or_says_that_none_does(name):
             made = changes.change(config, {found[1]: found[2]})
             path = f"{parent}.{field}"
             assert any(f"{p}.".startswith(f"{path}.") for p, _ in schema.paths(made))
+
+
+ETA, TRUST = "pi_q_update.temperature", "pi_p_update.trust_region"
+OLDER = [  # today's path is set, and stderr says which that is
+    ("sac", "data.batch", 32, "data.batch_size"),
+    ("sac", "data.steps", "2", "data.update_every"),
+    ("sac", "data.start", "5", "data.learning_starts"),
+    ("sac", "data.warmup", "5", "data.random_steps"),
+    ("trpo", "data.policy_batch", "500", "data.policy_batch_size"),
+    ("trpo", "pi_q_update.radius", "0.02", "pi_q_update.max_kl"),
+    ("trpo", "pi_q_update.halvings", "3", "pi_q_update.max_backtracks"),
+    ("trpo", "greedy", "Sampled", "eval_policy"),
+    ("bear", "greedy.samples", "3", "eval_policy.samples"),
+    ("vmpo", "pi_q.keep", "0.25", "pi_q.top_fraction"),
+    ("brac", "pi_p.steps", "7", "pi_p.pretrain_updates"),
+    ("brac", "pi_p.follow", "true", "pi_p.keep_fitting"),
+    ("mpo", f"{ETA}.floor", "clamp", f"{ETA}.floor_rule"),
+    ("mpo", f"{TRUST}.floor", "clamp", f"{TRUST}.floor_rule"),
+    ("mpo", "bounds.floor", "clamp", "bounds.floor_rule"),
+    ("mpo", "pi_theta.scale.floor", "0.1", "pi_theta.scale.std_offset"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "path", "value", "now"), OLDER)
+def test_an_older_versions_name_is_understood(name, path, value, now, capsys):
+    config, note_once = preset(name), notes.note_once
+    note_once.cache_clear()
+    made = changes.override(config, {path: value})
+    moved = f"{path.removesuffix('.samples')} is called {now.removesuffix('.samples')}"
+    assert f"{moved} now.\n" == capsys.readouterr().err
+    assert schema.to_dict(made) == schema.to_dict(
+        changes.override(config, {now: value})
+    )
+    assert schema.to_dict(made) != schema.to_dict(config)
+    assert capsys.readouterr().err == ""
+
+
+def test_files_of_an_older_version_are_read_by_its_names():
+    """All fields that have been renamed, in a file of a user's and in a store."""
+    renamed = set()
+    joint = {"pi_p_update.trust_region": "JointKL"}
+    for config in [*map(preset, PRESETS), changes.override(preset("mpo"), joint)]:
+        today = schema.to_dict(config)
+        older, found = before(today, "Config")
+        renamed |= found
+        assert schema.to_dict(schema.from_dict(Config, older)) == today
+        assert migrations.migrated(older, 3) == today
+    fields = {(kind, old) for kind, names in aliases.RENAMED.items() for old in names}
+    assert fields - renamed == set()
+
+
+def before(part: Any, kind: str) -> tuple[Any, set[tuple[str, str]]]:
+    """A config as it was written before, and the fields that had another name."""
+    if not isinstance(part, dict):
+        return part, set()
+    was = {now: old for old, now in aliases.RENAMED.get(kind, {}).items()}
+    found = {(kind, was[name]) for name in part if name in was}
+    made = {}
+    for name, value in part.items():
+        inner = value.get("kind", "") if isinstance(value, dict) else ""
+        made[was.get(name, name)], more = before(value, inner)
+        found |= more
+    return made, found
 
 
 def test_the_table_of_names_leads_to_fields_that_there_are():

@@ -27,7 +27,7 @@ from coadapt.sweep import Checkpoints, Sweep, Variant
 from tests.recipes import cases, small, write_dataset
 
 ALL = Checkpoints(keep=1, share=float("inf"))  # every snapshot is written
-HOST = {"data__start": 64, "data__capacity": 1000}
+HOST = {"data__learning_starts": 64, "data__capacity": 1000}
 # what moves the data, and what it is kept in
 CASES = {
     "device-replay": ("toy/lqr", small("sac", data__capacity=1000)),

@@ -26,7 +26,7 @@ def test_compiled_update_does_little_more_than_the_count(name):
     A tenth of the batch: the ratio is of rows, and this size compiles as fast but runs
     in less memory.
     """
-    config = schema.override(algorithms.preset(name), {"data.batch": 32})
+    config = schema.override(algorithms.preset(name), {"data.batch_size": 32})
     configs, seeds = schema.stack([config]), jnp.zeros(1, jnp.uint32)
     obs = jnp.zeros((1, speed.SPEC.obs_size))
     shapes = runner.start.eval_shape(
@@ -43,7 +43,7 @@ def test_compiled_update_does_little_more_than_the_count(name):
 
 
 def test_bench_prints_a_row_for_each_number_of_agents(capsys):
-    tiny = "networks.policy.sizes=8,8", "networks.critic.sizes=8,8", "data.batch=8"
+    tiny = "networks.policy.sizes=8,8", "networks.critic.sizes=8,8", "data.batch_size=8"
     flags = [f"--set={change}" for change in tiny]
     assert bench.main(["--algorithms=sac", "--agents=1,2", "--rounds=1", *flags]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -53,7 +53,7 @@ def test_bench_prints_a_row_for_each_number_of_agents(capsys):
 
 def test_a_call_of_the_bench_makes_as_many_updates_as_it_counts():
     small = {f"networks.{net}.sizes": (8,) for net in ("policy", "critic")}
-    config = schema.override(algorithms.preset("sac"), small | {"data.batch": 8})
+    config = schema.override(algorithms.preset("sac"), small | {"data.batch_size": 8})
     race = speed.Race(config, 2, at_once=3)
     race.round(0.0)  # one call to see how long it takes, one that is timed
     made = {
@@ -90,7 +90,7 @@ def test_the_products_are_those_of_a_layer():
         ("--agents=0", "--agents is '0'"),
         ("--products=64,y", "--products is '64,y'"),
         ("--algorithms=sca", "did you mean 'sac'?"),
-        ("--set=data.batch=0", "data.batch is"),
+        ("--set=data.batch_size=0", "data.batch_size is"),
     ],
 )
 def test_bench_refuses_bad_input(flag, sentence, capsys):

@@ -427,7 +427,7 @@ def test_the_weights_are_those_of_the_engine():
     config = small("mpo")
     agent = stored(made("mpo", **(SHORT["mpo"] | TINY)))
     step = diagnostics.e_step(agent)
-    size, samples = config.data.batch, config.pi_p.samples
+    size, samples = config.data.batch_size, config.pi_p.samples
     assert step.weight.shape == (samples, size) and step.per_state
     np.testing.assert_allclose(step.weight.sum(axis=0), 1.0, rtol=1e-5)
     choose, noise, draws = jax.random.split(diagnostics._key(agent, 2), 3)
@@ -550,7 +550,7 @@ def test_duals_are_what_acts():
 def run(tmp_path_factory):
     """Of agents that stored steps and learned nothing, so no update is compiled."""
     folder = tmp_path_factory.mktemp("run") / "work"
-    config = schema.override(small("mpo"), TINY | {"data.start": 1000})
+    config = schema.override(small("mpo"), TINY | {"data.learning_starts": 1000})
     asked = Sweep(
         experiment="test", variants={"toy/lqr": [Variant("one", "mpo", config)]},
         seeds=(0, 1), steps=120, eval_every=120, eval_episodes=1, checkpoint_every=60,

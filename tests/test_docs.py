@@ -234,7 +234,7 @@ def test_the_algorithm_of_the_guide_is_one_file_and_one_line(tmp_path):
     table = run("launch.taxonomy")
     assert f"\n{name.upper()}" in table and "\nBARE" in table
     sizes = [f"--set=networks.{net}.sizes=8,8,8" for net in ("policy", "critic")]
-    sizes += ["--set=data.batch=8", "--set=data.start=100"]
+    sizes += ["--set=data.batch_size=8", "--set=data.learning_starts=100"]
     flags = [f"--algorithm={name}", "--task=toy/lqr", "--steps=200", "--workdir=runs"]
     assert re.search(rf"{name} +200 +-", run("launch.train", *flags, *sizes))
 

@@ -223,11 +223,11 @@ def test_a_scale_changes_the_budget_and_keeps_what_is_compared():
         smoke.variants(HOPPER), whole.variants(HOPPER), strict=True
     ):
         assert set(schema.diff(ours.config, theirs.config)) <= {
-            "data.start",
-            "data.warmup",
+            "data.learning_starts",
+            "data.random_steps",
         }
         if isinstance(ours.config.data, Replay):
-            assert ours.config.data.start == 1000
+            assert ours.config.data.learning_starts == 1000
         assert sweep.updates(ours.config, 4000) > 0
 
 

@@ -354,7 +354,7 @@ ONE = jnp.float32(1.0)
 
 def test_the_best_half_has_weights_and_the_rest_has_none():
     """C31; the mean over B of weight * x is the sum of psi * x."""
-    rule = pi_q.NonParametric(normalize="batch", keep=0.5)
+    rule = pi_q.NonParametric(normalize="batch", top_fraction=0.5)
     weight = rule.weights(C31, ONE)
     np.testing.assert_allclose(weight, 4 * PSI, atol=4e-6)
     x = np.array([[3.0, -1.0, 10.0, 2.0]])
@@ -366,23 +366,23 @@ def test_what_is_kept_of_several_actions_a_state_sums_to_1_as_all_of_them_do():
     """The mean over B of the sum over M is 1, whatever share is kept."""
     score = jnp.asarray(np.random.default_rng(0).normal(size=(3, 4)), jnp.float32)
     for keep in (0.5, 1.0):
-        rule = pi_q.NonParametric(normalize="batch", keep=keep)
+        rule = pi_q.NonParametric(normalize="batch", top_fraction=keep)
         weight = rule.weights(score, ONE)
         assert np.count_nonzero(weight) == keep * 12
         assert np.mean(np.sum(weight, 0)) == pytest.approx(1.0, abs=ROUNDING)
 
 
 def test_weights_that_are_kept_need_no_partition_function():
-    rule = pi_q.NonParametric(normalize="none", keep=0.5)
+    rule = pi_q.NonParametric(normalize="none", top_fraction=0.5)
     expected = np.exp(np.array([[-np.inf, 1.0, -np.inf, 0.5]]))
     np.testing.assert_allclose(rule.weights(C31, jnp.float32(2.0)), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("keep", [0.5, 1.0])
 def test_the_clip_is_on_the_weights_as_the_m_step_takes_them(keep):
-    free = pi_q.NonParametric(normalize="batch", keep=keep)
+    free = pi_q.NonParametric(normalize="batch", top_fraction=keep)
     clipped = pi_q.NonParametric(
-        normalize="batch", keep=keep, clip=pi_q.Clip(limit=2.0)
+        normalize="batch", top_fraction=keep, clip=pi_q.Clip(limit=2.0)
     )
     assert np.max(free.weights(C31, ONE)) > 2
     expected = np.minimum(free.weights(C31, ONE), 2.0)
@@ -395,7 +395,7 @@ def test_scores_are_compared_within_what_z_sums_over():
     np.testing.assert_array_equal(per_state, score)
     batch = pi_q.NonParametric(normalize="batch").compared(score)
     np.testing.assert_array_equal(batch, np.arange(6.0)[:, None])
-    kept = pi_q.NonParametric(normalize="batch", keep=0.5).compared(score)
+    kept = pi_q.NonParametric(normalize="batch", top_fraction=0.5).compared(score)
     np.testing.assert_array_equal(kept, [[5.0], [4.0], [3.0]])
 
 
@@ -427,7 +427,7 @@ def test_who_puts_scores_of_steps_into_standard_deviations(posterior, expected):
 
 @pytest.mark.parametrize("floor", ["project", "clamp"])
 def test_one_multiplier_holds_the_joint_kl(floor):
-    trust = pi_p_update.JointKL(epsilon_joint=0.02, init_joint=0.5, floor=floor)
+    trust = pi_p_update.JointKL(epsilon_joint=0.02, init_joint=0.5, floor_rule=floor)
     start = trust.duals(6)
     assert start.keys() == trust.epsilon().keys() == {"joint"}
     assert start["joint"].shape == () and trust.epsilon()["joint"] == 0.02

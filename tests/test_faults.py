@@ -27,9 +27,14 @@ from tests.test_checkpoint import ALL, asked
 
 ROOT = Path(__file__).parents[1]
 NETS = ["--set=networks.policy.sizes=16,16", "--set=networks.critic.sizes=16,16"]
-REPLAY = [*NETS, "--set=data.start=64", "--set=data.warmup=64", "--set=data.batch=32"]
+REPLAY = [
+    *NETS,
+    "--set=data.learning_starts=64",
+    "--set=data.random_steps=64",
+    "--set=data.batch_size=32",
+]
 ROLLOUT = [
-    *NETS, "--set=data.steps=60", "--set=data.batch=20",
+    *NETS, "--set=data.update_every=60", "--set=data.batch_size=20",
     "--set=schedule.critic_steps=4", "--set=schedule.policy_steps=20",
 ]  # fmt: skip
 KINDS = {

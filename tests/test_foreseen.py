@@ -29,7 +29,7 @@ def test_nothing_is_said_of_a_preset(name):
     assert said(name, steps=1_000_000) == ()
 
 
-MODEL = {"pi_p.steps": 500, "schedule.warm_start": 300}
+MODEL = {"pi_p.pretrain_updates": 500, "schedule.warm_start": 300}
 GUIDED = {  # updates -> the beginning and the end of what is said
     500: ("policy steps of brac on toy/lqr: 0 (the first 500 updates", "will learn)"),
     800: ("brac on toy/lqr: the critic never moves the policy", "there are 800"),
@@ -50,15 +50,15 @@ def test_a_policy_that_no_critic_moves(steps):
 
 def test_a_schedule_that_was_made_for_other_data():
     """PPO's 320 steps are 10 passes over 2,048 steps by 64."""
-    assert said("ppo", {"data.steps": 512}) == (
-        "ppo: schedule.critic_steps makes 40 passes over data.steps, where the preset "
-        "makes 10 (80 steps do) and schedule.policy_steps makes 40 passes over "
-        "data.steps, where the preset makes 10 (80 steps do)",
+    assert said("ppo", {"data.update_every": 512}) == (
+        "ppo: schedule.critic_steps makes 40 passes over data.update_every, where the "
+        "preset makes 10 (80 steps do) and schedule.policy_steps makes 40 passes over "
+        "data.update_every, where the preset makes 10 (80 steps do)",
     )
     right = {"schedule.critic_steps": 80, "schedule.policy_steps": 80}
-    assert said("ppo", {"data.steps": 512, **right}) == ()
-    assert said("ppo", {"data.steps": 4096, "data.batch": 128}) == ()
-    assert len(said("ppo", {"data.batch": 32})) == 1
+    assert said("ppo", {"data.update_every": 512, **right}) == ()
+    assert said("ppo", {"data.update_every": 4096, "data.batch_size": 128}) == ()
+    assert len(said("ppo", {"data.batch_size": 32})) == 1
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,11 @@ def test_a_schedule_that_was_made_for_other_data():
 )
 def test_a_kl_that_is_always_measured_after_a_copy(every, start, zero):
     """An update each 8 steps, a copy each 25 updates: each 200 steps."""
-    changes = {"target.policy.period": 25, "data.start": start, "data.batch": 16}
+    changes = {
+        "target.policy.period": 25,
+        "data.learning_starts": start,
+        "data.batch_size": 16,
+    }
     found = said("mpo", changes, steps=1200, every=every)
     assert len(found) == zero
     assert not zero or "no multiple of 200" in found[0]
@@ -96,5 +100,5 @@ def test_a_task_without_a_choice(monkeypatch):
 
 def test_a_minibatch_of_one_has_nothing_to_compare():
     with pytest.raises(ConfigError, match="its one action has weight 1 whatever its G"):
-        made("awac", {"data.batch": 1})
-    made("mpo", {"data.batch": 1})  # of each state there are 20
+        made("awac", {"data.batch_size": 1})
+    made("mpo", {"data.batch_size": 1})  # of each state there are 20

@@ -137,21 +137,25 @@ SMALL = {
     "optim.policy.rate": 1e-3,
     "optim.critic.rate": 3e-3,
 }
-SEQUENCES = {"data.batch": 100, "data.steps": 300, "optim.policy.rate": 3e-3}
+SEQUENCES = {
+    "data.batch_size": 100,
+    "data.update_every": 300,
+    "optim.policy.rate": 3e-3,
+}
 DATA = {  # by the class of data
     "Replay": {
         "data.capacity": 4000,
-        "data.batch": 64,
-        "data.start": 1,
-        "data.warmup": 300,
+        "data.batch_size": 64,
+        "data.learning_starts": 1,
+        "data.random_steps": 300,
     },
-    "Trajectories": SEQUENCES | {"data.start": 300, "data.capacity": 900},
+    "Trajectories": SEQUENCES | {"data.learning_starts": 300, "data.capacity": 900},
     "Rollout": SEQUENCES,
-    "Offline": {"data.dataset": DATASET, "data.batch": 32},
+    "Offline": {"data.dataset": DATASET, "data.batch_size": 32},
 }
 CHANGES = {  # where there is such a field
     "pi_p.samples": 8,
-    "pi_q_update.radius": 0.03,
+    "pi_q_update.max_kl": 0.03,
     "g_estimate.iterations": 20,
     "pi_p.model.sizes": (16,),
     "pi_theta.bins": 7,
@@ -172,10 +176,10 @@ def _small(point: Point) -> Config:
     for field, value in CHANGES.items():
         if field in dict(schema.paths(config)):
             changes[field] = value
-    if config.data.batch > 1000:  # one step, on most of the data
-        changes["data.batch"] = 200
-    if getattr(config.data, "policy_batch", None):
-        changes["data.policy_batch"] = 300
+    if config.data.batch_size > 1000:  # one step, on most of the data
+        changes["data.batch_size"] = 200
+    if getattr(config.data, "policy_batch_size", None):
+        changes["data.policy_batch_size"] = 300
     return schema.override(config, changes)
 
 

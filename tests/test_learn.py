@@ -61,7 +61,7 @@ def test_the_step_before_the_newest_changes_nothing(name):
     few = {} if name in ("power", "urex", "trpo") else {"schedule__policy_steps": 2}
     if name == "urex":  # so that not one episode takes all of the weight
         few = {"pi_q_update__temperature__value": 100.0}
-    config, size = small(name, **few), SHORT[name]["data.steps"]
+    config, size = small(name, **few), SHORT[name]["data.update_every"]
     state = agents.init(config, SPEC, jax.random.key(1))
     empty = replay.init(SPEC, replay.size(size + 1, shortest=1), jnp.zeros(2))
     store = fill(empty, jax.random.key(2), jnp.int32(2 * size))
@@ -85,8 +85,8 @@ def test_the_step_before_the_newest_changes_nothing(name):
 
 @pytest.mark.parametrize("name", list(OFFLINE))
 def test_the_model_of_others_is_fitted_first(name):
-    """pi_p.steps updates of the model and of nothing else; then, as `follow` says."""
-    config = small(name, pi_p__steps=2, pi_p__follow=name == "bear")
+    """`pretrain_updates` of the model and nothing else; then as `keep_fitting` is."""
+    config = small(name, pi_p__pretrain_updates=2, pi_p__keep_fitting=name == "bear")
     state = agents.init(config, SPEC, jax.random.key(1))
     empty = replay.init(SPEC, replay.size(90), jnp.zeros(2))
     store = fill(empty, jax.random.key(2), jnp.int32(90))
@@ -106,7 +106,7 @@ def test_the_model_of_others_is_fitted_first(name):
 
 def test_while_warm_the_critic_does_not_move_the_policy():
     """warm_start counts from the model's last lone update; then G pulls too."""
-    config = small("brac", pi_p__steps=1, schedule__warm_start=1)
+    config = small("brac", pi_p__pretrain_updates=1, schedule__warm_start=1)
     state = agents.init(config, SPEC, jax.random.key(1))
     biased = jax.tree.map(lambda x: x + 0.1, state.params.critic)
     other = state._replace(params=state.params._replace(critic=biased))

@@ -16,9 +16,17 @@ NETS = {"networks.policy.sizes": (32, 32), "networks.critic.sizes": (32, 32)}
 NEAR = NETS | {"g_estimate.discount": 0.97}  # episodes have 30 steps
 RATES = {"optim.policy.rate": 3e-4, "optim.critic.rate": 1e-3}
 FAST = {"optim.policy.rate": 1e-3, "optim.critic.rate": 3e-3}
-EARLY = NEAR | RATES | {"data.batch": 64, "data.start": 300, "data.warmup": 300}
-NOISY = EARLY | {"data.start": 1000, "data.warmup": 1000, "pi_theta.noise": 0.3}
-SIXTY = {"data.steps": 600, "schedule.critic_steps": 60}
+EARLY = (
+    NEAR
+    | RATES
+    | {"data.batch_size": 64, "data.learning_starts": 300, "data.random_steps": 300}
+)
+NOISY = EARLY | {
+    "data.learning_starts": 1000,
+    "data.random_steps": 1000,
+    "pi_theta.noise": 0.3,
+}
+SIXTY = {"data.update_every": 600, "schedule.critic_steps": 60}
 BINS = {"pi_theta.bins": 11}
 
 
@@ -49,13 +57,13 @@ LQR = {
         | {
             "optim.policy.rate": 6e-4,
             "optim.critic.rate": 2e-3,
-            "data.start": 300,
-            "data.steps": 4,
+            "data.learning_starts": 300,
+            "data.update_every": 4,
             "target.policy.period": 25,
             "target.critic.period": 25,
             "pi_theta.scale.init_std": 0.3,
             "pi_p.samples": 10,
-            "data.batch": 64,
+            "data.batch_size": 64,
             "pi_p_update.trust_region.epsilon_mean": 1e-2,
             "pi_p_update.trust_region.epsilon_std": 1e-4,
         },
@@ -66,9 +74,9 @@ LQR = {
         NEAR
         | FAST
         | {
-            "data.batch": 128,
-            "data.start": 600,
-            "data.steps": 600,
+            "data.batch_size": 128,
+            "data.learning_starts": 600,
+            "data.update_every": 600,
             "data.capacity": 6000,
             "schedule.critic_steps": 100,
             "schedule.policy_steps": 300,
@@ -80,8 +88,8 @@ LQR = {
         200_000,
         ROUGHLY,
         {
-            "data.steps": 3000,
-            "data.policy_batch": 3000,
+            "data.update_every": 3000,
+            "data.policy_batch_size": 3000,
             "g.shift": "return",
             "g_estimate.discount": 0.9,
         },
@@ -91,8 +99,8 @@ LQR = {
         ROUGHLY,
         NETS
         | {
-            "data.steps": 2000,
-            "data.batch": 256,
+            "data.update_every": 2000,
+            "data.batch_size": 256,
             "schedule.policy_steps": 100,
             "optim.policy": "Adam",
             "optim.policy.rate": 1e-3,
@@ -107,8 +115,8 @@ LQR = {
         | {
             "networks.policy.sizes": (32, 32),
             "networks.critic.features": "Quadratic",
-            "data.steps": 1000,
-            "data.batch": 100,
+            "data.update_every": 1000,
+            "data.batch_size": 100,
             "g_estimate.discount": 0.97,
         },
     ),
@@ -118,8 +126,8 @@ LQR = {
         NETS
         | BINS
         | {
-            "data.steps": 1000,
-            "data.policy_batch": 1000,
+            "data.update_every": 1000,
+            "data.policy_batch_size": 1000,
             "schedule.policy_steps": 10,
             "pi_q.standardize": True,
             "pi_q_update.temperature.value": 0.5,
@@ -127,14 +135,20 @@ LQR = {
         },
     ),
     "vmpo_table1": Recipe(  # -5.1
-        22_500, NEARLY, NEAR | FAST | {"data.steps": 600, "optim.dual.rate": 1e-2}
+        22_500,
+        NEARLY,
+        NEAR | FAST | {"data.update_every": 600, "optim.dual.rate": 1e-2},
     ),
     "trpo_table1": Recipe(  # -5.0; without its noise, which a greedy action has there
         20_000,
         NEARLY,
         NEAR
         | SIXTY
-        | {"data.policy_batch": 600, "optim.critic.rate": 3e-3, "greedy": "Mode"},
+        | {
+            "data.policy_batch_size": 600,
+            "optim.critic.rate": 3e-3,
+            "eval_policy": "Mode",
+        },
     ),
     "vmpo": Recipe(  # -5.3
         20_000, NEARLY, NEAR | SIXTY | {"schedule.policy_steps": 60}
@@ -146,7 +160,7 @@ LQR = {
         NEAR
         | SIXTY
         | {
-            "data.policy_batch": 600,
+            "data.policy_batch_size": 600,
             "optim.critic.rate": 3e-3,
             "networks.policy.hidden.scale": 1.0,
             "networks.critic.hidden.scale": 1.0,
@@ -162,7 +176,11 @@ LQR = {
 # greedy policy is at 1 or, where one state is still wrong, at 0.8 or less.
 WHOLE = 0.01
 CHOOSE = NETS | {"pi_theta": "Softmax", "g_estimate.discount": 0.97}
-THREE = {"data.steps": 300, "schedule.critic_steps": 40, "optim.critic.rate": 3e-3}
+THREE = {
+    "data.update_every": 300,
+    "schedule.critic_steps": 40,
+    "optim.critic.rate": 3e-3,
+}
 JOINT = {"pi_p_update.trust_region": "JointKL"}
 CORRIDOR = {
     "ppo": Recipe(
@@ -171,7 +189,9 @@ CORRIDOR = {
         CHOOSE | THREE | {"schedule.policy_steps": 40, "optim.policy.rate": 3e-3},
     ),
     "trpo": Recipe(
-        6000, WHOLE, CHOOSE | THREE | {"data.policy_batch": 300, "greedy": "Mode"}
+        6000,
+        WHOLE,
+        CHOOSE | THREE | {"data.policy_batch_size": 300, "eval_policy": "Mode"},
     ),
     "vmpo": Recipe(
         3000,
@@ -192,9 +212,9 @@ CORRIDOR = {
         | JOINT
         | {
             "bounds": "none",
-            "data.start": 300,
-            "data.steps": 4,
-            "data.batch": 64,
+            "data.learning_starts": 300,
+            "data.update_every": 4,
+            "data.batch_size": 64,
             "pi_p.samples": 4,
             "target.policy.period": 25,
             "target.critic.period": 25,
@@ -210,10 +230,10 @@ CORRIDOR = {
             "bounds": "none",
             # else the step that pays is never seen: only the wrong way is, beside it
             "data.drop_last": False,
-            "data.start": 300,
-            "data.steps": 300,
+            "data.learning_starts": 300,
+            "data.update_every": 300,
             "data.capacity": 3000,
-            "data.batch": 64,
+            "data.batch_size": 64,
             "schedule.critic_steps": 50,
             "schedule.policy_steps": 100,
             "optim.policy.rate": 1e-2,
@@ -224,9 +244,9 @@ CORRIDOR = {
         WHOLE,
         CHOOSE
         | {
-            "data.start": 300,
-            "data.warmup": 300,
-            "data.batch": 64,
+            "data.learning_starts": 300,
+            "data.random_steps": 300,
+            "data.batch_size": 64,
             "pi_q_update.temperature.value": 0.1,
             "optim.policy.rate": 1e-3,
             "optim.critic.rate": 1e-3,
@@ -237,8 +257,8 @@ CORRIDOR = {
         WHOLE,
         NETS
         | {
-            "data.steps": 400,
-            "data.policy_batch": 400,
+            "data.update_every": 400,
+            "data.policy_batch_size": 400,
             "schedule.policy_steps": 10,
             "optim.policy.rate": 3e-3,
         },
@@ -249,8 +269,8 @@ CORRIDOR = {
         {
             "networks.policy.sizes": (32, 32),
             "networks.critic.features.number": 32,
-            "data.steps": 300,
-            "data.batch": 64,
+            "data.update_every": 300,
+            "data.batch_size": 64,
             "schedule.policy_steps": 50,
         },
     ),
@@ -264,15 +284,15 @@ ARMS = {
         {
             "networks.policy.sizes": (32, 32),
             "networks.critic.features.number": 16,
-            "data.steps": 500,
-            "data.batch": 100,
+            "data.update_every": 500,
+            "data.batch_size": 100,
             "schedule.policy_steps": 50,
         },
     ),
 }
 UREX_ARMS = {
-    "data.steps": 500,
-    "data.policy_batch": 500,
+    "data.update_every": 500,
+    "data.policy_batch_size": 500,
     "schedule.policy_steps": 10,
     "optim.policy.rate": 1e-2,
 }
@@ -316,7 +336,7 @@ def test_reaches_the_known_optimum(case):
 def test_power_finds_the_best_action_of_a_bandit():
     """Optimum 0, random -0.58: what the step-based weight r - min r leaves is a std of
     0.03, the least that its closed form allows, and a mean as near as that."""
-    changes = {"data.steps": 1000, "data.policy_batch": 1000}
+    changes = {"data.update_every": 1000, "data.policy_batch_size": 1000}
     found = returns("power", "toy/bandit", Recipe(20_000, 0.0, changes))
     assert np.min(found) > -0.01
 
@@ -372,9 +392,9 @@ def test_another_point_of_a_row_learns_too(variant):
 
 # ---------------------------------------------------------------- offline
 
-FOLLOWED = {"pi_p.steps": 500, "pi_p.follow": True}
+FOLLOWED = {"pi_p.pretrain_updates": 500, "pi_p.keep_fitting": True}
 OFFLINE = {
-    "brac": (3000, {"pi_p.steps": 500}),
+    "brac": (3000, {"pi_p.pretrain_updates": 500}),
     "brac, dual KL": (3000, FOLLOWED | {"pi_q_update.divergence": "DualKL"}),
     "brac, Wasserstein": (3000, FOLLOWED | {"pi_q_update.divergence": "Wasserstein"}),
     "bear": (2000, {"pi_p.model.sizes": (32, 32)}),

@@ -66,7 +66,7 @@ REFUSED = {
         "sac",
         {"data.capacity": 100},
         "data.capacity",
-        "it must be at least data.batch, which is 256",
+        "it must be at least data.batch_size, which is 256",
     ),
     "simultaneous-episodes": (
         "awr",
@@ -377,8 +377,8 @@ REFUSED = {
     ),
     "best-of-one-action": (
         "td3",
-        {"greedy": "BestOf"},
-        "greedy",
+        {"eval_policy": "BestOf"},
+        "eval_policy",
         "all actions that Deterministic draws are one, so it must be Mode",
     ),
     "smooth-soft": (
@@ -486,23 +486,28 @@ REFUSED = {
     ),
     "policy-batch-too-large": (
         "trpo_table1",
-        {"data.policy_batch": 5001},
-        "data.policy_batch",
-        "it must be at most data.steps, which is 5000",
+        {"data.policy_batch_size": 5001},
+        "data.policy_batch_size",
+        "it must be at most data.update_every, which is 5000",
     ),
     "rollout-below-batch": (
         "ppo",
-        {"data.steps": 32},
-        "data.steps",
-        "it must be at least data.batch, which is 64",
+        {"data.update_every": 32},
+        "data.update_every",
+        "it must be at least data.batch_size, which is 64",
     ),
     "best-by-state-value": (
         "ppo",
-        {"greedy": "BestOf"},
-        "greedy",
+        {"eval_policy": "BestOf"},
+        "eval_policy",
         "it compares actions by an action value's critic",
     ),
-    "best-by-returns": ("urex", {"greedy": "BestOf"}, "greedy", "action value's cri"),
+    "best-by-returns": (
+        "urex",
+        {"eval_policy": "BestOf"},
+        "eval_policy",
+        "action value's cri",
+    ),
     # weights and temperatures
     "unsummed-kl": (
         "vmpo",
@@ -518,14 +523,14 @@ REFUSED = {
     ),
     "keep-of-state": (
         "mpo",
-        {"pi_q.keep": 0.5},
-        "pi_q.keep",
+        {"pi_q.top_fraction": 0.5},
+        "pi_q.top_fraction",
         "the best of a batch are not all of any state's",
     ),
     "keep-without-sum": (
         "mpo",
-        {"pi_q.keep": 0.5, "pi_q.normalize": "none"},
-        "pi_q.keep",
+        {"pi_q.top_fraction": 0.5, "pi_q.normalize": "none"},
+        "pi_q.top_fraction",
         "the KL of KLTemperature is then of the best of the batch",
     ),
     "dual-without-value": (
@@ -627,8 +632,8 @@ REFUSED = {
     ),
     "model-never-fitted": (
         "brac",
-        {"pi_p.steps": 0},
-        "pi_p.follow",
+        {"pi_p.pretrain_updates": 0},
+        "pi_p.keep_fitting",
         "the model would never be fitted",
     ),
     # the M-step
@@ -677,7 +682,7 @@ REFUSED = {
     "dual-left-behind": (
         "brac",
         {"pi_q_update.divergence": "DualKL"},
-        "pi_p.follow",
+        "pi_p.keep_fitting",
         "the network of DualKL follows the policy",
     ),
     "dual-without-model": (
@@ -727,7 +732,7 @@ ACCEPTED = {
     "td3-offline": ("td3", {"data": "Offline"}),
     "mpo-batch-keep": (
         "mpo",
-        {"pi_q.keep": 0.5, "pi_q.normalize": "batch"},
+        {"pi_q.top_fraction": 0.5, "pi_q.normalize": "batch"},
     ),
     "awr-trusted": (
         "awr",
@@ -778,7 +783,7 @@ ACCEPTED = {
         {"pi_theta": "Softmax", "pi_p_update.trust_region": "JointKL"},
     ),
     "vmpo-constant": ("vmpo", {"pi_q_update.temperature": "ConstantTemperature"}),
-    "vmpo-all": ("vmpo", {"pi_q.keep": 1.0}),
+    "vmpo-all": ("vmpo", {"pi_q.top_fraction": 1.0}),
     "vmpo-keep-unsummed": (
         "vmpo",
         {
@@ -788,7 +793,7 @@ ACCEPTED = {
     ),
     "trpo-gae": ("trpo_table1", {"g_estimate": "GAE"}),
     "trpo-choices": ("trpo", {"pi_theta": "Softmax"}),
-    "trpo-all": ("trpo", {"data.policy_batch": "none"}),
+    "trpo-all": ("trpo", {"data.policy_batch_size": "none"}),
     "ppo-clipped": ("ppo", {"pi_q_update.trust_region": "ClippedRatio"}),
     "ppo-choices": ("ppo", {"pi_theta": "Softmax"}),
     "ppo-tanh": ("ppo", {"pi_theta": "TanhGaussian"}),
@@ -821,11 +826,11 @@ ACCEPTED = {
             "pi_p": "Uniform",
             "pi_theta": "TanhGaussian",
             "pi_q_update.temperature": "EntropyTemperature",
-            "greedy": "BestOf",
+            "eval_policy": "BestOf",
         },
     ),
     "brac-policy-alone": ("brac", {"g": "Q"}),
-    "brac-following": ("brac", {"pi_p.steps": 0, "pi_p.follow": True}),
+    "brac-following": ("brac", {"pi_p.pretrain_updates": 0, "pi_p.keep_fitting": True}),
     "brac-zero": (
         "brac",
         {"pi_q_update.temperature.value": 0.0, "schedule.warm_start": 0},
@@ -833,7 +838,7 @@ ACCEPTED = {
     "brac-samples": ("brac", {"pi_q_update.divergence": "MMD"}),
     "brac-dual": (
         "brac",
-        {"pi_p.follow": True, "pi_q_update.divergence": "Wasserstein"},
+        {"pi_p.keep_fitting": True, "pi_q_update.divergence": "Wasserstein"},
     ),
     "bear-dual": ("bear", {"pi_q_update.divergence": "DualKL"}),
     "mpo-sequences": ("mpo", {"g_estimate.steps": 5}),
@@ -841,7 +846,7 @@ ACCEPTED = {
         "bear",
         {
             "pi_theta": "Deterministic",
-            "greedy": "Mode",
+            "eval_policy": "Mode",
             "pi_q.gradient.samples": 1,
             "pi_q.gradient.noise_limit": "none",
         },
@@ -906,7 +911,7 @@ def test_what_came_is_said():
         ("g_estimate.critics", 3),
         ("optim.policy.rate", 0.0),
         ("optim.policy.rate", float("nan")),
-        ("data.batch", 0),
+        ("data.batch_size", 0),
         ("target.critic.rate", 1.5),
     ],
 )

@@ -33,7 +33,7 @@ PLAIN = schema.override(
     },
 )
 # sequences learn in a loop, offline agents in a branch
-CASES = {"loop": PLAIN, "branch": small("brac", **EIGHT, pi_p__steps=0)}
+CASES = {"loop": PLAIN, "branch": small("brac", **EIGHT, pi_p__pretrain_updates=0)}
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -146,7 +146,7 @@ def test_episodes_are_told_of_on_the_device_and_on_the_host(task):
     """With a discount of nearly 1, the discounted return is the return."""
     config = schema.override(PLAIN, {"g_estimate.discount": 0.999999})
     if task != "toy/lqr":
-        config = schema.override(config, {"data.steps": 600})
+        config = schema.override(config, {"data.update_every": 600})
     told = []
     how = {"steps": 5, "eval_every": 5, "eval_episodes": 2, "report": told.append}
     runner.train([config], [0], task, log=["episodes", "values", "speed"], **how)

@@ -70,7 +70,8 @@ class Plain(Weights):
 NAME = "own_weights:Linear"
 SMALL = [
     "--set=networks.policy.sizes=8", "--set=networks.critic.sizes=8",
-    "--set=data.batch=8", "--set=data.start=20", "--set=data.warmup=20",
+    "--set=data.batch_size=8", "--set=data.learning_starts=20",
+    "--set=data.random_steps=20",
     "--set=pi_p.samples=4", "--steps=40", "--eval_every=40", "--eval_episodes=1",
     "--seeds=1", "--quiet",
 ]  # fmt: skip

@@ -7,7 +7,10 @@ import pytest
 
 from coadapt import algorithms, progress, runner, sweep
 
-EARLY = {"data.start": 50, "data.warmup": 50}  # so that they learn, and no note says
+EARLY = {
+    "data.learning_starts": 50,
+    "data.random_steps": 50,
+}  # so that they learn, and no note says
 VARIANTS = [sweep.Variant("sac", "sac", sweep.change(algorithms.sac(), EARLY))]
 
 

@@ -34,7 +34,7 @@ def test_kernels_of_a_loop_count_as_often_as_it_turns():
 
 def test_kernels_do_not_grow_with_the_agents():
     """An accelerator launches as many for 8 agents as for 3, to 2%: some are merged."""
-    config = schema.override(algorithms.preset("sac"), TINY | {"data.batch": 8})
+    config = schema.override(algorithms.preset("sac"), TINY | {"data.batch_size": 8})
     few, many = (
         projection.kernels(projection.together(config, n).as_text()) for n in (3, 8)
     )

@@ -17,10 +17,10 @@ SMALL = {
     "g_estimate.steps": STEPS,
     "g_estimate.lam": 0.9,
     "pi_p.samples": 4,
-    "data.batch": 8,
-    "data.start": 40,
-    "data.steps": 1,
-    "data.warmup": 20,
+    "data.batch_size": 8,
+    "data.learning_starts": 40,
+    "data.update_every": 1,
+    "data.random_steps": 20,
 }
 
 
@@ -63,7 +63,7 @@ def test_mu_of_a_random_action_is_the_uniform_density(trained):
 
 def test_mu_of_a_policys_action_is_its_log_probability():
     """Before the first update the policy is the one that acted."""
-    alone = config(**{"data.start": 1000})
+    alone = config(**{"data.learning_starts": 1000})
     run = runner.train([alone], [0], "toy/lqr", steps=40, eval_every=40)
     learner = one(run.learner)
     kept = replay.gather(learner.store, jnp.arange(20, 40))
@@ -138,10 +138,10 @@ def test_it_learns():
     returns = []
     made = config(
         **{
-            "data.batch": 64,
-            "data.start": 300,
-            "data.warmup": 0,
-            "data.steps": 2,
+            "data.batch_size": 64,
+            "data.learning_starts": 300,
+            "data.random_steps": 0,
+            "data.update_every": 2,
             "pi_p.samples": 10,
             "pi_theta.scale.init_std": 0.3,
             "optim.policy.rate": 3e-4,

@@ -496,7 +496,7 @@ def surrogate(policy, prior, data, score):
 
 @pytest.mark.parametrize("radius", [0.01, 0.5])
 def test_trpo_gains_within_its_radius(radius):
-    config = preset("trpo_table1", {"pi_q_update.radius": radius})
+    config = preset("trpo_table1", {"pi_q_update.max_kl": radius})
     state, data = (
         begin(config),
         transitions(np.random.default_rng(2).normal(size=(32, O))),
@@ -547,7 +547,7 @@ def test_trpos_mean_kl_is_that_of_a_dimension():
 )
 def test_trpo_stays_where_no_step_is_accepted(radius, scale):
     """No gain at all, nothing finite, or a step so long that it only loses."""
-    changes = {"pi_q_update.radius": radius, "pi_q_update.halvings": 1}
+    changes = {"pi_q_update.max_kl": radius, "pi_q_update.max_backtracks": 1}
     config = preset("trpo_table1", changes)
     state, data = begin(config), transitions()
     prior = distribution(config, state, state.params.policy, data.obs)
@@ -1037,7 +1037,7 @@ def test_td3_without_its_three_changes_is_ddpg():
         "g_estimate.smoothing": "none",
         "g_estimate.critics": 1,
         "schedule.critic_steps": 1,
-        "data.steps": 1,
+        "data.update_every": 1,
     }
     config = schema.override(algorithms.preset("td3"), changes)
     assert config == algorithms.preset("ddpg")
@@ -1066,7 +1066,7 @@ def counts(state):
 
 def test_td3_moves_policy_and_targets_with_every_second_critic_step():
     """C32: an update is two critic steps, then one of the policy and all targets."""
-    config = preset("td3", {"data.batch": 4, "target.critic.rate": 0.5})
+    config = preset("td3", {"data.batch_size": 4, "target.critic.rate": 0.5})
     state = apart(begin(config))
     store, clock = filled(20, spec_of()), learn.Clock(np.int32(0), np.int32(0))
     update = jax.jit(learn.learn)
@@ -1339,7 +1339,7 @@ def test_bracs_dual_divergence_and_its_penalty(case):
     square of what slopes have beyond 1; by finite differences of f in numpy."""
     changes, weight = DUAL[case]
     # a critic whose slopes lie on both sides of 1
-    config = brac({"pi_p.follow": True}, changes)
+    config = brac({"pi_p.keep_fitting": True}, changes)
     state, data, key = begin(config), transitions(), jax.random.key(9)
     f = jax.tree.map(lambda x: 2.5 * x, state.params.prior["dual"])
     prior = noisy(state.params.prior, 3) | {"dual": f}

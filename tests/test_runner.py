@@ -153,7 +153,7 @@ def test_number_of_updates(name, steps, expected):
 @pytest.mark.parametrize("name", ["sac", "mpo", "awr", "ppo"])
 @pytest.mark.parametrize("steps", [104, 105, 200])
 def test_device_and_host_make_the_updates_of_the_rule(name, steps):
-    config = small(name, data__steps=30 if name in ("awr", "ppo") else 7)
+    config = small(name, data__update_every=30 if name in ("awr", "ppo") else 7)
     expected = sum(runner.due(config, t) for t in range(1, steps + 1))
     for task in (TASK, "gym/Pendulum-v1"):
         if name == "awr" and task != TASK:
@@ -246,7 +246,7 @@ def test_a_time_limit_may_be_stored_as_a_termination(name):
     and after it a target is the reward alone."""
     off = small(name)
     on = schema.override(off, {"data.terminate_at_limit": True})
-    first = off.data.start  # nothing is learned yet: both act alike
+    first = off.data.learning_starts  # nothing is learned yet: both act alike
     plain, ends = (trained([c], [0], steps=first - 1).store for c in (off, on))
     last = np.asarray(plain.last[0])
     assert last.any() and np.asarray(plain.discount)[0][: first - 1].all()
@@ -280,7 +280,7 @@ def test_a_broken_agent_leaves_its_neighbours_alone():
 
 
 def test_awr_on_a_task_whose_first_episode_may_not_end_is_refused():
-    config = small("awr", data__batch=64)
+    config = small("awr", data__batch_size=64)
     with pytest.raises(schema.ConfigError, match=r"data\.start is 90.*at least 94"):
         trained([config], [0])
 
@@ -288,8 +288,8 @@ def test_awr_on_a_task_whose_first_episode_may_not_end_is_refused():
 REFUSED = {
     "capacity": ("awr", {"data__capacity": 150}, "gym/Pendulum-v1",
                  "data.capacity is 150: .*up to 200 steps"),
-    "sequence": ("mpo", {"data__start": 3, "g_estimate__steps": 5}, TASK,
-                 "data.start is 3: it must be at least 5"),
+    "sequence": ("mpo", {"data__learning_starts": 3, "g_estimate__steps": 5}, TASK,
+                 "data.learning_starts is 3: it must be at least 5"),
 }  # fmt: skip
 
 
@@ -364,7 +364,7 @@ def test_the_first_update_reads_what_was_stored(start):
     read. A step of Pendulum costs some reward, and an unwritten row none."""
     found = []
     for overlap in (True, False):
-        config = small("sac", data__start=start, data__overlap=overlap)
+        config = small("sac", data__learning_starts=start, data__overlap=overlap)
         told: list[dict] = []
         runner.train([config], [0], "gym/Pendulum-v1", steps=1, eval_episodes=1,
                      report=lambda r, told=told: told.append(r.metrics))  # fmt: skip

@@ -12,7 +12,7 @@ from coadapt import checkpoint, diagnostics, envs, files, learn, runner, schema,
 from coadapt.sweep import Checkpoints, Sweep, Variant
 from tests.recipes import small
 
-HOST = {"data__start": 64, "data__capacity": 1000}
+HOST = {"data__learning_starts": 64, "data__capacity": 1000}
 CASES = {
     "lqr": ("toy/lqr", small("sac", data__capacity=1000)),
     "pendulum": ("gym/Pendulum-v1", small("sac", **HOST)),

@@ -27,7 +27,8 @@ TASK = "toy/lqr"
 TINY = [
     f"--task={TASK}", "--seeds=2", "--eval_every=30", "--eval_episodes=1", "--quiet",
     "--set=networks.policy.sizes=8", "--set=networks.critic.sizes=8",
-    "--set=data.batch=8", "--set=data.start=20", "--set=data.warmup=20",
+    "--set=data.batch_size=8", "--set=data.learning_starts=20",
+    "--set=data.random_steps=20",
     "--set=data.capacity=50",  # below every run's length: one program serves all
 ]  # fmt: skip
 GRID = ["--algorithms=sac", "--grid=optim.policy.rate=1e-3,1e-4", *TINY]

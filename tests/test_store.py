@@ -645,33 +645,33 @@ def of_config(config, name="f00d"):
 def test_configs_are_compared_by_their_values(tmp_path):
     """A field that came later, with its default, leaves a store what it was."""
     now = schema.to_dict(preset("sac"))
-    before = {name: value for name, value in now.items() if name != "greedy"}
+    before = {name: value for name, value in now.items() if name != "eval_policy"}
     with Store(tmp_path, of_config(before, "old")) as out:
         first = out.note(cells(0, 1), 1)
     with Store(tmp_path, of_config(now, "new")) as out:
         assert out.note(cells(0, 1), 1) == first
     entry = store.load(tmp_path).variants["toy/lqr"]["sac"]
     assert entry.fingerprint == "old"
-    other = {**now, "data": {**now["data"], "batch": 17}}
-    with pytest.raises(ConfigError, match=r"data\.batch: 256 there, 17 here"):
+    other = {**now, "data": {**now["data"], "batch_size": 17}}
+    with pytest.raises(ConfigError, match=r"data\.batch_size: 256 there, 17 here"):
         finished(tmp_path, of_config(other))
 
 
 def test_a_renamed_field_is_found_under_its_new_name(tmp_path, monkeypatch):
     now = schema.to_dict(preset("sac"))
-    data = {k: v for k, v in now["data"].items() if k != "batch"}
-    old = {**now, "data": {**data, "minibatch": now["data"]["batch"]}}
+    data = {k: v for k, v in now["data"].items() if k != "batch_size"}
+    old = {**now, "data": {**data, "minibatch": now["data"]["batch_size"]}}
     with Store(tmp_path, of_config(old, "old")):
         pass
     number = migrations.SCHEMA
     monkeypatch.setattr(migrations, "SCHEMA", number + 2)
     monkeypatch.setattr("coadapt.manifest.SCHEMA", number + 2)
-    aliases = {number: {"data.minibatch": "data.batch", "no.such": "x"}}
-    monkeypatch.setattr(migrations, "ALIASES", aliases)
-    later = {number + 1: lambda config: {**config, "greedy": None}}
+    monkeypatch.setitem(migrations.RENAMED, "Replay", {"minibatch": "batch_size"})
+    way = migrations.MIGRATIONS[3]
+    later = {number: way, number + 1: lambda config: {**config, "eval_policy": None}}
     monkeypatch.setattr(migrations, "MIGRATIONS", later)
     found = store.load(tmp_path).variants["toy/lqr"]["sac"].config
-    assert found == {**now, "greedy": None}
+    assert found == {**now, "eval_policy": None}
     monkeypatch.setattr("coadapt.manifest.SCHEMA", 0)
     with pytest.raises(ConfigError, match="of a newer version"):
         store.load(tmp_path)

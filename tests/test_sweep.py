@@ -20,9 +20,9 @@ TASK = "toy/lqr"
 TINY = {
     "networks.policy.sizes": "8",
     "networks.critic.sizes": "8",
-    "data.batch": 8,
-    "data.start": 20,
-    "data.warmup": 20,
+    "data.batch_size": 8,
+    "data.learning_starts": 20,
+    "data.random_steps": 20,
 }
 
 
@@ -145,8 +145,10 @@ def test_swap_exchanges_table_4_and_nothing_else():
         (lambda: sweep.grid(["sac"], {"g_estimate.critics": []}), "one value or more"),
         (lambda: sweep.grid(["sac"], {"g_estimate.critics": "12"}), "a list"),
         (
-            lambda: sweep.grid(["sac"], {"g+data.start": [9], "data.start": [2]}),
-            "data.start is in 2 axes",
+            lambda: sweep.grid(
+                ["sac"], {"g+data.learning_starts": [9], "data.learning_starts": [2]}
+            ),
+            "data.learning_starts is in 2 axes",
         ),
         (
             lambda: sweep.grid(["awr"], {"g_estimate.critics": [1]}),
@@ -260,7 +262,7 @@ def test_plan_counts_and_compiles_nothing():
 def test_updates_are_those_of_the_runner(period, start, steps):
     from coadapt import runner
 
-    config = tiny(**{"data.steps": period, "data.start": start}).config
+    config = tiny(**{"data.update_every": period, "data.learning_starts": start}).config
     counted = sum(runner.due(config, t) for t in range(1, steps + 1))
     assert sweep.updates(config, steps) == counted
 
@@ -269,7 +271,7 @@ def test_updates_are_those_of_the_runner(period, start, steps):
     ("period", "start", "first"), [(1, 0, 1), (1, 20, 20), (30, 0, 30), (30, 31, 60)]
 )
 def test_a_plan_says_who_makes_no_update(period, start, first):
-    variant = tiny(**{"data.steps": period, "data.start": start})
+    variant = tiny(**{"data.update_every": period, "data.learning_starts": start})
     assert sweep.plan(asked([variant], steps=first)).notes == ()
     if first > 1:
         plan = sweep.plan(asked([variant], steps=first - 1))

@@ -149,7 +149,7 @@ def test_a_contrast_averages_over_what_else_there_is():
 
 
 def test_of_three_levels_each_is_set_against_the_first():
-    axes = {"data.batch": [64, 256, 128]}
+    axes = {"data.batch_size": [64, 256, 128]}
     found = toggles.contrasts(settings(sweep.grid(["sac"], axes)))
     assert [c.levels for c in found] == [("128", "64"), ("256", "64")]
     words = {ELU: ["tanh", "relu"]}
@@ -165,19 +165,19 @@ def test_what_has_no_match_is_in_no_contrast():
 
 
 def test_one_toggle_and_three_levels_are_no_factorial():
-    for axes in ({CRITICS: [1, 2]}, {CRITICS: [1, 2], "data.batch": [1, 2, 4]}):
+    for axes in ({CRITICS: [1, 2]}, {CRITICS: [1, 2], "data.batch_size": [1, 2, 4]}):
         assert not toggles.factorials(settings(sweep.grid(["sac"], axes)))
 
 
 def test_a_factorial_of_some_toggles_averages_over_the_others():
-    found = settings(sweep.grid(["sac", "mpo"], {**AXES, "data.batch": [1, 2, 4]}))
+    found = settings(sweep.grid(["sac", "mpo"], {**AXES, "data.batch_size": [1, 2, 4]}))
     made = toggles.factorials_of(
-        found, {ELU: ("relu", "elu"), "data.batch": ("4", "1")}
+        found, {ELU: ("relu", "elu"), "data.batch_size": ("4", "1")}
     )
     assert [each.algorithm for each in made] == ["sac", "mpo"]
-    assert made[0].design.names == (ELU, "data.batch")
+    assert made[0].design.names == (ELU, "data.batch_size")
     assert len(made[0].variants) == 8  # and not those with a batch of 2
-    assert made[0].levels["data.batch"] == ("1", "4")
+    assert made[0].levels["data.batch_size"] == ("1", "4")
     on = [f"{ELU}=elu" in name for name in made[0].variants]
     np.testing.assert_array_equal(made[0].design.rows[:, 0] > 0, on)
 

@@ -22,7 +22,10 @@ SHORT = "gym/Reacher-v5"  # 50 steps
 EPISODES = 2
 # an update is not needed, so none is compiled
 PLAIN = small(
-    "ppo", networks__policy__sizes=(8,), networks__critic__sizes=(8,), data__steps=5000
+    "ppo",
+    networks__policy__sizes=(8,),
+    networks__critic__sizes=(8,),
+    data__update_every=5000,
 )
 
 

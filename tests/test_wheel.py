@@ -22,7 +22,8 @@ DECOY = "raise SystemExit('not ours: a folder of the user')\n"
 TINY = [
     "--algorithms=sac", "--task=toy/lqr", "--steps=60", "--eval_every=30",
     "--eval_episodes=2", "--set=networks.policy.sizes=8",
-    "--set=networks.critic.sizes=8", "--set=data.batch=8", "--set=data.start=20",
+    "--set=networks.critic.sizes=8", "--set=data.batch_size=8",
+    "--set=data.learning_starts=20",
     "--grid=optim.policy.rate=1e-3,1e-4", "--quiet",
 ]  # fmt: skip
 

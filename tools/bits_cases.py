@@ -75,7 +75,7 @@ CHOICES: dict[str, tuple[str, dict[str, object]]] = {
     # bounds
     "bound-loss": ("mpo", {"bounds": "BoundLoss"}),
     "bound-none": ("mpo", {"bounds": "none"}),
-    "bound-clamp": ("mpo", {"bounds.floor": "clamp"}),
+    "bound-clamp": ("mpo", {"bounds.floor_rule": "clamp"}),
     "bound-cost": ("sac", {**ON_BOX, "bounds": "BoundCost"}),
     "bound-loss-sac": ("sac", {**ON_BOX, "bounds": "BoundLoss"}),
     "bound-loss-ppo": ("ppo", {"bounds": "BoundLoss"}),
@@ -102,16 +102,16 @@ CHOICES: dict[str, tuple[str, dict[str, object]]] = {
     "g-shift-return": ("power", {"g.shift": "return"}),
     "g-reward": ("rwr", {"g.of": "reward"}),
     "episodes-return": ("urex", {"pi_q.expected_return": True}),
-    "weights-keep": ("awac", {"pi_q.keep": 0.5}),
+    "weights-keep": ("awac", {"pi_q.top_fraction": 0.5}),
     # divergences
     "divergence-mmd": ("brac", {"pi_q_update.divergence": "MMD"}),
     "divergence-dual-kl": (
         "brac",
-        {"pi_q_update.divergence": "DualKL", "pi_p.follow": True},
+        {"pi_q_update.divergence": "DualKL", "pi_p.keep_fitting": True},
     ),
     "divergence-wasserstein": (
         "brac",
-        {"pi_q_update.divergence": "Wasserstein", "pi_p.follow": True},
+        {"pi_q_update.divergence": "Wasserstein", "pi_p.keep_fitting": True},
     ),
     "divergence-kl-q": ("brac", {"g": "Q", "pi_q.gradient.samples": 3}),
     # distributions
@@ -132,8 +132,8 @@ CHOICES: dict[str, tuple[str, dict[str, object]]] = {
     "pi-closed-constant": ("power", {"pi_theta.scale": "ConstantStd"}),
     "pi-closed-learned": ("power", {"pi_theta.scale": "LearnedStd"}),
     # what acts, and when
-    "greedy-sampled": ("sac", {"greedy": "Sampled"}),
-    "greedy-best": ("sac", {"greedy": "BestOf", "greedy.samples": 3}),
+    "greedy-sampled": ("sac", {"eval_policy": "Sampled"}),
+    "greedy-best": ("sac", {"eval_policy": "BestOf", "eval_policy.samples": 3}),
     "targets-hard": ("sac", {"target.critic": "Hard", "target.policy": "Hard"}),
     "steps-many": ("sac", {"schedule.critic_steps": 3, "schedule.policy_steps": 2}),
     "norms": ("sac", {"networks.input_norm": "InputNorm"}),
@@ -152,19 +152,23 @@ ROWS, EPISODE, AGENTS, OBS, ACTIONS, CHOICE = 200, 20, 2, 3, 2, 3
 SMALL = {
     "networks.policy.sizes": (16,),
     "networks.critic.sizes": (16,),
-    "data.batch": 16,
+    "data.batch_size": 16,
     "pi_p.samples": 4,
     "pi_p.model.sizes": (16,),
-    "pi_p.steps": 3,
+    "pi_p.pretrain_updates": 3,
     "g_estimate.iterations": 20,
     "pi_q_update.iterations": 5,
     "target.critic.period": 4,
     "target.policy.period": 3,
     "schedule.warm_start": 5,
 }
-ITERATIONS = {"data.steps": 60, "data.start": 60, "data.policy_batch": 40}
+ITERATIONS = {
+    "data.update_every": 60,
+    "data.learning_starts": 60,
+    "data.policy_batch_size": 40,
+}
 DATA = {
-    "Replay": {"data.capacity": 150, "data.start": 1, "data.warmup": 5},
+    "Replay": {"data.capacity": 150, "data.learning_starts": 1, "data.random_steps": 5},
     "Trajectories": ITERATIONS | {"data.capacity": 150},
     "Rollout": ITERATIONS,
     "Offline": {"data.dataset": "none"},

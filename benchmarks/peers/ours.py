@@ -26,7 +26,7 @@ def config_of(job: Job) -> Config:
         {
             "networks.policy.sizes": job.sizes,
             "networks.critic.sizes": job.sizes,
-            "data.batch": job.batch,
+            "data.batch_size": job.batch,
         },
     )
 
@@ -58,8 +58,8 @@ def loop(job: Job) -> None:
         config_of(job),
         {
             "data.capacity": job.buffer,
-            "data.start": job.start,
-            "data.warmup": job.start,
+            "data.learning_starts": job.start,
+            "data.random_steps": job.start,
         },
     )
     for agents in job.agents:

@@ -47,8 +47,8 @@ def our_command(job: Job, axes: Sequence[str], workdir: Path) -> list[str]:
     changes = {
         "networks.policy.sizes": sizes,
         "networks.critic.sizes": sizes,
-        "data.start": str(job.start),
-        "data.warmup": str(job.start),
+        "data.learning_starts": str(job.start),
+        "data.random_steps": str(job.start),
     }
     grids = [f"{AXES[a][0]}={','.join(map(str, AXES[a][1]))}" for a in axes]
     return [

@@ -139,10 +139,10 @@ def act(
 ) -> jax.Array:
     """Actions of the online policy at obs [B, O], [B, A]: to explore, or greedy.
 
-    What greedy is, `config.greedy` says: the mode, a sample, or the best of some.
+    What greedy is, `config.eval_policy` says: the mode, a sample, or the best of some.
     """
     if greedy:
-        return config.greedy.act(models.View(config, state), obs, key)
+        return config.eval_policy.act(models.View(config, state), obs, key)
     dist = policy(config, state, state.params.policy, obs)
     return config.pi_theta.explore(dist, key)
 

@@ -56,10 +56,10 @@ def awac() -> Config:
         target=Target(policy=None, critic=Soft(rate=5e-3)),  # settings 1.5
         data=Replay(
             capacity=1_000_000,  # settings 1.5
-            batch=256,  # settings 1.5
-            steps=1,  # settings 1.5
-            start=10_000,  # settings 1.5
-            warmup=10_000,  # settings 1.5
+            batch_size=256,  # settings 1.5
+            update_every=1,  # settings 1.5
+            learning_starts=10_000,  # settings 1.5
+            random_steps=10_000,  # settings 1.5
         ),
         schedule=Schedule(simultaneous=True),  # settings 1.5
     )

@@ -69,9 +69,9 @@ def awr() -> Config:
         target=Target(policy=None, critic=None),  # settings 1.4
         data=Trajectories(
             capacity=50_000,  # settings 1.4
-            batch=256,  # settings 1.4
-            steps=3000,  # settings 1.4
-            start=3000,  # settings 1.4
+            batch_size=256,  # settings 1.4
+            update_every=3000,  # settings 1.4
+            learning_starts=3000,  # settings 1.4
             relabel=True,  # settings 1.4, step iv
             drop_last=True,  # settings 2.14
         ),

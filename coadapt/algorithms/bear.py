@@ -36,8 +36,8 @@ def bear() -> Config:
                 latent=2,  # settings 3.10
                 kl_weight=0.5,  # settings 3.10
             ),
-            steps=0,  # settings 3.10
-            follow=True,  # settings 3.10
+            pretrain_updates=0,  # settings 3.10
+            keep_fitting=True,  # settings 3.10
         ),
         pi_q_update=pi_q_update.Gradient(
             temperature=pi_q_update.DivergenceTemperature(
@@ -71,9 +71,9 @@ def bear() -> Config:
             prior=Adam(rate=1e-3),  # settings 3.10
         ),
         target=Target(policy=Soft(rate=5e-3), critic=Soft(rate=5e-3)),  # settings 3.10
-        data=Offline(batch=100),  # settings 3.10
+        data=Offline(batch_size=100),  # settings 3.10
         schedule=Schedule(warm_start=100_000),  # 20 epochs of 5000; settings 3.10
-        greedy=BestOf(samples=10),  # settings 3.10
+        eval_policy=BestOf(samples=10),  # settings 3.10
     )
 
 

@@ -43,8 +43,8 @@ def brac() -> Config:
         pi_q=pi_q.Parametric(gradient=pi_q.Pathwise(critic="mix")),  # settings 3.10
         pi_p=pi_p.Behavior(
             model=pi_p.Clone(),
-            steps=20_000,  # settings 3.10 names none
-            follow=False,  # settings 3.10
+            pretrain_updates=20_000,  # settings 3.10 names none
+            keep_fitting=False,  # settings 3.10
         ),
         pi_q_update=pi_q_update.Gradient(
             temperature=pi_q_update.ConstantTemperature(value=0.1),  # settings 3.10
@@ -67,7 +67,7 @@ def brac() -> Config:
             prior=Adam(rate=3e-4),  # settings 3.10
         ),
         target=Target(policy=None, critic=Soft(rate=5e-3)),  # settings 3.10
-        data=Offline(batch=256),  # settings 3.10
+        data=Offline(batch_size=256),  # settings 3.10
         schedule=Schedule(warm_start=20_000),  # settings 3.10
     )
 

@@ -50,10 +50,10 @@ def ddpg() -> Config:
         target=Target(policy=Soft(rate=5e-3), critic=Soft(rate=5e-3)),  # settings 3.8
         data=Replay(
             capacity=1_000_000,  # settings 3.8
-            batch=100,  # settings 3.8
-            steps=1,  # settings 3.8
-            start=10_000,  # settings 3.8
-            warmup=10_000,  # settings 3.8
+            batch_size=100,  # settings 3.8
+            update_every=1,  # settings 3.8
+            learning_starts=10_000,  # settings 3.8
+            random_steps=10_000,  # settings 3.8
         ),
     )
 

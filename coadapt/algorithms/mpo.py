@@ -57,7 +57,10 @@ def mpo() -> Config:
         g_estimate=g_estimate.Retrace(discount=0.99, critics=1),  # settings 1.3, 2.4
         pi_theta=pi_theta.Gaussian(
             mean="free",  # settings 1.3
-            scale=pi_theta.StateSoftplusStd(init_std=0.5, floor=1e-6),  # settings 1.3
+            scale=pi_theta.StateSoftplusStd(
+                init_std=0.5,  # settings 1.3
+                std_offset=1e-6,  # settings 1.3
+            ),
         ),
         networks=networks(),
         optim=Optim(
@@ -70,10 +73,10 @@ def mpo() -> Config:
         target=Target(policy=Hard(period=100), critic=Hard(period=100)),  # settings 1.3
         data=Replay(
             capacity=1_000_000,  # settings 1.3
-            batch=256,  # settings 1.3
-            steps=8,  # settings 1.3
-            start=1000,  # settings 1.3
-            warmup=0,  # settings 1.3
+            batch_size=256,  # settings 1.3
+            update_every=8,  # settings 1.3
+            learning_starts=1000,  # settings 1.3
+            random_steps=0,  # settings 1.3
         ),
     )
 

@@ -45,8 +45,8 @@ def power() -> Config:
         optim=Optim(),
         target=Target(policy=None, critic=None),
         data=Rollout(
-            steps=5000,  # settings 3.1
-            policy_batch=5000,  # settings 3.1: all of them at once
+            update_every=5000,  # settings 3.1
+            policy_batch_size=5000,  # settings 3.1: all of them at once
         ),
         schedule=Schedule(
             critic_steps=0,  # settings 3.1: no critic

@@ -57,8 +57,8 @@ def ppo() -> Config:
         ),
         target=Target(policy=None, critic=None),
         data=Rollout(
-            batch=64,  # settings 3.7
-            steps=2048,  # settings 3.7
+            batch_size=64,  # settings 3.7
+            update_every=2048,  # settings 3.7
         ),
         schedule=Schedule(
             critic_steps=320,  # 10 epochs of 2048 / 64; settings 3.7

@@ -48,8 +48,8 @@ def reps() -> Config:
         optim=Optim(policy=Adam(rate=1e-3)),  # settings 3.3 names none
         target=Target(policy=None, critic=None),
         data=Rollout(
-            batch=250,  # settings 3.3 names none
-            steps=2500,  # settings 3.3 names none
+            batch_size=250,  # settings 3.3 names none
+            update_every=2500,  # settings 3.3 names none
         ),
         schedule=Schedule(
             critic_steps=0,  # settings 3.3: the dual is solved

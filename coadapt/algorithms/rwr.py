@@ -44,8 +44,8 @@ def rwr() -> Config:
         bounds=BoundLoss(scale=10.0),  # AWR's; settings 1.4
         target=Target(policy=None, critic=None),
         data=Rollout(
-            batch=256,  # AWR's; settings 1.4
-            steps=3000,  # settings 3.2
+            batch_size=256,  # AWR's; settings 1.4
+            update_every=3000,  # settings 3.2
         ),
         schedule=Schedule(
             critic_steps=0,  # settings 3.2: no critic

@@ -54,10 +54,10 @@ def sac() -> Config:
         target=Target(policy=None, critic=Soft(rate=5e-3)),  # settings 1.1
         data=Replay(
             capacity=1_000_000,  # settings 1.1
-            batch=256,  # settings 1.1
-            steps=1,  # settings 1.1
-            start=10_000,  # settings 1.1
-            warmup=10_000,  # settings 1.1
+            batch_size=256,  # settings 1.1
+            update_every=1,  # settings 1.1
+            learning_starts=10_000,  # settings 1.1
+            random_steps=10_000,  # settings 1.1
         ),
     )
 

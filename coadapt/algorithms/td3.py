@@ -18,7 +18,7 @@ def td3() -> Config:
             "g_estimate.smoothing": "Smoothing",
             "g_estimate.smoothing.std": 0.2,  # settings 3.9
             "g_estimate.smoothing.limit": 0.5,  # settings 3.9
-            "data.steps": 2,  # settings 3.9
+            "data.update_every": 2,  # settings 3.9
             "schedule.critic_steps": 2,  # settings 3.9
             "schedule.policy_steps": 1,  # settings 3.9
         },

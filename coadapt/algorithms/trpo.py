@@ -34,11 +34,11 @@ def trpo() -> Config:
             ),
             "pi_q_update.kl": "mean",  # settings 3.12
             "pi_q_update.iterations": 15,  # settings 3.12
-            "data.batch": 128,  # settings 3.12, the critic's
-            "data.steps": 2048,  # settings 3.12
-            "data.policy_batch": 2048,  # settings 3.12
+            "data.batch_size": 128,  # settings 3.12, the critic's
+            "data.update_every": 2048,  # settings 3.12
+            "data.policy_batch_size": 2048,  # settings 3.12
             "schedule.critic_steps": 160,  # 10 epochs of 2048 / 128; settings 3.12
-            "greedy": Mode(),  # settings 3.12
+            "eval_policy": Mode(),  # settings 3.12
         },
     )
 
@@ -60,10 +60,10 @@ def trpo_table1() -> Config:
         ),
         pi_p=pi_p.Posterior(),
         pi_q_update=pi_q_update.NaturalGradient(
-            radius=0.01,  # settings 3.6
+            max_kl=0.01,  # settings 3.6
             iterations=20,  # settings 3.6
             damping=0.1,  # settings 3.6
-            halvings=10,  # settings 3.6
+            max_backtracks=10,  # settings 3.6
         ),
         pi_p_update=pi_p_update.Copy(),
         g=g.Advantage(),
@@ -76,15 +76,15 @@ def trpo_table1() -> Config:
         optim=Optim(critic=Adam(rate=1e-3)),  # settings 3.6
         target=Target(policy=None, critic=None),
         data=Rollout(
-            batch=64,  # settings 3.6, the critic's
-            steps=5000,  # settings 3.6
-            policy_batch=5000,  # settings 3.6
+            batch_size=64,  # settings 3.6, the critic's
+            update_every=5000,  # settings 3.6
+            policy_batch_size=5000,  # settings 3.6
         ),
         schedule=Schedule(
             critic_steps=391,  # 5 epochs of 5000 / 64; settings 3.6
             policy_steps=1,  # settings 3.6
         ),
-        greedy=Sampled(),  # settings 3.6
+        eval_policy=Sampled(),  # settings 3.6
     )
 
 

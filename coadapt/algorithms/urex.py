@@ -46,8 +46,8 @@ def urex() -> Config:
         ),
         target=Target(policy=None, critic=None),
         data=Rollout(
-            steps=5000,  # TRPO's; settings 3.6, for 400 episodes of 3.4
-            policy_batch=5000,  # settings 3.4: all of them at once
+            update_every=5000,  # TRPO's; settings 3.6, for 400 episodes of 3.4
+            policy_batch_size=5000,  # settings 3.4: all of them at once
         ),
         schedule=Schedule(
             critic_steps=0,  # settings 3.4: no critic

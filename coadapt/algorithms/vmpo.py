@@ -45,7 +45,7 @@ def vmpo() -> Config:
             "optim.policy.rate": 3e-4,  # settings 3.13
             "optim.critic.rate": 1e-3,  # settings 3.13
             "optim.dual.rate": 1e-2,  # settings 3.13
-            "data.batch": 64,  # PPO's; settings 3.7
+            "data.batch_size": 64,  # PPO's; settings 3.7
             "schedule.critic_steps": 320,  # PPO's; settings 3.7
             "schedule.policy_steps": 320,  # PPO's; settings 3.7
         },
@@ -57,7 +57,7 @@ def vmpo_table1() -> Config:
     return Config(
         pi_q=pi_q.NonParametric(
             normalize="batch",  # settings 3.5
-            keep=0.5,  # settings 3.5
+            top_fraction=0.5,  # settings 3.5
         ),
         pi_p=pi_p.OnPolicy(),
         pi_q_update=pi_q_update.Analytic(
@@ -93,8 +93,8 @@ def vmpo_table1() -> Config:
         ),
         target=Target(policy=None, critic=None),
         data=Rollout(
-            batch=256,  # settings 3.5 names none
-            steps=2048,  # PPO's; settings 3.7
+            batch_size=256,  # settings 3.5 names none
+            update_every=2048,  # PPO's; settings 3.7
         ),
         schedule=Schedule(
             critic_steps=100,  # settings 3.5, T_target

@@ -10,7 +10,8 @@ Examples:
       --steps=100000 --workdir=runs/grid
   coadapt sweep --algorithms=sac --task=gym/Hopper-v5 --seeds=4 \\
       --factorial=g_estimate.critics=1,2 --factorial=pi_theta=Gaussian,TanhGaussian \\
-      --factorial=data.batch=128,256 --factorial=networks.policy.activation=relu,elu \\
+      --factorial=data.batch_size=128,256 \\
+      --factorial=networks.policy.activation=relu,elu \\
       --resolution=4 --steps=100000 --workdir=runs/fraction
   coadapt sweep ... --dry_run        the plan, before anything compiles
 

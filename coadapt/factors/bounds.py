@@ -58,14 +58,14 @@ class BoundWeights(Bound):
     epsilon: Positive = 1e-3  # nats
     init: Scalar = 1.0  # of the raw variable
     # of the multiplier: projected after a step, or clamped in the forward pass
-    floor: Literal["project", "clamp"] = "project"  # settings 2.11
+    floor_rule: Literal["project", "clamp"] = "project"  # settings 2.11
 
     def duals(self) -> dict[str, jax.Array]:
         return {"bound": jnp.asarray(self.init, jnp.float32)}
 
     def eta(self, raw: jax.Array) -> jax.Array:
         """The temperature of these weights."""
-        return lagrange.multiplier(raw, clamp=self.floor == "clamp")
+        return lagrange.multiplier(raw, clamp=self.floor_rule == "clamp")
 
     def multipliers(self, duals: Duals) -> dict[str, jax.Array]:
         return {"bound": self.eta(duals["bound"])}
@@ -78,7 +78,7 @@ class BoundWeights(Bound):
             return lagrange.temperature_dual(cost, self.eta(raw), self.epsilon)
 
         grad = jax.grad(dual)(view.duals["bound"])
-        view = view.step_dual("bound", grad, project=self.floor == "project")
+        view = view.step_dual("bound", grad, project=self.floor_rule == "project")
         eta = self.eta(view.duals["bound"])
         return view, weights.boltzmann(cost, eta, per_batch=False)
 

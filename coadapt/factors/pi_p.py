@@ -70,12 +70,12 @@ class Prior(Ruled, Protocol):
     # ------------------------------------------------ a model of it, where it has one
 
     @property
-    def steps(self) -> int:
+    def pretrain_updates(self) -> int:
         """Updates that fit the model and nothing else, before all others start."""
         return 0
 
     @property
-    def follow(self) -> bool:
+    def keep_fitting(self) -> bool:
         """Whether the model is fitted on with every update after."""
         return False
 
@@ -490,8 +490,8 @@ class Behavior(Prior):
 
     model: Clone | VAE = Clone()  # what is fitted to the data
     # updates that fit the model and nothing else, before all others start
-    steps: Annotated[int, Range(ge=0)] = 0
-    follow: bool = True  # whether the model is fitted on with every update after
+    pretrain_updates: Annotated[int, Range(ge=0)] = 0
+    keep_fitting: bool = True  # whether the model is fitted on with every update after
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
         return self.model.maths(config)
@@ -512,17 +512,18 @@ class Behavior(Prior):
         yield Need("data", lambda data: not data.stored, "others made the data")
 
     def limits(self, config: Config) -> Iterator[Refusal]:
-        if not self.follow and config.pi_q_update.by_network:
+        if not self.keep_fitting and config.pi_q_update.by_network:
             kind = type(config.pi_q_update.divergence).__name__
             yield Refusal(
-                "pi_p.follow",
+                "pi_p.keep_fitting",
                 False,
                 f"the network of {kind} follows the policy, and is fitted with the "
                 "model, so it must be true",
             )
-        if not self.follow and not self.steps:
-            reason = "the model would never be fitted; use true, or pi_p.steps of 1"
-            yield Refusal("pi_p.follow", False, f"{reason} or more")
+        if not self.keep_fitting and not self.pretrain_updates:
+            reason = "the model would never be fitted; use true, or "
+            reason += "pi_p.pretrain_updates of 1 or more"
+            yield Refusal("pi_p.keep_fitting", False, reason)
 
     def fitted(self, policy: Shape, spec: EnvSpec) -> tuple[Shape, ...]:
         return self.model.fitted(policy, spec)

@@ -25,7 +25,7 @@ from coadapt.types import Metrics, Support, Tree
 class TrustRegion(Ruled, Protocol):
     """What keeps the policy near its target copy: KLs, each with a multiplier.
 
-    The fields among it: `floor`, of the raw variables, "project" (after a step) or
+    The fields among it: `floor_rule`, of the raw variables, "project" (after a step) or
     "clamp" (in the forward pass).
     """
 
@@ -51,7 +51,7 @@ class TrustRegion(Ruled, Protocol):
 
     def multiplier(self, raw: jax.Array) -> jax.Array:
         """The multiplier of a raw variable."""
-        return lagrange.multiplier(raw, clamp=self.floor == "clamp")  # type: ignore[attr-defined]
+        return lagrange.multiplier(raw, clamp=self.floor_rule == "clamp")  # type: ignore[attr-defined]
 
     def penalty(self, duals: Duals, kl: dict[str, jax.Array]) -> list[jax.Array]:
         """What each KL costs, scalars."""
@@ -61,7 +61,7 @@ class TrustRegion(Ruled, Protocol):
 
     def step(self, view: View, kl: dict[str, jax.Array]) -> View:
         """A step of each multiplier, up where its KL exceeds epsilon."""
-        epsilon, project = self.epsilon(), self.floor == "project"  # type: ignore[attr-defined]
+        epsilon, project = self.epsilon(), self.floor_rule == "project"  # type: ignore[attr-defined]
         for name, value in kl.items():
 
             def dual(raw: jax.Array, name: str = name, value: jax.Array = value):
@@ -98,7 +98,7 @@ class DecoupledKL(TrustRegion):
     init_mean: Scalar = 1.0  # of the raw variable
     init_std: Scalar = 10.0  # of the raw variable
     # of the raw variables: projected after a step, or clamped in the forward pass
-    floor: Literal["project", "clamp"] = "project"  # settings 2.11
+    floor_rule: Literal["project", "clamp"] = "project"  # settings 2.11
     # an epsilon and a multiplier for each action dimension, as the authors' MPO has
     # them; or one for the sum over dimensions, as Song et al. 2020 (V-MPO)
     per_dimension: bool = True
@@ -141,7 +141,7 @@ class JointKL(TrustRegion):
     epsilon_joint: Positive = 1e-2  # nats
     init_joint: Scalar = 1.0  # of the raw variable
     # of the raw variable: projected after a step, or clamped in the forward pass
-    floor: Literal["project", "clamp"] = "project"  # settings 2.11
+    floor_rule: Literal["project", "clamp"] = "project"  # settings 2.11
 
     def duals(self, action_size: int) -> dict[str, jax.Array]:
         return {"joint": jnp.asarray(self.init_joint, jnp.float32)}

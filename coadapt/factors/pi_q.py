@@ -127,7 +127,7 @@ class NonParametric(Weights):
     clip: Clip | None = None  # of the weights, after Z
     # the share of the batch with the best G that is kept: V-MPO's top half; the rest
     # has weight 0
-    keep: Annotated[float, Range(gt=0, le=1)] = 1.0
+    top_fraction: Annotated[float, Range(gt=0, le=1)] = 1.0
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
         return self.weights
@@ -167,13 +167,17 @@ class NonParametric(Weights):
                 "with one action a state its weight is 1 whatever its G; use 'batch' "
                 "or 'none', or pi_p=Policy with samples of 2 or more",
             )
-        if self.keep < 1 and self.normalize == "state":
+        if self.top_fraction < 1 and self.normalize == "state":
             reason = "the best of a batch are not all of any state's; use"
-            yield Refusal("pi_q.keep", self.keep, f"{reason} pi_q.normalize='batch'")
-        if self.keep < 1 and not batch and rule.bounds_kl:
             yield Refusal(
-                "pi_q.keep",
-                self.keep,
+                "pi_q.top_fraction",
+                self.top_fraction,
+                f"{reason} pi_q.normalize='batch'",
+            )
+        if self.top_fraction < 1 and not batch and rule.bounds_kl:
+            yield Refusal(
+                "pi_q.top_fraction",
+                self.top_fraction,
                 f"the KL of {type(rule).__name__} is then of the best of the batch; "
                 "use pi_q.normalize='batch'",
             )
@@ -186,7 +190,7 @@ class NonParametric(Weights):
             )
         if batch and not several(config) and config.data.policy_rows == 1:
             yield Refusal(
-                "data.batch",
+                "data.batch_size",
                 1,
                 "its one action has weight 1 whatever its G with "
                 "pi_q.normalize='batch', so the policy's minibatch must be 2 or more",
@@ -202,8 +206,8 @@ class NonParametric(Weights):
         return self.normalize == "state"
 
     def weights(self, score: jax.Array, temperature: jax.Array) -> jax.Array:
-        if self.keep < 1:
-            best, place = weights.top(score, self.keep)
+        if self.top_fraction < 1:
+            best, place = weights.top(score, self.top_fraction)
             # one Z: the kept are B / n of the states, as far as an average goes
             share = score.shape[1] / best.size if self.normalize == "batch" else 1.0
             weight = share * self._normalized(best[None], temperature)[0]
@@ -219,8 +223,8 @@ class NonParametric(Weights):
         return weights.boltzmann(score, temperature, per_batch=per_batch)
 
     def compared(self, score: jax.Array) -> jax.Array:
-        if self.keep < 1:
-            score, _ = weights.top(score, self.keep)
+        if self.top_fraction < 1:
+            score, _ = weights.top(score, self.top_fraction)
         return score.reshape(-1, 1) if self.normalize == "batch" else score
 
 

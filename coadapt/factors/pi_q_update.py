@@ -399,7 +399,7 @@ class NaturalGradient(Update):
 
     own_length: ClassVar[bool] = True
 
-    radius: Positive = 0.01  # nats; settings 3.6
+    max_kl: Positive = 0.01  # nats; settings 3.6
     # over the A action dimensions: KL itself; or their mean, as sb3-contrib has it, so
     # that radius and damping are A times as large
     kl: Literal["sum", "mean"] = "sum"
@@ -407,7 +407,7 @@ class NaturalGradient(Update):
     # added to the diagonal of the Fisher matrix
     damping: NonNegative = 0.1  # settings 3.6
     # of the step, at most, until it is in the region and an improvement
-    halvings: Size = 10  # settings 3.6
+    max_backtracks: Size = 10  # settings 3.6
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
         return self.move
@@ -436,11 +436,11 @@ class NaturalGradient(Update):
         before, gradient = jax.value_and_grad(gain)(old)
         step = natural.natural_step(
             kl, old, gradient,
-            radius=self.radius, iterations=self.iterations, damping=self.damping,
+            radius=self.max_kl, iterations=self.iterations, damping=self.damping,
         )  # fmt: skip
         new, fraction = natural.backtrack(
             lambda params: (gain(params) - before, kl(params)),
-            old, step, radius=self.radius, halvings=self.halvings,
+            old, step, radius=self.max_kl, halvings=self.max_backtracks,
         )  # fmt: skip
         metrics = {"kl": over * kl(new), "step_fraction": fraction}
         return view.with_policy(new), metrics | Descent(-before, None, gradient).metrics

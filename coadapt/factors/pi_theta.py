@@ -124,10 +124,10 @@ class StateLogStd(ScaleRule):
 
 @config
 class StateSoftplusStd(ScaleRule):
-    """std(s) = init softplus(x) / log 2 + floor, x an output of the network: MPO's."""
+    """std(s) = init softplus(x) / log 2 + std_offset, x the network's output: MPO's."""
 
     init_std: Positive = 0.5  # at x = 0; settings 1.3, per task
-    floor: Positive = 1e-6  # added to the std; settings 1.3
+    std_offset: Positive = 1e-6  # added to the std; settings 1.3
 
     symbol = "Sigma_theta(s)"
 
@@ -141,7 +141,7 @@ class StateSoftplusStd(ScaleRule):
         self, own: Tree, head: jax.Array, features: jax.Array | None = None
     ) -> jax.Array:
         unit = jax.nn.softplus(head) / 0.6931  # the authors' rounded log 2
-        return unit * self.init_std + self.floor
+        return unit * self.init_std + self.std_offset
 
 
 @config
@@ -555,9 +555,9 @@ class Deterministic(Distribution):
         if config.pi_p.counts and config.pi_p.has_density:
             reason = "its entropy and its KL are infinite; use pi_p=Ignored, or a VAE"
             yield Refusal("pi_theta", name, f"{reason} and MMD")
-        if config.greedy.draws:
+        if config.eval_policy.draws:
             reason = f"all actions that {name} draws are one, so it must be Mode"
-            yield Refusal("greedy", type(config.greedy).__name__, reason)
+            yield Refusal("eval_policy", type(config.eval_policy).__name__, reason)
 
     def outputs(self, action_size: int) -> int:
         return action_size

@@ -92,7 +92,7 @@ class KLTemperature(Temperature):
     epsilon: Positive = 0.1  # nats; settings 1.3
     init: Scalar = 1.0  # of the raw variable, eta = softplus(raw); settings 1.3
     # of the raw variable: projected after a step, or clamped in the forward pass
-    floor: Literal["project", "clamp"] = "project"  # settings 2.11
+    floor_rule: Literal["project", "clamp"] = "project"  # settings 2.11
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
         return self.after_scores
@@ -101,14 +101,14 @@ class KLTemperature(Temperature):
         return jnp.asarray(self.init, jnp.float32)
 
     def value_of(self, raw: jax.Array) -> jax.Array:
-        return lagrange.multiplier(raw, clamp=self.floor == "clamp")
+        return lagrange.multiplier(raw, clamp=self.floor_rule == "clamp")
 
     def after_scores(self, view: View, score: jax.Array) -> View:
         def dual(raw: jax.Array) -> jax.Array:
             return lagrange.temperature_dual(score, self.value_of(raw), self.epsilon)
 
         grad = jax.grad(dual)(view.duals["temperature"])
-        return view.step_dual("temperature", grad, project=self.floor == "project")
+        return view.step_dual("temperature", grad, project=self.floor_rule == "project")
 
 
 @config

@@ -120,7 +120,9 @@ def _compared(config: Stored) -> tuple[float, str]:
     samples = prior["samples"] if prior["kind"] == "Policy" else 1
     if posterior["normalize"] == "state":
         return samples, "of each state"
-    return samples * (data.get("policy_batch") or data["batch"]), "of a minibatch"
+    return samples * (
+        data.get("policy_batch_size") or data["batch_size"]
+    ), "of a minibatch"
 
 
 def _unmoved(config: Stored, ends: list[Ends]) -> tuple[int, str]:

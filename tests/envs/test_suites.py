@@ -170,7 +170,7 @@ def test_an_evaluation_needs_no_pool():
 @pytest.mark.parametrize("task", TASKS)
 def test_a_task_trains_inside_the_program(task):
     small = {f"networks.{net}.sizes": (8,) for net in ("policy", "critic")}
-    small |= {"data.batch": 4, "data.start": 8, "data.warmup": 8}
+    small |= {"data.batch_size": 4, "data.learning_starts": 8, "data.random_steps": 8}
     rows = coadapt.train(
         [coadapt.vary("sac", small)],
         task=task, seeds=2, steps=24, eval_every=24, eval_episodes=1,

@@ -139,8 +139,11 @@ TRAIN: list[tuple[list[str], list[str]]] = [
     (setting("pi_q=None"), ["pi_q is 'None'", "NonParametric or"]),
     (setting("g=Advantage"), ["g_estimate is TD0", "which needs TDLambda"]),
     (setting("data=Trajectories"), ["data is Trajectories", "Replay or Offline"]),
-    (setting("data.batch=0"), ["data.batch is '0'", ">= 1"]),
-    (setting("data.batch=2000000"), ["data.capacity is 1000000", "data.batch"]),
+    (setting("data.batch_size=0"), ["data.batch_size is '0'", ">= 1"]),
+    (
+        setting("data.batch_size=2000000"),
+        ["data.capacity is 1000000", "data.batch_size"],
+    ),
     (setting("data=Offline"), ["data.dataset is ''"]),
     (setting("data=Offline", "data.dataset=a/b-v0"), ["'a/b-v0'", "no such data set"]),
     (setting("data=Offline", "data.dataset=../x"), ["'../x'", "no such data set"]),
@@ -150,10 +153,13 @@ TRAIN: list[tuple[list[str], list[str]]] = [
         ["GiB for one agent", "lower data.capacity"],
     ),
     (
-        setting("data.batch=999999", "networks.critic.sizes=1000000"),
+        setting("data.batch_size=999999", "networks.critic.sizes=1000000"),
         ["GiB for one agent", "lower"],
     ),
-    (setting("greedy=BestOf", "greedy.samples=1e9"), ["GiB for one agent", "lower"]),
+    (
+        setting("eval_policy=BestOf", "eval_policy.samples=1e9"),
+        ["GiB for one agent", "lower"],
+    ),
     (
         [*setting("g_estimate.steps=1e9"), "--algorithm=mpo"],
         ["GiB for one agent", "lower"],
@@ -332,7 +338,7 @@ RATE = "optim.policy.rate"
 
 def vast() -> Config:
     """With a number that has too many digits for Python to print."""
-    return schema.override(SAC, {"data.batch": 10**5000})
+    return schema.override(SAC, {"data.batch_size": 10**5000})
 
 
 PYTHON = [
@@ -370,8 +376,8 @@ PYTHON = [
     (lambda: coadapt.grid(["sac"], {"g_estimate.critics": [1, 1]}), "there 2 times"),
     (lambda: coadapt.grid([], {}), "at least one algorithm"),
     (lambda: coadapt.one_at_a_time(FIRST, {"g": []}), "one value or more"),
-    (lambda: schema.override(SAC, {"data.batch": 1.5}), r"1\.5.*int >= 1"),
-    (lambda: schema.override(SAC, {"data.batch": None}), "None.*int >= 1"),
+    (lambda: schema.override(SAC, {"data.batch_size": 1.5}), r"1\.5.*int >= 1"),
+    (lambda: schema.override(SAC, {"data.batch_size": None}), "None.*int >= 1"),
     (lambda: schema.from_dict(Config, {"pi_q": []}), r"pi_q is \[\]"),
     (lambda: store.read("nowhere-at-all"), "no run store"),
     # of another type
@@ -381,7 +387,7 @@ PYTHON = [
     (lambda: coadapt.train([SAC], **LQR), "variant is a Config.*coadapt.Variant"),
     (lambda: coadapt.train({"a": 3}, **LQR), "config is 3: it must be a Config"),
     (lambda: coadapt.train({"a": "sac"}, **LQR), "config is 'sac': it must be"),
-    (lambda: coadapt.train({"a": vast()}, **LQR), r"data\.batch is some int"),
+    (lambda: coadapt.train({"a": vast()}, **LQR), r"data\.batch_size is some int"),
     (lambda: coadapt.train({3: SAC}, **LQR), "variant 3 has no name"),
     (lambda: coadapt.train(["sac"], task=None, steps=9), "task is None.*a text"),
     (lambda: coadapt.train({"a": SAC}, task=3, steps=9), "task is 3.*a text"),
@@ -493,7 +499,7 @@ def test_any_json_is_a_config_or_a_sentence(name, value, chance: random.Random):
     [
         (["--nodry_run=1"], "nodry_run"),
         (["--set=optim.policy.rate=1e-50"], "'1e-50'"),  # 0 in float32
-        (["--set=data.warmup=1e10"], "below 2^31"),
+        (["--set=data.random_steps=1e10"], "below 2^31"),
         (["--eval_episodes=1e9"], "at most 10,000"),
         (["--compile_cache={configs}/list.json"], "it must be a folder"),
     ],

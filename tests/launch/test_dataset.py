@@ -10,7 +10,11 @@ from tests.recipes import cases
 
 NETS = ["--set=networks.policy.sizes=8,8", "--set=networks.critic.sizes=8,8"]
 SAC = ["--algorithm=sac", "--task=toy/lqr", "--steps=150", "--seeds=2", *NETS]
-SAC += ["--set=data.start=100", "--set=data.warmup=100", "--set=data.batch=8"]
+SAC += [
+    "--set=data.learning_starts=100",
+    "--set=data.random_steps=100",
+    "--set=data.batch_size=8",
+]
 NAME = "lqr/sac-v0"
 
 
@@ -34,7 +38,11 @@ def test_all_that_the_agents_saw_is_in_it(folder):
 
 def test_an_offline_method_learns_from_it(folder, tmp_path):
     flags = ["--algorithm=brac", "--task=toy/lqr", "--steps=30", "--eval_every=10"]
-    flags += [f"--set=data.dataset={NAME}", "--set=data.batch=8", "--set=pi_p.steps=10"]
+    flags += [
+        f"--set=data.dataset={NAME}",
+        "--set=data.batch_size=8",
+        "--set=pi_p.pretrain_updates=10",
+    ]
     assert train.main([*flags, *NETS, "--quiet", f"--workdir={tmp_path}"]) == 0
     rows = store.read(tmp_path)
     assert set(rows.env_steps) == {10, 20, 30}  # updates

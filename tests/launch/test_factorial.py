@@ -13,7 +13,7 @@ TASK = "toy/lqr"
 AXES = {
     "g_estimate.critics": ["1", "2"],
     "networks.policy.activation": ["relu", "elu"],
-    "data.batch": ["32", "64"],
+    "data.batch_size": ["32", "64"],
     "target.critic.rate": ["5e-3", "1e-2"],
 }
 FLAGS = [f"--factorial={path}={','.join(levels)}" for path, levels in AXES.items()]
@@ -53,10 +53,10 @@ def test_a_grid_goes_over_a_fraction(monkeypatch):
 @pytest.mark.parametrize(
     "flags, words",
     [
-        (["--factorial=data.batch=1,2,3"], "has data.batch with 3 levels"),
-        (["--factorial=data.batch=1"], "has data.batch with 1 levels"),
-        (["--factorial=data.batch"], "--factorial is 'data.batch'"),
-        (["--factorial=data.bach=1,2"], "did you mean 'batch'"),
+        (["--factorial=data.batch_size=1,2,3"], "has data.batch_size with 3 levels"),
+        (["--factorial=data.batch_size=1"], "has data.batch_size with 1 levels"),
+        (["--factorial=data.batch_size"], "--factorial is 'data.batch_size'"),
+        (["--factorial=data.batch_sise=1,2"], "did you mean 'batch_size'"),
         (["--resolution=4"], "give --factorial with it"),
         ([*FLAGS, "--resolution=2"], "--resolution is '2'"),
         ([*FLAGS, "--resolution=high"], "--resolution is 'high'"),
@@ -69,7 +69,7 @@ def test_mistakes_in_a_factorial_are_one_sentence(capsys, flags, words):
 
 
 def test_an_experiment_has_its_own_variants(capsys):
-    flags = ["--experiment=quickstart", "--factorial=data.batch=1,2"]
+    flags = ["--experiment=quickstart", "--factorial=data.batch_size=1,2"]
     assert sweep_command.main(flags) == 2
     assert "--factorial and --experiment are both given" in capsys.readouterr().err
 
@@ -80,7 +80,7 @@ def test_an_experiment_has_its_own_variants(capsys):
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory):
     where = tmp_path_factory.mktemp("stores") / "grid"
-    axes = {**dict(list(AXES.items())[:2]), "data.batch": ["32", "64", "128"]}
+    axes = {**dict(list(AXES.items())[:2]), "data.batch_size": ["32", "64", "128"]}
     made = {TASK: sweep.grid(["sac", "mpo"], axes, task=TASK)}
 
     def score(cell):
@@ -97,11 +97,15 @@ def read(capsys, grid, *flags):
 
 
 def test_some_toggles_of_a_grid(capsys, grid):
-    rows = read(capsys, grid, FLAGS[0], "--factorial=data.batch=32,128")
+    rows = read(capsys, grid, FLAGS[0], "--factorial=data.batch_size=32,128")
     assert [(r["algorithm"], r["term"]) for r in rows] == [
         (a, t)
         for a in ("sac", "mpo")
-        for t in ("g_estimate.critics", "data.batch", "g_estimate.critics x data.batch")
+        for t in (
+            "g_estimate.critics",
+            "data.batch_size",
+            "g_estimate.critics x data.batch_size",
+        )
     ]
     assert rows[0]["effect"].startswith("+0.27") and rows[0]["not told from"] == "-"
 
@@ -115,10 +119,10 @@ def test_the_algorithm_among_them(capsys, grid):
     "flags, words",
     [
         (["--factorial=all"], "no algorithm's variants are a factorial"),
-        (["--factorial=data.batch=32"], "a toggle and its levels off and on"),
-        (["--factorial=data.batch=32,32"], "a toggle and its levels off and on"),
-        (["--factorial=data.bach=32,64"], "did you mean 'data.batch'"),
-        (["--factorial=data.batch=32,65"], "is on in"),
+        (["--factorial=data.batch_size=32"], "a toggle and its levels off and on"),
+        (["--factorial=data.batch_size=32,32"], "a toggle and its levels off and on"),
+        (["--factorial=data.bach=32,64"], "did you mean 'data.batch_size'"),
+        (["--factorial=data.batch_size=32,65"], "is on in"),
         ([FLAGS[0], "--pairs=a:b"], "--factorial and --pairs exclude each other"),
     ],
 )

@@ -15,8 +15,8 @@ from coadapt.report import results
 TINY = [
     "--set=networks.policy.sizes=8",
     "--set=networks.critic.sizes=8",
-    "--set=data.batch=8",
-    "--set=data.start=20",
+    "--set=data.batch_size=8",
+    "--set=data.learning_starts=20",
 ]
 FAST = ["--steps=60", "--eval_every=30", "--eval_episodes=2"]
 LQR = ["--task=toy/lqr", *FAST, *TINY]

@@ -18,7 +18,11 @@ CLIPPED = {"pi_q_update.trust_region": "ClippedRatio", "schedule.policy_steps": 
 # algorithm, changes; of two agents the last value of each metric; what is said
 CASES = {
     "one of a batch": (
-        ("awac", {"data.batch": 128}, {"effective_fraction": (1 / 128, 1.6 / 128)}),
+        (
+            "awac",
+            {"data.batch_size": 128},
+            {"effective_fraction": (1 / 128, 1.6 / 128)},
+        ),
         (ALONE, "1 of 2 agents: " + ONE.format("128 actions of a minibatch") + FIT),
     ),
     "one of a state": (

@@ -357,7 +357,7 @@ def test_a_factorial_is_as_computed_by_hand(capsys, grid):
 
 
 def test_a_fraction_says_what_it_cannot_tell(capsys, tmp_path):
-    axes = {**AXES, "data.batch": ["32", "64"]}
+    axes = {**AXES, "data.batch_size": ["32", "64"]}
     design = effects.fractional(list(axes), 3)
     (start,) = sweep.presets(["sac"])
     made = [
@@ -371,7 +371,7 @@ def test_a_fraction_says_what_it_cannot_tell(capsys, tmp_path):
     page, shown = run(capsys, where)
     table = next(t for t in page.tables if "main effects" in t.caption)
     assert table.rows[0] == ["term", "effect", "not told from"]
-    batch = next(row for row in table.rows if row[0] == "data.batch")
+    batch = next(row for row in table.rows if row[0] == "data.batch_size")
     assert batch[2] == f"+ {TIMES.join(AXES)}"
     assert "(not told from + " in shown
 

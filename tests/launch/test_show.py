@@ -43,13 +43,13 @@ def test_each_value_says_where_it_is_from(shown):
     )  # fmt: skip
     found = {path: row["from"] for path, row in rows.items()}
     assert found["g_estimate.critics"] == found["pi_theta"] == "--set"
-    assert found["data.steps"] == "preset mpo"
+    assert found["data.update_every"] == "preset mpo"
     assert found["pi_p_update.trust_region.epsilon_mean"] == "preset mpo, row gym/Ant"
     assert found["data.overlap"] == "default of Replay"
     # what comes with a change, and what goes
     assert found["pi_theta.inverse"] == "default of TanhGaussian, with --set=pi_theta"
     assert found["bounds"] == "default of Config, with --set=pi_theta"
-    assert rows["data.steps"]["source"] == "settings 1.3"
+    assert rows["data.update_every"]["source"] == "settings 1.3"
     assert rows["bounds"]["source"] == ""
 
 
@@ -60,11 +60,14 @@ def test_what_is_cited_is_told_below(capsys):
 
 
 def test_a_file_is_named(shown, tmp_path):
-    config = schema.override(algorithms.sac(), {"data.batch": 7})
+    config = schema.override(algorithms.sac(), {"data.batch_size": 7})
     path = tmp_path / "mine.json"
     path.write_text(json.dumps(schema.to_dict(config)))
     rows = shown(f"--config={path}")
-    assert (rows["data.batch"]["value"], rows["data.batch"]["from"]) == ("7", str(path))
+    assert (rows["data.batch_size"]["value"], rows["data.batch_size"]["from"]) == (
+        "7",
+        str(path),
+    )
     assert rows["data.capacity"]["from"] == "default of Replay"
 
 

@@ -16,7 +16,11 @@ from tools import notebooks
 
 NAMES = notebooks.names()
 NETS = {"networks.policy.sizes": (8, 8), "networks.critic.sizes": (8, 8)}
-REPLAY = NETS | {"data.batch": 8, "data.start": 64, "data.warmup": 64}
+REPLAY = NETS | {
+    "data.batch_size": 8,
+    "data.learning_starts": 64,
+    "data.random_steps": 64,
+}
 # toy sizes for each: all that its cell of parameters has, or a part
 SMALL: dict[str, dict[str, object]] = {
     "01_taxonomy": {
@@ -25,8 +29,8 @@ SMALL: dict[str, dict[str, object]] = {
         "EVERY": 100,
         "SETS": NETS
         | {
-            "data.steps": 60,
-            "data.batch": 20,
+            "data.update_every": 60,
+            "data.batch_size": 20,
             "schedule.critic_steps": 2,
             "schedule.policy_steps": 2,
         },
@@ -54,7 +58,8 @@ SMALL: dict[str, dict[str, object]] = {
         "EPISODES": 2,
         "MAX_TAIL": 1.0,
         "AXES": (0, 1),
-        "SETS": NETS | {"data.start": 1000, "data.warmup": 64},  # nothing is learned
+        "SETS": NETS
+        | {"data.learning_starts": 1000, "data.random_steps": 64},  # nothing is learned
     },
     "03_temperatures": {
         "TASK": "toy/lqr",
@@ -62,7 +67,7 @@ SMALL: dict[str, dict[str, object]] = {
         "SEEDS": 1,
         "EVERY": 64,
         "SNAPSHOTS": 2,
-        "SETS": {k: v for k, v in REPLAY.items() if k != "data.warmup"},
+        "SETS": {k: v for k, v in REPLAY.items() if k != "data.random_steps"},
     },
 }
 # what a cell may not do: a notebook that computes by itself is not tested elsewhere
