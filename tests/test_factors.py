@@ -445,8 +445,8 @@ def test_penalties_and_radii_start_at_the_values_of_the_settings():
     assert (penalty.factor, penalty.tolerance) == (2.0, 1.5)
     assert pi_q_update.ClippedRatio().epsilon == 0.2
     natural = pi_q_update.NaturalGradient()
-    assert (natural.radius, natural.iterations) == (0.01, 20)
-    assert (natural.damping, natural.halvings) == (0.1, 10)
+    assert (natural.max_kl, natural.iterations) == (0.01, 20)
+    assert (natural.damping, natural.max_backtracks) == (0.1, 10)
     limit = pi_q_update.DivergenceTemperature()
     assert (limit.limit, limit.low, limit.high) == (0.05, -5.0, 10.0)
     mmd = pi_q_update.MMD()
