@@ -16,6 +16,7 @@ import numpy as np
 from coadapt import references, score, simulation, stats, store, verdict
 from coadapt.schema import ConfigError, nearest, shown
 from coadapt.score import METRICS, RULES, Arm, Rate
+from coadapt.spending import Look
 from coadapt.sweep import label
 from coadapt.units import Unit
 from coadapt.verdict import Effect, Verdict
@@ -111,6 +112,7 @@ def compare(
     tasks: Sequence[str] = (),
     units: Mapping[str, Unit] | None = None,
     correlation: float | None = None,
+    looks: Sequence[Look] = (),
 ) -> Comparison:
     """What a toggle does to one algorithm, or to two: in returns, and in a word.
 
@@ -129,13 +131,15 @@ def compare(
         units: of tasks; None: what the run store's manifest has.
         correlation: of equal seeds, as a pilot's rows show it (`correlation`): above
             0.3 runs are paired.
+        looks: of a study that grows, the looks so far, with their levels: intervals
+            are of the last one. Of a fixed study there are none, and they are 95%.
     Raises: ConfigError.
     """
     arms = arms_of(rows, units)
     pairs = _pairs(toggle, on, off, list(dict.fromkeys(v for _, v in arms)))
     where = _common(arms, pairs, tasks)
     paired = correlation is not None and correlation > PAIRED
-    asked = _Asked(arms, tuple(pairs), where, _metric(metric), paired)
+    asked = _Asked(arms, tuple(pairs), where, _metric(metric), paired, tuple(looks))
     return _answered(toggle, asked, margin, published)
 
 
@@ -351,6 +355,12 @@ class _Asked(NamedTuple):
     tasks: tuple[str, ...]
     metric: str
     paired: bool
+    looks: tuple[Look, ...] = ()
+
+    @property
+    def alpha(self) -> float:
+        """What lies beyond each end of an interval."""
+        return self.looks[-1].alpha if self.looks else verdict.ALPHA
 
     def effects(self, unit: str, rule: str = "random") -> tuple[Effect, ...]:
         """On each algorithm, over all tasks."""
@@ -361,7 +371,9 @@ class _Asked(NamedTuple):
     ) -> tuple[Effect, ...]:
         return tuple(
             verdict.effect(
-                self.parts(pair, tasks, unit, rule), self.g(pair, tasks, rule)
+                self.parts(pair, tasks, unit, rule),
+                self.g(pair, tasks, rule),
+                self.alpha,
             )
             for pair in self.pairs
         )
@@ -371,7 +383,8 @@ class _Asked(NamedTuple):
         first, second = (
             self.parts(pair, self.tasks, unit, "random") for pair in self.pairs
         )
-        return verdict.effect([*first, *((-weight, x) for weight, x in second)])
+        parts = [*first, *((-weight, x) for weight, x in second)]
+        return verdict.effect(parts, alpha=self.alpha)
 
     def parts(
         self, pair: Pair, tasks: Sequence[str], unit: str, rule: str
@@ -515,11 +528,11 @@ def _wrong(asked: _Asked, unit: str, word: str, margin: float) -> float | None:
     if any(asked.unit(task).random is None for task in asked.tasks):
         return None
     seeds = min(each.seeds for each in asked.effects(unit))
-    worst = 0.0
+    looks, worst = asked.looks or (Look(seeds, verdict.ALPHA),), 0.0
     for key in unclean or [None]:
         failing = seen if key is None else {**seen, key: RARE}
         pairs = [_sources(asked, pair, unit, failing) for pair in asked.pairs]
-        said = simulation.wrong(word, pairs, seeds=seeds, margin=margin)
+        said = simulation.wrong(word, pairs, looks=looks, margin=margin)
         worst = max(worst, said)
     return worst
 

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
+from scipy import stats as distributions
 
 from coadapt import verdict
+from coadapt.spending import Look
 
 Noise = Literal["normal", "t3"]  # t3: Student's with 3 degrees of freedom, of that std
 RUNS = 2000  # that are simulated
@@ -47,18 +49,23 @@ def drawn(
 
 
 @functools.cache
-def _table() -> tuple[np.ndarray, np.ndarray]:
+def _table(alpha: float) -> tuple[np.ndarray, np.ndarray]:
     """1 / degrees of freedom, in order, and Student's quantile there."""
     inverse = np.linspace(0, 1, 2001)
-    quantiles = [verdict.t_quantile(1 - verdict.ALPHA, 1 / x) for x in inverse[1:]]
-    return inverse, np.array(
-        [verdict.t_quantile(1 - verdict.ALPHA, np.inf), *quantiles]
-    )
+    quantiles = distributions.t.ppf(1 - alpha, 1 / inverse[1:])
+    return inverse, np.array([distributions.norm.ppf(1 - alpha), *quantiles])
 
 
-def _quantiles(freedom: np.ndarray) -> np.ndarray:
+def _quantiles(freedom: np.ndarray, alpha: float) -> np.ndarray:
     """Interpolated: to 1e-4 from three degrees of freedom on."""
-    return np.interp(1 / freedom, *_table())
+    return np.interp(1 / freedom, *_table(alpha))
+
+
+class Frequencies(NamedTuple):
+    """Of simulated studies: how often each word is said, and with how many seeds."""
+
+    words: dict[str, float]  # 'not decided' is the rest
+    seeds: float  # an arm, the mean over studies
 
 
 def frequencies(
@@ -78,29 +85,62 @@ def frequencies(
         seeds: of each arm.
         runs: that are simulated; the error of a frequency f is sqrt(f (1 - f) / runs).
     """
-    rng, ends = np.random.default_rng(seed), []
-    for on, off in pairs:
-        parts = [
-            (sign / len(arms), drawn(each, (runs, seeds), rng, noise))
+    looks = [Look(seeds, verdict.ALPHA)]
+    return studied(
+        pairs, looks=looks, margin=margin, noise=noise, runs=runs, seed=seed
+    ).words
+
+
+def studied(
+    pairs: Sequence[Sources],
+    *,
+    looks: Sequence[Look],
+    margin: float,
+    noise: Noise = "normal",
+    runs: int = RUNS,
+    seed: int = 0,
+) -> Frequencies:
+    """The same of studies that end at the first look that decides.
+
+    Args:
+        looks: seeds of each arm, and what lies beyond each end of an interval then.
+    """
+    rng, most = np.random.default_rng(seed), looks[-1].seeds
+    drawn_ = [
+        [
+            (sign / len(arms), drawn(each, (runs, most), rng, noise))
             for sign, arms in ((1.0, on), (-1.0, off))
             for each in arms
         ]
-        value, error, freedom = verdict.welch(parts)
-        half = error * _quantiles(freedom)
-        ends.append((value - half, value + half))
-    low, high = (np.array(each) for each in zip(*ends, strict=True))
-    found = {
-        word: float(holds.mean())
-        for word, holds in verdict.claims(low, high, margin).items()
-    }
-    return {**found, verdict.UNDECIDED: 1.0 - sum(found.values())}
+        for on, off in pairs
+    ]
+    found, taken = dict[str, float](), np.full(runs, float(most))
+    still = np.ones(runs, bool)
+    for look in looks:
+        ends = [_ends(parts, look) for parts in drawn_]
+        low, high = (np.array(each) for each in zip(*ends, strict=True))
+        for word, holds in verdict.claims(low, high, margin).items():
+            said = holds & still
+            found[word] = found.get(word, 0.0) + float(said.mean())
+            taken[said] = look.seeds
+        still &= taken == most  # a word is said once
+    return Frequencies(
+        {**found, verdict.UNDECIDED: 1.0 - sum(found.values())}, float(taken.mean())
+    )
+
+
+def _ends(parts: Sequence[verdict.Part], look: Look) -> tuple[np.ndarray, np.ndarray]:
+    """Of the interval of an effect, [runs] each."""
+    value, error, freedom = verdict.welch([(w, x[:, : look.seeds]) for w, x in parts])
+    half = error * _quantiles(freedom, look.alpha)
+    return value - half, value + half
 
 
 def wrong(
     word: str,
     pairs: Sequence[Sources],
     *,
-    seeds: int,
+    looks: Sequence[Look],
     margin: float,
     runs: int = RUNS,
 ) -> float:
@@ -121,7 +161,7 @@ def wrong(
     found = []
     for truth in truths:
         moved = [_moved(pair, truth) for pair in pairs]
-        said = frequencies(moved, seeds=seeds, margin=margin, runs=runs)
+        said = studied(moved, looks=looks, margin=margin, runs=runs).words
         found.append(sum(said[each] for each in words))
     return max(found)
 

@@ -96,11 +96,12 @@ class Effect:
     g: float = math.nan  # Hedges': in pooled stds of its arms, the mean over tasks
     seeds: int = 0  # of the smallest arm
     variances: tuple[float, ...] = ()  # of each arm's runs, times its weight's square
+    alpha: float = ALPHA  # beyond each end of the interval
 
     @property
     def half(self) -> float:
         """Half of the interval's width; NaN where no spread is known."""
-        return self.error * t_quantile(1 - ALPHA, self.freedom)
+        return self.error * t_quantile(1 - self.alpha, self.freedom)
 
     @property
     def low(self) -> float:
@@ -136,10 +137,11 @@ class Effect:
         return math.sqrt(total / seeds), float(freedom)
 
 
-def effect(parts: Sequence[Part], g: float = math.nan) -> Effect:
+def effect(parts: Sequence[Part], g: float = math.nan, alpha: float = ALPHA) -> Effect:
     """That of arms with their weights and scores [n].
 
     Where all runs of each arm are equal no spread is known, and there is no interval.
+    Args: alpha, beyond each end of the interval.
     """
     value, error, freedom = (float(x) for x in welch(parts))
     size = max(float(np.abs(scores).max()) for _, scores in parts)
@@ -153,6 +155,7 @@ def effect(parts: Sequence[Part], g: float = math.nan) -> Effect:
             weight**2 * float(scores.var(ddof=1)) if scores.size > 1 else math.nan
             for weight, scores in parts
         ),
+        alpha,
     )
 
 
@@ -267,7 +270,8 @@ def judge(effects: Sequence[Effect], margin: float, least: int = LEAST) -> Verdi
     (word,) = found
     pairs = zip(effects, WORDS[word], strict=True)
     p = max(each.p(part, margin) for each, part in pairs)
-    return Verdict(word, _detail(word, effects, margin), p, wrong=ALPHA)
+    alpha = max(each.alpha for each in effects)
+    return Verdict(word, _detail(word, effects, margin), p, wrong=alpha)
 
 
 def too_few(seeds: int, least: int = LEAST) -> str:
@@ -327,7 +331,7 @@ def _chance(each: Effect, part: str, margin: float, seeds: int) -> float:
         "under": [margin - each.value],
         "within": [margin - each.value, margin + each.value],
     }[part]
-    cut = t_quantile(1 - ALPHA, freedom)
+    cut = t_quantile(1 - each.alpha, freedom)
     chances = [float(distributions.norm.cdf(x / error - cut)) for x in ends]
     return max(sum(chances) - len(chances) + 1, 0.0)
 

@@ -29,7 +29,7 @@ LAYERS = [
     ["coadapt.runner", "coadapt.taxonomy"],
     ["coadapt.hybrids", "coadapt.catalogue", "coadapt.references", "coadapt.fields"],
     ["coadapt.files", "coadapt.migrations", "coadapt.provenance"],
-    ["coadapt.tables", "coadapt.verdict", "coadapt.leases"],
+    ["coadapt.tables", "coadapt.verdict", "coadapt.leases", "coadapt.spending"],
     ["coadapt.attempts"],
     ["coadapt.manifest", "coadapt.old_stores", "coadapt.views"],
     [

@@ -4,6 +4,7 @@ import pytest
 
 from coadapt import simulation, verdict
 from coadapt.simulation import Source
+from coadapt.spending import Look
 
 M = 0.1
 
@@ -50,17 +51,20 @@ def test_equal_effects_are_seldom_called_co_adapted(effect, std, spread, noise):
 def test_an_arm_that_fails_makes_them_common_and_the_rate_says_so():
     sources = pairs((0.05, 0.05), 0.03, failing=0.1)
     for seeds, expected in ((10, 0.31), (64, 0.02)):
-        found = simulation.wrong(verdict.HELPS_A, sources, seeds=seeds, margin=M)
+        looks = [Look(seeds, verdict.ALPHA)]
+        found = simulation.wrong(verdict.HELPS_A, sources, looks=looks, margin=M)
         assert found == pytest.approx(expected, abs=0.05)
     clean = pairs((0.05, 0.05), 0.03)
-    assert simulation.wrong(verdict.HELPS_A, clean, seeds=10, margin=M) < 0.05 + 0.014
+    looks = [Look(10, verdict.ALPHA)]
+    assert simulation.wrong(verdict.HELPS_A, clean, looks=looks, margin=M) < 0.064
 
 
 @pytest.mark.parametrize(
     "word", [verdict.HELPS_BOTH, verdict.HARMS_BOTH, verdict.NEITHER]
 )
 def test_other_words_are_wrong_in_a_fortieth_at_the_most(word):
-    found = simulation.wrong(word, pairs((0, 0), 0.05), seeds=16, margin=M)
+    looks = [Look(16, verdict.ALPHA)]
+    found = simulation.wrong(word, pairs((0, 0), 0.05), looks=looks, margin=M)
     assert found < 0.025 + 0.01
 
 
