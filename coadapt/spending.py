@@ -18,7 +18,7 @@ from scipy import optimize, special
 
 from coadapt.schema import ConfigError
 
-_POINTS, _FAR = 2001, 8.0  # of a normal density that is integrated, in stds
+_POINTS, _FAR = 1001, 8.0  # of a normal density that is integrated, in stds
 
 
 class Look(NamedTuple):
