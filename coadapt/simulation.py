@@ -160,13 +160,13 @@ def wrong(
         truths = [margin, -margin]
     found = []
     for truth in truths:
-        moved = [_moved(pair, truth) for pair in pairs]
-        said = studied(moved, looks=looks, margin=margin, runs=runs).words
+        shifted = [moved(pair, truth) for pair in pairs]
+        said = studied(shifted, looks=looks, margin=margin, runs=runs).words
         found.append(sum(said[each] for each in words))
     return max(found)
 
 
-def _moved(pair: Sources, truth: float) -> Sources:
+def moved(pair: Sources, truth: float) -> Sources:
     """The lower side raised, so that the effect is `truth`: failures cost as much."""
     on, off = (np.mean([each.truth for each in side]) for side in pair)
     apart = float(on - off - truth)
@@ -231,7 +231,7 @@ def _called(
     found = []
     for effect in (0.0, MARGIN / 2, MARGIN):
         pairs = [
-            _moved(([Source(0.9, std, rate)], [Source(0.9, share * std)]), effect)
+            moved(([Source(0.9, std, rate)], [Source(0.9, share * std)]), effect)
             for rate in (failing, 0.0)
         ]
         said = frequencies(pairs, seeds=seeds, margin=MARGIN, noise=noise)

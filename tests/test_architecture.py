@@ -54,7 +54,7 @@ LAYERS = [
     ],
     ["coadapt.sweep", "coadapt.toggles", "coadapt.saved", "coadapt.page"],
     ["coadapt.progress", "coadapt.comparison", "coadapt.plan"],
-    ["coadapt.work"],
+    ["coadapt.work", "coadapt.power"],
     [
         "coadapt.api",
         "coadapt.dataset",

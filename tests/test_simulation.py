@@ -73,6 +73,6 @@ def test_the_truth_has_failures_and_all():
     assert source.truth == pytest.approx(0.6)
     low, high = [Source(0.3, 0.1)], [source]
     for pair in ((high, low), (low, high)):
-        moved = simulation._moved(pair, 0.5)
+        moved = simulation.moved(pair, 0.5)
         assert moved[0][0].truth - moved[1][0].truth == pytest.approx(0.5)
         assert max(x[0].mean for x in moved) >= 1.0  # no failure costs less than it did

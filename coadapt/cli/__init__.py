@@ -24,6 +24,7 @@ COMMANDS = (  # as they are listed
     "report",
     "status",
     "effects",
+    "power",
     "show",
     "tasks",
     "taxonomy",

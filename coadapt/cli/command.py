@@ -563,10 +563,11 @@ def run_sweep(
     values: Values,
     asked: Sweep,
     ended: Callable[[sweep.Group, Snapshot], None] = lambda *_: None,
+    about: Callable[[], Sequence[str]] = tuple,
 ) -> int:
     """Print the plan, or run and report; `ended` as `sweep.run` has it.
 
-    Returns the exit status.
+    `about` has further lines of the plan. Returns the exit status.
     """
     keep = count(values, "keep", 1, least=0)
     rules = sweep.checkpoints(get(values, "checkpoint_every"), keep)
@@ -583,7 +584,7 @@ def run_sweep(
         importlib.import_module("coadapt.figure")
     plan = sweep.plan(asked, None if others is None else engines.memory(others))
     if get(values, "dry_run"):
-        print("\n".join(_plan(asked, plan, workdir)))
+        print("\n".join([*_plan(asked, plan, workdir), *about()]))
         if get(values, "measure"):
             print(duration.line(duration.of_updates(sweep.packs(asked), asked)))
         return 0

@@ -29,7 +29,7 @@ from collections.abc import Mapping, Sequence
 from absl import flags
 
 from coadapt import effects, schema, sweep
-from coadapt.cli import command
+from coadapt.cli import command, power
 from coadapt.cli.command import Values, get, listed
 from coadapt.config import Config
 from coadapt.experiments import CURVES, MODULES, load
@@ -74,6 +74,7 @@ def _define(values: Values) -> None:
         flag_values=values,
     )
     command.define_sweep(values)
+    power.define(values)
 
 
 def _tasks(values: Values) -> list[str]:
@@ -219,7 +220,9 @@ def _factorial(values: Values, start: Sequence[Variant]) -> Sequence[Variant]:
 def _run(values: Values) -> int:
     name = get(values, "experiment")
     asked = _grid(values) if name is None else _experiment(values, name)
-    return command.run_sweep(values, asked)
+    return command.run_sweep(
+        values, asked, about=lambda: power.paragraph(values, asked)
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
