@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import datetime
 import functools
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -54,6 +55,9 @@ class Header:
     asked: Mapping[Cell, int] = dataclasses.field(default_factory=dict)
     # of each task, fixed before its first run; a store of before has none
     units: Mapping[str, Unit] = dataclasses.field(default_factory=dict)
+    # how the study decides, fixed before its first run: protocol.py; {} of none
+    protocol: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    deviations: tuple[Mapping[str, Any], ...] = ()  # what was asked for otherwise since
     format: int = FORMAT
 
     def steps_on(self, task: str) -> int:
@@ -106,6 +110,7 @@ class Header:
             # a task that ran before it had a unit has none: it came too late
             units=dict(self.units)
             | {t: u for t, u in other.units.items() if t not in self.variants},
+            protocol=self.protocol or other.protocol,
         )
 
 
@@ -268,12 +273,28 @@ def _header(workdir: Path) -> Header:
             },
             asked=_asked(data.get("cells", {})),
             units={t: Unit(**u) for t, u in data.get("units", {}).items()},
+            protocol=_protocol(data),
+            deviations=tuple(data.get("deviations", ())),
             format=data["format"],
         )
     except ConfigError:
         raise
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise _damaged(workdir / MANIFEST, repr(error)) from None
+
+
+def _protocol(data: dict[str, Any]) -> dict[str, Any]:
+    """Raises: ValueError, where it is not what its hash is of."""
+    found = data.get("protocol", {})
+    if found and digest(found["plan"]) != found["hash"]:
+        raise ValueError("the protocol is not what its hash is of")
+    return found.get("plan", {})
+
+
+def digest(protocol: Mapping[str, Any]) -> str:
+    """SHA-256 of its JSON, keys in order: to be made public before the first run."""
+    text = json.dumps(protocol, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _entry(data: dict[str, Any], number: int) -> Entry:
@@ -459,6 +480,7 @@ def write(workdir: Path, old: Header | None, new: Header, *, session: bool) -> s
         if not noted or {**noted[-1], **_UNLIKE} != {**here, **_UNLIKE}:
             one = {"id": str(len(noted) + 1), "started": _now(), **here}
             noted = [*noted, one]
+    off = [*merged.deviations, *(_deviations(old, new) if session else [])]
     data = {
         "format": FORMAT,
         "schema": SCHEMA,
@@ -471,6 +493,7 @@ def write(workdir: Path, old: Header | None, new: Header, *, session: bool) -> s
         "evaluation": {"every": merged.eval_every, "episodes": merged.eval_episodes},
         "checkpoint_every": merged.checkpoint_every,
         "units": {t: dataclasses.asdict(unit) for t, unit in merged.units.items()},
+        **_planned(merged, off),
         "variants": {
             task: {name: _plain(entry) for name, entry in named.items()}
             for task, named in merged.variants.items()
@@ -479,6 +502,31 @@ def write(workdir: Path, old: Header | None, new: Header, *, session: bool) -> s
     }
     files.replace(workdir / MANIFEST, files.sealed(data))
     return noted[-1]["id"] if noted else ""
+
+
+def _planned(header: Header, deviations: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """The protocol with its hash, and what was asked for otherwise; {} of neither."""
+    found: dict[str, Any] = {}
+    if header.protocol:
+        plan = dict(header.protocol)
+        found["protocol"] = {"hash": digest(plan), "plan": plan}
+    return {**found, **({"deviations": deviations} if deviations else {})}
+
+
+def _deviations(old: Header | None, new: Header) -> list[dict[str, Any]]:
+    """In what a session is otherwise than the store's protocol; of none, none."""
+    if old is None or not (old.protocol or new.protocol):
+        return []
+    if not old.protocol:
+        off: dict[str, Any] = {"protocol": ["none", "fixed after the first run"]}
+    elif not new.protocol:
+        off = {"protocol": ["followed", "runs without it"]}
+    else:
+        keys = dict.fromkeys([*old.protocol, *new.protocol])
+        both = ((key, old.protocol.get(key), new.protocol.get(key)) for key in keys)
+        off = {key: [was, now] for key, was, now in both if was != now}
+    known = [each["changed"] for each in old.deviations]
+    return [{"at": _now(), "changed": off}] if off and off not in known else []
 
 
 def _plain(entry: Entry) -> dict[str, Any]:

@@ -10,7 +10,7 @@ one part of a verdict. Source: Lan and DeMets 1983; Armitage, McPherson and Rowe
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -81,7 +81,7 @@ class _Walk:
             edge = z * math.sqrt(number / self.most)
             return float(self.weights @ special.ndtr((self.grid - edge) / step)) - error
 
-        found = float(optimize.brentq(beyond, 0.0, 40.0, xtol=1e-10))
+        found = _root(beyond, 0.0, 40.0, 1e-10)
         self._go_on(number / self.most, step, found)
         return found
 
@@ -94,6 +94,10 @@ class _Walk:
         width = np.full(_POINTS, grid[1] - grid[0])
         width[[0, -1]] /= 2  # of the trapezoid rule
         self.at, self.grid, self.weights = now, grid, density * width
+
+
+def _root(function: Callable[[float], float], low: float, high: float, to: float):
+    return float(optimize.brentq(function, low, high, xtol=to))  # type: ignore[arg-type]
 
 
 def sequential_p(ps: Sequence[float], seeds: tuple[int, ...]) -> float:
@@ -117,4 +121,4 @@ def sequential_p(ps: Sequence[float], seeds: tuple[int, ...]) -> float:
         return 1.0
     if over(low) >= 0:
         return math.exp(low)
-    return math.exp(float(optimize.brentq(over, low, high, xtol=1e-6)))
+    return math.exp(_root(over, low, high, 1e-6))

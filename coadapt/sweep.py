@@ -101,6 +101,8 @@ class Sweep:
     log: Sequence[str] = ("default",)
     # task -> a return that is 1 in the task's unit; others have their table's
     references: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    # how the study decides, as JSON: protocol.py; it goes into the manifest
+    protocol: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         steps, plain = self.steps, schema.plain
@@ -733,6 +735,7 @@ def header(sweep: Sweep) -> Header:
         },
         asked=_own_steps(sweep),
         units=references.asked(sweep.variants, sweep.references),
+        protocol=sweep.protocol,
     )
 
 

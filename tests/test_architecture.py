@@ -54,7 +54,7 @@ LAYERS = [
     ],
     ["coadapt.sweep", "coadapt.toggles", "coadapt.saved", "coadapt.page"],
     ["coadapt.progress", "coadapt.comparison", "coadapt.plan"],
-    ["coadapt.work", "coadapt.power"],
+    ["coadapt.work", "coadapt.power", "coadapt.until"],
     [
         "coadapt.api",
         "coadapt.dataset",

@@ -10,7 +10,7 @@ import re
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ MISTAKE, TROUBLE = 2, 1  # exit statuses: of the user's, of the disk's
 REPEAT = "; repeat this option to specify a list of values"  # absl adds it
 
 Values = flags.FlagValues
+Parts = Callable[[Path], Iterable[tuple[Sweep, Path]]]
 
 
 def execute(
@@ -564,10 +565,12 @@ def run_sweep(
     asked: Sweep,
     ended: Callable[[sweep.Group, Snapshot], None] = lambda *_: None,
     about: Callable[[], Sequence[str]] = tuple,
+    parts: Parts | None = None,
 ) -> int:
     """Print the plan, or run and report; `ended` as `sweep.run` has it.
 
-    `about` has further lines of the plan. Returns the exit status.
+    `about` has further lines of the plan, `parts` a study's sweeps with their folders.
+    Returns the exit status.
     """
     keep = count(values, "keep", 1, least=0)
     rules = sweep.checkpoints(get(values, "checkpoint_every"), keep)
@@ -588,13 +591,20 @@ def run_sweep(
         if get(values, "measure"):
             print(duration.line(duration.of_updates(sweep.packs(asked), asked)))
         return 0
-    # absolute, as an environment may change the current folder
-    folder = store.folder(required(values, "workdir")).absolute()
-    if others is not None:
-        return _run_elsewhere(values, asked, folder, rules, others)
-    _keep_compiled(kept)
-    _run_here(values, asked, folder, rules, ended)
-    return 0
+    folder = store.folder(required(values, "workdir")).absolute()  # it may change
+    if others is None:
+        _keep_compiled(kept)
+    todo = [(asked, folder)] if parts is None else parts(folder)
+
+    def run(part: Sweep, place: Path) -> bool:
+        if others is not None:
+            return _run_elsewhere(values, part, place, rules, others)
+        _run_here(values, part, place, rules, ended)
+        return True
+
+    whole = all(run(part, place) for part, place in todo)  # ends where one is not
+    report.make(folder, printed=True)
+    return 0 if whole else TROUBLE
 
 
 def _run_here(
@@ -604,7 +614,7 @@ def _run_here(
     rules: sweep.Checkpoints,
     ended: Callable[[sweep.Group, Snapshot], None],
 ) -> None:
-    """Run it in this process, and report."""
+    """Run it in this process."""
     show = progress.quiet if get(values, "quiet") else progress.shown
     since = psutil.Process().create_time()
     with (
@@ -622,7 +632,6 @@ def _run_here(
             stop=stop,
             allow_other_machine=get(values, "allow_other_machine"),
         )
-    report.make(folder, printed=True)
 
 
 def _run_elsewhere(
@@ -631,8 +640,8 @@ def _run_elsewhere(
     folder: Path,
     rules: sweep.Checkpoints,
     others: engines.Options,
-) -> int:
-    """Run it in other processes, and report. Returns the exit status."""
+) -> bool:
+    """Run it in other processes. Returns whether no program failed."""
     with signals.held() as stop, _fed(values, folder) as feed:
         units, failed = engines.run(
             asked,
@@ -644,8 +653,7 @@ def _run_elsewhere(
             quiet=get(values, "quiet"),
         )
         feed.begin([cell for unit in units for cell in unit.record.cells])
-    report.make(folder, printed=True)
-    return TROUBLE if failed else 0
+    return not failed
 
 
 @contextlib.contextmanager

@@ -178,13 +178,13 @@ def paragraph(values: Values, asked: Sweep) -> list[str]:
     two = sum(len(each.pairs) > 1 for each in questions)
     kinds = [(two, "of two algorithms"), (len(questions) - two, "of one algorithm")]
     counted = " and ".join(f"{n} {what}" for n, what in kinds if n)
-    most = get(values, "max_seeds")
+    looks = asked.protocol.get("looks", [])
     plan = power.plan(
         len(asked.seeds),
         margin=command.positive(values, "margin") or MARGIN,
-        most=most and command.count(values, "max_seeds", most=verdict.MOST),
+        most=looks[-1] if looks else None,
         alpha=alpha(values),
-        questions=len(questions) if most else 1,
+        questions=len(asked.protocol.get("questions", [0])),
         tasks=1 if _returns(asked) else len(asked.variants),
     )
     return [f"questions: {counted}", *_power(values, plan, two > 0, _returns(asked))]

@@ -13,6 +13,8 @@ Examples:
       --factorial=data.batch_size=128,256 \\
       --factorial=networks.policy.activation=relu,elu \\
       --resolution=4 --steps=100000 --workdir=runs/fraction
+  coadapt sweep --algorithms=sac,mpo --task=gym/Hopper-v5 --steps=100000 \\
+      --grid=g_estimate.critics=1,2 --until=decided --max_seeds=64 --workdir=runs/until
   coadapt sweep ... --dry_run        the plan, before anything compiles
 
 A grid runs all combinations of its axes. Where a field is a tuple, ';' stands between
@@ -29,7 +31,7 @@ from collections.abc import Mapping, Sequence
 from absl import flags
 
 from coadapt import effects, schema, sweep
-from coadapt.cli import command, power
+from coadapt.cli import command, studies
 from coadapt.cli.command import Values, get, listed
 from coadapt.config import Config
 from coadapt.experiments import CURVES, MODULES, load
@@ -74,7 +76,7 @@ def _define(values: Values) -> None:
         flag_values=values,
     )
     command.define_sweep(values)
-    power.define(values)
+    studies.define(values)
 
 
 def _tasks(values: Values) -> list[str]:
@@ -170,7 +172,7 @@ def _grid(values: Values) -> Sweep:
     return Sweep(
         experiment="sweep",
         variants=variants,
-        **command.amounts(values),
+        **command.amounts(values, studies.seeds(values)),
     )
 
 
@@ -220,8 +222,9 @@ def _factorial(values: Values, start: Sequence[Variant]) -> Sequence[Variant]:
 def _run(values: Values) -> int:
     name = get(values, "experiment")
     asked = _grid(values) if name is None else _experiment(values, name)
+    asked, parts = studies.planned(values, asked)
     return command.run_sweep(
-        values, asked, about=lambda: power.paragraph(values, asked)
+        values, asked, about=lambda: studies.about(values, asked), parts=parts
     )
 
 

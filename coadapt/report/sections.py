@@ -1,5 +1,6 @@
 """The parts of a report's page: what was found, in tables, figures and words."""
 
+import dataclasses
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -9,7 +10,7 @@ from coadapt import catalogue, comparison, plot, provenance
 from coadapt.comparison import Arms
 from coadapt.experiments import beside
 from coadapt.page import Cell, Figure, Group, Line, Page, Section, Table
-from coadapt.report import layout, remarks, verdicts
+from coadapt.report import layout, protocols, remarks, verdicts
 from coadapt.report.findings import METRIC, Findings
 from coadapt.report.layout import DAGGER, MINUS, NONE, typeset
 from coadapt.report.verdicts import Aggregated, Answer, Contrasted, Returns
@@ -44,17 +45,14 @@ def compute(found: Findings, margin: float | None = None) -> Report:
     names = [name for name in found.variants if name in there]
     rows = found.beside.experiment.readings if found.beside else ()
     own = {name: entries[name] for name in names if name not in rows}
-    asked, every = verdicts.questions(found.header), _everywhere(found, names)
-    versions = found.arms.items()
+    every, versions = _everywhere(found, names), found.arms.items()
     return Report(
         found,
         tuple(
             answer
             for version, arms in versions
-            for each in asked
-            for answer in verdicts.answers(
-                arms, each._replace(toggle=_of(each.toggle, version, found)), margin
-            )
+            for answer in verdicts.of(found.header, arms, margin)
+            for answer in [_named(answer, version, found)]
         ),
         tuple(
             verdicts.contrast(
@@ -68,6 +66,16 @@ def compute(found: Findings, margin: float | None = None) -> Report:
             for version, arms in versions
         },
         _ordered(found, [x for _, arms in versions for x in verdicts.returns(arms)]),
+    )
+
+
+def _named(answer: Answer, version: str, found: Findings) -> Answer:
+    """With the version of a simulator that it is of, where there are several."""
+    toggle = _of(answer.question.toggle, version, found)
+    own = answer.found
+    return answer._replace(
+        question=answer.question._replace(toggle=toggle),
+        found=None if own is None else dataclasses.replace(own, toggle=toggle),
     )
 
 
@@ -144,7 +152,7 @@ def facts(found: Findings) -> list[tuple[str, str]]:
         if left
         else f"all of {cells} finished"
     )
-    lines += _made_by(found)
+    lines += [*_made_by(found), *protocols.facts(found.header)]
     return [*lines, ("state", f"{state}."), *remarks.of(found)]
 
 
@@ -378,8 +386,12 @@ def _verdicts(answers: Sequence[Answer]) -> Section | None:
     columns = ["toggle", "A", "B", "verdict", "effect on A", "effect on B"]
     columns += [f"A {MINUS} B", "wrong", "seeds"]
     columns += ["paper's cells", "paper's text"] if papers else []
-    units = dict.fromkeys(x.found.unit for x in answers if x.found and x.found.unit)
-    notes = [f"effects are {verdicts.unit_note(unit)}" for unit in units]
+    units = dict.fromkeys(
+        (x.found.unit, verdicts.level(x.found))
+        for x in answers
+        if x.found and x.found.unit
+    )
+    notes = [f"effects are {verdicts.unit_note(*unit)}" for unit in units]
     margins = {(x.found.margin, x.found.unit) for x in answers if x.found}
     notes += [
         f"no effect of note: {_margin(*each)}"

@@ -1,11 +1,12 @@
 """What toggles do in a run store: verdicts on pairs of algorithms, and factorials."""
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from coadapt import comparison, effects, stats, toggles, verdict
+from coadapt import comparison, effects, stats, toggles, until, verdict
 from coadapt.comparison import Arms, Comparison, Pair, interval
 from coadapt.effects import FactorialEffect
 from coadapt.experiments import beside, published
@@ -34,6 +35,7 @@ class Answer(NamedTuple):
     found: Comparison | None = None
     reason: str = ""
     task: str = ""  # where the answer is of one task of several
+    look: str = ""  # of a study that grows: at which look it was decided
 
     @property
     def toggle(self) -> str:
@@ -122,6 +124,35 @@ def compared(
     ]
 
 
+def of(header: Header, arms: Arms, margin: float | None = None) -> list[Answer]:
+    """The answers to a store's questions; by its protocol, where it has one."""
+    asked, plan = questions(header), until.plan(header.protocol)
+    if plan is None:
+        return [answer for each in asked for answer in answers(arms, each, margin)]
+    if margin is not None:
+        plan = plan._replace(margin=margin)
+    known = {(each.toggle, each.pairs): each for each in asked}
+    apart = len({each.tasks for each in plan.questions}) > 1
+    return [_settled(each, plan, known, apart) for each in until.decide(arms, plan)]
+
+
+def _settled(
+    each: until.Settled,
+    plan: until.Plan,
+    known: Mapping[tuple[str, tuple[Pair, ...]], Question],
+    apart: bool,
+) -> Answer:
+    toggle, pairs, tasks = each.question
+    question = known.get((toggle, pairs), Question(toggle, pairs))
+    task = tasks[0] if apart else ""
+    if each.found is None:
+        reason = f"not all arms have the {plan.looks[0]} seeds of the first look"
+        return Answer(question, None, reason, task)
+    look = f"{'decided' if each.decided else 'open'} at {each.seeds} seeds an arm"
+    found = dataclasses.replace(each.found, notes=(*each.found.notes, look))
+    return Answer(question, found, "", task, look)
+
+
 def answers(
     arms: Arms, question: Question, margin: float | None = None
 ) -> list[Answer]:
@@ -193,7 +224,8 @@ def sentence(found: Answer) -> str:
         return f"{found.question.toggle}, {where}: not yet ({reason})"
     told, said = str(found.found), found.found.verdict
     told = f"{found.task}: {told}" if found.task else told
-    if said.decided or said.seeds is None:
+    told += f"; {found.look}" if found.look else ""
+    if said.decided or said.seeds is None or found.look.startswith("decided"):
         return told
     return f"{told}; {said.seeds:,} seeds an arm would decide what is seen"
 
@@ -221,13 +253,19 @@ def legend(found: Contrasted) -> list[str]:
     ]
 
 
-def unit_note(unit: str) -> str:
+def unit_note(unit: str, level: str = "95%") -> str:
     if unit == comparison.RETURNS:
-        return "in returns, with Welch's 95% intervals"
+        return f"in returns, with Welch's {level} intervals"
     return (
         "in the task's unit, (score - random) / (reference - random), which was fixed "
-        "before the first run; with Welch's 95% intervals"
+        f"before the first run; with Welch's {level} intervals"
     )
+
+
+def level(found: Comparison) -> str:
+    """Of its intervals: '95%', at a look '99.7%'."""
+    alphas = [2 * each.alpha for each in found.effects]
+    return f"{100 * (1 - max(alphas)):.5g}%"
 
 
 # ---------------------------------------------------------------- over all tasks

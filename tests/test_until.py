@@ -1,0 +1,250 @@
+"""Seeds until decided: on made-up stores, and on one that is trained and cut short."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from coadapt import comparison, manifest, report, spending, store, sweep, until, verdict
+from coadapt.cli import sweep as command
+from coadapt.comparison import Pair
+from coadapt.report import protocols
+from coadapt.schema import ConfigError
+from coadapt.score import Arm
+from coadapt.sweep import Sweep
+from coadapt.units import Unit
+
+TASK = "toy/lqr"
+SEEDS = 40
+SIZES = (10, 20, 40)
+
+
+def arm(name, mean, std, seeds=SEEDS):
+    """Scores in the unit; each look has this mean and std of its own seeds."""
+    z = np.tile([-1.0, 1.0], seeds // 2) * std
+    scores = {metric: mean + z for metric in ("final", "last", "area")}
+    failed = np.zeros(seeds, bool)
+    unit = Unit(0.0, 0.0, 20, 1.0)
+    return Arm(TASK, name, 100, 9, tuple(range(seeds)), scores, failed, 0, unit)
+
+
+def arms(effects, std, seeds=SEEDS):
+    """Of each algorithm, without the toggle and with it."""
+    found = {}
+    for name, effect in effects.items():
+        found[TASK, name] = arm(name, 0.5, std, seeds)
+        found[TASK, f"{name}+"] = arm(f"{name}+", 0.5 + effect, std, seeds)
+    return found
+
+
+def question(*names):
+    pairs = tuple(Pair(name, (f"{name}+",), (name,)) for name in names)
+    return until.Question("t", pairs, (TASK,))
+
+
+def plan(*questions, **fields):
+    made = until.Plan(questions, tuple(range(SEEDS)), SIZES, 0.1, 0.05, "final")
+    return made._replace(**fields)
+
+
+@pytest.mark.parametrize(
+    ("effects", "std", "word", "seeds"),
+    [
+        ({"a": 0.8, "b": 0.0}, 0.05, verdict.HELPS_A, 20),
+        ({"a": 0.25, "b": 0.0}, 0.1, verdict.HELPS_A, 40),
+        ({"a": 0.25, "b": 0.0}, 0.5, verdict.UNDECIDED, 40),
+        ({"a": 0.0, "b": 0.0}, 0.02, verdict.NEITHER, 10),
+        ({"a": 0.09}, 0.05, until.ABOVE, 20),
+        ({"a": -0.09}, 0.05, until.BELOW, 20),
+        ({"a": 0.0}, 0.1, verdict.NOTHING, 40),
+    ],
+)
+def test_a_question_ends_at_the_first_look_that_decides_it(effects, std, word, seeds):
+    asked = question(*effects)
+    found = until.settle(arms(effects, std), plan(asked), asked, 1)
+    assert found.found is not None
+    assert (found.found.verdict.word, found.seeds) == (word, seeds)
+    assert found.decided == (word != verdict.UNDECIDED)
+    # its interval is of that look: by hand, Welch's with the level of the look
+    level = spending.looks(SIZES, 0.025)[SIZES.index(seeds)].alpha
+    off, on = (arms(effects, std)[TASK, n].scores()[:seeds] for n in ("a", "a+"))
+    error = np.sqrt((on.var(ddof=1) + off.var(ddof=1)) / seeds)
+    high = (
+        on.mean() - off.mean() + error * verdict.t_quantile(1 - level, 2 * (seeds - 1))
+    )
+    assert found.found.effects[0].high == pytest.approx(high, 1e-3)
+
+
+def test_questions_share_alpha_and_by_holm_what_is_decided_leaves_its_share():
+    """One is decided at a third of alpha, the second at a half, the last at none."""
+    effects = {"a": 0.5, "b": 0.16, "c": 0.02}
+    there = arms(effects, 0.13)
+    asked = [question(name) for name in effects]
+    p = plan(*asked, looks=(40,))
+    apart = [until.settle(there, p, each, 3).decided for each in asked]
+    # what b is alone at a half but not at a third
+    edge = until.settle(there, p, asked[1], 1).found
+    assert edge is not None
+    p_b = edge.effects[0].p("up", 0.0)
+    scaled = p._replace(alpha=2 * p_b * 2.5)  # between two and three times it
+    apart = [until.settle(there, scaled, each, 3).decided for each in asked]
+    assert apart == [True, False, False]
+    found = until.decide(there, scaled)
+    assert [each.decided for each in found] == [True, True, False]
+
+
+def test_while_a_question_may_go_on_none_takes_the_share_of_another():
+    effects = {"a": 0.9, "b": 0.05}
+    there = arms(effects, 0.13, seeds=20)
+    asked = [question(name) for name in effects]
+    found = until.decide(there, plan(*asked))
+    assert [each.decided for each in found] == [True, False] and found[1].left
+
+
+def test_a_question_waits_for_all_of_its_arms():
+    there = arms({"a": 0.5}, 0.1, seeds=20)
+    there[TASK, "a"] = arm("a", 0.5, 0.1, seeds=8)
+    found = until.settle(there, plan(question("a")), question("a"), 1)
+    assert found.found is None and not found.decided and found.left
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"seeds": 9}, "seeds are 9: the first look takes 10"),
+        ({"most": 12}, "max_seeds is 12: it must be at least 16"),
+        ({"named": []}, "there is nothing to decide"),
+        ({"task": "gym/Reacher-v5?x=1"}, "has no reference"),
+    ],
+)
+def test_what_can_not_be_planned_is_a_sentence(fields, said):
+    task = fields.get("task", TASK)
+    variants = {task: sweep.presets(["sac", "mpo"])}
+    asked = Sweep(
+        experiment="x",
+        variants=variants,
+        seeds=fields.get("seeds", 16),
+        steps=100,
+    )
+    named = fields.get("named", [("t", [Pair("a", ("sac",), ("mpo",))])])
+    with pytest.raises(ConfigError, match=said):
+        until.protocol(asked, named, most=fields.get("most", 64))
+
+
+def test_a_manifest_has_the_protocol_its_hash_and_what_was_changed_since(tmp_path):
+    variants = {TASK: sweep.presets(["sac", "mpo"])}
+    asked = Sweep(experiment="sweep", variants=variants, seeds=16, steps=300)
+    named = [("t", [Pair("a", ("sac",), ("mpo",))])]
+    asked = dataclasses.replace(asked, protocol=until.protocol(asked, named))
+
+    def write(asked, session=True):
+        with store.owned(tmp_path):
+            store.Store(tmp_path, sweep.header(asked), session=session)
+        header = store.load(tmp_path)
+        assert header is not None
+        return header
+
+    first = write(asked)
+    assert first.protocol == asked.protocol and not first.deviations
+    said = json.loads((tmp_path / store.MANIFEST).read_text())["protocol"]
+    assert said["hash"] == manifest.digest(asked.protocol)
+    part = dataclasses.replace(asked, seeds=32, variants={TASK: variants[TASK][:1]})
+    assert not write(part).deviations  # a later look is no other study
+    other = until.protocol(asked, named, margin=0.2)
+    changed = write(dataclasses.replace(asked, protocol=other))
+    assert changed.protocol == asked.protocol
+    assert [each["changed"] for each in changed.deviations] == [{"margin": [0.1, 0.2]}]
+    said = [what for name, what in protocols.facts(changed) if name == "deviation"]
+    assert len(said) == 1 and "margin: 0.1, then 0.2; verdicts are of the" in said[0]
+    assert len(write(dataclasses.replace(asked, protocol={})).deviations) == 2
+    assert write(asked, session=False).deviations[0] == changed.deviations[0]
+
+
+# ---------------------------------------------------------------- a study that runs
+
+FLAGS = [
+    "--algorithms=awac",
+    f"--task={TASK}",
+    "--grid=optim.policy.rate=1e-4,1e-2",  # traced: both arms share a program
+    "--set=networks.policy.sizes=8,8",
+    "--set=networks.critic.sizes=8,8",
+    "--set=data.batch=16",
+    "--set=data.capacity=70",
+    "--set=data.start=30",
+    "--set=data.warmup=30",
+    "--steps=90",
+    "--eval_every=30",
+    "--eval_episodes=2",
+    "--checkpoint_every=30",
+    "--quiet",
+    "--until=decided",
+    "--seeds=10",
+    "--max_seeds=20",
+    "--margin=1e-6",  # so that no effect is none: one that is off zero ends it
+]
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory):
+    """One that ran through, and one that was killed after its first look."""
+    whole, cut = (tmp_path_factory.mktemp(name) for name in ("whole", "cut"))
+    assert command.main([*FLAGS, f"--workdir={whole}"]) == 0
+    parts = until.parts
+
+    def killed(asked, workdir):
+        yield next(iter(parts(asked, workdir)))
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(until, "parts", killed)
+        assert command.main([*FLAGS, f"--workdir={cut}"]) != 0
+    there = store.read(cut).seed.nunique()
+    assert command.main([*FLAGS, f"--workdir={cut}"]) == 0
+    return whole, cut, there
+
+
+def test_a_study_that_was_killed_ends_as_one_that_was_not(studies):
+    whole, cut, there = studies
+    assert there == 10
+    one, other = (
+        store.read(path)
+        .drop(columns="session")
+        .sort_values(["variant", "seed", "env_steps", "metric"], ignore_index=True)
+        for path in (whole, cut)
+    )
+    one.pop("provider"), other.pop("provider")
+    assert one.equals(other)
+    ours, theirs = (store.load(path) for path in (whole, cut))
+    assert ours is not None and theirs is not None
+    assert ours.protocol == theirs.protocol and not theirs.deviations
+
+
+def test_its_report_has_the_protocol_and_the_look(studies, capsys):
+    whole, _, _ = studies
+    header = store.load(whole)
+    assert header is not None
+    report.make(whole, printed=True)
+    said = capsys.readouterr().out
+    found = until.decide(
+        comparison.arms_of(whole),
+        until.plan(header.protocol),  # type: ignore[arg-type]
+    )
+    assert found[0].seeds == 20 and "at 20 seeds an arm" in said
+    assert f"SHA-256 {manifest.digest(header.protocol)}" in said
+    assert "looks at 10, 20 seeds an arm" in said
+
+
+def test_a_mistake_is_a_sentence(capsys):
+    assert command.main([*FLAGS, "--until=done", "--dry_run"]) == 2
+    assert "--until is 'done': it must be decided" in capsys.readouterr().err
+
+
+def test_the_plan_has_the_looks_and_the_hash(studies, capsys):
+    whole, _, _ = studies
+    header = store.load(whole)
+    assert header is not None
+    assert command.main([*FLAGS, "--dry_run"]) == 0
+    said = capsys.readouterr().out
+    assert "looks: at 10, 20 seeds an arm, up to 2 times the above" in said
+    assert f"protocol: {manifest.digest(header.protocol)}" in said
