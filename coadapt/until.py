@@ -64,7 +64,7 @@ class Plan(NamedTuple):
 
 def protocol(
     asked: Sweep,
-    questions: Mapping[str, Sequence[Pair]] | Sequence[tuple[str, Sequence[Pair]]],
+    questions: "Questions",
     *,
     margin: float | None = None,
     most: int = MOST,
@@ -80,25 +80,8 @@ def protocol(
         alpha: two-sided error of a part of a verdict, shared by all questions.
     Raises: ConfigError.
     """
-    first = len(asked.seeds)
-    if first < verdict.LEAST:
-        raise ConfigError(
-            f"seeds are {first}: the first look takes {verdict.LEAST} or more, as no "
-            "verdict is given below."
-        )
-    named = list(questions.items() if isinstance(questions, Mapping) else questions)
-    if not named:
-        raise ConfigError(
-            "no two variants differ in a toggle, so that there is nothing to decide: "
-            "give a --grid, or an experiment that compares."
-        )
-    units = references.asked(asked.variants, asked.references)
-    lacking = [task for task, unit in units.items() if unit.reference is None]
-    if lacking and margin is None:
-        raise ConfigError(
-            f"{lacking[0]} has no reference, so that its margin is in returns: give "
-            "--margin."
-        )
+    first, named = len(asked.seeds), _pairs(questions)
+    lacking = _refuse(asked, named, margin)
     tasks = list(asked.variants)
     apart = [[task] for task in tasks] if lacking else [tasks]
     return {
@@ -116,6 +99,35 @@ def protocol(
         ],
         **fixed(asked),
     }
+
+
+Questions = Mapping[str, Sequence[Pair]] | Sequence[tuple[str, Sequence[Pair]]]
+
+
+def _pairs(questions: Questions) -> list[tuple[str, Sequence[Pair]]]:
+    return list(questions.items() if isinstance(questions, Mapping) else questions)
+
+
+def _refuse(asked: Sweep, named: Sequence[object], margin: float | None) -> list[str]:
+    """Tasks that have no reference. Raises: ConfigError, where nothing can be decided."""
+    if len(asked.seeds) < verdict.LEAST:
+        raise ConfigError(
+            f"seeds are {len(asked.seeds)}: the first look takes {verdict.LEAST} or "
+            "more, as no verdict is given below."
+        )
+    if not named:
+        raise ConfigError(
+            "no two variants differ in a toggle, so that there is nothing to decide: "
+            "give a --grid, or an experiment that compares."
+        )
+    units = references.asked(asked.variants, asked.references)
+    lacking = [task for task, unit in units.items() if unit.reference is None]
+    if lacking and margin is None:
+        raise ConfigError(
+            f"{lacking[0]} has no reference, so that its margin is in returns: give "
+            "--margin."
+        )
+    return lacking
 
 
 def fixed(asked: Sweep) -> dict[str, Any]:
