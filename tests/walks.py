@@ -21,6 +21,9 @@ def walk(lengths: list[int], terminal: bool):
     return steps
 
 
+add = jax.jit(replay.add, donate_argnums=0)
+
+
 def fill(
     capacity: int,
     lengths: list[int],
@@ -32,7 +35,6 @@ def fill(
     Rewards count the steps. With `take`, only so many of the steps are put in.
     """
     store = replay.init(SPEC, replay.size(capacity), jnp.zeros(1))
-    add = jax.jit(replay.add, donate_argnums=0)
     obs, kept = 0.0, []
     for i, (true_next, number, last, discount) in enumerate(
         walk(lengths, terminal)[:take]

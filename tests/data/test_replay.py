@@ -12,19 +12,21 @@ from coadapt import algorithms, devices, envs, runner
 from coadapt.data import replay
 from coadapt.types import Action, TimeStep
 
-add = jax.jit(replay.add)
+add, cut = jax.jit(replay.add), jax.jit(replay.cut)
+sample = jax.jit(replay.sample, static_argnums=2)
+
+
+def on_host(store: replay.Store) -> replay.Store:
+    """Where nothing is compiled for each number of transitions that are looked at."""
+    return jax.tree.map(np.asarray, store)
 
 
 def read(store: replay.Store) -> list[tuple]:
     """All that the store still holds, oldest first."""
-    index = jnp.arange(int(store.tail), int(store.count), dtype=jnp.int32)
-    t = replay.gather(store, index)
+    store = on_host(store)
+    t = replay.gather(store, np.arange(store.tail, store.count, dtype=np.int32))
     columns = (t.obs[:, 0], t.action[:, 0], t.reward, t.discount, t.last)
-    rows = zip(*(np.asarray(c) for c in (*columns, t.next_obs[:, 0])), strict=True)
-    return [
-        (float(o), float(a), float(r), float(d), bool(z), float(n))
-        for o, a, r, d, z, n in rows
-    ]
+    return list(zip(*(c.tolist() for c in (*columns, t.next_obs[:, 0])), strict=True))
 
 
 @pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "time limit"])
@@ -115,8 +117,8 @@ def test_a_sample_has_no_duplicates_and_covers_everything():
     store, kept = fill(50, [55] * 6)
     seen = set()
     for i in range(40):
-        t = replay.sample(store, jax.random.key(i), 20)
-        rewards = [float(r) for r in t.reward]
+        t = sample(store, jax.random.key(i), 20)
+        rewards = np.asarray(t.reward).tolist()
         assert len(set(rewards)) == 20
         seen |= set(rewards)
     # a transition is missed by one sample with 0.6, by all with 0.6^40 = 1e-9
@@ -125,8 +127,8 @@ def test_a_sample_has_no_duplicates_and_covers_everything():
 
 def test_a_sample_larger_than_the_store_repeats():
     store, _ = fill(50, [3])
-    t = replay.sample(store, jax.random.key(0), 8)
-    assert {float(r) for r in t.reward} == {0.0, 1.0, 2.0}
+    t = sample(store, jax.random.key(0), 8)
+    assert set(np.asarray(t.reward).tolist()) == {0.0, 1.0, 2.0}
 
 
 LENGTHS = {
@@ -138,7 +140,6 @@ LENGTHS = {
     "wrapped": [55] * 6,
 }
 every_length = pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
-add, cut = jax.jit(replay.add), jax.jit(replay.cut)
 
 
 def a_step(last: bool, number: float = 500.0, discount: float = 1.0):
@@ -183,14 +184,14 @@ def test_of_several_agents_those_add_that_really_do(lengths, last):
     store, _ = fill(50, lengths)
     other, _ = fill(50, lengths[::-1], terminal=False)
     each = [store, other, other, store]
-    stacked = jax.tree.map(lambda *x: jnp.stack(x), *each)
+    stacked = jax.tree.map(lambda *x: np.stack(x), *each)
     steps = [a_step(end, 500.0 + 10 * i) for i, end in enumerate(last)]
     chosen, made = jax.tree.map(lambda *x: np.stack(x), *steps)
     really = np.array([True, False, True, False])
     got = jax.jit(jax.vmap(replay.add))(stacked, chosen, made, really)
     for i, (before, step) in enumerate(zip(each, steps, strict=True)):
         expected = add(before, *step) if really[i] else before
-        assert_same(jax.tree.map(lambda x, i=i: x[i], got), expected)
+        assert_same(jax.tree.map(lambda x, i=i: np.asarray(x)[i], got), expected)
 
 
 # ---------------------------------------------------------------- cut
@@ -244,7 +245,8 @@ class Model:
 
 
 def assert_holds(store: replay.Store, model: Model) -> None:
-    assert read(jax.tree.map(np.asarray, store)) == model.held()
+    store = on_host(store)
+    assert read(store) == model.held()
     assert float(replay.current(store)[0]) == model.obs
 
 
@@ -286,7 +288,7 @@ def test_where_no_episode_runs_a_cut_replaces_the_current_observation(
     lengths, terminal
 ):
     store, kept = fill(50, lengths, terminal)  # all of their episodes have ended
-    before = jax.tree.map(np.asarray, store)
+    before = on_host(store)
     row = int(store.head) % store.obs.shape[0]
     assert before.obs[row, 0] == replay.current(store)[0] != 700.0
     for _ in range(2):  # and another one at once does no more
@@ -304,11 +306,13 @@ def test_of_several_agents_those_are_cut_whose_episodes_run():
     each = [running, ended, empty]
     obs = np.float32([[700.0], [701.0], [702.0]])
     got = jax.jit(jax.vmap(replay.cut))(
-        jax.tree.map(lambda *x: jnp.stack(x), *each), obs
+        jax.tree.map(lambda *x: np.stack(x), *each), obs
     )
     for i, store in enumerate(each):
-        assert_same(jax.tree.map(lambda x, i=i: x[i], got), cut(store, obs[i]))
-    assert (got.head - jnp.stack([s.head for s in each])).tolist() == [1, 0, 0]
+        assert_same(
+            jax.tree.map(lambda x, i=i: np.asarray(x)[i], got), cut(store, obs[i])
+        )
+    assert (got.head - np.stack([s.head for s in each])).tolist() == [1, 0, 0]
 
 
 # ---------------------------------------------------------------- resized
@@ -318,8 +322,8 @@ def test_of_several_agents_those_are_cut_whose_episodes_run():
 @every_length
 def test_a_larger_store_holds_every_transition(lengths, larger):
     for more in range(3):  # however the old ring was turned
-        store, _ = fill(50, [*lengths, *[2] * more])
-        new = replay.resized(jax.tree.map(np.asarray, store), replay.size(larger))
+        store = on_host(fill(50, [*lengths, *[2] * more])[0])
+        new = replay.resized(store, replay.size(larger))
         assert new.reward.shape == (larger,)
         assert new.obs.shape[0] == replay.size(larger).rows
         assert [x.dtype for x in new[:9]] == [x.dtype for x in store[:9]]
@@ -344,7 +348,7 @@ def test_a_resized_store_goes_on_as_one_that_was_large_from_the_start(lengths, k
         number += 1
         step = a_step(last, 3.0 * number)
         stores = [add(store, *step) for store in stores]
-    moved, whole = replay.resized(jax.tree.map(np.asarray, stores[0]), large), stores[1]
+    moved, whole = replay.resized(on_host(stores[0]), large), stores[1]
     assert_same(moved, whole)
     assert [x.dtype for x in jax.tree.leaves(moved)] == [
         x.dtype for x in jax.tree.leaves(whole)
@@ -368,7 +372,7 @@ def test_a_smaller_store_is_one_that_was_small_from_the_start(lengths, smaller):
     for i, (_, _, last, _) in enumerate(steps):
         stores = [add(store, *a_step(last, 3.0 * i)) for store in stores]
     moved, small = (
-        replay.resized(jax.tree.map(np.asarray, stores[0]), sizes[1]),
+        replay.resized(on_host(stores[0]), sizes[1]),
         stores[1],
     )
     assert read(moved) == read(small)
@@ -388,7 +392,7 @@ def test_what_a_resized_store_had_stays_until_that_one_is_full(lengths):
         store = add(store, *model.add(last, discount))
         assert_holds(store, model)
     had, model.size = len(model.held()), replay.size(80)
-    new = replay.resized(jax.tree.map(np.asarray, store), model.size)
+    new = replay.resized(on_host(store), model.size)
     store, rng = jax.tree.map(jnp.asarray, new), random.Random(0)
     for i in range(150):
         ends = i >= 25 and rng.random() < 0.05
