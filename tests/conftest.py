@@ -62,7 +62,7 @@ def _few_programs():
     A worker is to stay near 2 GiB, of which what its tests import takes more than one.
     """
     yield
-    devices.make_room(most=192 * 2**20)
+    devices.make_room()
 
 
 @pytest.fixture(scope="module", autouse=True)
