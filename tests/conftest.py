@@ -38,12 +38,13 @@ from coadapt.envs import dmc, host, suites
 
 # Kept between runs, where pytest keeps its own (`--cache-clear` empties it): compiled
 # programs, as most of the suite's time is compilation, and what matplotlib knows of
-# fonts. The user's own are neither read nor written, by child processes either.
+# fonts. The user's own are neither read nor written, by child processes either. Single
+# operations are kept too: a worker reads those of the other, and of before it made room.
 KEPT = Path(__file__).parents[1] / ".pytest_cache" / "d"
 os.environ.setdefault("COADAPT_CACHE", str(KEPT / "xla"))
 os.environ["MPLCONFIGDIR"] = str(KEPT / "matplotlib")
 jax.config.update("jax_compilation_cache_dir", os.environ["COADAPT_CACHE"] or None)
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_num_cpu_devices", 2)  # as on two cores, wherever tests run
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
