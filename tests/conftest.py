@@ -39,7 +39,8 @@ from coadapt.envs import dmc, host, suites
 # Kept between runs, where pytest keeps its own (`--cache-clear` empties it): compiled
 # programs, as most of the suite's time is compilation, and what matplotlib knows of
 # fonts. The user's own are neither read nor written, by child processes either. Single
-# operations are kept too: a worker reads those of the other, and of before it made room.
+# operations are kept too: a worker reads the other's, and its own from before it made
+# room.
 KEPT = Path(__file__).parents[1] / ".pytest_cache" / "d"
 os.environ.setdefault("COADAPT_CACHE", str(KEPT / "xla"))
 os.environ["MPLCONFIGDIR"] = str(KEPT / "matplotlib")

@@ -291,7 +291,7 @@ def doubled(single, state):
         ("mpo", {"g_estimate.minimum": "sample"}),
         ("mpo", {"g_estimate.minimum": "mean"}),
         ("sac", {}),
-        ("awac", {}),
+        pytest.param("awac", {}, marks=pytest.mark.long),
     ],
     ids=["mpo-sample", "mpo-mean", "sac", "awac"],
 )

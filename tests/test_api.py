@@ -30,7 +30,13 @@ def test_unknown_names_are_an_attribute_error():
 
 
 SMALL = {"networks.policy.sizes": (8,), "networks.critic.sizes": (8,)}
-SMALL |= {"data.batch_size": 8, "data.learning_starts": 20, "data.random_steps": 20}
+# a replay that each run fills, so that one program serves all
+SMALL |= {
+    "data.batch_size": 8,
+    "data.learning_starts": 20,
+    "data.random_steps": 20,
+    "data.capacity": 25,
+}
 MINE = {"mine": coadapt.override(coadapt.algorithms.sac(), SMALL)}
 AMOUNTS = {"task": "toy/lqr", "eval_every": 30}
 

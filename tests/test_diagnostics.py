@@ -32,6 +32,9 @@ NARROW = {"pi_theta.scale": "LearnedLogStd", "pi_theta.scale.raw": -7.0}
 DISCOUNT = {"g_estimate.discount": GAMMA}
 
 
+start = jax.jit(agents.init, static_argnums=1)
+
+
 def made(name: str, task: str = "toy/lqr", size: int = 0, **changes) -> SavedAgent:
     """An agent as it starts, of a task whose actions may be given another size."""
     changes = {key.replace("__", "."): value for key, value in changes.items()}
@@ -39,7 +42,7 @@ def made(name: str, task: str = "toy/lqr", size: int = 0, **changes) -> SavedAge
     spec = envs.spec(task)
     if size:
         spec = dataclasses.replace(spec, action_size=size)
-    state = agents.init(config, spec, jax.random.key(0))
+    state = start(config, spec, jax.random.key(0))
     return SavedAgent(
         task=task, variant=name, seed=0, algorithm=name, config=config, spec=spec,
         state=jax.tree.map(np.array, state), steps=0, updates=0, alive=True,

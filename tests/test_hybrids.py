@@ -8,18 +8,19 @@ import jax
 import numpy as np
 import pytest
 
-from coadapt import algorithms, envs, hybrids, legality, runner, schema
+from coadapt import agent, algorithms, envs, hybrids, learn, legality, runner, schema
 from coadapt.cli import hybrids as command
 from coadapt.cli import train
 from coadapt.config import Config, Offline
-from coadapt.data import offline
+from coadapt.data import offline, replay
 from coadapt.envs import toy
 from coadapt.hybrids import Point
 from coadapt.schema import ConfigError
 from coadapt.types import Transition
+from tests.recipes import cases
 
 ROOT = Path(__file__).parents[1]
-TASK = "toy/lqr"
+TASK, KEY = "toy/lqr", jax.random.key(0)
 DATASET = "toy/lqr-random-v0"
 
 # ---------------------------------------------------------------- which are legal
@@ -130,6 +131,9 @@ def _classes(point: Point) -> list[tuple[str, type]]:
 
 
 SAMPLE = _sample(12, seed=0)
+# the first of each pi_q; the others' updates are traced, and they train in a long run
+TRAINED = list({point.pi_q: point for point in reversed(SAMPLE)}.values())
+REST = [point for point in SAMPLE if point not in TRAINED]
 SMALL = {
     "networks.policy.sizes": (16,),
     "networks.critic.sizes": (32,),
@@ -211,7 +215,26 @@ def test_the_sample_has_every_class_and_no_named_point():
     assert len(SAMPLE) >= 12
 
 
-@pytest.mark.parametrize("point", SAMPLE, ids=lambda p: "-".join(k.__name__ for k in p))
+def _name(point: Point) -> str:
+    return "-".join(kind.__name__ for kind in point)
+
+
+@pytest.mark.parametrize("point", REST, ids=_name)
+def test_an_update_of_a_legal_hybrid_is_traced(point):
+    config, spec = _small(point), envs.spec(TASK)
+    legality.check(config)
+    state = jax.eval_shape(lambda key: agent.init(config, spec, key), KEY)
+    kept = config.g_estimate.length > 1
+    size = replay.size(config.data.update_every + 1, shortest=1, log_prob=kept)
+    store = jax.eval_shape(lambda obs: replay.init(spec, size, obs), np.zeros(2))
+    clock = learn.Clock(np.int32(1), np.int32(1))
+    after, _ = jax.eval_shape(learn.learn, config, state, store, np.uint32(0), clock)
+    assert jax.tree.map(lambda x: x.shape, after) == jax.tree.map(
+        lambda x: x.shape, state
+    )
+
+
+@pytest.mark.parametrize("point", cases(SAMPLE, REST), ids=_name)
 def test_a_legal_hybrid_trains(point, dataset):
     config, returns = _small(point), []
     task = TASK if config.g_estimate.critics_of(config.g) else "toy/bandit"

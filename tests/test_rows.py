@@ -6,6 +6,7 @@ change of the parameters minus the gradient.
 """
 
 from functools import partial
+from itertools import product
 
 import jax
 import jax.numpy as jnp
@@ -1261,11 +1262,24 @@ def test_bears_divergence_is_the_mmd_before_the_tanh():
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("critic", ["minimum", "first", "mix"])
-@pytest.mark.parametrize("number, limit", [(1, "none"), (10, "none"), (3, 0.5)])
-def test_bears_policy_climbs_the_mean_of_its_actions(number, limit, critic):
+CLIMBED = list(
+    product(["minimum", "first", "mix"], [(1, "none"), (10, "none"), (3, 0.5)])
+)
+# each critic, each number of actions, and a limit
+CLIMBED_ONCE = [CLIMBED[1], CLIMBED[3], CLIMBED[8]]
+
+
+@pytest.mark.parametrize(
+    "critic, drawn",
+    [
+        pytest.param(*c, marks=[pytest.mark.long] * (c not in CLIMBED_ONCE))
+        for c in CLIMBED
+    ],
+)
+def test_bears_policy_climbs_the_mean_of_its_actions(critic, drawn):
     """Settings 3.10: of each critic the mean over the actions, then one of the two,
     and the noise of every action clipped to +-limit."""
+    number, limit = drawn
     config = bear(
         {
             "pi_q.gradient.critic": critic,

@@ -72,9 +72,14 @@ SMOOTH = {
 }
 
 
+def group_of(name: str) -> list:
+    """Four of unlike rates and knobs; one program, of all tests that read it."""
+    return variants(name, 4, **(SMOOTH if name == "bear" else {}))
+
+
 # each way that data are read and that a policy moves is in one of the others
-ALIKE = ("awac", "power", "rwr", "urex", "vmpo", "vmpo_table1", "trpo_table1", "ddpg",
-         "td3", "brac")  # fmt: skip
+ALIKE = ("awac", "power", "rwr", "urex", "vmpo", "vmpo_table1", "trpo_table1", "ppo",
+         "ddpg", "td3", "brac")  # fmt: skip
 
 
 @pytest.fixture(params=cases(algorithms.PRESETS, ALIKE), scope="module")
@@ -87,8 +92,8 @@ def name(request):
 def test_an_agent_is_the_same_alone_and_in_a_group(name):
     """Each of four agents of unlike rates and knobs, after some 120 updates (of
     sequences, 3 or 4 iterations)."""
-    steps, changes = (40, SMOOTH) if name == "bear" else (184, {})
-    configs, seeds = variants(name, 4, **changes), [3, 1, 4, 15]
+    steps = 40 if name == "bear" else 184
+    configs, seeds = group_of(name), [3, 1, 4, 15]
     group = trained(configs, seeds, steps)
     relative, absolute = CLOSE[name]
     for i in range(4):
@@ -103,7 +108,7 @@ def test_an_agent_is_the_same_alone_and_in_a_group(name):
 def test_a_place_in_a_group_changes_no_bit(name, traced):
     """And agents of unlike rates and knobs are one program, of two traces at most:
     with the updates, and the env steps before them without."""
-    configs, seeds = variants(name, 4), [3, 1, 4, 15]
+    configs, seeds = group_of(name), [3, 1, 4, 15]
     group = trained(configs, seeds, 184)
     assert traced["iterate_device"] + traced["iterate_offline"] <= 2
     assert traced["start"] + traced["start_offline"] <= 1
@@ -150,14 +155,19 @@ def test_number_of_updates(name, steps, expected):
     assert sum(runner.due(config, t) for t in range(1, steps + 1)) == expected
 
 
-@pytest.mark.parametrize("name", ["sac", "mpo", "awr", "ppo"])
-@pytest.mark.parametrize("steps", [104, 105, 200])
-def test_device_and_host_make_the_updates_of_the_rule(name, steps):
+HOST = "gym/Pendulum-v1"  # whose episodes are too long for AWR here
+COUNTED = [("sac", TASK), ("sac", HOST), ("mpo", TASK), ("mpo", HOST), ("awr", TASK),
+           ("ppo", TASK), ("ppo", HOST)]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "case", cases(COUNTED, [("mpo", TASK), ("mpo", HOST), ("ppo", TASK)]), ids="-".join
+)
+def test_device_and_host_make_the_updates_of_the_rule(case):
+    name, task = case
     config = small(name, data__update_every=30 if name in ("awr", "ppo") else 7)
-    expected = sum(runner.due(config, t) for t in range(1, steps + 1))
-    for task in (TASK, "gym/Pendulum-v1"):
-        if name == "awr" and task != TASK:
-            continue  # its episodes are longer than this test
+    for steps in (104, 105, 200):
+        expected = sum(runner.due(config, t) for t in range(1, steps + 1))
         result = runner.train(
             [config], [0], task, steps=steps, eval_every=60, eval_episodes=1
         )
@@ -394,7 +404,9 @@ def test_actions_of_another_kind_are_refused(name, task, bins, words):
 # ---------------------------------------------------------------- in turn
 
 
-@pytest.mark.parametrize("name", cases(["sac", "mpo", "awr", "ppo"], ["mpo", "awr"]))
+@pytest.mark.parametrize(
+    "name", cases(["sac", "mpo", "awr", "ppo"], ["mpo", "awr", "ppo"])
+)
 def test_updates_in_turn_are_updates_together(name, monkeypatch):
     """As much as one update can differ: float32 sums in another order."""
     configs, seeds = variants(name, 4), np.arange(4, dtype=np.uint32)

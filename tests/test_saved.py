@@ -221,8 +221,11 @@ def test_agents_alone_several_tasks_and_one_that_failed(tmp_path):
     config = small("ppo")
     broken = schema.override(config, {"optim.policy.rate": 1e38})
     variants = [Variant("good", "ppo", config), Variant("bad", "ppo", broken)]
-    for task in ("toy/lqr", "toy/chain"):
-        work = asked(task, *variants, seeds=(0,))
+    idle = Variant(
+        "good", "ppo", small("ppo", data__update_every=2 * STEPS)
+    )  # no update
+    for task, those in (("toy/lqr", variants), ("toy/chain", [idle])):
+        work = asked(task, *those, seeds=(0,))
         sweep.run(work, tmp_path, checkpoints=Checkpoints(keep=0))
     with pytest.raises(coadapt.ConfigError, match="on toy/lqr, toy/chain"):
         coadapt.load(tmp_path, variant="good", seed=0)

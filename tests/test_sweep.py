@@ -23,6 +23,7 @@ TINY = {
     "data.batch_size": 8,
     "data.learning_starts": 20,
     "data.random_steps": 20,
+    "data.capacity": 30,  # of each length of a run, so that one program serves all
 }
 
 

@@ -256,8 +256,13 @@ def test_a_fault_that_is_no_devices_stays_a_traceback():
     [
         ("JAX_PLATFORMS", "foo", 2),
         ("JAX_NUM_CPU_DEVICES", "abc", 2),
-        ("XLA_FLAGS", "--xla_force_host_platform_device_count=abc", 2),
         ("XLA_FLAGS", "--no_such_flag", 2),
+        pytest.param(
+            "XLA_FLAGS",
+            "--xla_force_host_platform_device_count=abc",
+            2,
+            marks=pytest.mark.long,
+        ),
         ("MPLBACKEND", "foo", 2),
     ],
 )

@@ -1,14 +1,17 @@
 """L-BFGS on known minima, and on the dual of REPS with a linear V (C29)."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from coadapt.ops.lagrange import temperature_dual
-from coadapt.ops.minimize import minimize
+from coadapt.ops.minimize import minimize as search
 from coadapt.ops.weights import boltzmann
 
+minimize = partial(jax.jit, static_argnames=("function", "iterations"))(search)
 FLAT = 1e-9  # the tolerance of most tests: of the gradient, in float64
 
 
@@ -70,7 +73,7 @@ def test_a_batch_of_problems_is_each_alone(x64):
 
     def solve(steepness, shift):
         at = start() | {"a": START["a"] + shift}
-        return minimize(
+        return search(
             lambda p: rosenbrock(p, steepness), at, iterations=30, tolerance=1e-6
         )
 
