@@ -19,10 +19,11 @@ def test_each_mistake_can_be_made_in_one_place(mutations):
     """Else it would be no mistake, and its tests' passing no proof."""
     names = [mutations.name(m) for m in mutations.MUTATIONS]
     assert len(set(names)) == len(names) == 30
-    for file, old, new, tests in mutations.MUTATIONS:
+    for file, old, new, test in mutations.MUTATIONS:
         assert (ROOT / "coadapt" / file).read_text().count(old) == 1, old
         assert old != new and file.split("/")[0] in ("ops", "factors", "agent")
-        assert all((ROOT / "tests" / path).is_file() for path in tests.split())
+        path, _, function = test.partition("::")
+        assert f"\ndef {function}(" in (ROOT / "tests" / path).read_text()
 
 
 def test_a_mistake_is_made_in_a_copy(mutations, tmp_path):

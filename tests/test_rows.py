@@ -1433,6 +1433,23 @@ def test_fitting_the_behaviour_policy_descends_on_its_loss_alone(make):
     close(*rest, tolerance=0.0)
 
 
+def test_the_network_that_tells_policies_apart_descends_with_the_model():
+    """Each on its own loss, by one step on the sum of both."""
+    config = brac({"pi_p.keep_fitting": True, "optim.prior.rate": 1e-3}, SOFTPLUS)
+    state, data, key = begin(config), transitions(), jax.random.key(6)
+    after, _ = jax.jit(agent.fit_prior)(config, state, data, key)
+    own = jax.random.fold_in(key, 1)
+    old, new = state.params.prior, after.params.prior
+    before, now = (
+        network_loss(config, state, old | {"dual": f}, data.obs, own)
+        for f in (old["dual"], new["dual"])
+    )
+    assert now < before
+    assert model_loss(config, state, new, data, key) < model_loss(
+        config, state, old, data, key
+    )
+
+
 def test_the_loss_of_a_clone_is_its_negative_log_likelihood():
     config = brac()
     state, data = begin(config), transitions()

@@ -2,14 +2,14 @@
 
     python tools/mutations.py         all of mutations_cases.py
         --only=REGEX                  of their names (--list prints them)
-        --whole                       where a mistake's own tests pass, the whole suite
+        --whole                       where a mistake's own test passes, the whole suite
         --jobs=1 --cache=DIR
 
-Each mistake is made in a copy of the files as they are, and its own tests run there
-until one fails. It ends with 0 if at most one mistake was found by no test, else with
-1. It takes about a minute a mistake, and a quarter of an hour for each that needs the
-whole suite. Compiled programs and what a mistake's tests said are kept in the cache,
-the latter by all files, so that what was broken off goes on.
+Each mistake is made in a copy of the files as they are, and the test that it names
+runs there, with --whole then all others, until one fails. It ends with 0 if at most one
+mistake was found by no test, else with 1. A mistake takes some ten seconds, and one
+that needs the whole suite as long as that. Compiled programs and which tests failed are
+kept in the cache, the latter by all files, so that what was broken off goes on.
 """
 
 import argparse
@@ -87,8 +87,7 @@ def found_by(mutation: Mutation, cache: Path, whole: bool) -> str | None:
     """The first test that finds a mistake; None where none does."""
     with tempfile.TemporaryDirectory(dir=cache) as place:
         copy(Path(place), mutation)
-        own = [f"tests/{path}" for path in mutation.tests.split()]
-        failed = _failure(Path(place), cache, own)
+        failed = _failure(Path(place), cache, [f"tests/{mutation.test}"])
         if failed is None and whole:
             failed = _failure(Path(place), cache, [])
         return failed
@@ -109,7 +108,7 @@ def run(mutation: Mutation, cache: Path, whole: bool) -> bool:
     said = kept.read_text() if kept.exists() else found_by(mutation, cache, whole)
     if said:
         kept.write_text(said)
-    tests = WHOLE if whole else mutation.tests
+    tests = WHOLE if whole else mutation.test
     print(f"{name(mutation)}\n    {said or f'NOT FOUND by {tests}'}", flush=True)
     return bool(said)
 
