@@ -1,7 +1,9 @@
 """`coadapt report`: what is on the page, on the terminal and in the tables."""
 
+import contextlib
 import csv
 import dataclasses
+import io
 import math
 import re
 import shutil
@@ -288,6 +290,14 @@ def grid(places):
     return places / "grid"
 
 
+@pytest.fixture(scope="module")
+def reported(grid):
+    """Its page, and what was printed: made once, as most of the time is pictures."""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert report.main([f"--workdir={grid}"]) == 0
+    return read((grid / "report" / "index.html").read_text()), out.getvalue()
+
+
 def test_a_report_from_python_prints_nothing(tmp_path, grid, capsys):
     """The same files as the command's; nothing of the store is written."""
     before = {path for path in grid.rglob("*")}
@@ -313,8 +323,8 @@ def test_tables_are_there_when_drawing_fails(tmp_path, monkeypatch, grid):
     assert (tmp_path / "work" / "report" / "summary.csv").stat().st_size
 
 
-def test_a_grid_has_its_names_down_and_no_paper(capsys, grid):
-    page, shown = run(capsys, grid)
+def test_a_grid_has_its_names_down_and_no_paper(reported):
+    page, shown = reported
     table = scores_of(page)
     assert table.rows[0] == ["variant", "gym/Hopper-v5", "gym/HalfCheetah-v5"]
     names = [row[0] for row in table.rows[1:]]
@@ -326,8 +336,8 @@ def test_a_grid_has_its_names_down_and_no_paper(capsys, grid):
     assert "budget: 3 seeds; 3,000 env steps;" in shown
 
 
-def test_a_toggle_that_two_algorithms_have_is_judged(capsys, grid):
-    _, shown = run(capsys, grid)
+def test_a_toggle_that_two_algorithms_have_is_judged(reported):
+    _, shown = reported
     lines = [x for x in shown.splitlines() if "sac and mpo: " in x]
     assert len(lines) == 2
     assert lines[0].startswith(
@@ -336,8 +346,8 @@ def test_a_toggle_that_two_algorithms_have_is_judged(capsys, grid):
     assert lines[1].startswith("networks.policy.activation: elu, not relu, sac and mpo")
 
 
-def test_a_factorial_is_as_computed_by_hand(capsys, grid):
-    page, shown = run(capsys, grid)
+def test_a_factorial_is_as_computed_by_hand(capsys, grid, reported):
+    page, shown = reported
     tables = [t for t in page.tables if "main effects" in t.caption]
     assert [t.caption.split(":")[0] for t in tables] == ["sac", "mpo"]
     # last: 200, 230, 260, 310, of a unit of 100; (60+80)/2, (30+50)/2, (50-30)/2.
@@ -428,8 +438,8 @@ def test_weights_that_are_all_equal_are_said(case, tmp_path):
 # ---------------------------------------------------------------- statistics
 
 
-def test_statistics_are_those_of_the_library(capsys, grid):
-    page, _ = run(capsys, grid)
+def test_statistics_are_those_of_the_library(grid, reported):
+    page, _ = reported
     table = next(t for t in page.tables if "IQM" in t.caption)
     assert table.rows[0] == ["variant", "mean", "median over tasks", "IQM"]
     found = frame(grid, "statistics").set_index("variant")
@@ -558,8 +568,7 @@ def names_of(name):
     return [*rows, "MPO(D) (minimum of means)"]
 
 
-def test_the_same_rows_give_the_same_files(capsys, grid):
-    run(capsys, grid)
+def test_the_same_rows_give_the_same_files(capsys, grid, reported):
     before = {p.name: p.read_bytes() for p in (grid / "report").iterdir()}
     run(capsys, grid)
     assert before == {p.name: p.read_bytes() for p in (grid / "report").iterdir()}
@@ -586,8 +595,8 @@ def test_suites_and_their_versions_are_never_in_one_table(capsys, tmp_path):
         assert by[table.rows[0][1]] in table.caption
 
 
-def test_the_page_is_whole_and_needs_nothing_else(capsys, grid):
-    page, _ = run(capsys, grid)
+def test_the_page_is_whole_and_needs_nothing_else(grid, reported):
+    page, _ = reported
     for tag, attrs in page.tags:
         assert tag not in ("script", "link", "iframe", "object")
         for name in ("src", "href", "action", "xlink:href"):
