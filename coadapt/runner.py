@@ -65,6 +65,16 @@ class Interrupted(Exception):  # noqa: N818 (it is none)
         self.steps = steps
 
 
+class TimeOver(Interrupted):
+    """It stopped there because the next checkpoint would come too late."""
+
+    def __init__(self, steps: int = 0):
+        """`steps`: 0 of more than one program."""
+        super().__init__(steps)
+        what = f"stopped after {steps} env steps" if steps else "stopped"
+        self.args = (f"{what}, as the next checkpoint would come too late",)
+
+
 # ---------------------------------------------------------------- one agent
 
 _SHORTEST = 4  # env steps of an episode, on average, for which a short run has room

@@ -41,6 +41,7 @@ from coadapt import (
 from coadapt.changes import change as change
 from coadapt.config import Config, Offline
 from coadapt.data import offline
+from coadapt.deadline import Deadline
 from coadapt.foreseen import updates as updates
 from coadapt.legality import check
 from coadapt.notes import note
@@ -893,6 +894,7 @@ def run(
     checkpoints: Checkpoints | None = Checkpoints(),
     ended: Callable[[Group, runner.Snapshot], None] = lambda *_: None,
     stop: Callable[[], bool] = lambda: False,
+    deadline: Deadline | None = None,
     allow_other_machine: bool = False,
 ) -> int:
     """Run the cells that the store at `workdir` lacks; returns how many that were.
@@ -903,11 +905,12 @@ def run(
     are there until the new ones have passed them.
     `checkpoints` None writes no snapshots; `ended` is called with what each program
     leaves, before the last snapshot is written: after a kill until then, again; where
-    `stop` says so, the running one ends at its next checkpoint. `allow_other_machine`:
+    `stop` says so, the running one ends at its next checkpoint, and where the next
+    would come after the `deadline`, at this one. `allow_other_machine`:
     go on also where what decides bits is not as it was.
     Raises: ConfigError, before anything compiles; store.StoreError; runner.Interrupted.
     """
-    path = admitted(sweep, workdir)
+    path, deadline = admitted(sweep, workdir), deadline or Deadline()
     # what is refused leaves nothing behind
     about = with_units(path, adopted(path, header(sweep)))
     with owned(path):
@@ -917,15 +920,13 @@ def run(
         with Store(path, about, session=bool(todo)) as store:
             # all at once: the next session finds the same programs
             records = [_noted(store, each) for each in todo]
-            jobs = [
-                Job(sweep, each.group, record, store, checkpoints, stop, ended)
-                for each, record in zip(todo, records, strict=True)
-            ]
+            rest = store, checkpoints, stop, deadline, ended
+            programs = zip(todo, records, strict=True)
+            jobs = [Job(sweep, each.group, its, *rest) for each, its in programs]
             told = [partial(_tell, progress, event) for event in _events(todo, store)]
             with ahead.Ahead(_to_compile(sweep, todo)) as others:
                 for job, tell in zip(jobs, told, strict=True):
-                    if stop():
-                        raise runner.Interrupted(0)
+                    job.require_time()
                     job.run(tell, *next(starts))
                     others.turn()
     return sum(len(each.group.agents) for each in todo)
@@ -1045,6 +1046,12 @@ def _all_failed(group: Group, failed: Sequence[runner.Failure]) -> str:
     )
 
 
+def _interval(sweep: Sweep, start: runner.Snapshot | None) -> float:
+    """Seconds from one checkpoint to the next, until `start`; 0: nothing says so."""
+    done = 0 if start is None else int(start.clock.steps)
+    return start.seconds * sweep.checkpoint_every / done if start and done else 0.0
+
+
 class Job:
     """One program of a sweep: its rows, and its snapshots."""
 
@@ -1056,12 +1063,22 @@ class Job:
         store: Store,
         checkpoints: Checkpoints | None,
         stop: Callable[[], bool],
+        deadline: Deadline,
         ended: Callable[[Group, runner.Snapshot], None],
     ):
-        self.sweep, self.store, self.stop, self.ended = sweep, store, stop, ended
+        self.sweep, self.store, self.ended = sweep, store, ended
+        self.stop, self.deadline = stop, deadline
+        self.halt: runner.Interrupted | None = None  # by the newest checkpoint
         self.group, self.record = group, record
         self.steps = steps_in(sweep, group)
         self.rules, self.spent, self.last = checkpoints, 0.0, 0.0
+
+    def require_time(self) -> None:
+        """Before it begins. Raises: runner.Interrupted."""
+        if self.stop():
+            raise runner.Interrupted(0)
+        if self.deadline.near:
+            raise runner.TimeOver
 
     def run(
         self,
@@ -1071,6 +1088,7 @@ class Job:
     ) -> None:
         sweep, group = self.sweep, self.group
         provider = envs.spec(group.task).provider
+        self.deadline.begin(_interval(sweep, start))
         number = devices.mesh(len(group.agents)).size
         with self.store.begin(
             self.record, origin, devices=number, provider=provider
@@ -1101,12 +1119,18 @@ class Job:
                 report=report,
                 save=partial(self._save, writer, attempt),
                 start_at=start,
-                stop=self.stop,
+                stop=self._halted,
                 log=sweep.log,
             )
             attempt.finish(self.steps, result.seconds)
         if len(failed) == len(group.agents):
             note(_all_failed(group, failed))
+
+    def _halted(self) -> bool:
+        """Never true. Raises: runner.Interrupted, where the newest one was the last."""
+        if self.halt is not None:
+            raise self.halt
+        return False
 
     def _save(
         self, writer: checkpoint.Writer, attempt: Attempt, snapshot: runner.Snapshot
@@ -1115,12 +1139,17 @@ class Job:
         attempt.lease.require()
         rules, steps = self.rules, int(snapshot.clock.steps)
         ends = runner.is_over(snapshot, self.steps)
+        late = self.deadline.reached(self.last)
+        if self.stop():  # asked once, as the snapshot that it stops at is written
+            self.halt = runner.Interrupted(steps)
+        elif late:
+            self.halt = runner.TimeOver(steps)
         if ends:
             self.ended(self.group, snapshot)
         if rules is None:
             return
         allowed = rules.share * snapshot.seconds
-        if not (ends or self.stop() or self.spent + self.last <= allowed):
+        if not (ends or self.halt or self.spent + self.last <= allowed):
             return
         begin = time.monotonic()
         goes_on = steps % self.sweep.checkpoint_every == 0

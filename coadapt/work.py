@@ -9,6 +9,7 @@ program's lease, and writes attempts of it.
 """
 
 import math
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -28,6 +29,7 @@ from coadapt import (
     sweep,
 )
 from coadapt.config import Config
+from coadapt.deadline import Deadline
 from coadapt.schema import ConfigError
 from coadapt.sweep import Agent, Checkpoints, Group, Planned, Sweep, Variant
 
@@ -43,8 +45,14 @@ class Job(NamedTuple):
     keep: int = 1
     share: float | None = None  # of the time, for snapshots; None: each is written
     allow_other_machine: bool = False
+    until: float | None = None  # Unix time by which it has to have stopped
     origin: str = ""  # the program that it goes on from, where that is another
     places: tuple[int, ...] = ()  # of its agents, there
+
+    @property
+    def seconds(self) -> float:
+        """That are left."""
+        return math.inf if self.until is None else self.until - time.time()
 
     @property
     def checkpoints(self) -> Checkpoints:
@@ -67,6 +75,7 @@ def plan(
     devices: int,
     memory: int | None = None,
     checkpoints: Checkpoints,
+    until: float | None = None,
     allow_other_machine: bool = False,
 ) -> list[Unit]:
     """Write down what the store at `path` lacks, for others to run; computes nothing.
@@ -75,6 +84,7 @@ def plan(
     Args:
         devices: of each process, at most; of a program that was begun, as it was.
         memory: bytes that a program may take.
+        until: Unix time by which all have to have stopped.
     Raises: ConfigError, before anything is written; StoreError.
     """
     about = sweep.with_units(path, store.adopted(path, sweep.header(asked)))
@@ -89,7 +99,7 @@ def plan(
             other = each.origin is not None and each.origin.folder != record.folder
             job = Job(
                 sweep.steps_in(asked, each.group), number, tuple(asked.log),
-                checkpoints.keep, share, allow_other_machine,
+                checkpoints.keep, share, allow_other_machine, until,
                 each.origin.folder.name if each.origin and other else "",
                 each.places if other else (),
             )  # fmt: skip
@@ -148,6 +158,7 @@ def run(
     *,
     stop: Callable[[], bool] = lambda: False,
     lease: float = leases.SECONDS,
+    seconds: float = math.inf,
 ) -> int:
     """Run or resume a program that was planned; returns how many agents it has.
 
@@ -156,6 +167,7 @@ def run(
     Args:
         show: as `progress.shown`.
         lease: seconds without a word of this process, until another may take over.
+        seconds: until it has to have stopped, where the plan does not say sooner.
     Raises: ConfigError; StoreError, of which HeldError, where another process runs it,
         and LostError, where another took it meanwhile; runner.Interrupted.
     """
@@ -177,7 +189,8 @@ def run(
     event = sweep.Progress(1, 1, group, None, origins, differ)
     todo = sweep.Job(
         small, group, record, shared, asked.checkpoints,
-        lambda: stop() or (path / STOP).exists(), lambda *_: None,
+        lambda: stop() or (path / STOP).exists(),
+        Deadline(min(seconds, asked.seconds)), lambda *_: None,
     )  # fmt: skip
     with show(small) as tell:
         todo.run(lambda report: tell(event._replace(report=report)), start, origin)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 # lower layers first; a module imports lower layers, and its own only within a package
 LAYERS = [
     ["coadapt.version", "coadapt.aliases", "coadapt.console", "coadapt.cgroups"],
-    ["coadapt.notes"],
+    ["coadapt.notes", "coadapt.deadline"],
     ["coadapt.ops"],
     ["coadapt.types", "coadapt.schema", "coadapt.streams", "coadapt.units"],
     ["coadapt.networks", "coadapt.optim", "coadapt.logs", "coadapt.devices"],
@@ -55,6 +55,8 @@ LAYERS = [
     ["coadapt.sweep", "coadapt.toggles", "coadapt.saved", "coadapt.page"],
     ["coadapt.progress", "coadapt.comparison", "coadapt.plan"],
     ["coadapt.work", "coadapt.power", "coadapt.until"],
+    ["coadapt.pool"],
+    ["coadapt.engines", "coadapt.local"],
     [
         "coadapt.api",
         "coadapt.dataset",

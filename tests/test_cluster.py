@@ -13,13 +13,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from coadapt import checkpoint, leases, manifest, store, sweep
-from coadapt.cli import engines
+from coadapt import checkpoint, engines, leases, manifest, store, sweep
+from coadapt.cli import board, workers
 from coadapt.sweep import Checkpoints, Group, Sweep, Variant
 from tests.recipes import small
 
@@ -50,10 +51,12 @@ def memory(of: Sweep) -> int:
 
 def run(of: Sweep, folder: Path, engine: str, address: str | None = None) -> dict:
     """Returns the programs that failed."""
-    options = engines.Options(engine, 2, address, 0, memory(of), LEASE)
+    flags = [f"--lease={LEASE}"]
+    options = engines.Options(engine, 2, address, 0, memory(of), flags)
     _, failed = engines.run(
-        of, folder, options, checkpoints=ALWAYS, stop=lambda: False, quiet=True
-    )
+        of, folder, options, partial(workers.engine, options), checkpoints=ALWAYS,
+        show=partial(board.shown, quiet=True),
+    )  # fmt: skip
     return failed
 
 

@@ -9,11 +9,11 @@ import json
 import pytest
 from rich.console import Console
 
-from coadapt import attempts, leases, manifest, runner, store, sweep, work
-from coadapt.cli import board, pool, report, status
+from coadapt import attempts, leases, manifest, pool, runner, store, sweep, work
+from coadapt.cli import board, report, status
 from coadapt.cli import work as one_program
-from coadapt.cli.pool import Outcome, Pool
 from coadapt.leases import HeldError, LostError
+from coadapt.pool import Outcome, Pool
 from coadapt.runner import Interrupted
 from coadapt.schema import ConfigError
 from coadapt.store import Cell, StoreError

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from coadapt import leases, progress
-from coadapt.cli.pool import Pool, Running
 from coadapt.notes import note
+from coadapt.pool import Pool, Running
 from coadapt.work import Unit
 
 _EVERY = 1.0  # seconds between looks

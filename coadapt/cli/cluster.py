@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from coadapt.cli import pool
-from coadapt.cli.pool import Outcome
+from coadapt import local
+from coadapt.pool import Outcome
 from coadapt.schema import ConfigError
 from coadapt.work import Unit
 
@@ -57,14 +57,14 @@ class Cluster:
 
     def start(self, unit: Unit) -> None:
         name = unit.record.folder.name
-        variables = pool.variables(unit, bool(self._gpus))
+        variables = local.variables(unit, bool(self._gpus))
         needs = {"num_cpus": unit.job.devices}
         if self._gpus:
             needs = {"num_cpus": 1, "num_gpus": unit.job.devices}
         task = self._task.options(
             name=name, runtime_env={"env_vars": variables}, **needs
         )
-        flags = [*pool.words(self._workdir, name), *self._flags]
+        flags = [*local.words(self._workdir, name), *self._flags]
         self._all[name] = task.remote(flags)
 
     def ended(self, seconds: float) -> list[Outcome]:
@@ -106,4 +106,4 @@ def _work(flags: Sequence[str]) -> tuple[int, str]:
     with contextlib.redirect_stderr(said):
         status = work.main([*flags, "--quiet"])
     print(said.getvalue(), file=sys.stderr)
-    return status, pool.last_error(said.getvalue()) if status else ""
+    return status, local.last_error(said.getvalue()) if status else ""

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import importlib
 import json
-import math
 import os
 import re
 import sys
@@ -25,7 +24,7 @@ from coadapt import (
     console,
     devices,
     duration,
-    leases,
+    engines,
     logs,
     progress,
     report,
@@ -35,9 +34,12 @@ from coadapt import (
     sweep,
 )
 from coadapt import plan as plans
-from coadapt.cli import engines, signals
+from coadapt.cli import signals, workers
+from coadapt.cli.values import Values, count, definers, get, listed, number, required
 from coadapt.config import Config
-from coadapt.runner import Interrupted, Snapshot
+from coadapt.deadline import Deadline
+from coadapt.pool import TIME_OVER
+from coadapt.runner import Interrupted, Snapshot, TimeOver
 from coadapt.schema import ConfigError, nearest, paths
 from coadapt.sweep import Sweep, Variant
 
@@ -100,7 +102,7 @@ def _executed(
         return TROUBLE if isinstance(error, OSError | store.StoreError) else MISTAKE
     except Interrupted as stopped:
         print(f"{stopped}: the same command again goes on from there", file=sys.stderr)
-        return signals.status()
+        return TIME_OVER if isinstance(stopped, TimeOver) else signals.status()
     except KeyboardInterrupt:
         print(
             "interrupted: the same command again goes on from the last checkpoint",
@@ -184,61 +186,6 @@ def _help(text: str, values: Values) -> str:
     return "\n".join(lines)
 
 
-def get(values: Values, name: str) -> Any:
-    return values[name].value
-
-
-def required(values: Values, name: str) -> Any:
-    """The flag's value. Raises: ConfigError if it was not given."""
-    if get(values, name) in (None, ""):
-        raise ConfigError(f"--{name} is missing: {values[name].help}.")
-    return get(values, name)
-
-
-def count(
-    values: Values,
-    name: str,
-    default: int | None = None,
-    least: int = 1,
-    most: int = sweep.MOST,
-) -> int:
-    """A whole number, written 100000, 100_000 or 1e5. Raises: ConfigError."""
-    if get(values, name) is None and default is not None:
-        return default
-    return number(name, required(values, name), least, most)
-
-
-def number(name: str, text: str, least: int = 1, most: int = sweep.MOST) -> int:
-    """A whole number as flags have it. Raises: ConfigError."""
-    try:
-        found = float(text.replace("_", ""))
-        if found.is_integer() and least <= found <= most:
-            return int(found)
-    except (ValueError, OverflowError):
-        pass
-    raise ConfigError(
-        f"--{name} is {text!r}: it must be a whole number of {least:,} to {most:,}."
-    )
-
-
-def positive(values: Values, name: str) -> float | None:
-    """A positive number; None where it is not given. Raises: ConfigError."""
-    text = get(values, name)
-    if text is None:
-        return None
-    try:
-        found = float(text)
-    except ValueError:
-        found = math.nan
-    if not 0 < found < math.inf:
-        raise ConfigError(f"--{name} is {text!r}: it must be a positive number.")
-    return found
-
-
-def listed(text: str | None) -> list[str]:
-    return [part.strip() for part in (text or "").split(",") if part.strip()]
-
-
 # ---------------------------------------------------------------- flags of a sweep
 
 
@@ -253,7 +200,7 @@ def define_set(values: Values) -> None:
 
 def define_sweep(values: Values) -> None:
     """Flags that `train` and `sweep` have in common."""
-    text, switch = _definers(values)
+    text, switch = definers(values)
     define_set(values)
     _define_asked(values)
     text("workdir", "folder of the results; the same command again goes on from there")
@@ -283,7 +230,7 @@ def define_sweep(values: Values) -> None:
     )
     switch("quiet", "show no progress, only the result")
     _define_logs(values)
-    _define_workers(values)
+    workers.define(values)
     text(
         "compile_cache",
         "folder that keeps compiled programs; empty: none "
@@ -292,7 +239,7 @@ def define_sweep(values: Values) -> None:
 
 
 def _define_asked(values: Values) -> None:
-    text, _ = _definers(values)
+    text, _ = definers(values)
     text("seeds", "how many, 4 being 0, 1, 2, 3; or which: 4-7, or 4,5, or 0-3,8")
     text(
         "steps",
@@ -309,71 +256,8 @@ def _define_asked(values: Values) -> None:
     )
 
 
-def define_lease(values: Values) -> None:
-    flags.DEFINE_float(
-        "lease",
-        leases.SECONDS,
-        "seconds without a word of a process, after which another may take its program",
-        lower_bound=0.1,
-        flag_values=values,
-    )
-
-
-def _define_workers(values: Values) -> None:
-    text, _ = _definers(values)
-    flags.DEFINE_enum(
-        "engine",
-        engines.LOCAL,
-        engines.ENGINES,
-        "where programs run: on this machine, or on a Ray cluster, of this machine "
-        "alone without --ray_address: docs/cluster.md",
-        flag_values=values,
-    )
-    text("workers", "so many processes, each of which runs a program; none: this one")
-    text("ray_address", "of the cluster, as ray.init has it: auto, or a host and port")
-    text("gpus_per_worker", "GPUs of each process (0: they compute on the CPU)")
-    text(
-        "device_memory",
-        "of the device of a process, such as 80GiB, by which programs are cut; without "
-        "it, what this machine has",
-    )
-    define_lease(values)
-
-
-def _workers(values: Values) -> engines.Options | None:
-    """Of other processes; None: this one computes. Raises: ConfigError."""
-    workers, gpus = (
-        count(values, name, 0, least=0, most=engines.MOST)
-        for name in ("workers", "gpus_per_worker")
-    )
-    engine, cache = get(values, "engine"), get(values, "compile_cache")
-    address = get(values, "ray_address")
-    if address is not None and engine != engines.RAY:
-        raise ConfigError("--ray_address is of --engine=ray: give that with it.")
-    if engine == engines.LOCAL and not workers and not gpus:
-        return None
-    return engines.Options(
-        engine=engine,
-        workers=workers,
-        address=address,
-        gpus=gpus,
-        memory=engines.bytes_of(get(values, "device_memory")),
-        lease=get(values, "lease"),
-        flags=() if cache is None else (f"--compile_cache={cache}",),
-    )
-
-
-def refuse_workers(values: Values, name: str) -> None:
-    """Refuse a flag for which this process has to compute. Raises: ConfigError."""
-    if _workers(values) is not None:
-        raise ConfigError(
-            f"--{name} needs the agents in this process: leave out --workers, --engine "
-            "and --gpus_per_worker."
-        )
-
-
 def _define_logs(values: Values) -> None:
-    text, switch = _definers(values)
+    text, switch = definers(values)
     text(
         "log",
         "metrics and groups of them, by comma, such as default,norms or all; "
@@ -388,16 +272,6 @@ def _define_logs(values: Values) -> None:
         "also log each agent as a run of this project of Weights & Biases, or "
         "entity/project",
     )
-
-
-def _definers(values: Values):
-    def text(name: str, about: str) -> None:
-        flags.DEFINE_string(name, None, about, flag_values=values)
-
-    def switch(name: str, about: str) -> None:
-        flags.DEFINE_boolean(name, False, about, flag_values=values)
-
-    return text, switch
 
 
 def changes(values: Values, name: str = "set") -> dict[str, str]:
@@ -577,7 +451,7 @@ def run_sweep(
     workdir = get(values, "workdir")
     if get(values, "measure") and not get(values, "dry_run"):
         raise ConfigError("--measure is of a plan: give it with --dry_run.")
-    others = _workers(values)
+    others, deadline = workers.asked(values), workers.deadline(values)
     if others is not None:
         jax.config.update("jax_platforms", "cpu")  # GPUs are for those that compute
     elif workdir:  # rounding hangs on their number
@@ -591,15 +465,16 @@ def run_sweep(
         if get(values, "measure"):
             print(duration.line(duration.of_updates(sweep.packs(asked), asked)))
         return 0
-    folder = store.folder(required(values, "workdir")).absolute()  # it may change
+    # absolute, as an environment may change the current folder
+    folder = store.folder(required(values, "workdir")).absolute()
     if others is None:
         _keep_compiled(kept)
     todo = [(asked, folder)] if parts is None else parts(folder)
 
     def run(part: Sweep, place: Path) -> bool:
         if others is not None:
-            return _run_elsewhere(values, part, place, rules, others)
-        _run_here(values, part, place, rules, ended)
+            return _run_elsewhere(values, part, place, rules, deadline, others)
+        _run_here(values, part, place, rules, deadline, ended)
         return True
 
     whole = all(run(part, place) for part, place in todo)  # ends where one is not
@@ -612,6 +487,7 @@ def _run_here(
     asked: Sweep,
     folder: Path,
     rules: sweep.Checkpoints,
+    deadline: Deadline,
     ended: Callable[[sweep.Group, Snapshot], None],
 ) -> None:
     """Run it in this process."""
@@ -630,6 +506,7 @@ def _run_here(
             checkpoints=rules,
             ended=ended,
             stop=stop,
+            deadline=deadline,
             allow_other_machine=get(values, "allow_other_machine"),
         )
 
@@ -639,18 +516,13 @@ def _run_elsewhere(
     asked: Sweep,
     folder: Path,
     rules: sweep.Checkpoints,
+    deadline: Deadline,
     others: engines.Options,
 ) -> bool:
     """Run it in other processes. Returns whether no program failed."""
     with signals.held() as stop, _fed(values, folder) as feed:
-        units, failed = engines.run(
-            asked,
-            folder,
-            others,
-            checkpoints=rules,
-            stop=stop,
-            allow_other_machine=get(values, "allow_other_machine"),
-            quiet=get(values, "quiet"),
+        units, failed = workers.run(
+            values, asked, folder, others, rules, stop, deadline
         )
         feed.begin([cell for unit in units for cell in unit.record.cells])
     return not failed

@@ -29,7 +29,7 @@ from absl import flags
 
 from coadapt import comparison, stats, store, taxonomy, toggles
 from coadapt.cli import command
-from coadapt.cli.command import Values, get
+from coadapt.cli.values import Values, get, listed, positive
 from coadapt.comparison import Arms, Comparison, Pair, interval
 from coadapt.experiments import published
 from coadapt.report import verdicts
@@ -74,7 +74,7 @@ def _define(values: Values) -> None:
 
 
 def _run(values: Values) -> None:
-    margin, style = command.positive(values, "margin"), get(values, "format")
+    margin, style = positive(values, "margin"), get(values, "format")
     names = ("workdir", "pairs", "toggle", "factorial", "tasks")
     given = [name for name in names if get(values, name)]
     if get(values, "published"):
@@ -159,7 +159,7 @@ def stored(
 ) -> list[str]:
     """The verdicts on a run store's variants. Raises: ConfigError."""
     versions, rows, notes = comparison.by_version(workdir), [], []
-    asked = command.listed(get(values, "tasks"))
+    asked = listed(get(values, "tasks"))
     tasks = dict.fromkeys(task for arms in versions.values() for task, _ in arms)
     tasks |= dict.fromkeys(stats.unversioned(task) for task in tasks)
     for task in asked:
@@ -220,7 +220,7 @@ def _pairs(values: Values, variants: Sequence[str]) -> list[Pair]:
 
 def _listed(text: str, variants: Sequence[str]) -> list[Pair]:
     found = []
-    for pair in command.listed(text):
+    for pair in listed(text):
         on, off = _halves(pair, variants)
         if not on or not off or on == off:
             raise ConfigError(
@@ -250,7 +250,7 @@ def _halves(pair: str, variants: Sequence[str]) -> tuple[str, str]:
 
 def _toggled(text: str, variants: Sequence[str]) -> list[Pair]:
     path, equals, words = text.partition("=")
-    settings = command.listed(words)
+    settings = listed(words)
     if not path or not equals or len(settings) not in (1, 2):
         raise ConfigError(
             f"--toggle is {text!r}: it must be a field and its values on and off, as "
@@ -324,7 +324,7 @@ def _levels(values: Values) -> dict[str, tuple[str, str]]:
     """Off and on of each --factorial. Raises: ConfigError."""
     found = {}
     for path, words in command.changes(values, "factorial").items():
-        levels = command.listed(words)
+        levels = listed(words)
         if len(set(levels)) != 2 or len(levels) != 2:
             raise ConfigError(
                 f"--factorial is {f'{path}={words}'!r}: it must be 'all', or a toggle "

@@ -15,7 +15,7 @@ from absl import flags
 
 from coadapt import report, store
 from coadapt.cli import command
-from coadapt.cli.command import Values, get
+from coadapt.cli.values import Values, get, positive
 
 
 def _define(values: Values) -> None:
@@ -40,7 +40,7 @@ def _run(values: Values) -> None:
     report.make(
         command.required(values, "workdir"),
         out=store.expanded(out, "--out") if out else None,
-        margin=command.positive(values, "margin"),
+        margin=positive(values, "margin"),
         printed=True,
     )
 

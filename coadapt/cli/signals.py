@@ -5,8 +5,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 
-# exit statuses of a process that works for others, by the names of sysexits.h
-STOPPED, HELD = 75, 69  # EX_TEMPFAIL: at a checkpoint; EX_UNAVAILABLE: another has it
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _received: list[int] = []
 

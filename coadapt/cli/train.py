@@ -30,7 +30,7 @@ from pathlib import Path
 from absl import flags
 
 from coadapt import dataset, store, sweep
-from coadapt.cli import command
+from coadapt.cli import command, workers
 from coadapt.cli.command import Values, get, required
 from coadapt.config import Config, Offline
 from coadapt.data import offline
@@ -70,7 +70,7 @@ def _run(values: Values) -> int:
     name = get(values, "save_dataset")
     if name is None:
         return command.run_sweep(values, asked)
-    command.refuse_workers(values, "save_dataset")
+    workers.refuse(values, "save_dataset")
     _refuse(name, config)
     folder = store.folder(required(values, "workdir")).absolute()
     dataset.refuse(name, asked, folder)

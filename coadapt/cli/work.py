@@ -5,7 +5,8 @@ Examples:
 
 The sweep (`coadapt sweep --workers=N`, or `--engine=ray`) starts such processes itself,
 anywhere where the workdir is the same folder. Exit status: 0, the program is finished;
-75, it was stopped at a checkpoint, and goes on from there; 69, another process runs it,
+75, it was stopped at a checkpoint, and goes on from there; 79, that too, as its time is
+over; 69, another process runs it,
 or took it from this one; 2, what was asked cannot be run; 1, all else.
 """
 
@@ -15,9 +16,10 @@ from collections.abc import Sequence
 from absl import flags
 
 from coadapt import devices, leases, progress, store, work
-from coadapt.cli import command, signals
-from coadapt.cli.command import Values, get, required
-from coadapt.runner import Interrupted
+from coadapt import pool as statuses
+from coadapt.cli import command, signals, workers
+from coadapt.cli.values import Values, get, required
+from coadapt.runner import Interrupted, TimeOver
 
 
 def _define(values: Values) -> None:
@@ -31,7 +33,8 @@ def _define(values: Values) -> None:
         ),
     ):
         flags.DEFINE_string(name, None, about, flag_values=values)
-    command.define_lease(values)
+    workers.define_lease(values)
+    workers.define_hours(values)
     flags.DEFINE_boolean("quiet", False, "show no progress", flag_values=values)
 
 
@@ -48,13 +51,15 @@ def _run(values: Values) -> int:
                 progress.quiet if get(values, "quiet") else progress.shown,
                 stop=stop,
                 lease=get(values, "lease"),
+                seconds=workers.deadline(values).seconds,
             )
     except Interrupted as stopped:
         print(f"{stopped}: it goes on from there", file=sys.stderr)
-        return signals.STOPPED
+        late = isinstance(stopped, TimeOver)
+        return statuses.TIME_OVER if late else statuses.STOPPED
     except (leases.HeldError, leases.LostError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return signals.HELD
+        return statuses.HELD
     return 0
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from coadapt.cli import engines, sweep, train
-from coadapt.cli.engines import LOCAL, RAY, Options
+from coadapt import engines
+from coadapt.cli import sweep, train, workers
+from coadapt.engines import LOCAL, RAY, Options
 from coadapt.schema import ConfigError
 
 CHEAP = ["--task=toy/lqr", "--steps=100"]
@@ -11,7 +12,7 @@ CHEAP = ["--task=toy/lqr", "--steps=100"]
 
 def options(**given) -> Options:
     usual = {"engine": LOCAL, "workers": 2, "address": None, "gpus": 0}
-    return Options(**usual | {"memory": None, "lease": 60.0} | given)
+    return Options(**usual | {"memory": None} | given)
 
 
 @pytest.mark.parametrize(
@@ -22,13 +23,13 @@ def options(**given) -> Options:
     ],
 )  # fmt: skip
 def test_bytes_are_read(text, number):
-    assert engines.bytes_of(text) == number
+    assert workers.bytes_of(text) == number
 
 
 @pytest.mark.parametrize("text", ["", "-1", "0", "much", "1.2.3G", "80PiB"])
 def test_what_is_no_number_of_bytes_is_refused(text):
     with pytest.raises(ConfigError, match=r"--device_memory is .* such as 80GiB"):
-        engines.bytes_of(text)
+        workers.bytes_of(text)
 
 
 @pytest.mark.parametrize(
@@ -45,9 +46,9 @@ def test_each_process_has_gpus_of_its_own(asked, expected, monkeypatch):
     monkeypatch.setattr(engines, "_gpus", lambda: [(str(i), 100) for i in range(5)])
     if expected is None:
         with pytest.raises(ConfigError, match="this machine has 5 GPUs"):
-            engines._shares(options(**asked))
+            engines.shares(options(**asked))
         return
-    assert engines._shares(options(**asked)) == expected
+    assert engines.shares(options(**asked)) == expected
     assert engines.memory(options(**asked)) == 80  # a fifth is left free
 
 
@@ -87,3 +88,16 @@ def test_a_mistake_is_a_sentence_before_anything_starts(
     assert main([f"--{name}=sac", *CHEAP, f"--workdir={folder}", *flags]) == 2
     said = capsys.readouterr().err
     assert words in said and said.count("\n") == 1 and not folder.exists()
+
+
+def test_workers_get_the_flags_that_are_theirs(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(
+        workers.engines, "run", lambda *each, **_: given.append(each) or ([], {})
+    )
+    monkeypatch.setattr(train.command.report, "make", lambda *_, **__: None)
+    flags = ["--workers=2", "--import=string", "--compile_cache=", "--lease=9"]
+    asked = ["--algorithm=sac", *CHEAP, f"--workdir={tmp_path / 'run'}"]
+    assert train.main([*asked, *flags]) == 0
+    ((_, _, found, _),) = given
+    assert list(found.flags) == ["--lease=9.0", "--compile_cache=", "--import=string"]

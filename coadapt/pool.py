@@ -5,11 +5,7 @@ other where there is room, starts those again that died, and makes the tables. I
 computes nothing.
 """
 
-import contextlib
 import datetime
-import os
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -17,13 +13,16 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from coadapt import attempts, files, leases, work
-from coadapt.cli.signals import HELD, STOPPED
+from coadapt.deadline import Deadline
 from coadapt.notes import note
 from coadapt.work import Unit
 
 TRIES = 3  # without a newer snapshot, after which a program is given up
 _PAUSE = 0.5  # seconds between looks
 _AGAIN = 5.0  # seconds until a program is tried anew that another process had
+# exit statuses of a process that works for others, by the names of sysexits.h
+STOPPED, HELD = 75, 69  # EX_TEMPFAIL: at a checkpoint; EX_UNAVAILABLE: another has it
+TIME_OVER = 79  # at the last checkpoint before its time was over
 MISTAKE = 2
 
 
@@ -74,18 +73,23 @@ class Pool:
         units: Sequence[Unit],
         engine: Engine,
         stop: Callable[[], bool] = lambda: False,
+        deadline: Deadline | None = None,
     ):
+        """`deadline`: the workers know it, too (`work.Job`)."""
         self.workdir, self.engine, self._asked = workdir, engine, stop
+        self._deadline = deadline or Deadline()
         self.waiting, self.running = deque(units), dict[str, Running]()
         self.units = {each.record.folder.name: each for each in units}
         self.finished, self.failed = list[str](), dict[str, str]()
         self._tries, self._later = dict[str, int](), dict[str, float]()
         self._heard = dict[str, tuple[float, float]]()
-        self.stopping = False
+        self.stopping = False  # all stop, as that was asked for
+        self.closing = False  # none is started, as there is no time
 
     def run(self, look: Callable[["Pool"], None] = lambda _: None) -> None:
         """Until all have ended, or have stopped. `look` is called again and again."""
-        while self.running or (self.waiting and not self.stopping):
+        while self.running or (self.waiting and not (self.stopping or self.closing)):
+            self.closing = self.closing or self._deadline.near
             if self._asked() and not self.stopping:
                 self.stopping = True
                 with files.writing(self.workdir):
@@ -100,7 +104,7 @@ class Pool:
 
     def _start(self) -> None:
         for _ in range(len(self.waiting)):
-            if self.stopping or not self.engine.room():
+            if self.stopping or self.closing or not self.engine.room():
                 return
             unit = self.waiting.popleft()
             name, record = unit.record.folder.name, unit.record
@@ -125,7 +129,8 @@ class Pool:
         self._heard.pop(name, None)
         if status == 0:
             self.finished.append(name)
-        elif status == STOPPED:
+        elif status in (STOPPED, TIME_OVER):
+            self.closing |= status == TIME_OVER
             self.waiting.appendleft(was.unit)
         elif status == HELD:
             self._later[name] = time.monotonic() + _AGAIN
@@ -165,85 +170,3 @@ class Pool:
                 self.engine.forget(name)
                 words = f"process {said.process} on {said.host} was not heard of for "
                 self._take(Outcome(name, None, f"{words}{said.seconds:g} s"))
-
-
-class Local:
-    """Processes on this machine."""
-
-    def __init__(
-        self,
-        workdir: Path,
-        workers: int,
-        flags: Sequence[str] = (),
-        gpus: Sequence[Sequence[str]] = (),
-    ):
-        """`gpus`: the ids of each process's; none: they compute on the CPU."""
-        self._workdir, self._flags = workdir, flags
-        free: Sequence[Sequence[str]] = gpus or [()] * workers
-        self._free = [*free]
-        self._all = dict[str, tuple[subprocess.Popen, Path, Sequence[str]]]()
-        self._lost = list[subprocess.Popen]()
-
-    def room(self) -> bool:
-        return bool(self._free)
-
-    def start(self, unit: Unit) -> None:
-        name, gpus = unit.record.folder.name, self._free.pop()
-        env = os.environ | variables(unit, bool(gpus))
-        command = [sys.executable, "-m", "coadapt", "work", *words(self._workdir, name)]
-        env |= {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {}
-        log = unit.record.folder / "worker.log"
-        with log.open("ab") as file:
-            process = subprocess.Popen(
-                [*command, *self._flags],
-                env=env, stdout=file, stderr=file, stdin=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for the one that plans
-            )  # fmt: skip
-        self._all[name] = process, log, gpus
-
-    def ended(self, seconds: float) -> list[Outcome]:
-        found = [
-            n for n, (process, *_) in self._all.items() if process.poll() is not None
-        ]
-        if not found:
-            time.sleep(seconds)
-        return [self._outcome(name) for name in found]
-
-    def _outcome(self, name: str) -> Outcome:
-        process, log, gpus = self._all.pop(name)
-        self._free.append(gpus)
-        status = process.returncode
-        if status < 0:
-            return Outcome(name, status, f"its process was killed by signal {-status}")
-        return Outcome(name, status, last_error(log.read_text("utf-8", "replace")))
-
-    def forget(self, program: str) -> None:
-        process, _, gpus = self._all.pop(program)
-        self._lost.append(process)
-        if gpus:  # another could not have their memory
-            process.kill()
-        self._free.append(gpus)
-
-    def close(self) -> None:
-        for process in [*self._lost, *(each for each, *_ in self._all.values())]:
-            with contextlib.suppress(OSError):
-                process.kill()
-            process.wait()
-
-
-def words(workdir: Path, program: str) -> list[str]:
-    """The flags of coadapt work."""
-    return [f"--workdir={workdir}", f"--program={program}"]
-
-
-def variables(unit: Unit, gpus: bool) -> dict[str, str]:
-    """Of a process's environment, so that it has the devices of the plan."""
-    number = {"JAX_NUM_CPU_DEVICES": str(unit.job.devices)}
-    return {} if gpus else {"JAX_PLATFORMS": "cpu", **number}
-
-
-def last_error(text: str) -> str:
-    """The sentence with which a process ended, of what it said."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    said = [line for line in lines if line.startswith("error: ")]
-    return (said or lines or [""])[-1].removeprefix("error: ")

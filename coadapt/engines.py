@@ -1,26 +1,24 @@
-"""Where the programs of a sweep run: processes of this machine, or a Ray cluster."""
+"""How a sweep is spread over processes: on how many devices, in how much memory."""
 
 import contextlib
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
 from coadapt import devices, store, sweep, work
-from coadapt.cli import board
-from coadapt.cli.pool import Engine, Local, Pool
+from coadapt.deadline import Deadline
+from coadapt.pool import Engine, Pool
+from coadapt.runner import TimeOver
 from coadapt.schema import ConfigError
 from coadapt.sweep import Checkpoints, Sweep
 from coadapt.work import Unit
 
 LOCAL, RAY = ENGINES = "local", "ray"
-MOST = 100_000  # processes
 _SHARE = 0.8  # of a GPU's memory, as `sweep.available_memory` leaves a rest
-_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
-_MEMORY = re.compile(r"([\d.]+) ?([kmgt]?)(i?b)?")
 
 
 class Options(NamedTuple):
@@ -31,21 +29,7 @@ class Options(NamedTuple):
     address: str | None  # of a Ray cluster; None: one of this machine
     gpus: int  # of each process; 0: it computes on the CPU
     memory: int | None  # bytes that a program may take; None: what is found here
-    lease: float  # seconds
     flags: Sequence[str] = ()  # of coadapt work, beside what is above
-
-
-def bytes_of(text: str | None) -> int | None:
-    """'80GiB' in bytes, K, M, G and T being of 1,024. Raises: ConfigError."""
-    if text is None:
-        return None
-    found = _MEMORY.fullmatch(text.strip().lower())
-    with contextlib.suppress(ValueError):
-        if found and (number := float(found[1])) > 0:
-            return int(number * _UNITS[found[2]])
-    raise ConfigError(
-        f"--device_memory is {text!r}: it must be a number of bytes, such as 80GiB."
-    )
 
 
 def memory(asked: Options) -> int:
@@ -74,38 +58,61 @@ def number(asked: Options) -> int:
     return max(devices.cores() // asked.workers, 1) if asked.engine == LOCAL else 1
 
 
+def plan(
+    asked: Sweep,
+    path: Path,
+    options: Options,
+    *,
+    checkpoints: Checkpoints,
+    deadline: Deadline,
+    allow_other_machine: bool = False,
+) -> list[Unit]:
+    """As `work.plan`, for the processes that are asked for."""
+    return work.plan(
+        asked,
+        path,
+        devices=number(options),
+        memory=memory(options),
+        checkpoints=checkpoints,
+        until=deadline.until,
+        allow_other_machine=allow_other_machine,
+    )
+
+
 def run(
     asked: Sweep,
     workdir: Path,
     options: Options,
+    engine: Callable[[Path], Engine],
     *,
     checkpoints: Checkpoints,
-    stop: Callable[[], bool],
+    show: Callable[[Sequence[Unit]], AbstractContextManager[Callable[[Pool], None]]],
+    stop: Callable[[], bool] = lambda: False,
+    deadline: Deadline | None = None,
     allow_other_machine: bool = False,
-    quiet: bool = False,
 ) -> tuple[list[Unit], dict[str, str]]:
     """Run what the store lacks; returns that, and the programs that failed, and why.
 
-    Raises: ConfigError, before anything starts; store.StoreError; KeyboardInterrupt,
-    where `stop` says so, and all that runs has stopped.
+    Raises: ConfigError, before anything starts; store.StoreError; where all that runs
+    has stopped, KeyboardInterrupt, if `stop` said so, or runner.TimeOver.
     """
-    path = sweep.admitted(asked, workdir)
+    path, deadline = sweep.admitted(asked, workdir), deadline or Deadline()
     with store.owned(path), contextlib.ExitStack() as stack:
-        units = work.plan(
+        units = plan(
             asked,
             path,
-            devices=number(options),
-            memory=memory(options),
+            options,
             checkpoints=checkpoints,
+            deadline=deadline,
             allow_other_machine=allow_other_machine,
         )
         if not units:
             return [], {}
         header = store.adopted(path, sweep.header(asked))
         out = stack.enter_context(store.Store(path, header, session=False))
-        tell = stack.enter_context(board.shown(units, quiet=quiet))
-        engine = stack.enter_context(contextlib.closing(_engine(options, path)))
-        pool = Pool(path, units, engine, stop)
+        tell = stack.enter_context(show(units))
+        made = stack.enter_context(contextlib.closing(engine(path)))
+        pool = Pool(path, units, made, stop, deadline)
 
         def look(pool: Pool) -> None:
             tell(pool)
@@ -113,20 +120,11 @@ def run(
 
         pool.run(look)
         if pool.waiting:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt if pool.stopping else TimeOver(0)
     return units, pool.failed
 
 
-def _engine(asked: Options, workdir: Path) -> Engine:
-    flags = (f"--lease={asked.lease}", *asked.flags)
-    if asked.engine == RAY:
-        from coadapt.cli.cluster import Cluster
-
-        return Cluster(workdir, asked.workers, asked.address, asked.gpus, flags)
-    return Local(workdir, asked.workers, flags, _shares(asked) if asked.gpus else ())
-
-
-def _shares(asked: Options) -> list[list[str]]:
+def shares(asked: Options) -> list[list[str]]:
     """The GPUs of each process. Raises: ConfigError, where there are not enough."""
     ids, each = [name for name, _ in _gpus()], asked.gpus
     found = [ids[i : i + each] for i in range(0, len(ids) - each + 1, each)]

@@ -1,0 +1,78 @@
+"""What flags have: their values, numbers and lists of them."""
+
+import math
+from typing import Any
+
+from absl import flags
+
+from coadapt import sweep
+from coadapt.schema import ConfigError
+
+Values = flags.FlagValues
+
+
+def get(values: Values, name: str) -> Any:
+    return values[name].value
+
+
+def required(values: Values, name: str) -> Any:
+    """The flag's value. Raises: ConfigError if it was not given."""
+    if get(values, name) in (None, ""):
+        raise ConfigError(f"--{name} is missing: {values[name].help}.")
+    return get(values, name)
+
+
+def count(
+    values: Values,
+    name: str,
+    default: int | None = None,
+    least: int = 1,
+    most: int = sweep.MOST,
+) -> int:
+    """A whole number, written 100000, 100_000 or 1e5. Raises: ConfigError."""
+    if get(values, name) is None and default is not None:
+        return default
+    return number(name, required(values, name), least, most)
+
+
+def number(name: str, text: str, least: int = 1, most: int = sweep.MOST) -> int:
+    """A whole number as flags have it. Raises: ConfigError."""
+    try:
+        found = float(text.replace("_", ""))
+        if found.is_integer() and least <= found <= most:
+            return int(found)
+    except (ValueError, OverflowError):
+        pass
+    raise ConfigError(
+        f"--{name} is {text!r}: it must be a whole number of {least:,} to {most:,}."
+    )
+
+
+def positive(values: Values, name: str) -> float | None:
+    """A positive number; None where it is not given. Raises: ConfigError."""
+    text = get(values, name)
+    if text is None:
+        return None
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 0 < found < math.inf:
+        raise ConfigError(f"--{name} is {text!r}: it must be a positive number.")
+    return found
+
+
+def listed(text: str | None) -> list[str]:
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
+def definers(values: Values):
+    """What defines a flag with a text, and a switch."""
+
+    def text(name: str, about: str) -> None:
+        flags.DEFINE_string(name, None, about, flag_values=values)
+
+    def switch(name: str, about: str) -> None:
+        flags.DEFINE_boolean(name, False, about, flag_values=values)
+
+    return text, switch

@@ -1,0 +1,162 @@
+"""Flags of the processes that run the programs of a sweep, and running it in them."""
+
+import contextlib
+import re
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import psutil
+from absl import flags
+
+from coadapt import engines, leases
+from coadapt.cli import board
+from coadapt.cli.values import Values, count, definers, get, positive
+from coadapt.deadline import Deadline
+from coadapt.engines import Options
+from coadapt.local import Local
+from coadapt.pool import Engine
+from coadapt.schema import ConfigError
+from coadapt.sweep import Checkpoints, Sweep
+from coadapt.work import Unit
+
+MOST = 100_000  # processes
+_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+_MEMORY = re.compile(r"([\d.]+) ?([kmgt]?)(i?b)?")
+
+
+def define(values: Values) -> None:
+    text, _ = definers(values)
+    flags.DEFINE_enum(
+        "engine",
+        engines.LOCAL,
+        engines.ENGINES,
+        "where programs run: on this machine, or on a Ray cluster, of this machine "
+        "alone without --ray_address: docs/cluster.md",
+        flag_values=values,
+    )
+    text("workers", "so many processes, each of which runs a program; none: this one")
+    text("ray_address", "of the cluster, as ray.init has it: auto, or a host and port")
+    text("gpus_per_worker", "GPUs of each process (0: they compute on the CPU)")
+    text(
+        "device_memory",
+        "of the device of a process, such as 80GiB, by which programs are cut; without "
+        "it, what this machine has",
+    )
+    define_lease(values)
+    define_hours(values)
+
+
+def define_lease(values: Values) -> None:
+    flags.DEFINE_float(
+        "lease",
+        leases.SECONDS,
+        "seconds without a word of a process, after which another may take its program",
+        lower_bound=0.1,
+        flag_values=values,
+    )
+
+
+def define_hours(values: Values) -> None:
+    text, _ = definers(values)
+    text(
+        "max_hours",
+        "hours of this command, at most: each program stops at its last checkpoint "
+        "before, and the same command goes on from there",
+    )
+
+
+def deadline(values: Values) -> Deadline:
+    """Of --max_hours since this process began. Raises: ConfigError."""
+    hours = positive(values, "max_hours")
+    if hours is None:
+        return Deadline()
+    took = time.time() - psutil.Process().create_time()
+    return Deadline(3600 * hours - took)
+
+
+def asked(values: Values) -> Options | None:
+    """Of other processes; None: this one computes. Raises: ConfigError."""
+    workers, gpus = (
+        count(values, name, 0, least=0, most=MOST)
+        for name in ("workers", "gpus_per_worker")
+    )
+    engine, address = get(values, "engine"), get(values, "ray_address")
+    if address is not None and engine != engines.RAY:
+        raise ConfigError("--ray_address is of --engine=ray: give that with it.")
+    if engine == engines.LOCAL and not workers and not gpus:
+        return None
+    return Options(
+        engine=engine,
+        workers=workers,
+        address=address,
+        gpus=gpus,
+        memory=bytes_of(get(values, "device_memory")),
+        flags=_passed_on(values),
+    )
+
+
+def _passed_on(values: Values) -> list[str]:
+    """Flags of coadapt work that are the sweep's own."""
+    cache = get(values, "compile_cache")
+    given = [] if cache is None else [f"--compile_cache={cache}"]
+    given += [f"--import={name}" for name in get(values, "import")]
+    return [f"--lease={get(values, 'lease')}", *given]
+
+
+def bytes_of(text: str | None) -> int | None:
+    """'80GiB' in bytes, K, M, G and T being of 1,024. Raises: ConfigError."""
+    if text is None:
+        return None
+    found = _MEMORY.fullmatch(text.strip().lower())
+    with contextlib.suppress(ValueError):
+        if found and (number := float(found[1])) > 0:
+            return int(number * _UNITS[found[2]])
+    raise ConfigError(
+        f"--device_memory is {text!r}: it must be a number of bytes, such as 80GiB."
+    )
+
+
+def refuse(values: Values, name: str) -> None:
+    """Refuse a flag for which this process has to compute. Raises: ConfigError."""
+    if asked(values) is not None:
+        raise ConfigError(
+            f"--{name} needs the agents in this process: leave out --workers, --engine "
+            "and --gpus_per_worker."
+        )
+
+
+def run(
+    values: Values,
+    sweep: Sweep,
+    folder: Path,
+    options: Options,
+    rules: Checkpoints,
+    stop: Callable[[], bool],
+    deadline: Deadline,
+) -> tuple[list[Unit], dict[str, str]]:
+    """As `engines.run`."""
+    return engines.run(
+        sweep,
+        folder,
+        options,
+        partial(engine, options),
+        checkpoints=rules,
+        show=partial(board.shown, quiet=get(values, "quiet")),
+        stop=stop,
+        deadline=deadline,
+        allow_other_machine=get(values, "allow_other_machine"),
+    )
+
+
+def engine(options: Options, workdir: Path) -> Engine:
+    """That is asked for. Raises: ConfigError, where it is not there."""
+    if options.engine == engines.RAY:
+        from coadapt.cli.cluster import Cluster
+
+        return Cluster(
+            workdir, options.workers, options.address, options.gpus, options.flags
+        )
+    gpus = engines.shares(options) if options.gpus else ()
+    return Local(workdir, options.workers, options.flags, gpus)
