@@ -109,7 +109,7 @@ def _pairs(questions: Questions) -> list[tuple[str, Sequence[Pair]]]:
 
 
 def _refuse(asked: Sweep, named: Sequence[object], margin: float | None) -> list[str]:
-    """Tasks that have no reference. Raises: ConfigError, where nothing can be decided."""
+    """Tasks that have no reference. Raises: ConfigError, if nothing can be decided."""
     if len(asked.seeds) < verdict.LEAST:
         raise ConfigError(
             f"seeds are {len(asked.seeds)}: the first look takes {verdict.LEAST} or "

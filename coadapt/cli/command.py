@@ -47,7 +47,6 @@ CACHE = Path("~/.cache/coadapt/xla")  # of compiled programs
 MISTAKE, TROUBLE = 2, 1  # exit statuses: of the user's, of the disk's
 REPEAT = "; repeat this option to specify a list of values"  # absl adds it
 
-Values = flags.FlagValues
 Parts = Callable[[Path], Iterable[tuple[Sweep, Path]]]
 
 

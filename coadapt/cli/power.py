@@ -20,6 +20,7 @@ from absl import flags
 from coadapt import power, references, sweep, taxonomy, verdict
 from coadapt.cli import command
 from coadapt.cli.command import Values, get
+from coadapt.cli.values import positive
 from coadapt.comparison import MARGIN, REFERENCE
 from coadapt.report import verdicts
 from coadapt.schema import ConfigError
@@ -61,7 +62,7 @@ def _define(values: Values) -> None:
 
 def alpha(values: Values) -> float:
     """--alpha. Raises: ConfigError, unless it is between 0 and 0.5."""
-    found = command.positive(values, "alpha") or 2 * verdict.ALPHA
+    found = positive(values, "alpha") or 2 * verdict.ALPHA
     if found < 0.5:
         return found
     raise ConfigError(
@@ -88,13 +89,13 @@ def stds(values: Values) -> list[float]:
 
 def _plan(values: Values) -> power.Plan:
     failing = get(values, "failing")
-    share = 0.0 if failing in (None, "0") else command.positive(values, "failing") or 0
+    share = 0.0 if failing in (None, "0") else positive(values, "failing") or 0
     if share >= 1:
         raise ConfigError(f"--failing is {failing!r}: it must be below 1.")
     most = get(values, "max_seeds")
     return power.plan(
         command.count(values, "seeds", least=2, most=verdict.MOST),
-        margin=command.positive(values, "margin") or MARGIN,
+        margin=positive(values, "margin") or MARGIN,
         most=most and command.count(values, "max_seeds", most=verdict.MOST),
         alpha=alpha(values),
         questions=command.count(values, "questions", 1, most=1000),
@@ -181,7 +182,7 @@ def paragraph(values: Values, asked: Sweep) -> list[str]:
     looks = asked.protocol.get("looks", [])
     plan = power.plan(
         len(asked.seeds),
-        margin=command.positive(values, "margin") or MARGIN,
+        margin=positive(values, "margin") or MARGIN,
         most=looks[-1] if looks else None,
         alpha=alpha(values),
         questions=len(asked.protocol.get("questions", [0])),

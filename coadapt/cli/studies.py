@@ -10,6 +10,7 @@ from absl import flags
 from coadapt import manifest, sweep, until
 from coadapt.cli import command, power
 from coadapt.cli.command import Values, get
+from coadapt.cli.values import positive
 from coadapt.report import verdicts
 from coadapt.schema import ConfigError, nearest
 from coadapt.sweep import Sweep
@@ -60,7 +61,7 @@ def _until(values: Values, asked: Sweep) -> dict[str, Any]:
     return until.protocol(
         asked,
         [(each.toggle, each.pairs) for each in questions],
-        margin=command.positive(values, "margin"),
+        margin=positive(values, "margin"),
         most=command.count(values, "max_seeds", until.MOST, most=sweep.MOST_SEEDS),
         alpha=power.alpha(values),
     )
