@@ -120,7 +120,7 @@ def _readable(path: Path) -> Program | None:
     try:
         return program(path)
     except DamagedError as error:
-        _say_once(path / PROGRAM, "%s", error)
+        say_once(path / PROGRAM, "%s", error)
     bare = Program(path, (), ())
     lines = [line for home in bare.attempts() for line in _lines(home)]
     cells = tuple(dict.fromkeys(tables.cells(tables.COLUMNS, tables.fields(lines))))
@@ -192,7 +192,7 @@ def made(program: Program, attempt: Path) -> dict[str, Any]:
     StoreError.
     """
     unsaid = {"session": None, "devices": program.devices or None, "provider": None}
-    return unsaid | (_sealed(attempt / ATTEMPT) or {})
+    return unsaid | (unsealed(attempt / ATTEMPT) or {})
 
 
 # ---------------------------------------------------------------- attempts
@@ -222,7 +222,8 @@ def attempt(folder: Path) -> Attempt:
 
     Raises: StoreError, if a file cannot be read; FileNotFoundError, if it has gone.
     """
-    done, session = _sealed(folder / DONE), _sealed(folder / ATTEMPT)  # before the rows
+    # before the rows
+    done, session = unsealed(folder / DONE), unsealed(folder / ATTEMPT)
     rows = tables.read(folder / ROWS, tables.COLUMNS)
     failures = tables.read(folder / FAILURES, tables.FAILURE_COLUMNS)
     if not (folder / ATTEMPT).exists():
@@ -248,28 +249,33 @@ def _done(found: Attempt, data: dict[str, Any]) -> Done | None:
     return None
 
 
-def _sealed(path: Path) -> dict[str, Any] | None:
+def unsealed(path: Path) -> dict[str, Any] | None:
+    """As `files.unsealed`; None also of one that is damaged, which is said.
+
+    Raises: StoreError, if it cannot be read.
+    """
     try:
         return files.unsealed(path)
     except DamagedError as error:
-        _say(path, str(error))
+        say_once(path, "%s: %s", str(error).rstrip("."), _REST)
         return None
 
 
 _SAID = set[str]()
+_REST = "what is whole of it counts, and the rest is made again where it is asked for."
 
 
 def _say(path: Path, reason: str) -> None:
-    _say_once(
+    say_once(
         path,
-        "%r is damaged (%s): what is whole of it counts, and the rest is made again "
-        "where it is asked for.",
+        "%r is damaged (%s): %s",
         str(path),
         reason,
+        _REST,
     )
 
 
-def _say_once(path: Path, words: str, *what: object) -> None:
+def say_once(path: Path, words: str, *what: object) -> None:
     """Once, of each file."""
     if str(path) not in _SAID:
         _SAID.add(str(path))
@@ -297,7 +303,7 @@ def given_up(folder: Path) -> Failed | None:
 
     Raises: StoreError.
     """
-    said = _sealed(folder / FAILED)
+    said = unsealed(folder / FAILED)
     return None if said is None else Failed(**said)
 
 

@@ -216,8 +216,11 @@ def unsealed(path: Path) -> dict[str, Any] | None:
     Raises: DamagedError; StoreError, if it cannot be read.
     """
     text = read(path)
-    if text is None:
-        return None
+    return None if text is None else opened(path, text)
+
+
+def opened(path: Path, text: str) -> dict[str, Any]:
+    """What `sealed` made of it; `path` is where the text was. Raises: DamagedError."""
     try:
         data = json.loads(text)
         checksum = data.pop("checksum")

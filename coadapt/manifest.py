@@ -1,4 +1,7 @@
-"""What a run store is of: manifest.json, and which sweeps fit into one folder."""
+"""What a run store is of: manifest.json, and which sweeps fit into one folder.
+
+There are two of it: the copy is written first, and serves where the other is damaged.
+"""
 
 import contextlib
 import dataclasses
@@ -22,7 +25,12 @@ FORMAT = 4  # of the folder
 READ_ONLY = 3  # an older one, which is read but not written: see old_stores.py
 NAMELESS = ("train", "sweep")  # what the commands and Python call what has no name
 MANIFEST, LOCK, OWNER = "manifest.json", ".lock", "owner.json"
+COPY = f"{MANIFEST}.copy"
 SESSIONS = "sessions"  # a file for each that began in a process beside others
+
+
+class DamagedError(ConfigError):
+    """A manifest that is damaged or missing, and its copy too; rows may be there."""
 
 
 class Entry(NamedTuple):
@@ -170,17 +178,23 @@ def load(workdir: Path) -> Header | None:
         return None
     if not workdir.is_dir():
         raise ConfigError(f"workdir {str(workdir)!r} is a file: it must be a folder.")
-    if not (workdir / MANIFEST).exists():
+    if not _there(workdir):
         _require_empty(workdir)
         return None
     return _header(workdir)
 
 
+def _there(workdir: Path) -> bool:
+    return (workdir / MANIFEST).exists() or (workdir / COPY).exists()
+
+
 def _require_empty(workdir: Path) -> None:
     """Raises: ConfigError. What is ours comes with a manifest, or before it."""
-    own = (MANIFEST + ".tmp", LOCK, OWNER, OWNER + ".tmp")
+    own = (COPY + ".tmp", MANIFEST + ".tmp", LOCK, OWNER, OWNER + ".tmp")
     programs = workdir / attempts.PROGRAMS
-    if programs.is_dir() and not files.names(programs):
+    if files.names(programs):
+        raise _damaged(workdir, "it is missing")
+    if programs.is_dir():
         own = (*own, attempts.PROGRAMS)
     found = [name for name in files.names(workdir) if name not in own]
     if found:
@@ -191,36 +205,62 @@ def _require_empty(workdir: Path) -> None:
 
 
 def read(workdir: Path) -> dict[str, Any]:
-    """The manifest as it is. Raises: ConfigError, if it is damaged."""
-    path = workdir / MANIFEST
+    """The manifest; where that is damaged, its copy, which is said.
+
+    Raises: ConfigError, of which DamagedError, if both are damaged.
+    """
+    try:
+        return _read(workdir, MANIFEST)
+    except ConfigError as error:
+        try:
+            found = _read(workdir, COPY)
+        except ConfigError:
+            raise error from None
+        words = f"{str(workdir / MANIFEST)!r} is damaged or missing: its copy serves."
+        attempts.say_once(workdir / MANIFEST, "%s", words)
+        return found
+
+
+def _read(workdir: Path, name: str) -> dict[str, Any]:
+    path = workdir / name
     try:
         text = files.read(path)
-        data = json.loads(text or "")
+        if text is None:
+            raise _damaged(workdir, "it is missing")
+        data = json.loads(text)
         if data["format"] not in (FORMAT, READ_ONLY):
             raise ConfigError(
                 f"workdir {str(workdir)!r} has format {data['format']!r}, and this "
                 f"version of coadapt writes {FORMAT}: choose another."
             )
-        return data if data["format"] == READ_ONLY else files.unsealed(path) or {}
-    except files.DamagedError as error:
-        raise ConfigError(str(error)) from None
+        return data if data["format"] == READ_ONLY else files.opened(path, text)
     except ConfigError:
         raise
+    except files.DamagedError as error:
+        raise _damaged(workdir, str(error)) from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _damaged(path, repr(error)) from None
+        raise _damaged(workdir, repr(error)) from None
 
 
 def sessions(workdir: Path) -> list[dict[str, Any]]:
     """Those of the store, in their order: the manifest's, then those of processes that
-    shared it since. Raises: ConfigError, if it is damaged; files.StoreError.
+    shared it since; one that is damaged is said, and left out.
+
+    Raises: ConfigError, if the manifest is damaged; files.StoreError.
     """
-    listed = read(workdir)["sessions"] if (workdir / MANIFEST).exists() else []
+    listed = read(workdir)["sessions"] if _there(workdir) else []
     found = {each.get("id", i): each for i, each in enumerate(listed)}  # old: none
-    for name in sorted(files.names(workdir / SESSIONS), key=lambda n: (len(n), n)):
-        said = files.unsealed(workdir / SESSIONS / name) if name[0] != "." else None
+    for name in _noted(workdir):
+        said = attempts.unsealed(workdir / SESSIONS / name)
         if said is not None:
             found.setdefault(said["id"], said)
     return list(found.values())
+
+
+def _noted(workdir: Path) -> list[str]:
+    """The files of sessions, in their order."""
+    names = [n for n in files.names(workdir / SESSIONS) if n[0] != "."]
+    return sorted(names, key=lambda n: (len(n), n))
 
 
 def own_session(workdir: Path) -> str:
@@ -236,7 +276,9 @@ def own_session(workdir: Path) -> str:
         for each in there:
             if {**each, **_UNLIKE} == {**here, **_UNLIKE}:
                 return each["id"]
-        number = str(max((int(each["id"]) for each in there), default=0) + 1)
+        taken = [each["id"] for each in there]
+        taken += [name.removesuffix(".json") for name in _noted(workdir)]
+        number = str(max(map(int, taken), default=0) + 1)
         said = files.sealed({"id": number, "started": _now(), **here})
         with contextlib.suppress(FileExistsError):
             files.create(folder / f"{number}.json", said)
@@ -280,7 +322,7 @@ def _header(workdir: Path) -> Header:
     except ConfigError:
         raise
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise _damaged(workdir / MANIFEST, repr(error)) from None
+        raise _damaged(workdir, repr(error)) from None
 
 
 def _protocol(data: dict[str, Any]) -> dict[str, Any]:
@@ -326,8 +368,12 @@ def _check_types(data: dict[str, Any]) -> None:
         raise ValueError("a number, the seeds or the sessions are none")
 
 
-def _damaged(path: Path, reason: str) -> ConfigError:
-    return ConfigError(str(files.damaged(path, reason)))
+def _damaged(workdir: Path, reason: str) -> DamagedError:
+    found = files.damaged(workdir / MANIFEST, reason)
+    return DamagedError(
+        f"{str(found).rstrip('.')}, and there is no whole copy of it: rows are read "
+        "all the same (coadapt.store.read), for all else bring it back from a backup."
+    )
 
 
 # ---------------------------------------------------------------- which sweeps fit
@@ -500,7 +546,10 @@ def write(workdir: Path, old: Header | None, new: Header, *, session: bool) -> s
         },
         "sessions": noted,
     }
-    files.replace(workdir / MANIFEST, files.sealed(data))
+    text = files.sealed(data)
+    files.replace(workdir / COPY, text)
+    _set_aside(workdir)
+    files.replace(workdir / MANIFEST, text)
     return noted[-1]["id"] if noted else ""
 
 
@@ -527,6 +576,16 @@ def _deviations(old: Header | None, new: Header) -> list[dict[str, Any]]:
         off = {key: [was, now] for key, was, now in both if was != now}
     known = [each["changed"] for each in old.deviations]
     return [{"at": _now(), "changed": off}] if off and off not in known else []
+
+
+def _set_aside(workdir: Path) -> None:
+    """A manifest that is damaged stays beside the one that takes its place."""
+    path = workdir / MANIFEST
+    try:
+        _read(workdir, MANIFEST)
+    except ConfigError:
+        if path.exists():
+            files.move(path, path.with_name(MANIFEST + attempts.DAMAGED))
 
 
 def _plain(entry: Entry) -> dict[str, Any]:

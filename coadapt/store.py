@@ -33,6 +33,7 @@ from coadapt.manifest import (
     LOCK,
     MANIFEST,
     OWNER,
+    READ_ONLY,
     Entry,
     Header,
     adopted,
@@ -115,12 +116,12 @@ def read(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
     StoreError, if something cannot be read.
     """
     path = folder(workdir)
-    header = load(path)
-    if header is None:
+    number = _format(path)
+    if number is None:
         raise ConfigError(
             f"workdir {str(workdir)!r} is no run store: nothing is there."
         )
-    if header.format != FORMAT:
+    if number != FORMAT:
         return old_stores.read(path)
     taken = attempts.shown(attempts.every(path))
     lines = (line for each in taken for line in each.rows)
@@ -134,13 +135,30 @@ def failures(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
     is there, nothing failed.
     """
     path = folder(workdir)
-    header = load(path) if path.is_dir() else None
-    if header is not None and header.format != FORMAT:
+    number = _format(path) if path.is_dir() else None
+    if number not in (None, FORMAT):
         return old_stores.failures(path)
-    taken = attempts.shown(attempts.every(path)) if header else []
+    taken = attempts.shown(attempts.every(path)) if number else []
     lines = [line for each in taken for line in each.failures]
-    lines += attempts.lost(path, lines) if header else []
+    lines += attempts.lost(path, lines) if number else []
     return tables.frame((*FAILURE_COLUMNS, SESSION), lines)
+
+
+def _format(workdir: Path) -> int | None:
+    """That of the folder, None where nothing is there; also without its manifest.
+
+    Raises: ConfigError.
+    """
+    try:
+        header = load(workdir)
+        return None if header is None else header.format
+    except manifest.DamagedError as error:
+        where = {FORMAT: attempts.PROGRAMS, READ_ONLY: RESULTS}
+        formats = [n for n, name in where.items() if (workdir / name).exists()]
+        if not formats:
+            raise
+        attempts.say_once(workdir / MANIFEST, "%s", error)
+        return formats[0]
 
 
 def devices(workdir: str | os.PathLike[str]) -> int | None:

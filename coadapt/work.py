@@ -292,7 +292,7 @@ def state(record: checkpoint.Record, header: store.Header) -> State:
     task = record.cells[0].task
     names = list(dict.fromkeys(cell.variant for cell in record.cells))
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    said = files.unsealed(record.folder / JOB) or {}
+    said = attempts.unsealed(record.folder / JOB) or {}
     total = max(header.steps_of(c) for c in record.cells if c.variant in names)
     total = said.get("steps", total)
     lease, failed = leases.newest(record.folder), attempts.given_up(record.folder)
@@ -319,7 +319,7 @@ def _word(lease: leases.Said) -> str:
 
 def _done(record: checkpoint.Record) -> int:
     """Env steps of its finished attempts, at most."""
-    said = (files.unsealed(home / attempts.DONE) for home in record.attempts())
+    said = (attempts.unsealed(home / attempts.DONE) for home in record.attempts())
     return max((each["steps"] for each in said if each), default=0)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coadapt import attempts, files, migrations, schema, store, tables
+from coadapt import attempts, files, manifest, migrations, schema, store, tables
 from coadapt.algorithms import preset
 from coadapt.config import Config
 from coadapt.factors.pi_q_update import KL, DualKL, Wasserstein
@@ -432,13 +432,75 @@ def bit_by_bit(path):
         path.write_bytes(whole)
 
 
-def test_one_bit_of_the_manifest_is_found_out(tmp_path):
+@pytest.mark.parametrize("name", ["manifest.json", "manifest.json.copy"])
+def test_one_bit_of_the_manifest_is_found_out_and_its_copy_serves(
+    tmp_path, caplog, name
+):
     write(tmp_path, steps=30)
-    frame = store.read(tmp_path)
-    for _ in bit_by_bit(tmp_path / "manifest.json"):
-        with pytest.raises(ConfigError, match=r"damaged|cannot be read"):
-            store.read(tmp_path)
+    frame, known = store.read(tmp_path), store.load(tmp_path)
+    for _ in bit_by_bit(tmp_path / name):
+        before = contents(tmp_path)
+        assert store.read(tmp_path).equals(frame)
+        assert store.load(tmp_path) == known
+        assert finished(tmp_path, header(steps=30)) == dict.fromkeys(cells(0, 1), 30)
+        assert contents(tmp_path) == before
+    said = [r.message for r in caplog.records]
+    assert len(said) == (name == "manifest.json")
+    assert all("its copy serves" in each for each in said)
+
+
+@pytest.mark.parametrize("how", ["damaged", "missing"])
+def test_a_session_makes_a_damaged_manifest_anew(tmp_path, how):
+    write(tmp_path)
+    path = tmp_path / "manifest.json"
+    whole = path.read_bytes()
+    path.unlink()
+    if how == "damaged":
+        path.write_bytes(whole[:-20])
+    write(tmp_path, steps=30)
+    assert store.load(tmp_path).steps == 30
+    assert path.read_bytes() == (tmp_path / "manifest.json.copy").read_bytes()
+    aside = [p.read_bytes() for p in tmp_path.glob("manifest.json.damaged")]
+    assert aside == ([whole[:-20]] if how == "damaged" else [])
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"\xff", None])
+def test_rows_are_read_without_any_manifest(tmp_path, caplog, text):
+    """As of a store that has no copy yet; nothing else does, in one sentence."""
+    write(tmp_path, steps=30)
+    fails(tmp_path, [(0, 20)], after=20, finish=[30])
+    frame, failed = store.read(tmp_path), store.failures(tmp_path)
+    (tmp_path / "manifest.json.copy").unlink()
+    (tmp_path / "manifest.json").unlink()
+    if text is not None:
+        (tmp_path / "manifest.json").write_bytes(text)
+    before = contents(tmp_path)
     assert store.read(tmp_path).equals(frame)
+    assert store.failures(tmp_path).equals(failed)
+    assert [r.message.count("bring it back") for r in caplog.records] == [1]
+    for refused in (
+        lambda: Store(tmp_path, header()),
+        lambda: finished(tmp_path, header()),
+        lambda: store.load(tmp_path),
+    ):
+        with pytest.raises(ConfigError, match="no whole copy of it") as caught:
+            refused()
+        assert one_sentence(caught.value)
+    assert contents(tmp_path) == before
+
+
+def test_a_damaged_session_is_left_out_and_its_number_is_not_taken_again(
+    tmp_path, monkeypatch, caplog
+):
+    write(tmp_path)
+    hosts = iter("abcd")
+    monkeypatch.setattr(manifest.provenance, "here", lambda: {"host": next(hosts)})
+    assert manifest.own_session(tmp_path) == "2"
+    (tmp_path / "sessions" / "2.json").write_text("x")
+    assert [each["id"] for each in store.sessions(tmp_path)] == ["1"]
+    assert manifest.own_session(tmp_path) == "3"
+    assert [each["id"] for each in store.sessions(tmp_path)] == ["1", "3"]
+    assert [r.message.count("2.json") for r in caplog.records] == [1]
 
 
 def test_one_bit_of_a_program_leaves_its_rows_to_read(tmp_path, caplog):
@@ -885,7 +947,7 @@ def test_a_full_disk_is_a_sentence_and_what_was_finished_is_whole(tmp_path):
 
 @pytest.mark.parametrize(
     "limit, name",
-    [(0, "owner.json"), (200, "manifest.json"), (5000, "rows.csv")],
+    [(0, "owner.json"), (200, "manifest.json.copy"), (5000, "rows.csv")],
 )
 def test_a_new_folder_on_a_full_disk_is_used_when_there_is_room(tmp_path, limit, name):
     said = fill_the_disk(tmp_path / "a", limit)

@@ -55,6 +55,9 @@ OTHERS = {
 }
 
 
+MANIFESTS = (store.MANIFEST, store.manifest.COPY)
+
+
 class Kill(BaseException):
     """The process is no more."""
 
@@ -328,7 +331,7 @@ class Model:
 
         Its first changes are those of owner.json.
         """
-        before, begun = self._files(), (self.folder / store.MANIFEST).exists()
+        before, begun = self._files(), self._begun()
         known = begun and set(store.load(self.folder).variants[TASK])
         refused = False
         with pytest.MonkeyPatch.context() as patch:
@@ -376,6 +379,16 @@ class Model:
         assert self._files() == damaged
         path.write_bytes(whole)
 
+    def damage_the_manifest(self, name: str) -> None:
+        """Its copy serves; the next session writes both."""
+        both = [self.folder / each for each in MANIFESTS]
+        if all(path.exists() and _whole(path) for path in both):
+            before, path = self.look(), self.folder / name
+            attempts._SAID.add(str(both[0]))
+            path.write_bytes(path.read_bytes()[:-9])
+            assert self.look() == before
+            self.look_and_load()
+
     def _files(self) -> dict[Path, bytes]:
         every = [path for path in self.folder.rglob("*") if path.is_file()]
         own = (store.manifest.LOCK, store.manifest.OWNER, store.manifest.OWNER + ".tmp")
@@ -398,8 +411,18 @@ class Model:
             self.done.clear()
 
     def _programs(self) -> list[attempts.Program]:
-        there = (self.folder / store.MANIFEST).exists()
+        there = self._begun()
         return attempts.programs(self.folder) if there else []
+
+    def _begun(self) -> bool:
+        return any((self.folder / name).exists() for name in MANIFESTS)
+
+
+def _whole(path: Path) -> bool:
+    try:
+        return files.unsealed(path) is not None
+    except StoreError:
+        return False
 
 
 # ---------------------------------------------------------------- sequences
@@ -435,6 +458,10 @@ others = st.one_of(
         st.sampled_from([*OTHERS, "config", "devices", "version"]),
     ),
     st.tuples(st.just("damage_a_program"), asks, st.integers(0, 5)),
+    st.tuples(
+        st.just("damage_the_manifest"),
+        st.sampled_from(MANIFESTS),
+    ),
     st.tuples(st.just("damage_rows"), st.integers(0, 1000)),
     st.tuples(st.just("unreadable"), asks, errors),
     st.tuples(
@@ -481,6 +508,13 @@ ROWS_ARE_LOST = [stopped(4, 60), ("damage_rows", 40)]
 CANNOT_READ = [stopped(4, 60), ("unreadable", ALL, MemoryError("none is left"))]
 
 
+NO_MANIFEST = [
+    stopped(2, 40),
+    ("damage_the_manifest", store.MANIFEST),
+    stopped(10**6, 60),
+    ("damage_the_manifest", store.MANIFEST),
+    ("damage_the_manifest", store.manifest.COPY),
+]
 SWAPPED = [stopped(6, 60), ("swap_snapshots", 0, 0)]
 OTHER_DEVICES = [stopped(2, 60), ("refused", ALL, "devices")]
 OTHER_VERSION = [stopped(2, 60), ("refused", ALL, "version")]
@@ -491,6 +525,7 @@ OTHER_VERSION = [stopped(2, 60), ("refused", ALL, "version")]
 @example(STARTS_ANEW)
 @example(ROWS_ARE_LOST)
 @example(CANNOT_READ)
+@example(NO_MANIFEST)
 @example(SWAPPED)
 @example(OTHER_DEVICES)
 @example(OTHER_VERSION)
