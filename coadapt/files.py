@@ -216,19 +216,23 @@ def unsealed(path: Path) -> dict[str, Any] | None:
     Raises: DamagedError; StoreError, if it cannot be read.
     """
     text = read(path)
-    return None if text is None else opened(path, text)
-
-
-def opened(path: Path, text: str) -> dict[str, Any]:
-    """What `sealed` made of it; `path` is where the text was. Raises: DamagedError."""
+    if text is None:
+        return None
     try:
-        data = json.loads(text)
-        checksum = data.pop("checksum")
-        if checksum != _checksum(data):
-            raise ValueError("its checksum is wrong")
-        return data
+        return checked(json.loads(text))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise damaged(path, str(error) or type(error).__name__) from None
+
+
+def checked(data: dict[str, Any]) -> dict[str, Any]:
+    """What was `sealed`, of all that its text says.
+
+    Raises: ValueError, KeyError, TypeError or AttributeError, if it is another.
+    """
+    checksum = data.pop("checksum")
+    if checksum != _checksum(data):
+        raise ValueError("its checksum is wrong")
+    return data
 
 
 def _checksum(data: dict[str, Any]) -> int:

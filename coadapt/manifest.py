@@ -233,12 +233,12 @@ def _read(workdir: Path, name: str) -> dict[str, Any]:
                 f"workdir {str(workdir)!r} has format {data['format']!r}, and this "
                 f"version of coadapt writes {FORMAT}: choose another."
             )
-        return data if data["format"] == READ_ONLY else files.opened(path, text)
+        return data if data["format"] == READ_ONLY else files.checked(data)
     except ConfigError:
         raise
     except files.DamagedError as error:
         raise _damaged(workdir, str(error)) from None
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(workdir, repr(error)) from None
 
 

@@ -11,11 +11,12 @@ in all tables for people; `text_of` takes it off. Control characters are escaped
 import contextlib
 import csv
 import io
+import itertools
 import re
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -34,6 +35,7 @@ FAILURE_COLUMNS = (
 )  # fmt: skip
 SESSION, CHECK = "session", "check"
 END = "."  # of a write
+_PART = 10_000  # lines whose words are in memory at a time
 
 
 class Cell(NamedTuple):
@@ -140,18 +142,23 @@ def frame(columns: Sequence[str], lines: Iterable[str]) -> "pd.DataFrame":
     """Lines as a tidy frame. Raises: ValueError, OverflowError."""
     import pandas as pd
 
-    whole = io.StringIO(text(columns, lines))
-    # keep_default_na: a variant may be called 'none'
-    words = pd.read_csv(whole, dtype=str, keep_default_na=False)
-    parsed = {}
-    for name in columns:
-        if is_number(name):
-            found = [number(name, word) for word in words[name]]
-            parsed[name] = np.array(found, _NUMBERS[name])
-        else:
-            there = {word: text_of(word) for word in words[name].unique()}
-            parsed[name] = [there[word] for word in words[name]]
-    return words.assign(**parsed)
+    found: dict[str, list[Any]] = {name: [] for name in columns}
+    known = dict[str, str]()  # of each text, one object
+    reader = csv.reader(lines, strict=True)
+    try:
+        while rows := [*itertools.islice(reader, _PART)]:
+            for name, words in zip(columns, zip(*rows, strict=True), strict=True):
+                if is_number(name):
+                    found[name] += [number(name, word) for word in words]
+                    continue
+                known.update({w: text_of(w) for w in {*words} - known.keys()})
+                found[name] += [known[word] for word in words]
+    except csv.Error as error:
+        raise ValueError(str(error)) from None
+    return pd.DataFrame({
+        name: np.array(each, _NUMBERS[name]) if is_number(name) else each
+        for name, each in found.items()
+    })  # fmt: skip
 
 
 # ---------------------------------------------------------------- writing

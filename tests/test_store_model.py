@@ -8,6 +8,8 @@ each step takes on, so that a row tells whether its agent went on from where it 
 
 import contextlib
 import errno
+import functools
+import json
 import os
 import shutil
 import tempfile
@@ -26,6 +28,7 @@ from coadapt import (
     checkpoint,
     devices,
     files,
+    provenance,
     runner,
     schema,
     store,
@@ -55,6 +58,8 @@ OTHERS = {
 }
 
 
+VERSIONS = provenance.versions()  # to read them takes as long as a session
+IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 MANIFESTS = (store.MANIFEST, store.manifest.COPY)
 
 
@@ -154,10 +159,18 @@ class Disk:
             return {n: found[n] for n in found if chosen is None or chosen(n)}
 
 
+@functools.cache
+def parsed(kind: type, text: str, once=schema.from_dict) -> Any:
+    """Configs are a few, and read at each look."""
+    return once(kind, json.loads(text))
+
+
 @contextlib.contextmanager
 def stubs(disk: Disk):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
+        patch.setattr(provenance, "versions", lambda: VERSIONS)
+        patch.setattr(schema, "from_dict", lambda kind, x: parsed(kind, json.dumps(x)))
         patch.setattr(files, "step", disk.step)
         patch.setattr(files, "put", disk.put)
         patch.setattr(checkpoint, "arrays", disk.arrays)
@@ -201,11 +214,13 @@ class Model:
             return {}
         rows: dict[Cell, dict[tuple[int, str], float]] = {}
         frame = store.read(self.folder)
-        for row in frame.to_dict("records"):
-            mine = rows.setdefault(Cell(TASK, row["variant"], row["seed"]), {})
-            key = row["env_steps"], row["metric"]
-            assert key not in mine  # no row is there twice
-            mine[key] = row["value"]
+        columns = ("variant", "seed", "env_steps", "metric", "value")
+        for variant, seed, *key, value in zip(
+            *(frame[name].tolist() for name in columns), strict=True
+        ):
+            mine = rows.setdefault(Cell(TASK, variant, seed), {})
+            assert tuple(key) not in mine  # no row is there twice
+            mine[tuple(key)] = value
         finished = store.finished(self.folder, header)
         for cell in {*self.reach, *rows}:
             self._check(cell, rows.get(cell, {}), finished.get(cell, 0))
@@ -473,7 +488,7 @@ sequences = st.lists(st.one_of(runs, runs, runs, others), min_size=2, max_size=8
 
 
 def holds(operations: list[tuple[Any, ...]]) -> None:
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as name:
         model = Model(Path(name) / "work")
         with stubs(model.disk):
             for what, *words in operations:
