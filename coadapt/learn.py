@@ -167,10 +167,18 @@ def learn(
     log: Log = DEFAULT,
 ) -> tuple[AgentState, Metrics]:
     """One update: critic steps, policy steps, targets. The metrics are those of log."""
+    state = agents.begin(config, state, seed, clock.updates)
     key, learner = stream(seed, Purpose.LEARN, clock.updates), _Reads(state, store, log)
+    state, metrics = _learned_from(config, learner, key, clock)
+    return agents.end(state), metrics
+
+
+def _learned_from(
+    config: Config, learner: _Reads, key: jax.Array, clock: Clock
+) -> tuple[AgentState, Metrics]:
     if isinstance(config.data, Trajectories | Rollout):
         return _learn_sequences(config, learner, key, clock)
-    if state.params.prior is None:
+    if learner.agent.params.prior is None:
         return _learn_steps(config, learner, key, clock)
     return _learn_from_others(config, config.pi_p, learner, key, clock)
 

@@ -46,7 +46,12 @@ def check_meaning(config: Config) -> None:
         _hold(config, path, part, part.needs(config))
     for path, part in parts:
         _hold(config, path, part, part.limits(config))
-    for rule in (_schedule(config), _targets(config), _numbers(config)):
+    for rule in (
+        _schedule(config),
+        _targets(config),
+        _numbers(config),
+        _networks(config),
+    ):
         for refusal in rule:
             _require(False, *refusal)
 
@@ -197,6 +202,38 @@ def _targets(config: Config) -> Iterator[Refusal]:
     if config.eval_policy.scored and not (critics(config) and config.g.reads_action):
         reason = "it compares actions by an action value's critic; use Mode or Sampled"
         yield Refusal("eval_policy", _name(config.eval_policy), reason)
+
+
+def _networks(config: Config) -> Iterator[Refusal]:
+    """Where what is drawn, or is of a batch together, has a meaning."""
+    estimate = config.g_estimate
+    for name in ("policy", "critic"):
+        net = getattr(config.networks, name)
+        if net.drops or net.of_batch:
+            what = "dropout" if net.drops else "norm"
+            field, came = f"networks.{name}.{what}", getattr(net, what, None)
+            came = came if net.drops else _name(came)
+            yield from _of_learning_passes(config, field, came)
+        if net.of_batch and estimate.length > 1:
+            reason = "the moments of a batch are of single transitions, so it must be 1"
+            yield Refusal("g_estimate.steps", estimate.length, reason)
+
+
+def _of_learning_passes(config: Config, field: str, came: object) -> Iterator[Refusal]:
+    """A network that learns otherwise than it acts."""
+    if not config.g_estimate.one_step:
+        reason = (
+            "a pass that learns is not the one that acted, so along sequences no ratio "
+            "or return would be of the policy that acts; use an estimate of single "
+            "transitions (TD0 or Retrace), or none"
+        )
+        yield Refusal(field, came, reason)
+    if config.pi_p.by_others:
+        reason = (
+            f"the model that pi_p={_name(config.pi_p)} fits has a network like it, "
+            "which has no learning passes of its own, so it must be none"
+        )
+        yield Refusal(field, came, reason)
 
 
 def _numbers(config: Config) -> Iterator[Refusal]:

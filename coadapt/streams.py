@@ -26,6 +26,7 @@ class Purpose(IntEnum):
     LEARN = 2
     RESET = 3
     MEASURE = 4
+    MASKS = 5
 
 
 def stream(seed: jax.Array, purpose: Purpose, index: jax.typing.ArrayLike) -> jax.Array:

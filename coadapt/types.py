@@ -107,6 +107,8 @@ class AgentState(NamedTuple):
     target: Targets
     opt: Params  # optimiser states, where Params has parameters
     moments: Moments | None  # of observations, where inputs are normalised
+    # of the masks of dropout, within an update; None: nothing is dropped
+    masks: jax.Array | None = None
 
 
 class Support(NamedTuple):
@@ -128,3 +130,6 @@ class Batch(NamedTuple):
     score: jax.Array | None
     # the prior's distribution at obs, where it was kept with the data
     prior: Tree | None = None
+    # next states and actions [B, O], [M, B, A] that critics pass with the batch, where
+    # their norms are of both together
+    beside: tuple[jax.Array, jax.Array] | None = None

@@ -4,6 +4,8 @@ Every function is pure, for ONE agent, and knows no algorithm by name: what diff
 between algorithms is a field that it reads.
 
     init       a new agent
+    begin      what an update alone has
+    end        the agent between updates
     act        actions of the policy
     annotate   targets of single transitions      (estimate.py)
     solve      the critic, where a dual gives it  (estimate.py)
@@ -33,7 +35,9 @@ from coadapt.agent.improve import improve, settle
 from coadapt.agent.models import action_values, policy, state_values
 from coadapt.agent.vitals import vitals
 from coadapt.config import Config, Hard, Soft
+from coadapt.networks import learned
 from coadapt.ops import moments
+from coadapt.streams import Purpose, stream
 from coadapt.types import AgentState, Batch, EnvSpec, Metrics, Params, Targets, Tree
 
 __all__ = [
@@ -42,6 +46,8 @@ __all__ = [
     "action_values",
     "annotate",
     "annotate_sequences",
+    "begin",
+    "end",
     "evaluate",
     "fit_prior",
     "improve",
@@ -96,6 +102,7 @@ def init(config: Config, spec: EnvSpec, key: jax.Array) -> AgentState:
 def _init_optimisers(config: Config, params: Params) -> Params:
     rules, clip = config.optim, config.optim.clip
     each = jax.vmap(lambda critic: optim.init(rules.critic, clip, critic))
+    params = Params(*map(learned, params))
     return Params(
         policy=optim.init(rules.policy, clip, params.policy),
         critic=None if params.critic is None else each(params.critic),
@@ -127,6 +134,22 @@ def _init_duals(config: Config, action_size: int) -> dict[str, jax.Array]:
         | ({} if bounds is None else bounds.duals())
         | config.pi_p_update.duals(action_size)
     )
+
+
+def begin(
+    config: Config, state: AgentState, seed: jax.Array, updates: jax.Array | np.int32
+) -> AgentState:
+    """The agent within update number `updates` (counted from 0): with a key for
+    dropout, where a network has it."""
+    nets = config.networks
+    if not (nets.policy.drops or nets.critic.drops):
+        return state
+    return state._replace(masks=stream(seed, Purpose.MASKS, updates))
+
+
+def end(state: AgentState) -> AgentState:
+    """The agent after an update."""
+    return state._replace(masks=None)
 
 
 def act(
@@ -162,32 +185,35 @@ def evaluate(
     config: Config, state: AgentState, batch: Batch
 ) -> tuple[AgentState, Metrics]:
     """One step of every critic towards the targets: 0.5 * mean (G_hat - target)^2."""
-    scale = config.g_estimate.scale()
-    obs, action = batch.transition.obs, batch.transition.action
+    scale, old = config.g_estimate.scale(), state.params.critic
+    masks = models.masks(state, 1)
 
-    def loss(critic: Tree) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        value = models.values(config, state, critic, obs, action)
+    def loss(critic: Tree) -> tuple[jax.Array, tuple[jax.Array, jax.Array, Tree]]:
+        value, kept = models.fitted_values(config, state, critic, batch, masks)
         error = scale * (value - batch.target[None])
         each = 0.5 * jnp.mean(jnp.square(error), axis=1)  # [K]
-        return jnp.sum(each), (each, value)
+        return jnp.sum(each), (each, value, kept)
 
-    grads, (each, value) = jax.grad(loss, has_aux=True)(state.params.critic)
+    grads, (each, value, kept) = jax.grad(loss, has_aux=True)(old)
+    grads = learned(grads)
     size = jnp.mean(jax.vmap(optim.norm)(grads))
     step = jax.vmap(
         lambda g, o, p: optim.step(
             config.optim.critic, config.optim.clip, g, o, p, config.optim.weight_decay
         )
     )
-    critic, opt = step(grads, state.opt.critic, state.params.critic)
+    critic, opt = step(grads, state.opt.critic, learned(old))
+    critic = networks.keeping(critic, kept)
     metrics = {
         "critic_loss": jnp.mean(each),
         "value": jnp.mean(value),
         "critic_gradient_norm": size,
     }
-    return state._replace(
+    state = state._replace(
         params=state.params._replace(critic=critic),
         opt=state.opt._replace(critic=opt),
-    ), metrics
+    )
+    return models.with_new_masks(state), metrics
 
 
 # ---------------------------------------------------------------- track

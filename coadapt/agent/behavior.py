@@ -5,6 +5,7 @@ import jax
 from coadapt import networks, optim
 from coadapt.agent.models import View
 from coadapt.config import Config
+from coadapt.networks import learned, rejoined
 from coadapt.types import AgentState, EnvSpec, Metrics, Transition, Tree
 
 
@@ -36,10 +37,11 @@ def fit(
     prior, opt = optim.step(
         config.optim.prior,
         config.optim.clip,
-        grads,
+        learned(grads),
         state.opt.prior,
-        state.params.prior,
+        learned(state.params.prior),
     )
+    prior = rejoined(prior, state.params.prior)
     return state._replace(
         params=state.params._replace(prior=prior), opt=state.opt._replace(prior=opt)
     ), {"prior_loss": of_model}

@@ -27,8 +27,12 @@ def annotate(
 ) -> Batch:
     """One-step targets for transitions [B, ...], and the support drawn for them."""
     estimate, stop = cast(OneStepEstimate, config.g_estimate), jax.lax.stop_gradient
-    target, support = estimate.targets(View(config, state), transition, key)
-    return Batch(transition, stop(target), stop(support), None)
+    phase = models.targets_phase(config, state, transition.obs, transition.action)
+    seen, beside = View(config, state, phase=phase), None
+    target, support = estimate.targets(seen, transition, key)
+    if phase.beside is not None:
+        beside = stop(estimate.next_rows(seen, transition, key))
+    return Batch(transition, stop(target), stop(support), None, beside=beside)
 
 
 def annotate_sequences(
@@ -43,7 +47,8 @@ def annotate_sequences(
     Args: log_prob [L, B], of the actions, under the policy that took them.
     """
     estimate, stop = cast(OneStepEstimate, config.g_estimate), jax.lax.stop_gradient
-    seen = View(config, state)
+    phase = models.targets_phase(config, state, sequence.obs[0], sequence.action[0])
+    seen = View(config, state, phase=phase)
     target, support = estimate.sequence_targets(seen, sequence, log_prob, key)
     first = jax.tree.map(lambda x: x[0], sequence)
     return Batch(first, stop(target), stop(support), None)

@@ -5,6 +5,8 @@ from typing import cast
 import jax
 import jax.numpy as jnp
 
+from coadapt import networks
+from coadapt.agent import models
 from coadapt.agent.models import View
 from coadapt.config import Config
 from coadapt.factors.pi_q import Moved, Weights
@@ -26,12 +28,26 @@ def improve(
     as `schedule.simultaneous` says. `warm` (scalar bool): leave G out, and pull the
     policy to its prior alone.
     """
-    view = View(config, state, critic)
+    view = View(config, state, critic, models.policy_phase(state))
     if not config.pi_q.parametric:
-        return em_step(view, batch, key)
-    goal = cast(Moved, config.pi_q).goal(view, batch, key, warm)
-    moved, metrics = config.pi_q_update.move(view, goal)
-    return cast(View, moved).state, metrics
+        after, metrics = em_step(view, batch, key)
+    else:
+        goal = cast(Moved, config.pi_q).goal(view, batch, key, warm)
+        moved, metrics = config.pi_q_update.move(view, goal)
+        after = cast(View, moved).state
+    after = _with_kept(view, after, batch.transition.obs)
+    return models.with_new_masks(after), metrics
+
+
+def _with_kept(view: View, after: AgentState, obs: jax.Array) -> AgentState:
+    """What the policy's network keeps of a step at obs [B, O]."""
+    policy, before = after.params.policy, view.policy_params
+    if networks.STATE not in policy["net"]:
+        return after
+    how = view.phase.policy
+    kept = models.policy_pass(view.config, view.state, before, obs, how).kept
+    policy = policy | {"net": networks.keeping(policy["net"], kept)}
+    return after._replace(params=after.params._replace(policy=policy))
 
 
 def em_step(view: View, batch: Batch, key: jax.Array) -> tuple[AgentState, Metrics]:

@@ -10,8 +10,9 @@ from coadapt import networks, optim
 from coadapt.config import Config
 from coadapt.factors import g, g_estimate, pi_p, pi_q_update, pi_theta, view
 from coadapt.factors.view import Descent, concat_obs
+from coadapt.networks import learned, rejoined
 from coadapt.ops import lagrange, moments
-from coadapt.types import AgentState, Params, Tree
+from coadapt.types import AgentState, Batch, Params, Tree
 
 # ---------------------------------------------------------------- networks
 
@@ -32,25 +33,107 @@ def features(
     return networks.last_features(nets.policy, params["net"], seen, nets.precision)
 
 
-def policy(config: Config, state: AgentState, params: Tree, obs: jax.Array) -> Tree:
+def policy(
+    config: Config,
+    state: AgentState,
+    params: Tree,
+    obs: jax.Array,
+    how: "How | None" = None,
+) -> Tree:
     """The action distribution at obs [B, O]."""
-    nets, seen = config.networks, inputs(config, state, obs)
-    head, known = networks.read(nets.policy, params["net"], seen, nets.precision)
-    return config.pi_theta.distribution(params, head, known)
+    found = policy_pass(config, state, params, obs, how)
+    return config.pi_theta.distribution(params, found.head, found.features)
+
+
+def policy_pass(
+    config: Config,
+    state: AgentState,
+    params: Tree,
+    obs: jax.Array,
+    how: "How | None" = None,
+) -> networks.Pass:
+    """A pass through the policy's network: obs [B, O]."""
+    nets, seen, how = config.networks, inputs(config, state, obs), how or How()
+    return networks.run(
+        nets.policy, params["net"], seen, nets.precision, learning=how.learning,
+        masks=how.masks,
+    )  # fmt: skip
 
 
 def action_values(
-    config: Config, state: AgentState, params: Tree, obs: jax.Array, action: jax.Array
+    config: Config,
+    state: AgentState,
+    params: Tree,
+    obs: jax.Array,
+    action: jax.Array,
+    masks: jax.Array | None = None,
 ) -> jax.Array:
     """Q of all critics: obs [B, O], action [..., B, A] -> [K, ..., B]."""
-    return _ensemble(config, params, concat_obs(inputs(config, state, obs), action))
+    rows = concat_obs(inputs(config, state, obs), action)
+    return _ensemble(config, params, rows, How(masks=masks))[0]
+
+
+class How(NamedTuple):
+    """How networks are passed through. Where nothing is learned, the default."""
+
+    learning: bool = False  # norms are by the moments of the rows at hand
+    masks: jax.Array | None = None  # the key of dropout; none: nothing is dropped
+
+
+def _rows(
+    config: Config, state: AgentState, pair: tuple[jax.Array, jax.Array]
+) -> jax.Array:
+    """Rows of states and actions [B, O], [..., B, A] in a line: [... B, O + A]."""
+    rows = concat_obs(inputs(config, state, pair[0]), pair[1])
+    return rows.reshape(-1, rows.shape[-1])
+
+
+def joint_values(
+    config: Config,
+    state: AgentState,
+    params: Tree,
+    now: tuple[jax.Array, jax.Array],
+    after: tuple[jax.Array, jax.Array],
+    how: How,
+) -> tuple[jax.Array, jax.Array, Tree]:
+    """Q of all critics in one pass over a batch and what follows: Bhatt et al. 2024.
+
+    Args:
+        now: obs [B, O], action [B, A].
+        after: next obs [B, O], actions there [M, B, A].
+
+    Returns:
+        [K, B], [K, M, B], and what the critics keep after it.
+    """
+    rows = jnp.concatenate([_rows(config, state, pair) for pair in (now, after)])
+    value, kept = _ensemble(config, params, rows, how)
+    size = now[1].shape[0]
+    later = value[:, size:].reshape(value.shape[0], *after[1].shape[:-1])
+    return value[:, :size], later, kept
+
+
+def fitted_values(
+    config: Config, state: AgentState, params: Tree, batch: Batch, masks: Tree = None
+) -> tuple[jax.Array, Tree]:
+    """What critics that learn say of a batch, [K, B], and what they keep after it."""
+    obs, action = batch.transition.obs, batch.transition.action
+    how = How(learning=True, masks=masks)
+    if batch.beside is not None:
+        now, after = (obs, action), batch.beside
+        value, _, kept = joint_values(config, state, params, now, after, how)
+        return value, kept
+    rows = inputs(config, state, obs)
+    if config.g.reads_action:
+        return _ensemble(config, params, concat_obs(rows, action), how)
+    outputs, kept = _ensemble(config, params, rows, how)
+    return outputs / config.g_estimate.scale(), kept
 
 
 def state_values(
     config: Config, state: AgentState, params: Tree, obs: jax.Array
 ) -> jax.Array:
     """V of all critics, in units of reward: obs [B, O] -> [K, B]."""
-    outputs = _ensemble(config, params, inputs(config, state, obs))
+    outputs, _ = _ensemble(config, params, inputs(config, state, obs), How())
     return outputs / config.g_estimate.scale()
 
 
@@ -63,14 +146,24 @@ def values(
     return state_values(config, state, params, obs)
 
 
-def _ensemble(config: Config, params: Tree, rows: jax.Array) -> jax.Array:
+def _ensemble(
+    config: Config, params: Tree, rows: jax.Array, how: How
+) -> tuple[jax.Array, Tree]:
     nets = config.networks
 
-    def one(critic: Tree) -> jax.Array:
-        return networks.apply(nets.critic, critic, rows, nets.precision)[..., 0]
+    def one(critic: Tree, masks: jax.Array | None) -> tuple[jax.Array, Tree]:
+        found = networks.run(
+            nets.critic, critic, rows, nets.precision, learning=how.learning,
+            masks=masks,
+        )  # fmt: skip
+        return found.head[..., 0], found.kept
 
     # numpy's arrays, as of an agent that was read, have to be JAX's within a map
-    return jax.vmap(one)(jax.tree.map(jnp.asarray, params))
+    params = jax.tree.map(jnp.asarray, params)
+    keys, number = None, jax.tree.leaves(params)[0].shape[0]
+    if how.masks is not None:
+        keys = jax.random.split(how.masks, number)
+    return jax.vmap(one)(params, keys)
 
 
 def critics(config: Config) -> int:
@@ -81,12 +174,50 @@ def critics(config: Config) -> int:
 # ---------------------------------------------------------------- what factors see
 
 
+class Phase(NamedTuple):
+    """How a part of an update passes through the networks."""
+
+    policy: How = How()
+    critic: How = How()
+    # the states and actions of the batch [B, O], [B, A], which critics pass in one with
+    # those that are asked for
+    beside: tuple[jax.Array, jax.Array] | None = None
+
+
+def masks(state: AgentState, part: int) -> jax.Array | None:
+    """The key of dropout in a part of an update: 0 targets, 1 critics, 2 policy."""
+    return None if state.masks is None else jax.random.fold_in(state.masks, part)
+
+
+def with_new_masks(state: AgentState) -> AgentState:
+    """The agent after a gradient step: the next has masks of its own."""
+    if state.masks is None:
+        return state
+    return state._replace(masks=jax.random.fold_in(state.masks, 3))
+
+
+def targets_phase(
+    config: Config, state: AgentState, obs: jax.Array, action: jax.Array
+) -> Phase:
+    """Of the targets of a batch of states and actions [B, O], [B, A]."""
+    key, joint = masks(state, 0), config.networks.critic.of_batch
+    critic = How(learning=joint, masks=key)
+    return Phase(How(masks=key), critic, (obs, action) if joint else None)
+
+
+def policy_phase(state: AgentState) -> Phase:
+    """Of a step of the policy."""
+    key = masks(state, 2)
+    return Phase(How(learning=True, masks=key), How(masks=key))
+
+
 class View(NamedTuple):
     """One agent, as `factors.view.View` says. Each step gives the view after it."""
 
     config: Config
     state: AgentState
     scorer: Tree = None  # the critics that score actions; None: the agent's
+    phase: Phase = Phase()
 
     @property
     def pi(self) -> pi_theta.PiTheta:
@@ -137,16 +268,22 @@ class View(NamedTuple):
 
     def policy(self, obs: jax.Array, params: Tree = None) -> view.Dist:
         params = self.policy_params if params is None else params
-        return policy(self.config, self.state, params, obs)
+        return policy(self.config, self.state, params, obs, self.phase.policy)
 
     def following(self, obs: jax.Array) -> view.Dist:
-        return self.policy(obs, self.state.target.policy)
+        params, how = self.state.target.policy, self.phase.policy
+        params = self.policy_params if params is None else params
+        how = how._replace(learning=False)
+        return policy(self.config, self.state, params, obs, how)
 
     def features(self, obs: jax.Array) -> jax.Array:
         return features(self.config, self.state, self.policy_params, obs)
 
     def q(self, critic: Tree, obs: jax.Array, action: jax.Array) -> jax.Array:
-        return action_values(self.config, self.state, critic, obs, action)
+        config, state, (_, how, beside) = self.config, self.state, self.phase
+        if beside is None:
+            return action_values(config, state, critic, obs, action, how.masks)
+        return joint_values(config, state, critic, beside, (obs, action), how)[1]
 
     def v(self, critic: Tree, obs: jax.Array) -> jax.Array:
         return state_values(self.config, self.state, critic, obs)
@@ -184,11 +321,12 @@ class View(NamedTuple):
     ) -> tuple["View", Descent]:
         both = jax.value_and_grad(loss, has_aux=True)(self.policy_params)
         (total, aux), grads = both
-        optimisers, opt = self.config.optim, self.state.opt
+        optimisers, opt, grads = self.config.optim, self.state.opt, learned(grads)
         params, new = optim.step(
-            optimisers.policy, optimisers.clip, grads, opt.policy, self.policy_params,
-            optimisers.weight_decay,
+            optimisers.policy, optimisers.clip, grads, opt.policy,
+            learned(self.policy_params), optimisers.weight_decay,
         )  # fmt: skip
+        params = rejoined(params, self.policy_params)
         after = self._having(policy=params)._optimised(policy=new)
         return after, Descent(total, aux, grads)
 

@@ -10,7 +10,7 @@ from coadapt import optim
 from coadapt.agent import models
 from coadapt.config import Config
 from coadapt.factors.view import concat_obs
-from coadapt.networks import Torso
+from coadapt.networks import Torso, learned, variables
 from coadapt.networks.layers import Function
 from coadapt.types import AgentState, Metrics, Transition, Tree
 
@@ -29,10 +29,12 @@ def vitals(
     What is not named is not even traced. `key` is read by policy_entropy alone.
     """
     made: dict[str, Callable[[], jax.Array]] = {
-        "policy_norm": lambda: optim.norm(state.params.policy),
+        "policy_norm": lambda: optim.norm(learned(state.params.policy)),
         "policy_dead": lambda: _policy_dead(config, state, transition.obs),
         "policy_entropy": lambda: entropy(config, state, transition.obs, key),
-        "critic_norm": lambda: jnp.mean(jax.vmap(optim.norm)(state.params.critic)),
+        "critic_norm": lambda: jnp.mean(
+            jax.vmap(optim.norm)(learned(state.params.critic))
+        ),
         "critic_dead": lambda: _critic_dead(config, state, transition),
     }
     absent = set[str]()
@@ -101,7 +103,7 @@ def slopes(spec: Torso, params: Tree, rows: jax.Array) -> list[jax.Array]:
     """Of each layer that has an activation its slopes at rows [B, in]: [B, units]."""
     outputs = params["output"]["bias"].shape[-1]
     _, kept = spec.module(outputs, "tf32").apply(
-        {"params": params}, rows, capture_intermediates=True, mutable=["intermediates"]
+        variables(params), rows, capture_intermediates=True, mutable=["intermediates"]
     )  # type: ignore[misc]
     inner: Any = kept["intermediates"]
     return [

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from coadapt.factors.g import G
 from coadapt.factors.rules import Config, Need, Refusal, Ruled
-from coadapt.factors.view import View, lacks
+from coadapt.factors.view import Dist, View, lacks
 from coadapt.ops import ensemble, lagrange, minimize, returns
 from coadapt.schema import Fraction, Positive, Range, Scalar, Size, Toggle, config
 from coadapt.types import Episodes, Metrics, Support, Transition, Tree
@@ -97,6 +97,12 @@ class OneStepEstimate(Estimate, Protocol):
 
         With it the actions at the next states, where the E-step stands on them.
         """
+        ...
+
+    def next_rows(
+        self, view: View, transition: Transition, key: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """The states and actions [B, O], [M, B, A] whose values `targets` asks for."""
         ...
 
     def sequence_targets(
@@ -222,18 +228,31 @@ class TD0(OneStepEstimate):
         self, view: View, transition: Transition, key: jax.Array
     ) -> tuple[jax.Array, Support | None]:
         obs = transition.next_obs
-        dist = view.following(obs)
-        samples = max(self.samples, view.g.samples(view))
-        raw = view.pi.draw(dist, key, samples)
-        action = view.pi.bound(raw)
-        if self.smoothing is not None:  # the policy's draw has the key itself
-            action = self.smoothing.smooth(action, jax.random.fold_in(key, 2))
+        dist, raw, action = self._drawn(view, obs, key)
         values = view.q(view.target_critic, obs, action[: self.samples])
         over = jnp.max if self.best_counts else jnp.mean
         value = over(self.combine(values), axis=0)
         value = view.g.next_value(view, value, dist, raw, obs, key)
         discount = self.discount * transition.discount
         return returns.td_target(transition.reward, discount, value), None
+
+    def _drawn(
+        self, view: View, obs: jax.Array, key: jax.Array
+    ) -> tuple[Dist, jax.Array, jax.Array]:
+        """The policy at next states, and its actions there, raw and as acted."""
+        dist = view.following(obs)
+        samples = max(self.samples, view.g.samples(view))
+        raw = view.pi.draw(dist, key, samples)
+        action = view.pi.bound(raw)
+        if self.smoothing is not None:  # the policy's draw has the key itself
+            action = self.smoothing.smooth(action, jax.random.fold_in(key, 2))
+        return dist, raw, action
+
+    def next_rows(
+        self, view: View, transition: Transition, key: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        obs = transition.next_obs
+        return obs, self._drawn(view, obs, key)[2][: self.samples]
 
 
 @config
@@ -301,13 +320,24 @@ class Retrace(OneStepEstimate):
         self, view: View, obs: jax.Array, key: jax.Array
     ) -> tuple[jax.Array, Support]:
         """The value of next states [B, O], [B], and the prior's actions there."""
-        dist = view.following(obs)
-        raw = view.pi.draw(dist, key, view.prior.samples)
-        action = view.pi.bound(raw)
+        dist, raw, action = self._drawn(view, obs, key)
         score = self.combine(view.q(view.target_critic, obs, action))
         value = jnp.mean(score, axis=0)
         value = view.g.next_value(view, value, dist, raw, obs, key)
         return value, Support(obs, action, score, dist)
+
+    def _drawn(
+        self, view: View, obs: jax.Array, key: jax.Array
+    ) -> tuple[Dist, jax.Array, jax.Array]:
+        dist = view.following(obs)
+        raw = view.pi.draw(dist, key, view.prior.samples)
+        return dist, raw, view.pi.bound(raw)
+
+    def next_rows(
+        self, view: View, transition: Transition, key: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        obs = transition.next_obs
+        return obs, self._drawn(view, obs, key)[2]
 
     def targets(
         self, view: View, transition: Transition, key: jax.Array

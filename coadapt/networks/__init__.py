@@ -3,16 +3,20 @@
 layers          activations, dense layers, and what a torso has to say
 mlp, residual   torsos
 norms           of a layer's numbers, and where they stand
+batch           norms over the rows of a batch
+state           what a network keeps beside what it learns
 initialisers    how layers start
 features        of inputs, not learned
 products        of layers, in a precision of the run's own
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from coadapt.networks.batch import BatchNorm as BatchNorm
+from coadapt.networks.batch import BatchRenorm as BatchRenorm
 from coadapt.networks.features import Features as Features
 from coadapt.networks.features import Fourier as Fourier
 from coadapt.networks.features import Quadratic as Quadratic
@@ -28,6 +32,10 @@ from coadapt.networks.products import Precision as Precision
 from coadapt.networks.products import dot
 from coadapt.networks.residual import BroNet as BroNet
 from coadapt.networks.residual import SimBa as SimBa
+from coadapt.networks.state import STATE as STATE
+from coadapt.networks.state import keeping as keeping
+from coadapt.networks.state import learned as learned
+from coadapt.networks.state import rejoined as rejoined
 from coadapt.schema import NonNegative, Positive, Range, config
 from coadapt.types import Tree
 
@@ -61,8 +69,53 @@ class Networks:
 
 
 def init(spec: Torso, key: jax.Array, inputs: int, outputs: int) -> Tree:
-    """Parameters of one network."""
-    return spec.module(outputs, "tf32").init(key, jnp.zeros((1, inputs)))["params"]
+    """Parameters of one network, and what it keeps."""
+    made: Any = spec.module(outputs, "tf32").init(key, jnp.zeros((1, inputs)))
+    return made["params"] | ({STATE: made[STATE]} if STATE in made else {})
+
+
+class Pass(NamedTuple):
+    """What a pass through a network gives."""
+
+    head: jax.Array  # [..., outputs]
+    features: jax.Array  # [..., F + 1], what the output layer reads, a 1 for its bias
+    kept: Tree  # what the network keeps after it; None where it keeps nothing
+
+
+def variables(params: Tree) -> dict[str, Tree]:
+    """The tree of a network as flax reads it."""
+    if STATE not in params:
+        return {"params": params}
+    own = {name: part for name, part in params.items() if name != STATE}
+    return {"params": own, STATE: params[STATE]}
+
+
+def run(
+    spec: Torso,
+    params: Tree,
+    x: jax.Array,
+    precision: Precision = "tf32",
+    *,
+    learning: bool = False,
+    masks: jax.Array | None = None,
+) -> Pass:
+    """A pass: rows [..., in]; the number of outputs is read off the parameters.
+
+    Args:
+        learning: norms are by the moments of these rows, which running ones follow.
+        masks: the key of dropout; none: nothing is dropped.
+    """
+    module = spec.module(params["output"]["bias"].shape[-1], precision)
+    rngs = {} if masks is None else {"dropout": masks}
+    known: Any = variables(params)
+    if learning and STATE in known:
+        made: Any = module.apply(known, x, rngs=rngs, mutable=[STATE])
+        (head, found), kept = made[0], made[1][STATE]
+    else:
+        both: Any = module.apply(known, x, rngs=rngs)
+        (head, found), kept = both, known.get(STATE)
+    ones = jnp.ones((*x.shape[:-1], 1))
+    return Pass(head, jnp.concatenate([found, ones], axis=-1), kept)
 
 
 def read(
@@ -70,13 +123,10 @@ def read(
 ) -> tuple[jax.Array, jax.Array]:
     """The outputs, and what the output layer reads, with a 1 for its bias.
 
-    [..., in] -> [..., outputs], [..., F + 1]; the number of outputs is read off the
-    parameters.
+    [..., in] -> [..., outputs], [..., F + 1].
     """
-    outputs = params["output"]["bias"].shape[-1]
-    both: Any = spec.module(outputs, precision).apply({"params": params}, x)
-    head, found = both
-    return head, jnp.concatenate([found, jnp.ones((*x.shape[:-1], 1))], axis=-1)
+    found = run(spec, params, x, precision)
+    return found.head, found.features
 
 
 def apply(

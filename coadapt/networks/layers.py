@@ -10,8 +10,10 @@ import jax.numpy as jnp
 
 from coadapt.networks.initialisers import Init
 from coadapt.networks.products import Precision, dot
+from coadapt.networks.state import STATE
 
 Function = Callable[[jax.Array], jax.Array]
+Parametrization = Literal["plain", "weight_norm", "spectral_norm"]
 Activation = Literal[
     "relu", "elu", "tanh", "gelu", "silu", "mish", "leaky_relu", "crelu"
 ]
@@ -43,25 +45,53 @@ class Dense(nn.Module):
     """x w + b: [..., in] -> [..., size].
 
     With `weight_norm` w is gain v / |v|, a unit; the gain starts as |v|, so that w
-    starts as `start` says.
+    starts as `start` says. With `spectral_norm` w is v over its largest singular value.
     """
 
     size: int
     start: Init
     precision: Precision
-    weight_norm: bool = False
+    kind: Parametrization = "plain"
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         fan_in, start = x.shape[-1], self.start
         kernel = self.param("kernel", lambda k: start.kernel(k, (fan_in, self.size)))
         bias = self.param("bias", lambda k: start.offset(k, (self.size,), fan_in))
-        if self.weight_norm:
+        if self.kind == "weight_norm":
             length = jnp.sqrt(jnp.sum(jnp.square(kernel), axis=0))  # [size]
             gain = self.param("gain", lambda _: length)
             kernel = kernel * (gain / length)[None]
+        if self.kind == "spectral_norm":
+            kernel = kernel / self._largest(kernel)
         y = dot(x, kernel, own=self.precision)
         return y + bias.reshape((1,) * (y.ndim - 1) + (-1,))
+
+    def _largest(self, kernel: jax.Array) -> jax.Array:
+        """The singular value of a left vector, after one power iteration from the kept
+        one. Scalar; the vectors have no gradient."""
+        start = jnp.full(kernel.shape[0], kernel.shape[0] ** -0.5)
+        left = self.variable(STATE, "left", lambda: start)
+        fixed = jax.lax.stop_gradient(kernel)
+        right = _unit(_matvec(fixed.T, left.value))
+        new = _unit(_matvec(fixed, right))
+        if self.is_mutable_collection(STATE):
+            left.value = new
+        return jnp.sum(new * _matvec(kernel, right))
+
+
+def _matvec(matrix: jax.Array, vector: jax.Array) -> jax.Array:
+    return jnp.sum(matrix * vector[None], axis=1)
+
+
+def _unit(vector: jax.Array) -> jax.Array:
+    return vector / (jnp.linalg.norm(vector) + 1e-12)
+
+
+def dropped(x: jax.Array, share: jax.typing.ArrayLike, key: jax.Array) -> jax.Array:
+    """Each number 0 with a probability of `share`, else over 1 - share: [...]."""
+    stays = 1.0 - jnp.asarray(share, x.dtype)
+    return jnp.where(jax.random.bernoulli(key, stays, x.shape), x / stays, 0.0)
 
 
 class Layer(NamedTuple):
@@ -80,6 +110,16 @@ class Torso(Protocol):
     """
 
     unnamed: ClassVar[str] = "MLP"  # of files older than the others
+
+    @property
+    def of_batch(self) -> bool:
+        """Whether a learning pass reads its rows together, as batch norm does."""
+        return False
+
+    @property
+    def drops(self) -> bool:
+        """Whether a learning pass drops numbers at random."""
+        return False
 
     @property
     def symbol(self) -> str:

@@ -1,11 +1,12 @@
 """The multi-layer perceptron."""
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from coadapt.networks.batch import BatchNorm, BatchRenorm
 from coadapt.networks.features import Fourier, Quadratic
 from coadapt.networks.initialisers import Init
 from coadapt.networks.layers import (
@@ -14,13 +15,16 @@ from coadapt.networks.layers import (
     Dense,
     Function,
     Layer,
+    Parametrization,
     Torso,
+    dropped,
     grown,
 )
-from coadapt.networks.norms import LayerNorm, Norms
+from coadapt.networks.norms import LayerNorm, RMSNorm
 from coadapt.networks.products import Precision
-from coadapt.schema import Size, Spelling, config
+from coadapt.schema import Range, Scalar, Size, Spelling, config
 
+Norms = LayerNorm | RMSNorm | BatchNorm | BatchRenorm
 _LayerNorm = Literal["none", "first_tanh", "first", "before", "after"]
 
 
@@ -41,10 +45,14 @@ class MLP(Torso):
     features: Quadratic | Fourier | None = None  # what the first layer reads
     sizes: tuple[Size, ...] = (256, 256)  # hidden layers
     activation: Activation = "relu"  # after each hidden layer
-    norm: Norms | None = None  # of a layer's numbers, row by row
+    norm: Norms | None = None  # of a layer's numbers, row by row or over a batch
     # of hidden layers' weights; weight_norm: gain * v / |v| of each unit, both learned;
-    # Salimans and Kingma 2016
-    parametrization: Literal["plain", "weight_norm"] = "plain"
+    # Salimans and Kingma 2016; spectral_norm: over their largest singular value, one
+    # power iteration a pass; Miyato et al. 2018
+    parametrization: Parametrization = "plain"
+    # the share of a hidden layer's numbers that is 0 in a learning pass, before the
+    # norm: Hiraoka et al. 2022; none: no layer of it
+    dropout: Annotated[Scalar, Range(ge=0, lt=1)] | None = None
     hidden: Init = Init()  # how hidden layers start
     output: Init = Init()  # how the output layer starts
 
@@ -60,12 +68,22 @@ class MLP(Torso):
     def start(self) -> Init:
         return self.hidden
 
+    @property
+    def of_batch(self) -> bool:
+        return self.norm is not None and self.norm.of_batch
+
+    @property
+    def drops(self) -> bool:
+        return self.dropout is not None
+
     def place(self, index: int) -> str:
         """On which side of a layer's activation a norm stands; '' on none."""
         at = "" if self.norm is None else self.norm.at
         if at in ("first", "first_tanh"):
             return "before" if index == 0 else ""
-        return at if at in ("before", "after") else ""
+        return {"before": "before", "after": "after", "input_after": "after"}.get(
+            at, ""
+        )
 
     def _function(self, index: int) -> Function:
         tanh = self.norm is not None and self.norm.at == "first_tanh" and index == 0
@@ -107,12 +125,14 @@ class _Layers(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         spec, precision = self.spec, self.precision
-        normed = spec.parametrization == "weight_norm"
+        kind = spec.parametrization
         x = x if spec.features is None else spec.features.apply(x)
-        if spec.norm is not None and spec.norm.at == "input":
+        if spec.norm is not None and spec.norm.at in ("input", "input_after"):
             x = self._normalised(x, "norm_input")
         for i, layer in enumerate(spec.layers()):
-            x = Dense(layer.size, spec.hidden, precision, normed, name=layer.name)(x)
+            x = Dense(layer.size, spec.hidden, precision, kind, name=layer.name)(x)
+            if spec.dropout is not None and self.has_rng("dropout"):
+                x = dropped(x, spec.dropout, self.make_rng("dropout"))
             if spec.place(i) == "before":
                 x = self._normalised(x, f"norm_{i}")
             x = layer.activation(x)  # type: ignore[misc]

@@ -1,17 +1,19 @@
 """Norms of a layer's numbers, row by row, and where in a network they stand."""
 
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import flax.linen as nn
 import jax.numpy as jnp
 
 from coadapt.schema import Positive, config
 
-Place = Literal["first_tanh", "first", "before", "after", "input"]
+Place = Literal["first_tanh", "first", "before", "after", "input", "input_after"]
 
 
 class Norm(Protocol):
     """What every norm has; the field `at` among it."""
+
+    of_batch: ClassVar[bool] = False  # of the rows of a batch together
 
     @property
     def symbol(self) -> str:
@@ -23,8 +25,14 @@ class Norm(Protocol):
         ...
 
 
-def _placed(at: Place) -> str:
-    words = {"first_tanh": "first + tanh", "first": "first", "input": "input"}
+def placed(at: Place) -> str:
+    """As Table 4 prints it."""
+    words = {
+        "first_tanh": "first + tanh",
+        "first": "first",
+        "input": "input",
+        "input_after": "input and all, after",
+    }
     return words.get(at, f"all, {at}")
 
 
@@ -34,13 +42,13 @@ class LayerNorm(Norm):
 
     # after every hidden layer, before or after its activation; after the first layer;
     # the same, with a tanh in the place of its activation (the authors, Acme); on the
-    # inputs
+    # inputs; on the inputs and after every activation
     at: Place = "before"
     epsilon: Positive = 1e-5  # added to the variance
 
     @property
     def symbol(self) -> str:
-        return _placed(self.at)
+        return placed(self.at)
 
     def module(self, name: str) -> nn.Module:
         # the slow variance is the one that cannot turn negative
@@ -57,11 +65,8 @@ class RMSNorm(Norm):
 
     @property
     def symbol(self) -> str:
-        return f"RMS, {_placed(self.at)}"
+        return f"RMS, {placed(self.at)}"
 
     def module(self, name: str) -> nn.Module:
         epsilon = jnp.asarray(self.epsilon, jnp.float32)
         return nn.RMSNorm(epsilon=epsilon, name=name)  # type: ignore[arg-type]
-
-
-Norms = LayerNorm | RMSNorm
