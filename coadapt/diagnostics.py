@@ -739,7 +739,7 @@ def _layers(
     return [
         [
             *line,
-            *(_norm(params[line[0]][x]) for x in ("kernel", "bias")),
+            *(_norm(params[line[0]].get(x, np.nan)) for x in ("kernel", "bias")),
         ]
         for line in lines
     ]

@@ -214,6 +214,12 @@ def _networks(config: Config) -> Iterator[Refusal]:
             field, came = f"networks.{name}.{what}", getattr(net, what, None)
             came = came if net.drops else _name(came)
             yield from _of_learning_passes(config, field, came)
+        if net.projects and config.pi_p.by_others:
+            reason = (
+                f"the model that pi_p={_name(config.pi_p)} fits has a network like it, "
+                "whose weights nothing projects; use MLP, SimBa or BroNet"
+            )
+            yield Refusal(f"networks.{name}", _name(net), reason)
         if net.of_batch and estimate.length > 1:
             reason = "the moments of a batch are of single transitions, so it must be 1"
             yield Refusal("g_estimate.steps", estimate.length, reason)

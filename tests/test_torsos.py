@@ -12,7 +12,7 @@ from coadapt import agent as agents
 from coadapt import algorithms, cost, legality, migrations, networks, schema
 from coadapt.agent.vitals import dead_share
 from coadapt.config import Config
-from coadapt.networks import MLP, BroNet, LayerNorm, RMSNorm, SimBa
+from coadapt.networks import MLP, BroNet, LayerNorm, RMSNorm, SimBa, SimbaV2
 from coadapt.schema import ConfigError
 from coadapt.types import EnvSpec, Transition
 from tests.recipes import cases
@@ -90,6 +90,33 @@ def bronet(params, x, blocks, curve, norm):
     return dense(params, "output", x)
 
 
+def unit(x, axis=-1):
+    return x / np.linalg.norm(x, axis=axis, keepdims=True)
+
+
+def simbav2(params, x, blocks, shift, scaler, alpha):
+    """Args: scaler, alpha: how a learned scale starts, and how it is stored."""
+
+    def layer(name, x):
+        return x @ np.asarray(params[name]["kernel"], np.float64)
+
+    def scaled(name, numbers, x):
+        start, stored = numbers
+        return x * np.asarray(params[name]["scale"], np.float64) * start / stored
+
+    beside = np.full((*x.shape[:-1], 1), shift)
+    x = unit(np.concatenate([x, beside], -1))
+    x = unit(scaled("scaler_0", scaler, layer("hidden_0", x)))
+    for i in range(1, 2 * blocks, 2):
+        inner = [number / 2 for number in scaler]  # an expansion of 4
+        y = np.maximum(scaled(f"scaler_{i}", inner, layer(f"hidden_{i}", x)), 0)
+        y = unit(layer(f"hidden_{i + 1}", y))
+        x = unit(x + scaled(f"alpha_{i}", alpha, y - x))
+    last = 2 * blocks + 1
+    x = scaled(f"scaler_{last}", (1, 1), layer(f"hidden_{last}", x))
+    return dense(params, "output", x)
+
+
 def mlp(params, x, sizes, curve, norm=None, at="", epsilon=0.0):
     if at == "input":
         x = norm(params["norm_input"], x, epsilon)
@@ -118,6 +145,17 @@ TORSOS = {  # a network, and what is written of it above
     "bronet-crelu": (
         BroNet(width=5, blocks=1, activation="crelu"),
         lambda p, x: bronet(p, x, 1, "crelu", layer_norm),
+    ),
+    "simbav2": (
+        SimbaV2(width=8, blocks=2),
+        lambda p, x: simbav2(p, x, 2, 3.0, (0.5, 0.5), (1 / 3, 8**-0.5)),
+    ),
+    "simbav2-scaled": (
+        SimbaV2(
+            width=8, blocks=1, shift=1.0, scaler_init=2.0, scaler_scale=0.1,
+            alpha_init=0.7, alpha_scale=1.0,
+        ),
+        lambda p, x: simbav2(p, x, 1, 1.0, (2.0, 0.1), (0.7, 1.0)),
     ),
     "weight-norm": (
         MLP(sizes=(5, 4), parametrization="weight_norm"),
@@ -271,6 +309,7 @@ CHOICES = [
     {"": "BroNet"},
     {".norm": "RMSNorm", ".activation": "silu"},
     {".parametrization": "weight_norm", ".activation": "crelu"},
+    {"": "SimbaV2"},
 ]
 
 
@@ -288,7 +327,8 @@ def test_every_algorithm_may_have_each_network(name):
     config = algorithms.preset(name)
     if hasattr(config.data, "dataset"):
         config = schema.override(config, {"data.dataset": "a/b-v0"})
-    for choice in CHOICES:
+    # of a model of others' actions nothing projects the weights
+    for choice in CHOICES[: -1 if config.pi_p.by_others else None]:
         made = chosen(config, choice)
         legality.check(made)
         assert schema.from_dict(Config, schema.to_dict(made)) == made
@@ -308,6 +348,7 @@ UPDATES = {
     "mpo-bronet": ("mpo", CHOICES[1], {"width": 4, "blocks": 1}),
     "mpo-rms": ("mpo", CHOICES[2], {"sizes": (5, 4)}),
     "sac-weight-norm": ("sac", CHOICES[3], {"sizes": (5, 4)}),
+    "sac-simbav2": ("sac", CHOICES[4], {"width": 4, "blocks": 1}),
 }
 
 
@@ -353,3 +394,10 @@ def test_an_update_is_finite_moves_every_layer_and_is_of_no_neighbour(name):
         if not x
     ]
     assert not [p for p in still if not re.search(r"norm|bias", p)]
+    if "simbav2" in name:  # after a step, as at the start
+        nets = [jax.tree.map(lambda x: x[0], net) for net in (both[1], both[0])]
+        for net in (part for n in nets for part in (n.policy["net"], n.critic)):
+            kernels = [part["kernel"] for part in net.values() if "kernel" in part]
+            for kernel in kernels:
+                lengths = np.linalg.norm(kernel, axis=-2)
+                np.testing.assert_allclose(lengths, 1.0, atol=1e-5)

@@ -203,7 +203,7 @@ def evaluate(
         )
     )
     critic, opt = step(grads, state.opt.critic, learned(old))
-    critic = networks.keeping(critic, kept)
+    critic = networks.keeping(config.networks.critic.project(critic), kept)
     metrics = {
         "critic_loss": jnp.mean(each),
         "value": jnp.mean(value),

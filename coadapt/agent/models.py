@@ -326,7 +326,8 @@ class View(NamedTuple):
             optimisers.policy, optimisers.clip, grads, opt.policy,
             learned(self.policy_params), optimisers.weight_decay,
         )  # fmt: skip
-        params = rejoined(params, self.policy_params)
+        net = self.config.networks.policy.project(params["net"])
+        params = rejoined(params | {"net": net}, self.policy_params)
         after = self._having(policy=params)._optimised(policy=new)
         return after, Descent(total, aux, grads)
 

@@ -2,6 +2,7 @@
 
 layers          activations, dense layers, and what a torso has to say
 mlp, residual   torsos
+hyperspherical  a torso of units, whose weights are projected after each step
 norms           of a layer's numbers, and where they stand
 batch           norms over the rows of a batch
 state           what a network keeps beside what it learns
@@ -20,6 +21,7 @@ from coadapt.networks.batch import BatchRenorm as BatchRenorm
 from coadapt.networks.features import Features as Features
 from coadapt.networks.features import Fourier as Fourier
 from coadapt.networks.features import Quadratic as Quadratic
+from coadapt.networks.hyperspherical import SimbaV2 as SimbaV2
 from coadapt.networks.initialisers import Init as Init
 from coadapt.networks.layers import ACTIVATIONS as ACTIVATIONS
 from coadapt.networks.layers import Layer as Layer
@@ -39,7 +41,7 @@ from coadapt.networks.state import rejoined as rejoined
 from coadapt.schema import NonNegative, Positive, Range, config
 from coadapt.types import Tree
 
-Torsos = MLP | SimBa | BroNet
+Torsos = MLP | SimBa | BroNet | SimbaV2
 Network = MLP  # its name when there was no other
 
 
@@ -71,7 +73,8 @@ class Networks:
 def init(spec: Torso, key: jax.Array, inputs: int, outputs: int) -> Tree:
     """Parameters of one network, and what it keeps."""
     made: Any = spec.module(outputs, "tf32").init(key, jnp.zeros((1, inputs)))
-    return made["params"] | ({STATE: made[STATE]} if STATE in made else {})
+    params = spec.project(made["params"])
+    return params | ({STATE: made[STATE]} if STATE in made else {})
 
 
 class Pass(NamedTuple):

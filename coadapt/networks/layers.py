@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from coadapt.networks.initialisers import Init
 from coadapt.networks.products import Precision, dot
 from coadapt.networks.state import STATE
+from coadapt.types import Tree
 
 Function = Callable[[jax.Array], jax.Array]
 Parametrization = Literal["plain", "weight_norm", "spectral_norm"]
@@ -120,6 +121,18 @@ class Torso(Protocol):
     def drops(self) -> bool:
         """Whether a learning pass drops numbers at random."""
         return False
+
+    @property
+    def projects(self) -> bool:
+        """Whether `project` does anything."""
+        return False
+
+    def project(self, params: Tree) -> Tree:
+        """What becomes of parameters after each step of an optimiser, and at first.
+
+        Leaves may have an axis of critics before their own.
+        """
+        return params
 
     @property
     def symbol(self) -> str:
