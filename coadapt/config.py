@@ -23,6 +23,7 @@ from coadapt.factors.bounds import BoundCost as BoundCost
 from coadapt.factors.bounds import BoundLoss as BoundLoss
 from coadapt.factors.bounds import Bounds as Bounds
 from coadapt.factors.bounds import BoundWeights as BoundWeights
+from coadapt.factors.critic import Critic as Critic
 from coadapt.factors.view import View
 from coadapt.networks import Networks
 from coadapt.optim import Optim
@@ -76,7 +77,11 @@ class Target:
     """Slowly moving copies of the networks."""
 
     policy: Hard | Soft | None = None  # of the policy; none: the policy itself is read
-    critic: Hard | Soft | None = Soft()  # of the critics, as policy
+    # of the critics; none: targets bootstrap from the critics themselves
+    critic: Hard | Soft | None = Soft()
+    # the critics' copy follows each of their gradient steps, else each update; a period
+    # is then in such steps
+    each_step: bool = False
 
 
 class Source(Protocol):
@@ -277,6 +282,7 @@ class Config:
     g_estimate: g_estimate.GEstimate  # how it is estimated
     pi_theta: pi_theta.PiTheta  # what distribution the parameters make
     networks: Networks = Networks()  # the networks of policy and critics
+    critic: Critic = Critic()  # what critics say, and how they are fitted
     optim: Optim = Optim()  # how gradients become steps
     bounds: Bounds | None = None  # what keeps actions in the box
     target: Target = Target()  # slow copies of the networks

@@ -21,7 +21,7 @@ def _nets(config: Config, spec: EnvSpec) -> tuple[Shape, Shape, int]:
     heads = config.pi_theta.outputs(spec.action_size)
     policy = (config.networks.policy, spec.obs_size, heads)
     inputs = spec.obs_size + (spec.action_size if config.g.reads_action else 0)
-    critic = (config.networks.critic, inputs, 1)
+    critic = (config.networks.critic, inputs, config.critic.head.outputs)
     return policy, critic, config.g_estimate.critics_of(config.g)
 
 

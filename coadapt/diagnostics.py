@@ -184,9 +184,8 @@ def _grid(
 @jax.jit
 def _scores(config: Config, state: AgentState, obs: jax.Array, action: jax.Array):
     """What a policy's step makes of the critics: action [M, B, A] -> [M, B]."""
-    slow = config.pi_p.at_next or config.g.slow
-    critic = state.target.critic if slow else state.params.critic
-    values = agents.action_values(config, state, critic, obs, action)
+    view, slow = models.View(config, state), config.pi_p.at_next or config.g.slow
+    values = view.q(view.target_critic if slow else view.critic, obs, action)
     return config.g_estimate.combine(values)
 
 

@@ -257,18 +257,27 @@ def _learn_steps(
         choose, annotate, improve = jax.random.split(key, 3)
         return _annotated(config, state, store, choose, annotate), improve
 
-    def critic_step(state: AgentState, key: jax.Array):
-        return _kept(log, agents.evaluate(config, state, draw(state, key)[0]))
+    def evaluate(state: AgentState, batch: Batch, step: Counter):
+        state, metrics = _kept(log, agents.evaluate(config, state, batch))
+        if config.target.each_step:
+            number = clock.updates * schedule.critic_steps + step + 1
+            state = agents.track_critic(config, state, number)
+        return state, metrics
+
+    def critic_step(state: AgentState, drawn: tuple[jax.Array, jax.Array]):
+        step, key = drawn
+        return evaluate(state, draw(state, key)[0], step)
 
     def policy_step(state: AgentState, key: jax.Array):
         batch, improve = draw(state, key)
         return _kept(log, agents.improve(config, state, batch, improve, critic, warm))
 
     last = schedule.critic_steps - 1  # 0 or more: legality.check holds it
-    state, _ = _repeat(critic_step, state, keys[:last], _UNROLLED)
+    steps = jnp.arange(last, dtype=jnp.int32)
+    state, _ = _repeat(critic_step, state, (steps, keys[:last]), _UNROLLED)
     before = state.params.critic
     batch, improve = draw(state, keys[last])
-    state, metrics = _kept(log, agents.evaluate(config, state, batch))
+    state, metrics = evaluate(state, batch, np.int32(last))
     critic = before if schedule.simultaneous else state.params.critic
     found = agents.improve(config, state, batch, improve, critic, warm)
     state, found = _kept(log, found)

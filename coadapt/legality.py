@@ -76,7 +76,7 @@ def _either(names: list[str]) -> str:
 # whose rules come first: the objective's, then how it is reached
 _ORDER = (
     "g", "pi_q", "pi_p_update", "g_estimate", "pi_p", "pi_q_update", "pi_theta",
-    "bounds",
+    "bounds", "critic",
 )  # fmt: skip
 
 
@@ -192,13 +192,12 @@ def _targets(config: Config) -> Iterator[Refusal]:
     if not one_step and not trust and policy is not None:
         reason = "along sequences a trust region alone would read it, so it must be"
         yield Refusal("target.policy", _name(policy), f"{reason} none")
-    if one_step != (critic is not None):
-        yield Refusal(
-            "target.critic",
-            _name(critic),
-            "one-step targets bootstrap from a target critic (Soft or Hard), "
-            "sums along sequences from the critic itself (none)",
-        )
+    if not one_step and critic is not None:
+        reason = "sums along sequences bootstrap from the critic itself, so it must be"
+        yield Refusal("target.critic", _name(critic), f"{reason} none")
+    if config.target.each_step and critic is None:
+        reason = "no copy of the critics is kept, so it must be false"
+        yield Refusal("target.each_step", True, reason)
     if config.eval_policy.scored and not (critics(config) and config.g.reads_action):
         reason = "it compares actions by an action value's critic; use Mode or Sampled"
         yield Refusal("eval_policy", _name(config.eval_policy), reason)

@@ -44,8 +44,8 @@ METRICS: dict[str, Metric] = {
     "critic_loss": Metric(
         "losses",
         "1",
-        "half the mean square of (output - target), mean over critics; where the "
-        "output is scaled, in its units",
+        "half the mean square of (output - target), or the loss of critic.head and "
+        "critic.loss, mean over critics; where the output is scaled, in its units",
     ),
     "policy_loss": Metric(
         "losses",

@@ -92,7 +92,7 @@ def store_size(config: Config, spec: EnvSpec, steps: int) -> replay.Size:
         most = episodes.capacity_of_store(most, spec.max_steps)
     sized = partial(
         replay.size,
-        log_prob=config.g_estimate.length > 1,
+        log_prob=config.g_estimate.reads_log_prob,
         precision=getattr(data, "precision", "float32"),
     )
     # a store that the run cannot fill drops nothing that a longer run's would keep
@@ -776,8 +776,8 @@ def _enough(config: Config, spec: EnvSpec, steps: int) -> None:
     if steps >= first_update(config) < sequence:
         raise schema.ConfigError(
             f"data.learning_starts is {data.learning_starts}: it must be at least "
-            f"{sequence}, because an update reads sequences of g_estimate.steps, which "
-            "is as many."
+            f"{sequence}, because an update reads so many steps in a row "
+            "(g_estimate.steps, n_step.most)."
         )
     unfinished = learn.unfinished(config, spec.max_steps)
     if (

@@ -26,6 +26,11 @@ def table1(configs: Mapping[str, Config] | None = None) -> list[Row]:
     return [_row1(name, config) for name, config in configs.items()]
 
 
+def later() -> list[Row]:
+    """Rows as Table 1's, of the presets that it lacks."""
+    return table1({name: algorithms.preset(name) for name in algorithms.LATER})
+
+
 _NAMES = {"power": "PoWER", "vmpo": "V-MPO"}  # as the paper writes them
 
 
@@ -58,13 +63,14 @@ def _whose(config: Config) -> str:
 
 
 def _g_estimate(config: Config) -> str:
-    """'+ TD3' where a policy climbs the minimum of two critics.
+    """'+ TD3' where a policy climbs the minimum of several critics.
 
     The paper does not print it for AWAC, whose twins weigh stored actions only.
     """
-    symbol = config.g_estimate.symbol
-    twins = config.g_estimate.critics_of(config.g) == 2
-    return f"{symbol} + TD3" if twins and config.pi_q.parametric else symbol
+    estimate = config.g_estimate
+    climbed = estimate.ensemble_symbol() if config.pi_q.parametric else ""
+    said = (estimate.symbol, climbed, config.critic.head.symbol)
+    return " + ".join(word for word in said if word)
 
 
 COLUMNS = {  # as Table 1 names them
@@ -161,18 +167,23 @@ def _aligned(rows: Sequence[Row]) -> list[list[str]]:
     return [list(line) for line in zip(*padded, strict=True)]
 
 
-def _above(rows: Sequence[Row]) -> int:
-    """How many rows stand above the rule: those that collect their own data."""
+def _groups(rows: Sequence[Row]) -> list[int]:
+    """Of each row: those that collect their own data, then offline, then later ones."""
     kinds = typing.get_args(PiP)
     by_others = {kind().symbol for kind in kinds if kind.by_others}
-    return sum(row.get("pi_p") not in by_others for row in rows)
+    later = {_method(name) for name in algorithms.LATER}
+    return [
+        2 if row.get("method") in later else int(row.get("pi_p") in by_others)
+        for row in rows
+    ]
 
 
 def _ruled(rows: Sequence[Row], lines: list[str], rule: str) -> str:
-    """The header, a rule, the rows; another rule before those that learn offline."""
-    begin = 1 + _above(rows)
-    above, below = lines[1:begin], lines[begin:]
-    return "\n".join([*lines[:1], rule, *above, *([rule] if below else []), *below])
+    """The header, a rule, the rows; another rule before each other group of them."""
+    made, groups = [*lines[:1], rule], _groups(rows)
+    for before, group, line in zip([0, *groups], groups, lines[1:], strict=False):
+        made += [rule, line] if group != before else [line]
+    return "\n".join(made)
 
 
 def _text(rows: Sequence[Row]) -> str:

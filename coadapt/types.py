@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from coadapt.ops.distributions import Atoms
 from coadapt.ops.moments import Moments
 
 Rows = jax.Array | np.ndarray  # on the device, or on the host
@@ -124,7 +125,7 @@ class Batch(NamedTuple):
     """Transitions with what `annotate` found for them."""
 
     transition: Transition  # leaves [B, ...]
-    target: jax.Array  # [B], what the critic is fitted to
+    target: jax.Array | Atoms  # [B], what the critic is fitted to
     next: Support | None  # the prior's actions at next_obs, where the target drew them
     # [B], G of the stored action, where it comes with the target
     score: jax.Array | None

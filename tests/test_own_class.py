@@ -26,8 +26,18 @@ MODULE = '''
 import jax.numpy as jnp
 import optax
 from coadapt import networks, optim
+from coadapt.factors.critic import Loss
 from coadapt.factors.pi_q import Weights
 from coadapt.schema import Positive, config
+
+@config
+class Quartic(Loss):
+    """The fourth power of an error."""
+
+    weight: Positive = 1.0  # of it
+
+    def each(self, error):
+        return self.weight * error**4
 
 @config
 class Linear(Weights):
@@ -126,6 +136,19 @@ def test_an_optimiser_and_features_stand_by_their_names_too(own):
     tree = networks.init(net, jax.random.key(0), 3, 1)
     assert tree["hidden_0"]["kernel"].shape[0] == 6
     assert networks.apply(net, tree, x).shape == (2, 1)
+
+
+def test_a_loss_of_critics_stands_by_its_name_and_is_descended(own):
+    changes = {"critic.loss": "own_weights:Quartic", "critic.loss.weight": 3.0}
+    config = schema.override(algorithms.preset("sac"), changes)
+    legality.check(config)
+    assert schema.from_dict(Config, schema.to_dict(config)) == config
+    head, target = config.critic.head, jnp.array([1.0, -1.0])
+    outputs = jnp.array([[[3.0], [0.0]]])  # one critic, two rows
+    found = head.losses(outputs, target, 1.0, config.critic.loss)
+    np.testing.assert_allclose(found, [[3.0 * 2.0**4, 3.0]])
+    with pytest.raises(ConfigError, match=r"critic\.head=C51 has a loss of its own"):
+        legality.check(schema.override(config, {"critic.head": "C51"}))
 
 
 def test_what_it_needs_of_others_is_its_interfaces(own):

@@ -13,7 +13,7 @@ between algorithms is a field that it reads.
     evaluate   one step of the critics
     improve    one step of the policy             (improve.py)
     settle     what is set once an iteration      (improve.py)
-    track      target networks
+    track      target networks; the critics' alone: track_critic
     vitals     what can be told of an agent       (vitals.py)
 """
 
@@ -60,6 +60,7 @@ __all__ = [
     "solve",
     "state_values",
     "track",
+    "track_critic",
     "vitals",
 ]
 
@@ -122,7 +123,8 @@ def _init_critics(config: Config, spec: EnvSpec, key: jax.Array) -> Tree | None:
     inputs = spec.obs_size
     inputs += spec.action_size if config.g.reads_action else 0
     keys = jax.vmap(lambda k: jax.random.fold_in(key, k))(jnp.arange(number))
-    return jax.vmap(lambda k: networks.init(config.networks.critic, k, inputs, 1))(keys)
+    net, outputs = config.networks.critic, config.critic.head.outputs
+    return jax.vmap(lambda k: networks.init(net, k, inputs, outputs))(keys)
 
 
 def _init_duals(config: Config, action_size: int) -> dict[str, jax.Array]:
@@ -184,15 +186,16 @@ def log_prob(
 def evaluate(
     config: Config, state: AgentState, batch: Batch
 ) -> tuple[AgentState, Metrics]:
-    """One step of every critic towards the targets: 0.5 * mean (G_hat - target)^2."""
-    scale, old = config.g_estimate.scale(), state.params.critic
-    masks = models.masks(state, 1)
+    """One step of every critic towards the targets, by the loss of its head."""
+    (head, by), old = (config.critic.head, config.critic.loss), state.params.critic
+    scale, masks = config.g_estimate.scale(), models.masks(state, 1)
 
     def loss(critic: Tree) -> tuple[jax.Array, tuple[jax.Array, jax.Array, Tree]]:
-        value, kept = models.fitted_values(config, state, critic, batch, masks)
-        error = scale * (value - batch.target[None])
-        each = 0.5 * jnp.mean(jnp.square(error), axis=1)  # [K]
-        return jnp.sum(each), (each, value, kept)
+        outputs, kept = models.fitted_outputs(config, state, critic, batch, masks)
+        rows = head.losses(outputs, batch.target, scale, by)  # [K, B]
+        # doubled and halved again, so that half a square is rounded when it is summed
+        each = 0.5 * jnp.mean(2.0 * rows, axis=1)
+        return jnp.sum(each), (each, head.mean(outputs) / scale, kept)
 
     grads, (each, value, kept) = jax.grad(loss, has_aux=True)(old)
     grads = learned(grads)
@@ -223,17 +226,27 @@ def track(
     config: Config, state: AgentState, updates: jax.Array | np.int32
 ) -> AgentState:
     """Move the target networks, after update number `updates` (counted from 1)."""
-
-    def follow(rule: Hard | Soft | None, online: Tree, target: Tree) -> Tree:
-        return None if rule is None else rule.follow(online, target, updates)
-
-    return state._replace(
-        target=Targets(
-            policy=follow(
-                config.target.policy, state.params.policy, state.target.policy
-            ),
-            critic=follow(
-                config.target.critic, state.params.critic, state.target.critic
-            ),
-        )
+    policy = _followed(
+        config.target.policy, state.params.policy, state.target.policy, updates
     )
+    state = state._replace(target=state.target._replace(policy=policy))
+    return state if config.target.each_step else track_critic(config, state, updates)
+
+
+def track_critic(
+    config: Config, state: AgentState, number: jax.Array | np.int32
+) -> AgentState:
+    """Move the critics' copy, after this number of updates, or of critic steps."""
+    critic = _followed(
+        config.target.critic, state.params.critic, state.target.critic, number
+    )
+    return state._replace(target=state.target._replace(critic=critic))
+
+
+def _followed(
+    rule: Hard | Soft | None,
+    online: Tree,
+    target: Tree,
+    number: jax.Array | np.int32,
+) -> Tree:
+    return None if rule is None else rule.follow(online, target, number)

@@ -39,12 +39,13 @@ def annotate_sequences(
     config: Config,
     state: AgentState,
     sequence: Transition,
-    log_prob: jax.Array,
+    log_prob: jax.Array | None,
     key: jax.Array,
 ) -> Batch:
     """Targets of the first steps of sequences [L, B, ...], and their support.
 
-    Args: log_prob [L, B], of the actions, under the policy that took them.
+    Args: log_prob [L, B], of the actions, under the policy that took them; None where
+    no estimate reads it.
     """
     estimate, stop = cast(OneStepEstimate, config.g_estimate), jax.lax.stop_gradient
     phase = models.targets_phase(config, state, sequence.obs[0], sequence.action[0])

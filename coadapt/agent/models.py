@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from coadapt import networks, optim
 from coadapt.config import Config
+from coadapt.factors import critic as critic_parts
 from coadapt.factors import g, g_estimate, pi_p, pi_q_update, pi_theta, view
 from coadapt.factors.view import Descent, concat_obs
 from coadapt.networks import learned, rejoined
@@ -60,7 +61,14 @@ def policy_pass(
     )  # fmt: skip
 
 
-def action_values(
+class How(NamedTuple):
+    """How networks are passed through. Where nothing is learned, the default."""
+
+    learning: bool = False  # norms are by the moments of the rows at hand
+    masks: jax.Array | None = None  # the key of dropout; none: nothing is dropped
+
+
+def action_outputs(
     config: Config,
     state: AgentState,
     params: Tree,
@@ -68,16 +76,20 @@ def action_values(
     action: jax.Array,
     masks: jax.Array | None = None,
 ) -> jax.Array:
-    """Q of all critics: obs [B, O], action [..., B, A] -> [K, ..., B]."""
+    """Of all critics of (s, a): obs [B, O], action [..., B, A] -> [K, ..., B, n]."""
     rows = concat_obs(inputs(config, state, obs), action)
     return _ensemble(config, params, rows, How(masks=masks))[0]
 
 
-class How(NamedTuple):
-    """How networks are passed through. Where nothing is learned, the default."""
-
-    learning: bool = False  # norms are by the moments of the rows at hand
-    masks: jax.Array | None = None  # the key of dropout; none: nothing is dropped
+def action_values(
+    config: Config,
+    state: AgentState,
+    params: Tree,
+    obs: jax.Array,
+    action: jax.Array,
+) -> jax.Array:
+    """Q of all critics: obs [B, O], action [..., B, A] -> [K, ..., B]."""
+    return config.critic.head.mean(action_outputs(config, state, params, obs, action))
 
 
 def _rows(
@@ -88,7 +100,7 @@ def _rows(
     return rows.reshape(-1, rows.shape[-1])
 
 
-def joint_values(
+def joint_outputs(
     config: Config,
     state: AgentState,
     params: Tree,
@@ -96,37 +108,35 @@ def joint_values(
     after: tuple[jax.Array, jax.Array],
     how: How,
 ) -> tuple[jax.Array, jax.Array, Tree]:
-    """Q of all critics in one pass over a batch and what follows: Bhatt et al. 2024.
+    """Of all critics in one pass over a batch and what follows: Bhatt et al. 2024.
 
     Args:
         now: obs [B, O], action [B, A].
         after: next obs [B, O], actions there [M, B, A].
 
     Returns:
-        [K, B], [K, M, B], and what the critics keep after it.
+        [K, B, n], [K, M, B, n], and what the critics keep after it.
     """
     rows = jnp.concatenate([_rows(config, state, pair) for pair in (now, after)])
-    value, kept = _ensemble(config, params, rows, how)
-    size = now[1].shape[0]
-    later = value[:, size:].reshape(value.shape[0], *after[1].shape[:-1])
-    return value[:, :size], later, kept
+    found, kept = _ensemble(config, params, rows, how)
+    number, size, width = found.shape[0], now[1].shape[0], found.shape[-1]
+    later = found[:, size:].reshape(number, *after[1].shape[:-1], width)
+    return found[:, :size], later, kept
 
 
-def fitted_values(
+def fitted_outputs(
     config: Config, state: AgentState, params: Tree, batch: Batch, masks: Tree = None
 ) -> tuple[jax.Array, Tree]:
-    """What critics that learn say of a batch, [K, B], and what they keep after it."""
+    """Of critics that learn of a batch, [K, B, n], and what they keep after it."""
     obs, action = batch.transition.obs, batch.transition.action
     how = How(learning=True, masks=masks)
     if batch.beside is not None:
         now, after = (obs, action), batch.beside
-        value, _, kept = joint_values(config, state, params, now, after, how)
-        return value, kept
+        found, _, kept = joint_outputs(config, state, params, now, after, how)
+        return found, kept
     rows = inputs(config, state, obs)
-    if config.g.reads_action:
-        return _ensemble(config, params, concat_obs(rows, action), how)
-    outputs, kept = _ensemble(config, params, rows, how)
-    return outputs / config.g_estimate.scale(), kept
+    rows = concat_obs(rows, action) if config.g.reads_action else rows
+    return _ensemble(config, params, rows, how)
 
 
 def state_values(
@@ -134,7 +144,7 @@ def state_values(
 ) -> jax.Array:
     """V of all critics, in units of reward: obs [B, O] -> [K, B]."""
     outputs, _ = _ensemble(config, params, inputs(config, state, obs), How())
-    return outputs / config.g_estimate.scale()
+    return config.critic.head.mean(outputs) / config.g_estimate.scale()
 
 
 def values(
@@ -149,6 +159,7 @@ def values(
 def _ensemble(
     config: Config, params: Tree, rows: jax.Array, how: How
 ) -> tuple[jax.Array, Tree]:
+    """Outputs of all critics, [K, ..., n], and what they keep after it."""
     nets = config.networks
 
     def one(critic: Tree, masks: jax.Array | None) -> tuple[jax.Array, Tree]:
@@ -156,7 +167,7 @@ def _ensemble(
             nets.critic, critic, rows, nets.precision, learning=how.learning,
             masks=masks,
         )  # fmt: skip
-        return found.head[..., 0], found.kept
+        return found.head, found.kept
 
     # numpy's arrays, as of an agent that was read, have to be JAX's within a map
     params = jax.tree.map(jnp.asarray, params)
@@ -240,6 +251,10 @@ class View(NamedTuple):
         return self.config.pi_q_update
 
     @property
+    def head(self) -> critic_parts.Head:
+        return self.config.critic.head
+
+    @property
     def policy_params(self) -> Tree:
         return self.state.params.policy
 
@@ -249,7 +264,8 @@ class View(NamedTuple):
 
     @property
     def target_critic(self) -> Tree:
-        return self.state.target.critic
+        slow = self.state.target.critic
+        return self.state.params.critic if slow is None else slow
 
     @property
     def prior_params(self) -> Tree:
@@ -280,10 +296,13 @@ class View(NamedTuple):
         return features(self.config, self.state, self.policy_params, obs)
 
     def q(self, critic: Tree, obs: jax.Array, action: jax.Array) -> jax.Array:
+        return self.head.mean(self.outputs(critic, obs, action))
+
+    def outputs(self, critic: Tree, obs: jax.Array, action: jax.Array) -> jax.Array:
         config, state, (_, how, beside) = self.config, self.state, self.phase
         if beside is None:
-            return action_values(config, state, critic, obs, action, how.masks)
-        return joint_values(config, state, critic, beside, (obs, action), how)[1]
+            return action_outputs(config, state, critic, obs, action, how.masks)
+        return joint_outputs(config, state, critic, beside, (obs, action), how)[1]
 
     def v(self, critic: Tree, obs: jax.Array) -> jax.Array:
         return state_values(self.config, self.state, critic, obs)

@@ -1,4 +1,7 @@
-"""The rows of Table 1, as values. Adding one is a file, and its line below."""
+"""The rows of Table 1, and later methods, as values.
+
+Adding one is a file, and its line below.
+"""
 
 import inspect
 import sys
@@ -30,6 +33,12 @@ from coadapt.algorithms.td3 import td3 as td3
 from coadapt.algorithms.brac import brac as brac
 from coadapt.algorithms.bear import bear as bear
 
+# what came later, each made of one above, its file's BASE
+from coadapt.algorithms.redq import redq as redq
+from coadapt.algorithms.tqc import tqc as tqc
+from coadapt.algorithms.d4pg import d4pg as d4pg
+from coadapt.algorithms.dmpo import dmpo as dmpo
+
 Tasks = Mapping[str, Mapping[str, object]]  # 'gym/Ant' -> changes of the preset there
 
 # every function imported above is a preset, and TASKS of its file, if it has any, stand
@@ -40,8 +49,16 @@ PRESETS: dict[str, tuple[Callable[[], Config], Tasks]] = {
     if inspect.isfunction(value)
 }
 
+# preset -> the one of Table 1 that it is made of, of those that the table lacks
+LATER = {
+    name: base
+    for name, (make, _) in PRESETS.items()
+    if (base := getattr(sys.modules[make.__module__], "BASE", None))
+}
 # the rows of Table 1, in its order: `trpo` and `vmpo` learn sooner than theirs do
-TABLE1 = tuple(name for name in PRESETS if f"{name}_table1" not in PRESETS)
+TABLE1 = tuple(
+    name for name in PRESETS if name not in LATER and f"{name}_table1" not in PRESETS
+)
 
 
 def preset(name: str, task: str | None = None) -> Config:

@@ -1,7 +1,7 @@
 """Print the paper's tables from the code's own configs.
 
 Examples:
-  coadapt taxonomy                       Table 1: the seven factors
+  coadapt taxonomy                       Table 1: the seven factors, and later methods
   coadapt taxonomy --table=4             Table 4: networks and optimisers
   coadapt taxonomy --format=markdown
 """
@@ -16,7 +16,10 @@ from coadapt.cli import command
 from coadapt.cli.command import Values, get
 from coadapt.schema import ConfigError
 
-TABLES = {"1": taxonomy.table1, "4": taxonomy.table4}
+TABLES = {
+    "1": lambda: taxonomy.table1() + taxonomy.later(),
+    "4": taxonomy.table4,
+}
 
 
 def _define(values: Values) -> None:

@@ -204,16 +204,19 @@ def sample(store: Store, key: jax.Array, size: int) -> Transition:
 
 def sample_sequences(
     store: Store, key: jax.Array, size: int, steps: int
-) -> tuple[Transition, jax.Array]:
+) -> tuple[Transition, jax.Array | None]:
     """`size` runs of steps that were made one after the other, and their log mu(a|s).
 
     Their first steps are drawn as by `sample`; a run may go over the end of an episode.
-    Returns: leaves [L, B, ...], and [L, B], of a store that keeps it.
+    Returns: leaves [L, B, ...], and [L, B]; None of a store that does not keep it.
     """
-    assert store.log_prob is not None
     later = jnp.arange(steps, dtype=jnp.int32)[:, None]
     index = _starts(store, key, size, steps)[None] + later
-    return gather(store, index), store.log_prob[index % store.reward.shape[0]]
+    found, slot = gather(store, index), index % store.reward.shape[0]
+    # of a data set that was cut, what comes next may not follow
+    apart = jnp.diff(store.row[slot], axis=0) != 1
+    found = found._replace(last=found.last.at[:-1].set(found.last[:-1] | apart))
+    return found, None if store.log_prob is None else store.log_prob[slot]
 
 
 def _starts(store: Store, key: jax.Array, size: int, steps: int) -> jax.Array:

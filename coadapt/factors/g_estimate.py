@@ -10,16 +10,25 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 import jax
 import jax.numpy as jnp
 
+from coadapt.factors.ensembles import Ensemble, Ensembles, Minimum
 from coadapt.factors.g import G
+from coadapt.factors.multistep import (
+    NStepReturn,
+    Steps,
+    Traces,
+    TruncatedRatio,
+    log_probs,
+)
 from coadapt.factors.rules import Config, Need, Refusal, Ruled
 from coadapt.factors.view import Dist, View, lacks
-from coadapt.ops import ensemble, lagrange, minimize, returns
+from coadapt.ops import distributions, ensemble, lagrange, minimize, returns
+from coadapt.ops.distributions import Atoms
 from coadapt.schema import Fraction, Positive, Range, Scalar, Size, Toggle, config
 from coadapt.types import Episodes, Metrics, Support, Transition, Tree
 
 Discount = Annotated[Scalar, Range(ge=0, lt=1)]
 # critics trained side by side; two and their minimum are clipped double Q
-Critics = Annotated[int, Range(ge=1, le=2)]
+Critics = Annotated[int, Range(ge=1, le=100)]
 
 
 class Estimate(Ruled, Protocol):
@@ -29,11 +38,22 @@ class Estimate(Ruled, Protocol):
     expects: ClassVar[bool] = False  # the value of a state is the mean of the prior's M
     by_gradient: ClassVar[bool] = True  # critics, where there are any, are fitted by SG
     whole_return: ClassVar[bool] = False  # all rewards that follow
+    reads_log_prob: ClassVar[bool] = False  # how likely stored actions were
+    instead: ClassVar[str] = ""  # with what it would give a distribution
 
     @property
     def symbol(self) -> str:
         """As Table 1 prints it."""
         ...
+
+    @property
+    def distributes(self) -> bool:
+        """Whether its target may be a distribution of returns."""
+        return False
+
+    def ensemble_symbol(self) -> str:
+        """What Table 1 adds where a policy climbs its critics; '' for nothing."""
+        return ""
 
     @property
     def best_counts(self) -> bool:
@@ -70,6 +90,10 @@ class OneStepEstimate(Estimate, Protocol):
 
     one_step: ClassVar[bool] = True
 
+    discount: Scalar
+    ensemble: Ensemble = Minimum()
+    n_step: NStepReturn | None = None
+
     def estimates(self, g: G) -> bool:
         return g.reads_action and not g.logarithmic
 
@@ -92,7 +116,7 @@ class OneStepEstimate(Estimate, Protocol):
 
     def targets(
         self, view: View, transition: Transition, key: jax.Array
-    ) -> tuple[jax.Array, Support | None]:
+    ) -> tuple[jax.Array | Atoms, Support | None]:
         """What the critics are fitted to at transitions [B, ...]: [B].
 
         With it the actions at the next states, where the E-step stands on them.
@@ -106,14 +130,48 @@ class OneStepEstimate(Estimate, Protocol):
         ...
 
     def sequence_targets(
-        self, view: View, sequence: Transition, log_prob: jax.Array, key: jax.Array
-    ) -> tuple[jax.Array, Support | None]:
+        self,
+        view: View,
+        sequence: Transition,
+        log_prob: jax.Array | None,
+        key: jax.Array,
+    ) -> tuple[jax.Array | Atoms, Support | None]:
         """As `targets`, of the first steps of sequences [L, B, ...], where L > 1.
 
         Args:
-            log_prob: [L, B], of the actions, under the policy that took them.
+            log_prob: [L, B], of the actions, under the policy that took them; None
+                where nothing keeps it.
         """
-        raise lacks(self, "estimate of sequences")
+        if self.n_step is None:
+            raise lacks(self, "estimate of sequences")
+        own = jax.random.fold_in(key, 4)  # the targets' draws have the key itself
+        one = self.n_step.as_one(view, sequence, log_prob, self.discount, own)
+        return self.targets(view, one, key)
+
+    def future(
+        self, view: View, outputs: jax.Array, key: jax.Array, *, best: bool = False
+    ) -> jax.Array | Atoms:
+        """What next states are worth, by K critics' outputs at M actions.
+
+        Args:
+            outputs: [K, M, B, n].
+            best: the best action counts, else all do.
+        Returns:
+            [B], or of a distribution [B, m].
+        """
+        own = jax.random.fold_in(key, 3)
+        if view.head.distributional:
+            atoms = self.ensemble.pool(view.head.atoms(outputs), own)
+            if not best:
+                return distributions.mixture(atoms)
+            highest = jnp.argmax(distributions.mean(atoms), axis=0)
+            return distributions.take(atoms, highest)
+        values = view.head.mean(outputs)
+        if values.shape[0] == 1 or self.ensemble.pessimistic:
+            values = self.combine(values)
+        else:
+            values = self.ensemble.target(values, own)
+        return jnp.max(values, axis=0) if best else jnp.mean(values, axis=0)
 
 
 class SequenceEstimate(Estimate, Protocol):
@@ -188,13 +246,30 @@ class TD0(OneStepEstimate):
     # what of the values of those actions is the target's
     over: Literal["mean", "max"] = "mean"  # settings 3.10
     smoothing: Smoothing | None = None  # noise on the target's actions
+    ensemble: Ensembles = Minimum()  # what the critics say together
+    n_step: NStepReturn | None = None  # rewards before the bootstrap; none: one
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
         return self.targets
 
     @property
     def symbol(self) -> str:
-        return "TD(0)"
+        return "TD(0)" if self.n_step is None else "n-step TD"
+
+    @property
+    def distributes(self) -> bool:
+        return True
+
+    @property
+    def reads_log_prob(self) -> bool:  # type: ignore[override]
+        return self.n_step is not None and self.n_step.importance
+
+    @property
+    def length(self) -> int:
+        return 1 if self.n_step is None else self.n_step.most
+
+    def ensemble_symbol(self) -> str:
+        return self.ensemble.symbol(self.critics)
 
     @property
     def best_counts(self) -> bool:
@@ -212,8 +287,9 @@ class TD0(OneStepEstimate):
         if self.smoothing is not None and not config.pi_theta.continuous:
             yield Refusal(smoothed, name, "a discrete choice cannot be smoothed")
         if self.mix != 1.0 and self.critics == 1:
-            reason = "there is a maximum to mix in with g_estimate.critics=2 only"
+            reason = "there is a maximum to mix in with 2 critics or more"
             yield Refusal("g_estimate.mix", self.mix, reason)
+        yield from _minimum_alone(config, "mix", self.mix, self.mix != 1.0, 1.0)
 
     def critics_of(self, g: G) -> int:
         return self.critics
@@ -222,19 +298,26 @@ class TD0(OneStepEstimate):
         return self.samples
 
     def combine(self, values: jax.Array) -> jax.Array:
-        return values[0] if values.shape[0] == 1 else ensemble.mix(values, self.mix)
+        if values.shape[0] == 1:
+            return values[0]
+        if self.ensemble.pessimistic:
+            return ensemble.mix(values, self.mix)
+        return self.ensemble.combine(values)
 
     def targets(
         self, view: View, transition: Transition, key: jax.Array
-    ) -> tuple[jax.Array, Support | None]:
+    ) -> tuple[jax.Array | Atoms, Support | None]:
         obs = transition.next_obs
         dist, raw, action = self._drawn(view, obs, key)
-        values = view.q(view.target_critic, obs, action[: self.samples])
-        over = jnp.max if self.best_counts else jnp.mean
-        value = over(self.combine(values), axis=0)
-        value = view.g.next_value(view, value, dist, raw, obs, key)
+        outputs = view.outputs(view.target_critic, obs, action[: self.samples])
+        future = self.future(view, outputs, key, best=self.best_counts)
         discount = self.discount * transition.discount
-        return returns.td_target(transition.reward, discount, value), None
+
+        def backup(value: jax.Array) -> jax.Array:
+            value = view.g.next_value(view, value, dist, raw, obs, key)
+            return returns.td_target(transition.reward, discount, value)
+
+        return distributions.mapped(backup, future), None
 
     def _drawn(
         self, view: View, obs: jax.Array, key: jax.Array
@@ -260,11 +343,12 @@ class Retrace(OneStepEstimate):
     """Rewards of some steps, then the mean value of the prior's M actions.
 
     Of a single step in the authors' reading, where no trace is left to cut (settings
-    1.3, 2.4). Of more, each later step counts by lam * min(1, pi / mu), mu being the
-    policy that acted: Munos et al. 2016.
+    1.3, 2.4). Of more, each later step counts by lam times what `trace` says, which is
+    min(1, pi / mu), mu being the policy that acted: Munos et al. 2016.
     """
 
     expects: ClassVar[bool] = True
+    instead: ClassVar[str] = " with g_estimate.steps above 1, but n_step does"
 
     discount: Discount = 0.99  # gamma: what a reward a step later counts
     critics: Critics = 1  # trained side by side, K
@@ -272,13 +356,29 @@ class Retrace(OneStepEstimate):
     minimum: Literal["sample", "mean"] = "sample"  # settings 1.7, MPO (D)
     steps: Size = 1  # of a sequence
     lam: Fraction = 1.0  # with more than one step
+    trace: Traces = TruncatedRatio()  # what cuts it, with more than one step
+    ensemble: Ensembles = Minimum()  # what the critics say together
+    n_step: NStepReturn | None = None  # rewards before the bootstrap; none: one
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
         return self.targets if self.steps == 1 else self.sequence_targets
 
     @property
     def symbol(self) -> str:
-        return "Retrace(1)"
+        return self.trace.symbol if self.n_step is None else "n-step TD"
+
+    @property
+    def distributes(self) -> bool:
+        return self.steps == 1
+
+    @property
+    def reads_log_prob(self) -> bool:  # type: ignore[override]
+        if self.n_step is not None:
+            return self.n_step.importance
+        return self.steps > 1 and self.trace.ratio
+
+    def ensemble_symbol(self) -> str:
+        return self.ensemble.symbol(self.critics)
 
     def needs(self, config: Config) -> Iterator[Need | Refusal]:
         yield from super().needs(config)
@@ -287,20 +387,21 @@ class Retrace(OneStepEstimate):
             yield Refusal("g_estimate", type(self).__name__, reason)
 
     def limits(self, config: Config) -> Iterator[Refusal]:
-        if self.steps > 1 and not config.data.stored:
-            yield Refusal(
-                "g_estimate.steps",
-                self.steps,
-                "a data set does not say how likely its actions were, so with "
-                f"data={type(config.data).__name__} it must be 1",
+        if self.steps > 1 and self.n_step is not None:
+            reason = (
+                "rewards of n steps leave no trace, so it must be 1, or n_step none"
             )
+            yield Refusal("g_estimate.steps", self.steps, reason)
         if self.minimum != "sample" and self.critics == 1:
-            reason = "there is a minimum to take with g_estimate.critics=2 only"
+            reason = "there is a minimum of 2 critics or more only"
             yield Refusal("g_estimate.minimum", f"{self.minimum!r}", reason)
+        other = self.minimum != "sample"
+        said = f"{self.minimum!r}"
+        yield from _minimum_alone(config, "minimum", said, other, "'sample'")
 
     @property
     def length(self) -> int:
-        return self.steps
+        return self.steps if self.n_step is None else self.n_step.most
 
     def critics_of(self, g: G) -> int:
         return self.critics
@@ -311,6 +412,8 @@ class Retrace(OneStepEstimate):
     def combine(self, values: jax.Array) -> jax.Array:
         if values.shape[0] == 1:
             return values[0]
+        if not self.ensemble.pessimistic:
+            return self.ensemble.combine(values)
         if self.minimum == "sample":
             return ensemble.minimum(values)
         lowest = jnp.argmin(jnp.mean(values, axis=1), axis=0)  # [B]
@@ -318,13 +421,17 @@ class Retrace(OneStepEstimate):
 
     def _next(
         self, view: View, obs: jax.Array, key: jax.Array
-    ) -> tuple[jax.Array, Support]:
+    ) -> tuple[jax.Array | Atoms, Support]:
         """The value of next states [B, O], [B], and the prior's actions there."""
         dist, raw, action = self._drawn(view, obs, key)
-        score = self.combine(view.q(view.target_critic, obs, action))
-        value = jnp.mean(score, axis=0)
-        value = view.g.next_value(view, value, dist, raw, obs, key)
-        return value, Support(obs, action, score, dist)
+        outputs = view.outputs(view.target_critic, obs, action)
+        score = self.combine(view.head.mean(outputs))
+
+        def counted(value: jax.Array) -> jax.Array:
+            return view.g.next_value(view, value, dist, raw, obs, key)
+
+        future = distributions.mapped(counted, self.future(view, outputs, key))
+        return future, Support(obs, action, score, dist)
 
     def _drawn(
         self, view: View, obs: jax.Array, key: jax.Array
@@ -341,36 +448,61 @@ class Retrace(OneStepEstimate):
 
     def targets(
         self, view: View, transition: Transition, key: jax.Array
-    ) -> tuple[jax.Array, Support | None]:
-        value, support = self._next(view, transition.next_obs, key)
+    ) -> tuple[jax.Array | Atoms, Support | None]:
+        future, support = self._next(view, transition.next_obs, key)
         discount = self.discount * transition.discount
-        return returns.td_target(transition.reward, discount, value), support
+
+        def backup(value: jax.Array) -> jax.Array:
+            return returns.td_target(transition.reward, discount, value)
+
+        return distributions.mapped(backup, future), support
 
     def sequence_targets(
-        self, view: View, sequence: Transition, log_prob: jax.Array, key: jax.Array
-    ) -> tuple[jax.Array, Support | None]:
+        self,
+        view: View,
+        sequence: Transition,
+        log_prob: jax.Array | None,
+        key: jax.Array,
+    ) -> tuple[jax.Array | Atoms, Support | None]:
+        if self.n_step is not None:
+            return super().sequence_targets(view, sequence, log_prob, key)
         length, batch = sequence.reward.shape
         flat = jax.tree.map(lambda x: x.reshape(length * batch, *x.shape[2:]), sequence)
         following, support = self._next(view, flat.next_obs, key)  # [L B], [M, L B]
         value = self.combine(view.q(view.target_critic, flat.obs, flat.action[None]))
-        log_ratio = view.pi.log_prob(view.following(flat.obs), flat.action)
 
-        def in_time(x: jax.Array) -> jax.Array:
+        def in_time(x: Any) -> jax.Array:
             return x.reshape(length, batch)
 
-        target = returns.retrace_return(
+        steps = Steps(
             sequence.reward,
             self.discount * sequence.discount,
             in_time(following),
             in_time(value[0]),
-            in_time(log_ratio) - log_prob,
+            log_probs(view, sequence),
+            log_prob,
             sequence.last,
-            self.lam,
-        )[0]
+        )
+        target = self.trace.returns(steps, self.lam)[0]
         obs, action, score, dist = support
         dist = jax.tree.map(lambda x: x[:batch], dist)
         first = Support(obs[:batch], action[:, :batch], score[:, :batch], dist)
         return target, first
+
+
+def _minimum_alone(
+    config: Config, field: str, came: object, other: bool, usual: object
+) -> Iterator[Refusal]:
+    """A field that says more of the minimum needs it, of values."""
+    kind, head = config.g_estimate.ensemble, config.critic.head
+    if other and not (kind.pessimistic and not head.distributional):
+        yield Refusal(
+            f"g_estimate.{field}",
+            came,
+            "it says which of several critics' values counts, with "
+            "g_estimate.ensemble=Minimum and a head whose target is a number, so it "
+            f"must be {usual}",
+        )
 
 
 # ---------------------------------------------------------------- sequences

@@ -363,8 +363,9 @@ class Pathwise(Movement):
 
     by_samples: ClassVar[bool] = True
 
-    # of two critics: the mix that the target takes, their minimum, or the first
-    critic: Literal["minimum", "first", "mix"] = "minimum"
+    # of several critics: their minimum, the first, the mean of all, or what
+    # g_estimate makes of them where actions are scored
+    critic: Literal["minimum", "first", "mean", "mix"] = "minimum"
     # actions of the policy that each critic's value is averaged over, before one of the
     # critics is taken
     samples: Size = 1  # settings 3.10
@@ -444,6 +445,8 @@ class Pathwise(Movement):
         """Whose value is climbed, of M actions in the mean: [K, M, B] -> [1, B]."""
         if values.shape[1] > 1:
             values = jnp.mean(values, axis=1, keepdims=True)
+        if self.critic == "mean":
+            return jnp.mean(values, axis=0)
         if self.critic == "mix":
             return view.estimate.combine(values)
         return ensemble.minimum(values)

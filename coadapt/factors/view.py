@@ -16,6 +16,7 @@ from coadapt.networks import Torso
 from coadapt.types import Metrics, Tree
 
 if TYPE_CHECKING:
+    from coadapt.factors.critic import Head
     from coadapt.factors.g import G
     from coadapt.factors.g_estimate import GEstimate
     from coadapt.factors.pi_p import PiP
@@ -71,6 +72,11 @@ class View(Protocol):
     @property
     def update(self) -> "PiQUpdate": ...
 
+    @property
+    def head(self) -> "Head":
+        """What the outputs of critics mean."""
+        ...
+
     # ------------------------------------------------ what is learned
 
     @property
@@ -82,7 +88,9 @@ class View(Protocol):
         ...
 
     @property
-    def target_critic(self) -> Tree: ...
+    def target_critic(self) -> Tree:
+        """The critics that targets bootstrap from: a slow copy, where one is kept."""
+        ...
 
     @property
     def prior_params(self) -> Tree:
@@ -117,6 +125,10 @@ class View(Protocol):
 
     def q(self, critic: Tree, obs: jax.Array, action: jax.Array) -> jax.Array:
         """Q of all critics: obs [B, O], action [..., B, A] -> [K, ..., B]."""
+        ...
+
+    def outputs(self, critic: Tree, obs: jax.Array, action: jax.Array) -> jax.Array:
+        """As `q`, what the critics' heads make it of: [K, ..., B, n]."""
         ...
 
     def v(self, critic: Tree, obs: jax.Array) -> jax.Array:

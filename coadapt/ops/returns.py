@@ -106,6 +106,36 @@ def n_step_return(
     return jax.lax.fori_loop(1, most, extend, reward + discount * next_value)
 
 
+def first_steps(
+    reward: jax.Array,
+    discount: jax.Array,
+    ratio: jax.Array,
+    last: jax.Array,
+    n: jax.typing.ArrayLike,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The first n steps of sequences as one step, fewer where an episode ends.
+
+        R = sum_{k < m} (prod_{0 < j <= k} rho_j) (prod_{j < k} gamma_j) r_k,
+    where m is n, or the steps up to and including the first `last`.
+    Source: Sutton and Barto 2018, Sec. 7.1; Precup et al. 2000 (per decision).
+    Args: arrays [L, ...]; ratio rho, 1 for no correction; n in 1 .. L, may be traced.
+    Returns: R [...]; what multiplies the last step's own discount and value, [...]; and
+    the place of that step, m - 1.
+    """
+    chex.assert_equal_shape([reward, discount, ratio, last])
+    runs = jnp.cumprod(jnp.where(last, 0, 1), axis=0)  # through step k
+    before = jnp.concatenate([jnp.ones_like(runs[:1]), runs[:-1]])
+    order = jnp.arange(reward.shape[0]).reshape(-1, *(1,) * (reward.ndim - 1))
+    counts = (before > 0) & (order < n)
+    # of step k: gamma of those before it, rho of those up to it but the first's
+    factor = jnp.concatenate([jnp.ones_like(ratio[:1]), discount[:-1] * ratio[1:]])
+    factor = jnp.where(counts, factor, 1.0)  # what does not count may be infinite
+    weight = jnp.cumprod(factor, axis=0)
+    total = jnp.sum(jnp.where(counts, weight * reward, 0.0), axis=0)
+    place = jnp.sum(counts, axis=0) - 1
+    return total, jnp.take_along_axis(weight, place[None], axis=0)[0], place
+
+
 def retrace_return(
     reward: jax.Array,
     discount: jax.Array,
@@ -115,18 +145,34 @@ def retrace_return(
     last: jax.Array,
     lam: jax.typing.ArrayLike,
 ) -> jax.Array:
-    """Retrace(lambda): off-policy returns with truncated importance weights.
+    """Retrace(lambda): `traced_return` with truncated importance weights.
+
+        c_t = lambda min(1, pi(a_t|s_t) / mu(a_t|s_t)).
+    Source: Munos et al. 2016, Eq. 3 and 4; Furuta et al. 2021, Table 1 (MPO).
+    Args: as there; log_ratio log pi - log mu of a_t, nats; lam scalar in [0, 1].
+    """
+    trace = jnp.exp(jnp.minimum(log_ratio, 0.0)) * jnp.asarray(lam, value.dtype)
+    return traced_return(reward, discount, next_value, value, trace, last)
+
+
+def traced_return(
+    reward: jax.Array,
+    discount: jax.Array,
+    next_value: jax.Array,
+    value: jax.Array,
+    trace: jax.Array,
+    last: jax.Array,
+) -> jax.Array:
+    """Off-policy returns, whose corrections count by a trace.
 
         G_t = r_t + gamma_t [ V(s_{t+1}) + c_{t+1} (G_{t+1} - Q(s_{t+1}, a_{t+1})) ],
-        c_t = lambda min(1, pi(a_t|s_t) / mu(a_t|s_t)),
     with c_{t+1} = 0 where an episode ends.
-    Source: Munos et al. 2016, Eq. 3 and 4; Furuta et al. 2021, Table 1 (MPO).
+    Source: Munos et al. 2016, Eq. 3 and Table 1.
     Args: arrays [L, ...]; next_value E_pi Q(s_{t+1}, .) of the true successor; value
-    Q(s_t, a_t); log_ratio log pi - log mu of a_t, nats; lam scalar in [0, 1].
+    Q(s_t, a_t); trace c_t.
     Returns: [L, ...]. The last row bootstraps, whether or not `last` is set there.
     """
-    chex.assert_equal_shape([reward, discount, next_value, value, log_ratio, last])
-    trace = jnp.exp(jnp.minimum(log_ratio, 0.0)) * jnp.asarray(lam, value.dtype)
+    chex.assert_equal_shape([reward, discount, next_value, value, trace, last])
 
     def step(correction: jax.Array, row: tuple[jax.Array, ...]):
         r, g, v, q, c, ends = row

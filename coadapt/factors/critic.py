@@ -1,0 +1,353 @@
+"""Critics: what their outputs mean, and how they are fitted to a target.
+
+The interfaces are `Head` and `Loss`; the classes below each are final. Everything that
+reads a value reads its mean; a target is a number, or a distribution of returns.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal, Protocol, cast
+
+import jax
+import jax.numpy as jnp
+
+from coadapt.factors.rules import Config, Need, Refusal, Ruled, critics
+from coadapt.factors.view import lacks
+from coadapt.ops import distributions
+from coadapt.ops.distributions import Atoms
+from coadapt.schema import Positive, Range, Scalar, Size, config
+
+# ---------------------------------------------------------------- losses
+
+
+class Loss(Ruled, Protocol):
+    """What an error of a value costs."""
+
+    usual: ClassVar[bool] = False  # as where nothing is said
+
+    def each(self, error: jax.Array) -> jax.Array:
+        """Of values less their targets, in units of the output: [K, B] -> [K, B]."""
+        ...
+
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        estimate, head = config.g_estimate, config.critic.head
+        if not self.usual and not (critics(config) and estimate.by_gradient):
+            yield _no_critic("critic.loss", self, "Squared", config)
+        if not self.usual and head.own_loss:
+            yield Refusal(
+                "critic.loss",
+                type(self).__name__,
+                f"it is of a value's error, and critic.head={type(head).__name__} has "
+                "a loss of its own, so it must be Squared",
+            )
+
+
+def _no_critic(field: str, part: object, usual: str, config: Config) -> Refusal:
+    return Refusal(
+        field,
+        type(part).__name__,
+        f"with g={type(config.g).__name__} and "
+        f"g_estimate={type(config.g_estimate).__name__} no critic is fitted by SG, so "
+        f"it must be {usual}",
+    )
+
+
+@config
+class Squared(Loss):
+    """Half the square."""
+
+    usual: ClassVar[bool] = True
+
+    def each(self, error: jax.Array) -> jax.Array:
+        return 0.5 * jnp.square(error)
+
+
+@config
+class Huber(Loss):
+    """Half the square, but linear beyond `limit`. Source: Huber 1964."""
+
+    limit: Positive = 1.0  # of an error, beyond which it counts linearly
+
+    def each(self, error: jax.Array) -> jax.Array:
+        return distributions.huber(error, self.limit)
+
+
+@config
+class LogCosh(Loss):
+    """log cosh: half the square near 0, the absolute value less log 2 far away."""
+
+    def each(self, error: jax.Array) -> jax.Array:
+        return distributions.log_cosh(error)
+
+
+Losses = Squared | Huber | LogCosh
+
+# ---------------------------------------------------------------- heads
+
+
+class Head(Ruled, Protocol):
+    """What the outputs of a critic say of the return."""
+
+    usual: ClassVar[bool] = False  # as where nothing is said
+    distributional: ClassVar[bool] = False  # its target is a distribution
+    quantiles: ClassVar[bool] = False  # of that, its outputs are the quantiles
+    own_loss: ClassVar[bool] = True  # which critic.loss does not change
+
+    @property
+    def symbol(self) -> str:
+        """What Table 1 adds to the estimate; '' for nothing."""
+        return type(self).__name__
+
+    @property
+    def outputs(self) -> int:
+        """n, the outputs of a critic."""
+        ...
+
+    def mean(self, outputs: jax.Array) -> jax.Array:
+        """The value: [..., n] -> [...]."""
+        ...
+
+    def atoms(self, outputs: jax.Array) -> Atoms:
+        """The distribution of returns, where it is one: [..., n]."""
+        raise lacks(self, "distribution")
+
+    def losses(
+        self,
+        outputs: jax.Array,
+        target: jax.Array | Atoms,
+        scale: jax.Array | float,
+        loss: Loss,
+    ) -> jax.Array:
+        """What is descended, of each row: [K, B, n] -> [K, B].
+
+        Args:
+            target: [B], or of a distribution [B, m]; outputs are `scale` times it.
+            loss: critic.loss, which a head of a loss of its own does not read.
+        """
+        ...
+
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        estimate, name = config.g_estimate, type(self).__name__
+        if not self.usual and not (critics(config) and estimate.by_gradient):
+            yield _no_critic("critic.head", self, "ScalarHead", config)
+        if self.distributional and not estimate.distributes:
+            yield Refusal(
+                "critic.head",
+                name,
+                f"g_estimate={type(estimate).__name__} gives the expected return, and "
+                f"no distribution of it{estimate.instead}; use HLGauss or TwoHot, "
+                "whose target is a number",
+            )
+
+
+@config
+class ScalarHead(Head):
+    """One output, the value itself."""
+
+    usual: ClassVar[bool] = True
+    own_loss: ClassVar[bool] = False
+
+    @property
+    def symbol(self) -> str:
+        return ""
+
+    @property
+    def outputs(self) -> int:
+        return 1
+
+    def mean(self, outputs: jax.Array) -> jax.Array:
+        return outputs[..., 0]
+
+    def losses(
+        self,
+        outputs: jax.Array,
+        target: jax.Array | Atoms,
+        scale: jax.Array | float,
+        loss: Loss,
+    ) -> jax.Array:
+        value = self.mean(outputs) / scale
+        return loss.each(scale * (value - cast(jax.Array, target)[None]))
+
+
+@config
+class SymlogHead(Head):
+    """One output, the symlog of the value. Source: Hafner et al. 2023, Sec. 2."""
+
+    own_loss: ClassVar[bool] = False
+
+    @property
+    def symbol(self) -> str:
+        return "symlog"
+
+    @property
+    def outputs(self) -> int:
+        return 1
+
+    def mean(self, outputs: jax.Array) -> jax.Array:
+        return distributions.symexp(outputs[..., 0])
+
+    def losses(
+        self,
+        outputs: jax.Array,
+        target: jax.Array | Atoms,
+        scale: jax.Array | float,
+        loss: Loss,
+    ) -> jax.Array:
+        aim = distributions.symlog(scale * cast(jax.Array, target))
+        return loss.each(outputs[..., 0] - aim[None])
+
+
+class Categories(Head, Protocol):
+    """Bins of returns from `low` to `high`, both among its fields, and a softmax."""
+
+    low: Scalar
+    high: Scalar
+    bins: int
+
+    @property
+    def outputs(self) -> int:
+        return self.bins
+
+    @property
+    def support(self) -> jax.Array:
+        """The value that each bin stands for: [n]."""
+        return jnp.linspace(self.low, self.high, self.bins)
+
+    def limits(self, config: Config) -> Iterator[Refusal]:
+        if not self.low < self.high:
+            reason = f"it must be below critic.head.high, which is {self.high}"
+            yield Refusal("critic.head.low", self.low, reason)
+
+    def mean(self, outputs: jax.Array) -> jax.Array:
+        return distributions.mean(self.atoms(outputs))
+
+    def atoms(self, outputs: jax.Array) -> Atoms:
+        return Atoms(self.support, jax.nn.softmax(outputs))
+
+    def weights(self, target: Atoms) -> jax.Array:
+        """What the softmax is fitted to: [B, m] -> [B, n]."""
+        return distributions.project(target, self.support)
+
+    def losses(
+        self,
+        outputs: jax.Array,
+        target: jax.Array | Atoms,
+        scale: jax.Array | float,
+        loss: Loss,
+    ) -> jax.Array:
+        if not isinstance(target, Atoms):
+            target = Atoms((scale * target)[:, None], jnp.ones(1))
+        return distributions.cross_entropy(outputs, self.weights(target)[None])
+
+
+Bins = Annotated[int, Range(ge=2)]
+
+
+@config
+class C51(Categories):
+    """A distribution on fixed atoms, fitted to the projected target by cross-entropy.
+
+    Source: Bellemare et al. 2017; of continuous actions, Barth-Maron et al. 2018.
+    """
+
+    distributional: ClassVar[bool] = True
+
+    low: Scalar = -150.0  # the least return; Hoffman et al. 2020 (Acme's D4PG)
+    high: Scalar = 150.0  # the largest; Hoffman et al. 2020 (Acme's D4PG)
+    bins: Bins = 51  # atoms; Bellemare et al. 2017
+
+
+@config
+class HLGauss(Categories):
+    """The value by classification: bins, fitted to a normal around the target.
+
+    Source: Farebrother et al. 2024, Sec. 3.1.
+    """
+
+    low: Scalar = -150.0  # the lower edge of the first bin
+    high: Scalar = 150.0  # the upper edge of the last bin
+    bins: Bins = 51  # Farebrother et al. 2024
+    std: Positive = 0.75  # of the normal, in widths of a bin; Farebrother et al. 2024
+
+    @property
+    def _width(self) -> jax.Array:
+        return (jnp.asarray(self.high) - self.low) / self.bins
+
+    @property
+    def support(self) -> jax.Array:
+        """The middles."""
+        return self.low + self._width * (jnp.arange(float(self.bins)) + 0.5)
+
+    def weights(self, target: Atoms) -> jax.Array:
+        edges = self.low + self._width * jnp.arange(self.bins + 1.0)
+        return distributions.smoothed(target.value[:, 0], edges, self.std * self._width)
+
+
+@config
+class TwoHot(Categories):
+    """The value by classification: bins, the target shared by its two neighbours.
+
+    With spacing="symlog" bins lie even in symlog, as in Hafner et al. 2023, Sec. 2;
+    low and high are returns all the same.
+    """
+
+    low: Scalar = -150.0  # what the first bin stands for
+    high: Scalar = 150.0  # what the last bin stands for
+    bins: Bins = 51  # of values
+    spacing: Literal["linear", "symlog"] = "linear"  # how bins lie
+
+    @property
+    def support(self) -> jax.Array:
+        if self.spacing == "linear":
+            return jnp.linspace(self.low, self.high, self.bins)
+        low, high = (
+            distributions.symlog(jnp.asarray(x)) for x in (self.low, self.high)
+        )
+        return distributions.symexp(jnp.linspace(low, high, self.bins))
+
+
+@config
+class Quantiles(Head):
+    """Quantiles of the return, fitted by the quantile Huber loss.
+
+    Source: Dabney et al. 2018 (QR-DQN).
+    """
+
+    distributional: ClassVar[bool] = True
+    quantiles: ClassVar[bool] = True
+
+    number: Size = 25  # of quantiles; Kuznetsov et al. 2020
+    kappa: Positive = 1.0  # beyond it the loss is linear; Dabney et al. 2018
+
+    @property
+    def symbol(self) -> str:
+        return "QR"
+
+    @property
+    def outputs(self) -> int:
+        return self.number
+
+    def mean(self, outputs: jax.Array) -> jax.Array:
+        return jnp.mean(outputs, axis=-1)
+
+    def atoms(self, outputs: jax.Array) -> Atoms:
+        return Atoms(outputs, jnp.full(self.number, 1.0 / self.number))
+
+    def losses(
+        self,
+        outputs: jax.Array,
+        target: jax.Array | Atoms,
+        scale: jax.Array | float,
+        loss: Loss,
+    ) -> jax.Array:
+        return distributions.quantile_huber(outputs, cast(Atoms, target), self.kappa)
+
+
+Heads = ScalarHead | SymlogHead | C51 | HLGauss | TwoHot | Quantiles
+
+
+@config
+class Critic:
+    """What critics say, and how they are fitted."""
+
+    head: Heads = ScalarHead()  # what the outputs mean
+    loss: Losses = Squared()  # of the error of a value
