@@ -215,7 +215,9 @@ def _notes(
     if isinstance(node, ast.Dict):  # of override
         for key, value in zip(node.keys, node.values, strict=True):
             if isinstance(key, ast.Constant):
-                yield from _comment(value, f"{at}{key.value}", module)
+                path = f"{at}{key.value}"
+                yield from _comment(value, path, module)
+                yield from _notes(value, f"{path}.", module, values)
     if not isinstance(node, ast.Call):
         return
     made = _object(node.func, module)

@@ -6,6 +6,8 @@ Colours are Okabe and Ito's, told apart with any colour vision, then Paul Tol's 
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
+from coadapt.algorithms import LATER
+
 _OWN = {
     "sac": "#0072B2", "mpo": "#E69F00", "awr": "#009E73", "awac": "#D55E00",
     "td3": "#CC79A7", "ddpg": "#56B4E9", "ppo": "#8C6D1F", "trpo": "#000000",
@@ -53,9 +55,10 @@ def looks(variants: Iterable[str] | Mapping[str, str]) -> dict[str, Look]:
 
 
 def _colors(algorithms: Iterable[str]) -> dict[str, str]:
-    """Of each algorithm; 'trpo_table1' has that of 'trpo'."""
+    """Of each algorithm; 'trpo_table1' has that of 'trpo', 'redq' that of 'sac'."""
     names = list(dict.fromkeys(algorithms))
-    found = {name: _OWN.get(name.partition("_")[0], "") for name in names}
+    whose = {name: LATER.get(name, name.partition("_")[0]) for name in names}
+    found = {name: _OWN.get(whose[name], "") for name in names}
     free = [color for color in COLORS if color not in found.values()] or list(COLORS)
     others = [name for name in names if not found[name]]
     return found | {name: free[i % len(free)] for i, name in enumerate(others)}

@@ -71,6 +71,16 @@ SHORT: dict[str, dict[str, object]] = {
     "ppo": MLP | ROLLOUT | {"schedule.critic_steps": 4, "schedule.policy_steps": 20},
     "ddpg": REPLAY,
     "td3": REPLAY,
+    "redq": REPLAY | {"g_estimate.critics": 4, "schedule.critic_steps": 3},
+    "tqc": REPLAY | {"networks.critic.sizes": (16, 16)},
+    "d4pg": REPLAY | {"target.policy.period": 20, "target.critic.period": 20},
+    "dmpo": REPLAY
+    | {
+        "data.update_every": 1,
+        "data.random_steps": 0,
+        "target.policy.period": 20,
+        "target.critic.period": 20,
+    },
     "brac": MLP
     | {"data.batch_size": 32, "pi_p.pretrain_updates": 20, "schedule.warm_start": 40},
     "bear": MLP
@@ -93,6 +103,10 @@ KNOBS = {  # the number that each row is known for
     "ppo": "pi_q_update.trust_region.target",
     "ddpg": "pi_theta.noise",
     "td3": "g_estimate.smoothing.std",
+    "redq": "pi_q_update.temperature.target",
+    "tqc": "critic.head.kappa",
+    "d4pg": "critic.head.high",
+    "dmpo": "pi_q_update.temperature.epsilon",
     "brac": "pi_q_update.temperature.value",
     "bear": "pi_q_update.temperature.limit",
 }

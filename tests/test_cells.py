@@ -28,7 +28,7 @@ def traced(config):
     jax.eval_shape(update, like.agent, store)
 
 
-@pytest.mark.parametrize("name", algorithms.TABLE1)
+@pytest.mark.parametrize("name", [*algorithms.TABLE1, *algorithms.LATER])
 def test_a_cell_computes_by_its_own_method(name, monkeypatch):
     config, called = algorithms.preset(name), set()
     cells = {column: taxonomy.maths(config, column) for column in taxonomy.COLUMNS}

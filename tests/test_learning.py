@@ -172,6 +172,29 @@ LQR = {
     "ddpg": Recipe(4000, ROUGHLY, NOISY | {"optim.policy.rate": 1e-4}),  # -6.2
     "td3": Recipe(5000, ROUGHLY, NOISY),  # -7.0
 }
+# returns of toy/lqr by gamma = 0.9: from those of random actions to the best
+ATOMS = {"critic.head.low": -60.0, "critic.head.high": 2.0}
+LQR |= {
+    "redq": Recipe(
+        2000,
+        NEARLY,
+        EARLY | {"optim.dual.rate": 1e-3, "schedule.critic_steps": 5},
+    ),
+    "tqc": Recipe(6000, NEARLY, EARLY | {"optim.dual.rate": 1e-3}),
+    "d4pg": Recipe(
+        6000,
+        ROUGHLY,
+        NOISY
+        | ATOMS
+        | {
+            "optim.policy.rate": 1e-4,
+            "data.update_every": 1,
+            "target.policy.period": 25,
+            "target.critic.period": 25,
+        },
+    ),
+    "dmpo": LQR["mpo"]._replace(changes=LQR["mpo"].changes | ATOMS),
+}
 # toy/corridor (optimum 1, random 0.5): two actions, and always the same one is best. A
 # greedy policy is at 1 or, where one state is still wrong, at 0.8 or less.
 WHOLE = 0.01
@@ -329,6 +352,41 @@ def test_reaches_the_known_optimum(case):
     found = returns(name, task, recipe)
     assert np.median(found) > optimum - recipe.gap
     assert np.max(found) < optimum + 1.0  # nothing beats it but luck of starts
+
+
+CRITICS: dict[str, dict[str, object]] = {
+    "mean": {"g_estimate.ensemble": "Mean"},
+    "median": {"g_estimate.critics": 3, "g_estimate.ensemble": "Median"},
+    "c51": {"critic.head": "C51"} | ATOMS,
+    "hl-gauss": {"critic.head": "HLGauss"} | ATOMS,
+    "two-hot": {"critic.head": "TwoHot", "critic.head.spacing": "symlog"} | ATOMS,
+    "symlog": {"critic.head": "SymlogHead"},
+    "huber": {"critic.loss": "Huber"},
+    "log-cosh": {"critic.loss": "LogCosh"},
+    "no-copy": {"target.critic": "none"},
+    "n-step": {"g_estimate.n_step": "NStepReturn"},
+    "n-step-corrected": {
+        "g_estimate.n_step": "NStepReturn",
+        "g_estimate.n_step.importance": True,
+    },
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", CRITICS)
+def test_sac_learns_with_each_choice_of_critics(name):
+    recipe = LQR["sac"]
+    changes = recipe.changes | CRITICS[name]
+    found = returns("sac", "toy/lqr", recipe._replace(changes=changes))
+    assert np.median(found) > toy.optimum("toy/lqr") - ROUGHLY
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("trace", ["FullRatio", "Uncut", "Peng"])
+def test_mpo_learns_with_each_trace(trace):
+    recipe, steps = LQR["mpo"], {"g_estimate.steps": 3, "g_estimate.trace": trace}
+    found = returns("mpo", "toy/lqr", recipe._replace(changes=recipe.changes | steps))
+    assert np.median(found) > toy.optimum("toy/lqr") - ROUGHLY
 
 
 @pytest.mark.long

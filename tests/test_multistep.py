@@ -115,7 +115,11 @@ def test_traces_are_those_of_their_sources(lam):
 
 # ---------------------------------------------------------------- of an agent
 
-SMALL = {"networks.policy.sizes": (8,), "networks.critic.sizes": (8,), "data.batch_size": B}
+SMALL = {
+    "networks.policy.sizes": (8,),
+    "networks.critic.sizes": (8,),
+    "data.batch_size": B,
+}
 
 
 def chosen(name, changes):

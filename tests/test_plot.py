@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from coadapt import plot, stats, store
-from coadapt.algorithms import PRESETS
+from coadapt.algorithms import LATER, PRESETS
 from coadapt.schema import ConfigError
 from coadapt.stats import Counts, Estimate
 
@@ -142,8 +142,10 @@ def test_an_algorithm_has_its_colour_in_each_figure():
 def test_presets_that_stand_together_differ():
     found = plot.looks(list(PRESETS))
     assert len(set(found.values())) == len(PRESETS)
-    colors = {look.color for name, look in found.items() if "_" not in name}
-    assert len(colors) == len([name for name in PRESETS if "_" not in name])
+    own = [name for name in PRESETS if "_" not in name and name not in LATER]
+    assert len({found[name].color for name in own}) == len(own)
+    for name, base in LATER.items():
+        assert found[name].color == found[base].color
 
 
 NAMES = ["_hidden", "$x^$", r"\frac{", "<b>x</b>", "a_b^c", "100%", "[red]x[/]"]

@@ -124,15 +124,20 @@ def taxonomy_page() -> str:
     parts = [
         "# Taxonomy",
         "Printed by `python -m tools.reference`, and held to the code by a test. "
-        "Table 1 of the paper, from the presets. A cell leads to the line where the "
+        "Table 1 of the paper, from the presets, and below its rule later methods. A "
+        "cell leads to the line where the "
         "method begins that computes it, or to its class where there is nothing to "
         "compute; a test sees each of these methods called in an update of its row.",
-        taxonomy.render(taxonomy.table1(), "markdown"),
+        taxonomy.render(taxonomy.table1() + taxonomy.later(), "markdown"),
         "## Where it is computed",
     ]
     rows = [
         {"method": row["method"]} | _places(algorithms.preset(name))
-        for name, row in zip(algorithms.TABLE1, taxonomy.table1(), strict=True)
+        for names, rows in (
+            (algorithms.TABLE1, taxonomy.table1()),
+            (algorithms.LATER, taxonomy.later()),
+        )
+        for name, row in zip(names, rows, strict=True)
     ]
     return "\n\n".join([*parts, taxonomy.render(rows, "markdown")]) + "\n"
 

@@ -1,7 +1,5 @@
 """Distributional deterministic policy gradient (Barth-Maron et al. 2018)."""
 
-import dataclasses
-
 from coadapt import schema
 from coadapt.algorithms.ddpg import ddpg
 from coadapt.algorithms.mpo import networks
@@ -17,8 +15,9 @@ def d4pg() -> Config:
     critic.head.low and critic.head.high.
     """
     return schema.override(
-        dataclasses.replace(ddpg(), networks=networks()),  # Acme's; settings 4.3
+        ddpg(),
         {
+            "networks": networks(),  # MPO's; settings 4.3
             "critic.head": "C51",
             "critic.head.bins": 51,  # settings 4.3
             "critic.head.low": -150.0,  # settings 4.3
