@@ -41,7 +41,7 @@ _TEMPERATURE = ("pi_q_update.temperature.value", "pi_q_update.temperature.init")
 # each line: paths of fields, and the words of others for them
 _FIELDS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("g_estimate.discount",), "gamma discount_factor discounting"),
-    (("g_estimate.critics",), "n_critics num_critics num_qs double_q twin_q"),
+    (("g_estimate.critics",), "critics n_critics num_critics num_qs double_q twin_q"),
     (("g_estimate.lam",), "lambda lambda_ lmbda gae_lambda td_lambda"),
     (
         ("g_estimate.n_step.steps", "g_estimate.n_step", "g_estimate.steps"),

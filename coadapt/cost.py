@@ -84,14 +84,15 @@ def _acting(config: Config, spec: EnvSpec, episodes: int) -> int:
 
 def _learning(config: Config, spec: EnvSpec) -> int:
     policy, critic, number = _nets(config, spec)
-    rows = max(
-        config.data.batch_size * config.g_estimate.length, config.data.policy_rows
+    batch, estimate = config.data.batch_size, config.g_estimate
+    rows, scored = (
+        max(batch * steps, config.data.policy_rows)
+        for steps in (estimate.length, estimate.valued)
     )
     drawn = config.pi_p.samples
-    at_next = config.g_estimate.next_samples(drawn)
-    samples = max(drawn, config.pi_q.samples, at_next)
-    floats = _layers(*policy) + number * samples * _layers(*critic)
-    return 4 * 2 * rows * floats
+    samples = max(drawn, config.pi_q.samples, estimate.next_samples(drawn))
+    floats = rows * _layers(*policy) + scored * number * samples * _layers(*critic)
+    return 4 * 2 * floats
 
 
 def _layers(net: Torso, inputs: int, outputs: int) -> int:

@@ -31,7 +31,11 @@ def later() -> list[Row]:
     return table1({name: algorithms.preset(name) for name in algorithms.LATER})
 
 
-_NAMES = {"power": "PoWER", "vmpo": "V-MPO"}  # as the paper writes them
+_NAMES = {
+    "power": "PoWER",
+    "vmpo": "V-MPO",
+    "td3_bc": "TD3+BC",
+}  # as the paper writes them
 
 
 def _method(name: str) -> str:
@@ -181,7 +185,9 @@ def _groups(rows: Sequence[Row]) -> list[int]:
 def _ruled(rows: Sequence[Row], lines: list[str], rule: str) -> str:
     """The header, a rule, the rows; another rule before each other group of them."""
     made, groups = [*lines[:1], rule], _groups(rows)
-    for before, group, line in zip([0, *groups], groups, lines[1:], strict=False):
+    for before, group, line in zip(
+        groups[:1] + groups, groups, lines[1:], strict=False
+    ):
         made += [rule, line] if group != before else [line]
     return "\n".join(made)
 

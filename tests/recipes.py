@@ -81,12 +81,20 @@ SHORT: dict[str, dict[str, object]] = {
         "target.policy.period": 20,
         "target.critic.period": 20,
     },
+    "td3_bc": MLP | {"data.batch_size": 32},
+    "crr": MLP
+    | {
+        "data.batch_size": 32,
+        "target.policy.period": 20,
+        "target.critic.period": 20,
+    },
     "brac": MLP
     | {"data.batch_size": 32, "pi_p.pretrain_updates": 20, "schedule.warm_start": 40},
     "bear": MLP
     | {"data.batch_size": 32, "pi_p.model.sizes": (16, 16), "schedule.warm_start": 40},
 }
 OFFLINE = ("brac", "bear")
+FROM_DATA = (*OFFLINE, "td3_bc", "crr")  # with a model of who made them, or without
 KNOBS = {  # the number that each row is known for
     "mpo": "pi_q_update.temperature.epsilon",
     "awr": "pi_q_update.temperature.value",
@@ -103,6 +111,8 @@ KNOBS = {  # the number that each row is known for
     "ppo": "pi_q_update.trust_region.target",
     "ddpg": "pi_theta.noise",
     "td3": "g_estimate.smoothing.std",
+    "td3_bc": "pi_q.gradient.cloning.alpha",
+    "crr": "pi_q_update.temperature.value",
     "redq": "pi_q_update.temperature.target",
     "tqc": "critic.head.kappa",
     "d4pg": "critic.head.high",

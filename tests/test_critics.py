@@ -12,11 +12,11 @@ from coadapt import agent, algorithms, cost, envs, legality, runner, schema
 from coadapt.agent import models
 from coadapt.config import Config
 from coadapt.factors import critic as heads
-from coadapt.factors import ensembles
+from coadapt.factors import ensembles, pi_q
 from coadapt.ops.distributions import Atoms
 from coadapt.schema import ConfigError
 from coadapt.types import Transition
-from tests.recipes import OFFLINE, SHORT
+from tests.recipes import FROM_DATA, SHORT
 from tests.test_cells import traced
 
 RNG = np.random.default_rng(0)
@@ -283,6 +283,28 @@ def test_a_policy_climbs_the_mean_of_all_critics():
     np.testing.assert_allclose(mean, values.mean(0), rtol=1e-6)
 
 
+def test_cloning_is_the_loss_of_its_source():
+    """Fujimoto and Gu 2021, Eq. 5: lambda Q - (pi(s) - a)^2, lambda by mean |Q|."""
+    value, action, stored = numbers(B), numbers(1, B, 2), numbers(B, 2)
+    distance = ((action[0] - stored) ** 2).mean(-1)
+    for alpha in (2.5, None):
+        scale = 1.0 if alpha is None else alpha / np.abs(value).mean()
+        rule = pi_q.Cloning(weight=0.5, alpha=alpha)
+        found = rule.gain(*map(jnp.asarray, (value, action, stored)))
+        np.testing.assert_allclose(found, scale * value - 0.5 * distance, rtol=1e-5)
+    whole = lambda v: jnp.sum(  # noqa: E731
+        pi_q.Cloning().gain(v, jnp.asarray(action), jnp.asarray(stored))
+    )
+    slope = jax.grad(whole)(jnp.asarray(value))  # lambda itself is not moved
+    np.testing.assert_allclose(slope, 2.5 / np.abs(value).mean(), rtol=1e-5)
+
+
+def test_an_indicator_weighs_what_is_above_0():
+    score = jnp.asarray([[-1.0, 0.0, 1e-6, 3.0]])
+    rule = pi_q.NonParametric(normalize="none", form="indicator")
+    np.testing.assert_array_equal(rule.weights(score, 1.0), [[0, 0, 1, 1]])
+
+
 # ---------------------------------------------------------------- any of them trains
 
 CHOICES: dict[str, tuple[str, dict[str, object]]] = {
@@ -311,6 +333,7 @@ CHOICES: dict[str, tuple[str, dict[str, object]]] = {
     "symlog-huber": ("ppo", {"critic.head": "SymlogHead", "critic.loss": "Huber"}),
     "log-cosh": ("vmpo", {"critic.loss": "LogCosh"}),
     "no-copy": ("mpo", {"target.critic": "none"}),
+    "indicator": ("crr", {"pi_q.form": "indicator"}),
     "copy-each-step": ("td3", {"target.each_step": True}),
 }
 
@@ -322,7 +345,7 @@ def test_a_choice_is_legal_and_all_of_its_update_is_traced(name):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", [n for n in CHOICES if n not in OFFLINE])
+@pytest.mark.parametrize("name", [n for n in CHOICES if CHOICES[n][0] not in FROM_DATA])
 def test_a_choice_trains(name):
     preset, changes = CHOICES[name]
     config = schema.override(small(preset, **changes), SHORT[preset])
@@ -383,6 +406,13 @@ REFUSED: dict[str, tuple[str, dict[str, object], str]] = {
         },
         "so it must be 'sample'.",
     ),
+    "indicator": (
+        "awac",
+        {"pi_q.form": "indicator"},
+        "pi_q.form is 'indicator': a weight of 0 or 1 has neither a temperature to "
+        "find nor a sum to be divided by; use pi_q.normalize='none' and "
+        "pi_q_update.temperature=ConstantTemperature.",
+    ),
     "a copy": (
         "ppo",
         {"target.critic": "Soft"},
@@ -417,5 +447,16 @@ def test_costs_count_every_critic_and_every_output():
     one = cost.critic_step(small("sac"), spec)
     more = 50 * 8  # multiply-adds of the other 50 outputs
     assert cost.critic_step(wide, spec) - one == 2 * (3 * more + more)
+    n_step = small("td3", **{"g_estimate.n_step": "NStepReturn"})
+    single = small("td3")
+    more = (
+        9
+        * B
+        * cost.networks.count_floats(
+            single.networks.policy, spec.obs_size, spec.action_size
+        )
+    )  # the policy's rows alone: critics are read at one state, whatever n
+    working = [cost.working_bytes(c, spec) for c in (single, n_step)]
+    assert working[1] - working[0] == 4 * 2 * more
     state = runner.shapes(ten, spec, 1000).agent
     assert state.params.critic["output"]["kernel"].shape == (10, 8, 1)

@@ -335,7 +335,7 @@ def returns(name: str, task: str, recipe: Recipe) -> np.ndarray:
 
 
 def test_every_row_has_a_probe():
-    assert set(LQR) | {"brac", "bear"} == set(algorithms.PRESETS)
+    assert {*LQR, *OFFLINE} >= set(algorithms.PRESETS)
 
 
 ALL = [(task, row) for task in PROBES for row in PROBES[task]]
@@ -450,12 +450,18 @@ def test_another_point_of_a_row_learns_too(variant):
 
 # ---------------------------------------------------------------- offline
 
-FOLLOWED = {"pi_p.pretrain_updates": 500, "pi_p.keep_fitting": True}
+WARM = {"schedule.warm_start": 200}
+FOLLOWED = WARM | {"pi_p.pretrain_updates": 500, "pi_p.keep_fitting": True}
 OFFLINE = {
-    "brac": (3000, {"pi_p.pretrain_updates": 500}),
+    "brac": (3000, WARM | {"pi_p.pretrain_updates": 500}),
     "brac, dual KL": (3000, FOLLOWED | {"pi_q_update.divergence": "DualKL"}),
     "brac, Wasserstein": (3000, FOLLOWED | {"pi_q_update.divergence": "Wasserstein"}),
-    "bear": (2000, {"pi_p.model.sizes": (32, 32)}),
+    "bear": (2000, WARM | {"pi_p.model.sizes": (32, 32)}),
+    "td3_bc": (3000, {}),
+    "crr": (
+        3000,
+        ATOMS | {"target.policy.period": 25, "target.critic.period": 25},
+    ),
 }
 
 
@@ -476,7 +482,7 @@ def test_offline_ends_above_the_policy_that_made_the_data(name, dataset):
     _, mean = behaviour(0.3, 0.0)
     assert made == pytest.approx(-22.4, abs=0.05)
     assert mean == pytest.approx(-7.8, abs=0.05)
-    changes = NEAR | {"data.dataset": dataset, "schedule.warm_start": 200}
+    changes = NEAR | {"data.dataset": dataset}
     (steps, own), row = OFFLINE[name], name.split(",")[0]
     found = returns(row, "toy/lqr", Recipe(steps, 0.0, changes | own))
     # above what a perfect clone without the noise has, by more than the luck of starts

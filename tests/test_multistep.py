@@ -68,9 +68,8 @@ def test_steps_after_an_end_may_be_anything():
     last[1], reward[2:], discount[2:] = True, np.inf, np.nan
     ratio = np.full((L, B), np.inf, np.float32)
     ratio[:2] = 1.0
-    total, left, place = returns.first_steps(
-        reward, GAMMA * discount, ratio, jnp.asarray(last), 5
-    )
+    given = map(jnp.asarray, (reward, GAMMA * discount, ratio, last))
+    total, left, place = returns.first_steps(*given, 5)
     assert np.all(np.isfinite(total)) and np.all(np.isfinite(left))
     assert np.all(np.asarray(place) <= 1)
 

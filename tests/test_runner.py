@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from recipes import KNOBS, OFFLINE, RATES, cases, get, small, write_dataset
+from recipes import FROM_DATA, KNOBS, RATES, cases, get, small, write_dataset
 
 from coadapt import algorithms, devices, envs, learn, runner, schema, speed
 from coadapt.data import replay
@@ -27,7 +27,7 @@ def dataset(tmp_path_factory):
 
 def variants(name: str, number: int, **changes: object) -> list:
     """That differ in the rates and in the knob: times 1, 5/4, 6/4 and so on."""
-    if name in OFFLINE:
+    if name in FROM_DATA:
         changes["data__dataset"] = DATASET
     config = small(name, **changes)
     numbers = {path: get(config, path) for path in (*RATES, KNOBS[name])}
@@ -79,12 +79,13 @@ def group_of(name: str) -> list:
 
 # each way that data are read and that a policy moves is in one of the others
 ALIKE = ("awac", "power", "rwr", "urex", "vmpo", "vmpo_table1", "trpo_table1", "ppo",
-         "ddpg", "td3", "brac", "redq", "tqc", "d4pg", "dmpo")  # fmt: skip
+         "ddpg", "td3", "brac", "redq", "tqc", "d4pg", "dmpo",
+         "td3_bc", "crr")  # fmt: skip
 
 
 @pytest.fixture(params=cases(algorithms.PRESETS, ALIKE), scope="module")
 def name(request):
-    if request.param in OFFLINE:
+    if request.param in FROM_DATA:
         request.getfixturevalue("dataset")
     return request.param
 

@@ -111,8 +111,13 @@ class OneStepEstimate(Estimate, Protocol):
 
     @property
     def length(self) -> int:
-        """Steps in a row that a sample has; above 1, log-probabilities are stored."""
-        return 1
+        """Steps in a row that a sample has."""
+        return 1 if self.n_step is None else self.n_step.most
+
+    @property
+    def valued(self) -> int:
+        """Of those, at how many critics are read."""
+        return 1 if self.n_step is not None else self.length
 
     def targets(
         self, view: View, transition: Transition, key: jax.Array
@@ -190,6 +195,11 @@ class SequenceEstimate(Estimate, Protocol):
         """Whole sequences are read, whatever their length."""
         return 1
 
+    @property
+    def valued(self) -> int:
+        """As `length`."""
+        return 1
+
     def critics_of(self, g: G) -> int:
         return 0 if g.reads_action else 1
 
@@ -263,10 +273,6 @@ class TD0(OneStepEstimate):
     @property
     def reads_log_prob(self) -> bool:  # type: ignore[override]
         return self.n_step is not None and self.n_step.importance
-
-    @property
-    def length(self) -> int:
-        return 1 if self.n_step is None else self.n_step.most
 
     def ensemble_symbol(self) -> str:
         return self.ensemble.symbol(self.critics)

@@ -125,6 +125,8 @@ class NonParametric(Weights):
     normalize: Literal["state", "batch", "none"] = "state"
     standardize: Toggle = False  # G in standard deviations over the data
     clip: Clip | None = None  # of the weights, after Z
+    # of the weight: exp(G / eta), or 1 where G is above 0 and else 0; Wang et al. 2020
+    form: Literal["exponential", "indicator"] = "exponential"
     # the share of the batch with the best G that is kept: V-MPO's top half; the rest
     # has weight 0
     top_fraction: Annotated[float, Range(gt=0, le=1)] = 1.0
@@ -166,6 +168,14 @@ class NonParametric(Weights):
                 "'state'",
                 "with one action a state its weight is 1 whatever its G; use 'batch' "
                 "or 'none', or pi_p=Policy with samples of 2 or more",
+            )
+        if self.form == "indicator" and (rule.learned or self.normalize != "none"):
+            yield Refusal(
+                "pi_q.form",
+                "'indicator'",
+                "a weight of 0 or 1 has neither a temperature to find nor a sum to be "
+                "divided by; use pi_q.normalize='none' and "
+                "pi_q_update.temperature=ConstantTemperature",
             )
         if self.top_fraction < 1 and self.normalize == "state":
             reason = "the best of a batch are not all of any state's; use"
@@ -217,6 +227,8 @@ class NonParametric(Weights):
         return weight if self.clip is None else jnp.minimum(weight, self.clip.limit)
 
     def _normalized(self, score: jax.Array, temperature: jax.Array) -> jax.Array:
+        if self.form == "indicator":
+            return (score > 0).astype(score.dtype)
         if self.normalize == "none":
             return weights.exponential(score, temperature)
         per_batch = self.normalize == "batch"
@@ -358,6 +370,26 @@ class Movement(Ruled, Protocol):
 
 
 @config
+class Cloning:
+    """Less the squared distance from the stored action: behaviour cloning beside G.
+
+    Source: Fujimoto and Gu 2021 (TD3+BC), Eq. 3 and 5.
+    """
+
+    weight: Positive = 1.0  # of the distance, the mean over action dimensions
+    # G in units of its mean size over the minibatch, so much of it; none: as it is
+    alpha: Positive | None = 2.5  # Fujimoto and Gu 2021
+
+    def gain(self, value: jax.Array, action: jax.Array, stored: jax.Array) -> jax.Array:
+        """What is climbed: value [B], action [M, B, A], stored [B, A] -> [B]."""
+        if self.alpha is not None:
+            size = jax.lax.stop_gradient(jnp.mean(jnp.abs(value)))
+            value = self.alpha * value / jnp.maximum(size, 1e-8)
+        distance = jnp.mean(jnp.square(action - stored[None]), axis=(0, 2))
+        return value - self.weight * distance
+
+
+@config
 class Pathwise(Movement):
     """The gradient of G(s, a) runs through the critic to the policy's own sample."""
 
@@ -371,6 +403,7 @@ class Pathwise(Movement):
     samples: Size = 1  # settings 3.10
     # where the standard normal noise of these actions is clipped; none: it is not
     noise_limit: Positive | None = None  # settings 3.10
+    cloning: Cloning | None = None  # of stored actions, beside G
 
     def terms(
         self,
@@ -388,6 +421,8 @@ class Pathwise(Movement):
         action = view.pi.bound(raw)[: self.samples]
         value = self.climbed(view, view.q(self.read(view.critic), obs, action))[0]
         value = value if warm is None else jnp.where(warm, 0.0, value)
+        if self.cloning is not None:
+            value = self.cloning.gain(value, action, batch.transition.action)
         divergence = view.prior.divergence(view, dist, raw, obs, key)
         return Terms(value, divergence, dist, action)
 
