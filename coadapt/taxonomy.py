@@ -35,6 +35,7 @@ _NAMES = {
     "power": "PoWER",
     "vmpo": "V-MPO",
     "td3_bc": "TD3+BC",
+    "rebrac": "ReBRAC",
 }  # as the paper writes them
 
 

@@ -82,6 +82,7 @@ SHORT: dict[str, dict[str, object]] = {
         "target.critic.period": 20,
     },
     "td3_bc": MLP | {"data.batch_size": 32},
+    "rebrac": MLP | {"data.batch_size": 32},
     "crr": MLP
     | {
         "data.batch_size": 32,
@@ -94,7 +95,12 @@ SHORT: dict[str, dict[str, object]] = {
     | {"data.batch_size": 32, "pi_p.model.sizes": (16, 16), "schedule.warm_start": 40},
 }
 OFFLINE = ("brac", "bear")
-FROM_DATA = (*OFFLINE, "td3_bc", "crr")  # with a model of who made them, or without
+FROM_DATA = (
+    *OFFLINE,
+    "td3_bc",
+    "rebrac",
+    "crr",
+)  # with a model of who made them, or without
 KNOBS = {  # the number that each row is known for
     "mpo": "pi_q_update.temperature.epsilon",
     "awr": "pi_q_update.temperature.value",
@@ -113,6 +119,7 @@ KNOBS = {  # the number that each row is known for
     "td3": "g_estimate.smoothing.std",
     "td3_bc": "pi_q.gradient.cloning.alpha",
     "crr": "pi_q_update.temperature.value",
+    "rebrac": "g_estimate.cloning.weight",
     "redq": "pi_q_update.temperature.target",
     "tqc": "critic.head.kappa",
     "d4pg": "critic.head.high",

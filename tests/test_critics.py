@@ -305,6 +305,28 @@ def test_an_indicator_weighs_what_is_above_0():
     np.testing.assert_array_equal(rule.weights(score, 1.0), [[0, 0, 1, 1]])
 
 
+def test_a_cloned_target_is_that_of_its_source():
+    """Tarasov et al. 2023: min Q' - beta (a' - next action of the data)^2, summed."""
+    changes = {"g_estimate.smoothing": "none", "g_estimate.cloning.weight": 0.3}
+    config = small("rebrac", **changes)
+    state, rows = started(config)
+    other = numbers(B, 1)
+    sequence = jax.tree.map(lambda x: jnp.stack([x, x]), rows)
+    sequence = sequence._replace(
+        action=jnp.stack([rows.action, other]),
+        last=jnp.asarray([[False, True, False, False, False], [False] * B]),
+    )
+    found = agent.annotate_sequences(config, state, sequence, None, KEY).target
+    view = models.View(config, state)
+    action = view.pi.mode(view.following(rows.next_obs))
+    values = view.q(view.target_critic, rows.next_obs, action)
+    distance = np.sum((np.asarray(action) - other) ** 2, -1)
+    distance[1] = 0.0  # the episode ended there
+    value = np.asarray(values).min(0) - 0.3 * distance
+    expected = rows.reward + 0.99 * rows.discount * value
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
 # ---------------------------------------------------------------- any of them trains
 
 CHOICES: dict[str, tuple[str, dict[str, object]]] = {
@@ -333,6 +355,7 @@ CHOICES: dict[str, tuple[str, dict[str, object]]] = {
     "symlog-huber": ("ppo", {"critic.head": "SymlogHead", "critic.loss": "Huber"}),
     "log-cosh": ("vmpo", {"critic.loss": "LogCosh"}),
     "no-copy": ("mpo", {"target.critic": "none"}),
+    "cloned-target": ("rebrac", {}),
     "indicator": ("crr", {"pi_q.form": "indicator"}),
     "copy-each-step": ("td3", {"target.each_step": True}),
 }

@@ -458,6 +458,10 @@ OFFLINE = {
     "brac, Wasserstein": (3000, FOLLOWED | {"pi_q_update.divergence": "Wasserstein"}),
     "bear": (2000, WARM | {"pi_p.model.sizes": (32, 32)}),
     "td3_bc": (3000, {}),
+    "rebrac": (
+        3000,
+        {"g_estimate.cloning.weight": 0.1, "pi_q.gradient.cloning.weight": 0.1},
+    ),
     "crr": (
         3000,
         ATOMS | {"target.policy.period": 25, "target.critic.period": 25},

@@ -39,6 +39,7 @@ from coadapt.algorithms.tqc import tqc as tqc
 from coadapt.algorithms.d4pg import d4pg as d4pg
 from coadapt.algorithms.dmpo import dmpo as dmpo
 from coadapt.algorithms.td3_bc import td3_bc as td3_bc
+from coadapt.algorithms.rebrac import rebrac as rebrac
 from coadapt.algorithms.crr import crr as crr
 
 Tasks = Mapping[str, Mapping[str, object]]  # 'gym/Ant' -> changes of the preset there

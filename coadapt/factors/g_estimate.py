@@ -245,6 +245,23 @@ class Smoothing:
 
 
 @config
+class NextCloning:
+    """A value less the squared distance of its action from the one that was taken.
+
+    Of the next step, where the episode goes on; the sum over action dimensions.
+    Source: Tarasov et al. 2023 (ReBRAC), Eq. 4.
+    """
+
+    weight: Positive = 1.0  # of the distance; Tarasov et al. 2023
+
+    def penalty(self, action: jax.Array, sequence: Transition) -> jax.Array:
+        """Of actions [M, B, A] at the successors of first steps [L, B, ...]: [B]."""
+        taken, goes_on = sequence.action[1], ~sequence.last[0]
+        distance = jnp.sum(jnp.square(action - taken[None]), axis=-1)
+        return jnp.where(goes_on, self.weight * jnp.mean(distance, axis=0), 0.0)
+
+
+@config
 class TD0(OneStepEstimate):
     """One step of reward, then the value of the policy's own actions."""
 
@@ -258,6 +275,7 @@ class TD0(OneStepEstimate):
     smoothing: Smoothing | None = None  # noise on the target's actions
     ensemble: Ensembles = Minimum()  # what the critics say together
     n_step: NStepReturn | None = None  # rewards before the bootstrap; none: one
+    cloning: NextCloning | None = None  # of stored actions, in the target
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
         return self.targets
@@ -273,6 +291,14 @@ class TD0(OneStepEstimate):
     @property
     def reads_log_prob(self) -> bool:  # type: ignore[override]
         return self.n_step is not None and self.n_step.importance
+
+    @property
+    def length(self) -> int:
+        return super().length if self.cloning is None else 2
+
+    @property
+    def valued(self) -> int:
+        return 1
 
     def ensemble_symbol(self) -> str:
         return self.ensemble.symbol(self.critics)
@@ -296,6 +322,10 @@ class TD0(OneStepEstimate):
             reason = "there is a maximum to mix in with 2 critics or more"
             yield Refusal("g_estimate.mix", self.mix, reason)
         yield from _minimum_alone(config, "mix", self.mix, self.mix != 1.0, 1.0)
+        name = type(self.cloning).__name__
+        if self.cloning is not None and (self.n_step is not None or self.best_counts):
+            reason = "it is of the mean over actions at the next step; use n_step=none "
+            yield Refusal("g_estimate.cloning", name, f"{reason}and over='mean'")
 
     def critics_of(self, g: G) -> int:
         return self.critics
@@ -310,17 +340,37 @@ class TD0(OneStepEstimate):
             return ensemble.mix(values, self.mix)
         return self.ensemble.combine(values)
 
-    def targets(
-        self, view: View, transition: Transition, key: jax.Array
+    def sequence_targets(
+        self,
+        view: View,
+        sequence: Transition,
+        log_prob: jax.Array | None,
+        key: jax.Array,
     ) -> tuple[jax.Array | Atoms, Support | None]:
+        if self.cloning is None:
+            return super().sequence_targets(view, sequence, log_prob, key)
+        first = jax.tree.map(lambda x: x[0], sequence)
+        return self.targets(view, first, key, sequence)
+
+    def targets(
+        self,
+        view: View,
+        transition: Transition,
+        key: jax.Array,
+        sequence: Transition | None = None,
+    ) -> tuple[jax.Array | Atoms, Support | None]:
+        """With the sequence, whose first step it is, where its next action counts."""
         obs = transition.next_obs
         dist, raw, action = self._drawn(view, obs, key)
         outputs = view.outputs(view.target_critic, obs, action[: self.samples])
         future = self.future(view, outputs, key, best=self.best_counts)
         discount = self.discount * transition.discount
+        penalty: Any = 0.0
+        if self.cloning is not None and sequence is not None:
+            penalty = self.cloning.penalty(action[: self.samples], sequence)
 
         def backup(value: jax.Array) -> jax.Array:
-            value = view.g.next_value(view, value, dist, raw, obs, key)
+            value = view.g.next_value(view, value - penalty, dist, raw, obs, key)
             return returns.td_target(transition.reward, discount, value)
 
         return distributions.mapped(backup, future), None

@@ -376,7 +376,9 @@ class Cloning:
     Source: Fujimoto and Gu 2021 (TD3+BC), Eq. 3 and 5.
     """
 
-    weight: Positive = 1.0  # of the distance, the mean over action dimensions
+    weight: Positive = 1.0  # of the distance
+    # the distance over action dimensions; their sum: Tarasov et al. 2023 (ReBRAC)
+    over: Literal["mean", "sum"] = "mean"
     # G in units of its mean size over the minibatch, so much of it; none: as it is
     alpha: Positive | None = 2.5  # Fujimoto and Gu 2021
 
@@ -385,7 +387,8 @@ class Cloning:
         if self.alpha is not None:
             size = jax.lax.stop_gradient(jnp.mean(jnp.abs(value)))
             value = self.alpha * value / jnp.maximum(size, 1e-8)
-        distance = jnp.mean(jnp.square(action - stored[None]), axis=(0, 2))
+        over = jnp.mean if self.over == "mean" else jnp.sum
+        distance = jnp.mean(over(jnp.square(action - stored[None]), axis=-1), axis=0)
         return value - self.weight * distance
 
 
