@@ -31,7 +31,7 @@ HOST = {"data__learning_starts": 64, "data__capacity": 1000}
 # what moves the data, and what it is kept in
 CASES = {
     "device-replay": ("toy/lqr", small("sac", data__capacity=1000)),
-    "device-full-ring": ("toy/lqr", small("mpo", data__precision="bfloat16")),
+    "device-full-ring": ("toy/lqr", small("awac", data__precision="bfloat16")),
     "device-rollout": ("toy/lqr", small("ppo")),
     "device-trajectories": ("toy/lqr", small("awr")),
     "device-half": ("toy/lqr", small("sac", data__precision="bfloat16")),
@@ -290,14 +290,14 @@ def test_a_snapshot_is_the_run(lqr, tmp_path):
     """What is written is what the loop had, with the data that it learned from."""
     seen = []
     (task, variants), *_ = lqr.variants.items()
-    configs = [v.config for v in variants]
+    configs = [v.config for v in variants for _ in lqr.seeds]
     last = runner.train(
-        configs, [0, 0], task, steps=400, eval_every=150, checkpoint_every=100,
+        configs, [0, 1, 0, 1], task, steps=400, eval_every=150, checkpoint_every=100,
         save=lambda s: seen.append(int(s.clock.steps)),
     )  # fmt: skip
     assert seen == [100, 200, 300, 400]
     assert int(last.clock.updates) == 400 - 64 + 1
-    assert last.learner.store.count.tolist() == [400, 400]
+    assert last.learner.store.count.tolist() == [400] * 4
     ends = np.flatnonzero(np.asarray(last.learner.store.last[0]))
     # episodes of 30 steps, cut at every checkpoint but the last: 100 = 3 * 30 + 10
     assert np.diff(np.r_[-1, ends]).tolist() == [30, 30, 30, 10] * 3 + [30] * 3
@@ -397,12 +397,13 @@ def test_older_snapshots_stay_until_the_new_one_was_opened(lqr, tmp_path, monkey
     assert record.steps() == [200]
 
 
-def test_snapshots_that_are_gone_take_no_rows_with_them(lqr, end, tmp_path):
+def test_snapshots_that_are_gone_take_no_rows_with_them(uninterrupted, tmp_path):
     """With more steps it starts anew, and the old rows are there until it passed."""
+    end = uninterrupted("device-full-ring")
     work = shutil.copytree(end.folder, tmp_path / "work")
     (record,) = checkpoint.records(work)
     shutil.rmtree(record.at(400))
-    longer = asked_again(lqr, steps=500)
+    longer = asked_again(end.work, steps=500)
     seen = []
 
     def tell(event):
@@ -415,7 +416,7 @@ def test_snapshots_that_are_gone_take_no_rows_with_them(lqr, end, tmp_path):
         sweep.run(longer, work, tell, checkpoints=None)
     assert seen == [(150, 400), (300, 400)]
     assert rows(work) == rows(end.folder)
-    assert set(store.finished(work, sweep.header(lqr)).values()) == {400}
+    assert set(store.finished(work, sweep.header(end.work)).values()) == {400}
 
 
 def test_another_number_of_devices_is_refused(lqr, begun, tmp_path):
