@@ -17,6 +17,7 @@ import coadapt
 from coadapt import catalogue, envs
 from coadapt.envs import base, suites
 from coadapt.types import TimeStep
+from tests.recipes import cases
 
 LENGTH, COUNT = 40, 3
 BROKEN_AT = 5  # step of the first action that is no number, of one more environment
@@ -143,6 +144,9 @@ def test_a_number_that_is_not_finite_ends_no_episode(driven):
     assert np.isfinite(broken.obs[left]).all()  # a start of the pool
 
 
+@pytest.mark.parametrize(
+    "driven", cases(TASKS, ["playground/CartpoleBalance"]), indirect=True
+)
 def test_an_environment_is_the_same_in_any_company(driven):
     """Alone, by the key that it had among others. XLA rounds sums of one and of three
     in orders of their own, and a pole that falls doubles that at every step: 1e-3."""
@@ -203,21 +207,26 @@ def test_each_task_goes_on_past_its_ends(task, terminates):
     assert (steps.obs != steps.next_obs)[steps.last].any(-1).all()
 
 
-def test_warp_keeps_a_pool_of_what_is_its_own():
+@pytest.mark.parametrize(
+    "rule",
+    cases([lambda env: env, base.once], [base.once]),
+    ids=["training", "evaluation"],
+)
+def test_warp_keeps_a_pool_of_what_is_its_own(rule):
     """Shapes alone, of environments mapped twice, as agents and their episodes are:
     warp is for GPUs, and its contacts are one list for all."""
     env = suites._playground("CheetahRun", "warp")
     keys = jax.random.split(jax.random.key(0), (2, 3))
     actions = jax.ShapeDtypeStruct((2, 3, env.spec.action_size), np.float32)
     assert env.pool == suites.POOL
-    for one in (env, base.once(env)):
-        begin, _ = jax.eval_shape(jax.vmap(jax.vmap(one.reset)), keys)
-        state, step = jax.eval_shape(jax.vmap(jax.vmap(one.step)), begin, actions)
-        assert jax.tree.structure(begin) == jax.tree.structure(state)
-        shapes = [(x.shape, x.dtype) for x in jax.tree.leaves(begin)]
-        assert shapes == [(x.shape, x.dtype) for x in jax.tree.leaves(state)]
-        assert {shape[:2] for shape, _ in shapes} == {(2, 3)}
-        assert step.obs.shape == (2, 3, env.spec.obs_size)
+    one = rule(env)
+    begin, _ = jax.eval_shape(jax.vmap(jax.vmap(one.reset)), keys)
+    state, step = jax.eval_shape(jax.vmap(jax.vmap(one.step)), begin, actions)
+    assert jax.tree.structure(begin) == jax.tree.structure(state)
+    shapes = [(x.shape, x.dtype) for x in jax.tree.leaves(begin)]
+    assert shapes == [(x.shape, x.dtype) for x in jax.tree.leaves(state)]
+    assert {shape[:2] for shape, _ in shapes} == {(2, 3)}
+    assert step.obs.shape == (2, 3, env.spec.obs_size)
 
 
 @pytest.mark.long
