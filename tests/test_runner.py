@@ -90,6 +90,13 @@ def name(request):
     return request.param
 
 
+@pytest.mark.parametrize(
+    "name",
+    # a usual run has one of a replay, one of a rollout and one of a data set
+    cases(algorithms.PRESETS, (*ALIKE, "mpo", "awr", "reps")),
+    indirect=True,
+    scope="module",
+)
 def test_an_agent_is_the_same_alone_and_in_a_group(name):
     """Each of four agents of unlike rates and knobs, after some 120 updates (of
     sequences, 3 or 4 iterations)."""
@@ -277,15 +284,16 @@ def test_squashed_actions_stay_inside():
 
 
 def test_a_broken_agent_leaves_its_neighbours_alone():
-    configs = [small("sac"), small("sac", optim__policy__rate=1e30), small("sac")]
+    configs = [small("sac")] * 4
+    configs[1] = small("sac", optim__policy__rate=1e30)
     metrics: list[dict] = []
     group = runner.train(
-        configs, [0, 1, 2], TASK, steps=120, eval_episodes=2,
+        configs, [0, 1, 2, 3], TASK, steps=120, eval_episodes=2,
         report=lambda r: metrics.append(r.metrics),
     ).learner  # fmt: skip
     assert np.isnan(metrics[-1]["return"][1])
-    assert np.isfinite(metrics[-1]["return"][[0, 2]]).all()
-    whole = trained([small("sac")] * 3, [0, 1, 2], steps=120)
+    assert np.isfinite(metrics[-1]["return"][[0, 2, 3]]).all()
+    whole = trained([small("sac")] * 4, [0, 1, 2, 3], steps=120)
     for a, b in zip(agent(group, 2), agent(whole, 2), strict=True):
         np.testing.assert_array_equal(a, b)
 
