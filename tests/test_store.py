@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -858,34 +859,24 @@ def test_an_owner_that_raises_lets_go(tmp_path):
 
 # ---------------------------------------------------------------- the disk
 
-# the disk is full where a file would grow beyond so many bytes
-FULL = """
-import resource, signal, sys
-from pathlib import Path
-import numpy as np
-from coadapt import store
-from test_store import cells, header
-path, limit = Path(sys.argv[1]), int(sys.argv[2])
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-try:
-    with store.owned(path), store.Store(path, header(seeds=(2,))) as out:
-        with out.begin(out.note(cells(2), 1)) as attempt:
-            for t in range(10, 10_000, 10):
-                attempt.append(t, {"return": np.ones(1)}, "tests 1")
-except store.StoreError as error:
-    print(error)
-"""
-
 
 def fill_the_disk(path, limit):
     """What a session says that may write no file of more than `limit` bytes."""
-    done = subprocess.run(
-        [sys.executable, "-c", FULL, str(path), str(limit)],
-        cwd=Path(__file__).parent, capture_output=True, text=True,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout.removesuffix("\n")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        # Python ignores the signal, so that a write is an error
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+        with (
+            owned(path),
+            Store(path, header(seeds=(2,))) as out,
+            out.begin(out.note(cells(2), 1)) as attempt,
+        ):
+            for t in range(10, 10_000, 10):
+                attempt.append(t, {"return": np.ones(1)}, "tests 1")
+    except StoreError as error:
+        return str(error)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
