@@ -64,7 +64,7 @@ def _few_programs():
     A worker is to stay near 2 GiB, of which what its tests import takes more than one.
     """
     yield
-    devices.make_room()
+    devices.make_room(most=384 * 2**20)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -22,11 +22,26 @@ STEPS, EVERY = 160, 80  # env steps; the first update is after 64 of them
 REAL = learn.learn
 
 
-class Poison:
+@pytest.fixture
+def traced_anew():
+    """Programs are kept by their functions, which some tests change inside."""
+    forget()
+    yield
+    forget()
+
+
+def forget() -> None:
+    for function in vars(runner).values():
+        if hasattr(function, "clear_cache"):
+            function.clear_cache()
+
+
+@pytest.fixture
+def poison(traced_anew, monkeypatch):
     """Makes tensors NaN in one update, inside of the program: of each part of the
     agent, those of some seeds."""
 
-    def __init__(self, monkeypatch, update: int, **parts: int | list[int]):
+    def poison(update: int, **parts: int | list[int]) -> None:
         def poisoned(config, state, store, seed, clock, *log):
             new, metrics = REAL(config, state, store, seed, clock, *log)
             params = new.params._asdict()
@@ -40,19 +55,7 @@ class Poison:
 
         monkeypatch.setattr(learn, "learn", poisoned)
 
-
-@pytest.fixture(autouse=True)
-def _traced_anew():
-    """Programs are kept by their functions, which these tests change inside."""
-    forget()
-    yield
-    forget()
-
-
-def forget() -> None:
-    for function in vars(runner).values():
-        if hasattr(function, "clear_cache"):
-            function.clear_cache()
+    return poison
 
 
 def leaves(tree) -> list[np.ndarray]:
@@ -60,7 +63,7 @@ def leaves(tree) -> list[np.ndarray]:
 
 
 def train(seeds=SEEDS, task="toy/lqr", config=None, steps=STEPS, **changes):
-    config = config or small("sac", data__capacity=200)
+    config = config or small("sac")  # a full ring: one program for each length
     return runner.train(
         [config] * len(seeds), seeds, task, steps=steps,
         eval_every=EVERY, eval_episodes=2, **changes,
@@ -70,16 +73,16 @@ def train(seeds=SEEDS, task="toy/lqr", config=None, steps=STEPS, **changes):
 PARTS = {"critic": 1, "policy": 3, "dual": 6}  # and whose is poisoned
 
 
-def test_three_of_eight_are_poisoned_and_the_five_do_not_notice(monkeypatch):
+def test_three_of_eight_are_poisoned_and_the_five_do_not_notice(poison):
     update = int(np.random.default_rng(0).integers(20, 90))
     nobody, one = [], []
-    Poison(monkeypatch, 10**6, **PARTS)  # the same program, and nothing happens
-    clean = train(report=nobody.append)
-    forget()
-    Poison(monkeypatch, update, **PARTS)
-    found = train(report=one.append)
+    poison(update, **PARTS)
     bad = np.isin(SEEDS, list(PARTS.values()))
     others = ~bad
+    # the same program, and nothing happens: in their place are seeds that it spares
+    clean = train(tuple(np.where(bad, 100, SEEDS).tolist()), report=nobody.append)
+    found = train(report=one.append)
+    assert all(not report.failures for report in nobody)
     for a, b in zip(leaves(clean.learner), leaves(found.learner), strict=True):
         np.testing.assert_array_equal(a[others], b[others])
     for before, after in zip(nobody, one, strict=True):
@@ -94,10 +97,10 @@ def test_three_of_eight_are_poisoned_and_the_five_do_not_notice(monkeypatch):
     assert np.isfinite(one[-1].metrics["return"][others]).all()
 
 
-def test_the_last_finite_state_is_kept(monkeypatch):
+def test_the_last_finite_state_is_kept(poison):
     """The agent is what one is that was trained up to the update before."""
     update = 50
-    Poison(monkeypatch, update, policy=3)
+    poison(update, policy=3)
     found = train()
     before = train(steps=64 + update - 1)  # the last update is number 49, from 0
     for part in ("agent", "store"):
@@ -112,10 +115,10 @@ def test_the_last_finite_state_is_kept(monkeypatch):
     ]
 
 
-def test_a_failed_agent_comes_back_nowhere(monkeypatch, tmp_path):
+def test_a_failed_agent_comes_back_nowhere(poison, tmp_path):
     """Not after a checkpoint, and not when more steps are asked for."""
     work = asked("toy/lqr", small("sac", data__capacity=1000))
-    Poison(monkeypatch, 100, critic=1)  # seed 1 of both variants, step 164
+    poison(100, critic=1)  # seed 1 of both variants, step 164
     sweep.run(work, tmp_path / "whole", checkpoints=ALL)
     interrupted(work, tmp_path / "work", 2)
     sweep.run(work, tmp_path / "work", checkpoints=ALL)
@@ -135,11 +138,9 @@ def test_a_failed_agent_comes_back_nowhere(monkeypatch, tmp_path):
         assert row["failed"] == 1 and np.isfinite(row["mean"])
 
 
-def test_when_all_have_failed_the_sweep_ends_with_a_report(
-    monkeypatch, tmp_path, capsys
-):
+def test_when_all_have_failed_the_sweep_ends_with_a_report(poison, tmp_path, capsys):
     work = asked("toy/lqr", small("sac"), steps=100_000)  # would take minutes
-    Poison(monkeypatch, 100, policy=[0, 1])
+    poison(100, policy=[0, 1])
     assert sweep.run(work, tmp_path, checkpoints=ALL) == 4
     assert sweep.run(work, tmp_path, checkpoints=ALL) == 0
     (record,) = checkpoint.records(tmp_path)
@@ -358,7 +359,7 @@ def test_that_all_have_failed_is_said_with_the_reason(
     assert line.startswith(said)
 
 
-def test_the_greedy_policy_may_break_alone(monkeypatch):
+def test_the_greedy_policy_may_break_alone(traced_anew, monkeypatch):
     """Finite parameters whose actions are not: the evaluation is NaN, and ends."""
     from coadapt import agent
 

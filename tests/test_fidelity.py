@@ -150,6 +150,9 @@ def preset(name, **changes):
     return schema.override(algorithms.preset(name), SIZES | changes)
 
 
+start = jax.jit(agent.init, static_argnums=1)
+
+
 def is_adam(opt):
     return isinstance(opt, optax.ScaleByAdamState)
 
@@ -171,7 +174,7 @@ def begin(config):
         mu = jax.tree.map(some, opt.mu)
         return opt._replace(count=jnp.full_like(opt.count, 3), mu=mu, nu=second)
 
-    state = agent.init(config, SPEC, jax.random.key(0))
+    state = start(config, SPEC, jax.random.key(0))
     params = jax.tree.map(some, state.params)
     followed = Targets(
         policy=None if state.target.policy is None else params.policy,
@@ -318,8 +321,17 @@ FREE = {  # SAC without tanh, settings 1.7
 }
 
 
-@pytest.mark.parametrize("changes", [{}, FREE], ids=["tanh", "free"])
-@pytest.mark.parametrize("critics", [1, 2])
+# a usual run has each number of critics, and each of the two ways, once
+@pytest.mark.parametrize(
+    "critics, changes",
+    [
+        (2, {}),
+        (1, FREE),
+        pytest.param(1, {}, marks=pytest.mark.long),
+        pytest.param(2, FREE, marks=pytest.mark.long),
+    ],
+    ids=["2-tanh", "1-free", "1-tanh", "2-free"],
+)
 def test_sac(critics, changes):
     narrow = {"pi_theta.scale.low": -0.5, "pi_theta.scale.high": 0.4}
     config = preset("sac", g_estimate__critics=critics, **changes, **narrow)
@@ -424,8 +436,16 @@ def mpo(config, policy, qs, duals, targets, data, eps):
     return norms
 
 
-@pytest.mark.parametrize("critics", [1, 2])
-@pytest.mark.parametrize("large", [False, True], ids=["unclipped", "clipped"])
+@pytest.mark.parametrize(
+    "critics, large",
+    [
+        (1, True),
+        (2, False),
+        pytest.param(1, False, marks=pytest.mark.long),
+        pytest.param(2, True, marks=pytest.mark.long),
+    ],
+    ids=["1-clipped", "2-unclipped", "1-unclipped", "2-clipped"],
+)
 def test_mpo(critics, large):
     """Hard copies every second update; large: rewards and 1 / std, so the clip."""
     config = preset(
@@ -506,7 +526,7 @@ def awac(policy, qs, targets, data, noise, *, l2, clip):
             old[...] = (1 - 5e-3) * old + 5e-3 * new
 
 
-@pytest.mark.parametrize("critics", [1, 2])
+@pytest.mark.parametrize("critics", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_awac(critics):
     """The decay is raised and the clip lowered until both show in so small a batch."""
     config = preset(

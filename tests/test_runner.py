@@ -300,7 +300,7 @@ def test_a_broken_agent_leaves_its_neighbours_alone():
 
 def test_awr_on_a_task_whose_first_episode_may_not_end_is_refused():
     config = small("awr", data__batch_size=64)
-    with pytest.raises(schema.ConfigError, match=r"data\.start is 90.*at least 94"):
+    with pytest.raises(schema.ConfigError, match=r"data\.learning_starts is 90.*at least 94"):
         trained([config], [0])
 
 
