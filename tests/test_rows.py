@@ -1067,13 +1067,13 @@ def counts(state):
 
 def test_td3_moves_policy_and_targets_with_every_second_critic_step():
     """C32: an update is two critic steps, then one of the policy and all targets."""
-    config = preset("td3", {"data.batch_size": 4, "target.critic.rate": 0.5})
+    config = preset("td3", {"data.batch_size": 4, "target.critic.rate": 0.25})
     state = apart(begin(config))
     store, clock = filled(20, spec_of()), learn.Clock(np.int32(0), np.int32(0))
     update = jax.jit(learn.learn)
     after, _ = update(config, state, store, jnp.uint32(0), clock)
     assert counts(after) == {"policy": {1}, "critic": {2}}
-    for name, rate in (("critic", 0.5), ("policy", 5e-3)):
+    for name, rate in (("critic", 0.25), ("policy", 5e-3)):
         old = getattr(state.target, name)
         new = getattr(after.params, name)
         expected = jax.tree.map(lambda a, b, r=rate: a + r * (b - a), old, new)

@@ -300,7 +300,8 @@ def test_a_broken_agent_leaves_its_neighbours_alone():
 
 def test_awr_on_a_task_whose_first_episode_may_not_end_is_refused():
     config = small("awr", data__batch_size=64)
-    with pytest.raises(schema.ConfigError, match=r"data\.learning_starts is 90.*at least 94"):
+    words = r"data\.learning_starts is 90.*at least 94"
+    with pytest.raises(schema.ConfigError, match=words):
         trained([config], [0])
 
 
