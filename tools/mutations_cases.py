@@ -170,8 +170,8 @@ MUTATIONS = (
     ),
     Mutation(
         "agent/models.py",
-        "return self.policy(obs, self.state.target.policy)",
-        "return self.policy(obs, self.state.params.policy)",
+        "params, how = self.state.target.policy, self.phase.policy",
+        "params, how = self.state.params.policy, self.phase.policy",
         "test_agent.py::test_the_target_policy_acts_in_targets_where_there_is_one",
     ),
     Mutation(
