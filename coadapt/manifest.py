@@ -26,6 +26,7 @@ READ_ONLY = 3  # an older one, which is read but not written: see old_stores.py
 NAMELESS = ("train", "sweep")  # what the commands and Python call what has no name
 MANIFEST, LOCK, OWNER = "manifest.json", ".lock", "owner.json"
 COPY = f"{MANIFEST}.copy"
+TUNING = "tuning"  # a run store within, of what a tuned study chose by: tuning.py
 SESSIONS = "sessions"  # a file for each that began in a process beside others
 
 
@@ -190,7 +191,7 @@ def _there(workdir: Path) -> bool:
 
 def _require_empty(workdir: Path) -> None:
     """Raises: ConfigError. What is ours comes with a manifest, or before it."""
-    own = (COPY + ".tmp", MANIFEST + ".tmp", LOCK, OWNER, OWNER + ".tmp")
+    own = (COPY + ".tmp", MANIFEST + ".tmp", LOCK, OWNER, OWNER + ".tmp", TUNING)
     programs = workdir / attempts.PROGRAMS
     if files.names(programs):
         raise _damaged(workdir, "it is missing")

@@ -57,6 +57,7 @@ LAYERS = [
     ["coadapt.work", "coadapt.power", "coadapt.until"],
     ["coadapt.pool"],
     ["coadapt.engines", "coadapt.local"],
+    ["coadapt.tuning"],
     [
         "coadapt.api",
         "coadapt.dataset",

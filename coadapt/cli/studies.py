@@ -7,7 +7,7 @@ from typing import Any
 
 from absl import flags
 
-from coadapt import manifest, sweep, until
+from coadapt import manifest, sweep, tuning, until, verdict
 from coadapt.cli import command, power
 from coadapt.cli.command import Values, get
 from coadapt.cli.values import positive
@@ -21,6 +21,7 @@ UNTIL = "decided"
 def define(values: Values) -> None:
     """Flags of the study; those of its power among them."""
     power.define(values)
+    _define_tuning(values)
     flags.DEFINE_string(
         "until",
         None,
@@ -31,9 +32,32 @@ def define(values: Values) -> None:
     )
 
 
+def _define_tuning(values: Values) -> None:
+    flags.DEFINE_multi_string(
+        "tune",
+        [],
+        "choose this field for each variant, path=low..high or path=low..high:log: "
+        "--tune=optim.policy.rate=1e-5..1e-2:log; repeat for more",
+        flag_values=values,
+    )
+    for name, about in (
+        ("tune_budget", "settings that each variant is tried at, a power of 2 (16)"),
+        ("tune_seeds", "of each setting, apart from those of --seeds (3)"),
+        ("tune_steps", "env steps of a run that tunes (those of --steps)"),
+        (
+            "tune_rule",
+            "best: all settings run to their end; halving: the worse half is dropped "
+            "at a quarter of the steps, and again at a half (best)",
+        ),
+    ):
+        flags.DEFINE_string(name, None, about, flag_values=values)
+
+
 def seeds(values: Values) -> int:
     """How many, where --seeds does not say."""
-    return until.FIRST if get(values, "until") else 1
+    if get(values, "until"):
+        return until.FIRST
+    return verdict.LEAST if get(values, "tune") else 1
 
 
 def planned(values: Values, asked: Sweep) -> tuple[Sweep, command.Parts | None]:
@@ -41,14 +65,25 @@ def planned(values: Values, asked: Sweep) -> tuple[Sweep, command.Parts | None]:
 
     Raises: ConfigError.
     """
-    word = get(values, "until")
-    if word is None:
-        return asked, None
-    if word != UNTIL:
+    word, tuned = get(values, "until"), _tuning(values)
+    if word not in (None, UNTIL):
         raise ConfigError(
             f"--until is {word!r}: it must be {UNTIL}{nearest(word, [UNTIL])}"
         )
-    asked = dataclasses.replace(asked, protocol=_until(values, asked))
+    if tuned is not None:
+        tuning.require(tuned, asked)
+    made: dict[str, Any] = {}
+    if word:
+        made = _until(values, asked, tuned is not None)
+    if tuned is not None:
+        margin = command.positive(values, "margin")
+        made = tuning.fixed(asked, tuned, margin) | made
+    if not made:
+        return asked, None
+    asked = dataclasses.replace(asked, protocol=made)
+    if tuned is not None:
+        rest = until.parts if word else None
+        return asked, partial(tuning.parts, asked, rest=rest)
     return asked, partial(_looks, asked)
 
 
@@ -56,8 +91,28 @@ def _looks(asked: Sweep, folder: Path):
     return ((part, folder) for part in until.parts(asked, folder))
 
 
-def _until(values: Values, asked: Sweep) -> dict[str, Any]:
+def _tuning(values: Values) -> tuning.Tuning | None:
+    """What --tune and its like say. Raises: ConfigError."""
+    ranges = command.changes(values, "tune")
+    if not ranges:
+        for name in ("tune_budget", "tune_seeds", "tune_steps", "tune_rule"):
+            if get(values, name) is not None:
+                raise ConfigError(f"--{name} is of tuning: give --tune with it.")
+        return None
+    steps = get(values, "tune_steps")
+    return tuning.Tuning(
+        tuple(tuning.ranged(path, text) for path, text in ranges.items()),
+        command.count(values, "tune_budget", 16),
+        command.count(values, "tune_seeds", 3, most=sweep.MOST_SEEDS),
+        steps and command.count(values, "tune_steps"),
+        get(values, "tune_rule") or tuning.BEST,
+    )
+
+
+def _until(values: Values, asked: Sweep, tuned: bool) -> dict[str, Any]:
     questions = verdicts.questions(sweep.header(asked))
+    if tuned:
+        questions = [verdicts.tuned(each) for each in questions]
     return until.protocol(
         asked,
         [(each.toggle, each.pairs) for each in questions],
@@ -71,11 +126,25 @@ def about(values: Values, asked: Sweep) -> list[str]:
     """Lines of the plan: what it can decide, and what of it is fixed."""
     lines = power.paragraph(values, asked)
     plan = until.plan(asked.protocol)
+    if asked.protocol.get("tuning"):
+        lines += _of_tuning(asked)
     if plan is not None:
         sizes = ", ".join(map(str, plan.looks))
         share = plan.looks[-1] / plan.looks[0]
         lines += [
             f"looks: at {sizes} seeds an arm, up to {share:g} times the above",
-            f"protocol: {manifest.digest(asked.protocol)}",
         ]
+    if asked.protocol:
+        lines.append(f"protocol: {manifest.digest(asked.protocol)}")
     return lines
+
+
+def _of_tuning(asked: Sweep) -> list[str]:
+    plan, header = tuning.of(asked.protocol), sweep.header(asked)
+    assert plan is not None
+    arms = sum(len(variants) for variants in asked.variants.values())
+    return [
+        f"tuning: {plan.budget} settings x {plan.seeds} seeds of each of {arms} "
+        f"variants, by {plan.rule}: {tuning.cost(header):,} env steps before the above",
+        "reported: each variant at its preset, as above, and as often at its setting",
+    ]

@@ -15,6 +15,9 @@ Examples:
       --resolution=4 --steps=100000 --workdir=runs/fraction
   coadapt sweep --algorithms=sac,mpo --task=gym/Hopper-v5 --steps=100000 \\
       --grid=g_estimate.critics=1,2 --until=decided --max_seeds=64 --workdir=runs/until
+  coadapt sweep --algorithms=sac,mpo --task=gym/Hopper-v5 --steps=100000 \\
+      --grid=g_estimate.critics=1,2 --tune=optim.policy.rate=1e-5..1e-2:log \\
+      --tune_budget=8 --workdir=runs/tuned_rate
   coadapt sweep ... --dry_run        the plan, before anything compiles
 
 A grid runs all combinations of its axes. Where a field is a tuple, ';' stands between

@@ -1,9 +1,11 @@
 """What a report says of a study's protocol, and of what was done otherwise since."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from coadapt import manifest, until
+from coadapt import manifest, tuning, until
+from coadapt.report import verdicts
+from coadapt.report.verdicts import Answer
 from coadapt.store import Header
 
 _LONGEST = 60  # letters of a value
@@ -12,7 +14,8 @@ _LONGEST = 60  # letters of a value
 def facts(header: Header) -> list[tuple[str, str]]:
     """Name and sentence of each; none without a protocol."""
     found = [("protocol", each) for each in _rules(header.protocol)]
-    if found:
+    found += [("tuning", each) for each in _tuning(header)]
+    if header.protocol:
         digest = manifest.digest(header.protocol)
         found.append(("protocol", f"fixed before the first run, SHA-256 {digest}."))
     return found + [
@@ -35,6 +38,51 @@ def _rules(protocol: Mapping[str, Any]) -> list[str]:
         f"{plan.alpha:g} over {number} question{'s' * (number > 1)}, by Holm at the "
         f"end; margin {plan.margin:g}."
     ]
+
+
+def _tuning(header: Header) -> list[str]:
+    """How settings were chosen, at what cost, and what that says of the verdicts."""
+    plan = tuning.of(header.protocol)
+    if plan is None:
+        return []
+    cells = header.cells()
+    spent, reported = tuning.cost(header), sum(map(header.steps_of, cells))
+    by = "the best mean" if plan.rule == tuning.BEST else "successive halving"
+    found = [
+        f"each variant has the setting with {by} of {plan.budget} scrambled Sobol "
+        f"points, {plan.seeds} seeds each, which are not those reported; it took "
+        f"{spent:,} env steps, {spent / reported:.2g} times the reported runs'.",
+        "verdicts rest on the chosen settings: their intervals are of fresh seeds, and "
+        "conditional on what was chosen; tuning scores are no results.",
+    ]
+    if plan.steps is not None and plan.steps < header.steps:
+        found.append(
+            f"settings were chosen after {plan.steps:,} env steps of {header.steps:,}, "
+            "which favours fast learners."
+        )
+    return found + [
+        f"{each.variant} on {each.task}: {path} {each.values[path]:g} is the edge of "
+        "what was tried; a wider range may be better."
+        for each in tuning.choices(header)
+        for path in each.edges
+    ]
+
+
+def moved(answers: Sequence[Answer]) -> list[str]:
+    """Of which questions the verdict is another one at the presets."""
+    by = {a.toggle: a for a in answers if a.found}
+    pairs = {a.toggle: by.get(_at_presets(a)) for a in by.values()}
+    return [
+        f"tuning changes {name}: {verdicts.word(by[name])}, and at the presets "
+        f"{verdicts.word(other)}"
+        for name, other in pairs.items()
+        if other is not None and verdicts.word(other) != verdicts.word(by[name])
+    ]
+
+
+def _at_presets(answer: Answer) -> str:
+    toggle, tuned, rest = answer.toggle.partition(verdicts.TUNED)
+    return f"{toggle}{verdicts.AT_PRESETS}{rest}" if tuned else ""
 
 
 def _changed(what: Mapping[str, Any]) -> str:

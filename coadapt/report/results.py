@@ -13,7 +13,7 @@ from rich.text import Text
 from coadapt import page, plot, store, tables
 from coadapt.console import printable
 from coadapt.experiments.beside import Beside
-from coadapt.report import findings, layout, records, sections, verdicts
+from coadapt.report import findings, layout, protocols, records, sections, verdicts
 from coadapt.report.findings import Findings
 from coadapt.report.layout import DAGGER
 from coadapt.report.sections import Report
@@ -140,6 +140,8 @@ def tell(made: Report) -> None:
     """The verdicts, what failed, the budget and what is missing, a line each."""
     for each in made.answers:
         print(verdicts.sentence(each))
+    for line in protocols.moved(made.answers):
+        print(line)
     for each in made.factorials:
         for row in verdicts.rows(each):
             alias = row["not told from"]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from coadapt import catalogue, comparison, plot, provenance
+from coadapt import catalogue, comparison, plot, provenance, tuning
 from coadapt.comparison import Arms
 from coadapt.experiments import beside
 from coadapt.page import Cell, Figure, Group, Line, Page, Section, Table
@@ -44,7 +44,8 @@ def compute(found: Findings, margin: float | None = None) -> Report:
     entries = verdicts.entries_of(found.header)
     names = [name for name in found.variants if name in there]
     rows = found.beside.experiment.readings if found.beside else ()
-    own = {name: entries[name] for name in names if name not in rows}
+    tuned = {c.variant + tuning.TUNED for c in tuning.choices(found.header)}
+    own = {name: entries[name] for name in names if name not in {*rows, *tuned}}
     every, versions = _everywhere(found, names), found.arms.items()
     return Report(
         found,
@@ -111,6 +112,7 @@ def page(report: Report) -> Page:
         _scores(report.of),
         _curves(report.of),
         _verdicts(report.answers),
+        _tuned(report.of),
         _factorials(report.factorials),
         *(
             _aggregates(each, version, report.of)
@@ -409,7 +411,7 @@ def _verdicts(answers: Sequence[Answer]) -> Section | None:
             "paper's cells: the same rule on its published means and stds, on the "
             "range of its tables; paper's text: how it reads them"
         )
-    notes += _own_notes(answers)
+    notes += [*protocols.moved(answers), *_own_notes(answers)]
     table = _table(
         "What each toggle does to two algorithms.",
         columns,
@@ -419,6 +421,33 @@ def _verdicts(answers: Sequence[Answer]) -> Section | None:
     )
     returns = _effects_in_returns(answers)
     return Section("What a toggle does", tables=(table, returns))
+
+
+def _tuned(found: Findings) -> Section | None:
+    """The setting at which each variant is reported; of no tuning, none."""
+    chosen = tuning.choices(found.header)
+    if not chosen:
+        return None
+    labels = found.labels
+    lines = [
+        [
+            labels.get(each.variant, each.variant),
+            each.task,
+            "; ".join(f"{path} {value:g}" for path, value in each.values.items()),
+            "; ".join(each.edges) or NONE,
+        ]
+        for each in chosen
+    ]
+    notes = [what for name, what in protocols.facts(found.header) if name == "tuning"]
+    notes.append("edge: a field at the least or the largest of all values tried")
+    table = _table(
+        "The setting that was chosen for each variant.",
+        ("variant", "task", "setting", "edge"),
+        lines,
+        notes,
+        words=3,
+    )
+    return Section("Tuning", tables=(table,))
 
 
 def _margin(margin: float | None, unit: str) -> str:

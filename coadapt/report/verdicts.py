@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from coadapt import comparison, effects, stats, toggles, until, verdict
+from coadapt import comparison, effects, stats, toggles, tuning, until, verdict
 from coadapt.comparison import Arms, Comparison, Pair, interval
 from coadapt.effects import FactorialEffect
 from coadapt.experiments import beside, published
@@ -16,6 +16,7 @@ from coadapt.store import Entry, Header
 from coadapt.toggles import Contrast, Factorial
 from coadapt.verdict import Verdict
 
+TUNED, AT_PRESETS = ", tuned", ", at the presets"  # after a toggle's name
 SEED = 0  # of the bootstrap: the same rows give the same intervals
 
 
@@ -61,9 +62,42 @@ def questions(header: Header) -> list[Question]:
     """What a store's variants are made to answer: the paper's comparisons, or grids'.
 
     Every toggle that two algorithms have is asked of each two; one that only one has,
-    of it alone.
+    of it alone. Of a tuned study each is asked at the chosen settings, on which the
+    verdict rests, and at the presets.
     """
-    entries = entries_of(header)
+    asked = _at_presets(header)
+    if tuning.of(header.protocol) is None:
+        return asked
+    there = entries_of(header)
+    found = [tuned(each) for each in asked]
+    return [
+        *(
+            q
+            for q in found
+            if all(n in there for p in q.pairs for n in (*p.on, *p.off))
+        ),
+        *(each._replace(toggle=f"{each.toggle}{AT_PRESETS}") for each in asked),
+    ]
+
+
+def tuned(question: Question) -> Question:
+    """The same of the variants at their chosen settings."""
+
+    def ends(names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(f"{name}{tuning.TUNED}" for name in names)
+
+    return question._replace(
+        toggle=f"{question.toggle}{TUNED}",
+        pairs=tuple(Pair(p.label, ends(p.on), ends(p.off)) for p in question.pairs),
+    )
+
+
+def _at_presets(header: Header) -> list[Question]:
+    entries = {
+        name: entry
+        for name, entry in entries_of(header).items()
+        if not (header.protocol.get("tuning") and name.endswith(tuning.TUNED))
+    }
     known = beside.of(header)
     twins = {} if known is None else known.experiment.twins
     twins = {row: variant for row, variant in twins.items() if variant in entries}
@@ -133,7 +167,10 @@ def of(header: Header, arms: Arms, margin: float | None = None) -> list[Answer]:
         plan = plan._replace(margin=margin)
     known = {(each.toggle, each.pairs): each for each in asked}
     apart = len({each.tasks for each in plan.questions}) > 1
-    return [_settled(each, plan, known, apart) for each in until.decide(arms, plan)]
+    found = [_settled(each, plan, known, apart) for each in until.decide(arms, plan)]
+    of_plan = {(each.question.toggle, each.question.pairs) for each in found}
+    rest = [q for q in asked if (q.toggle, q.pairs) not in of_plan]  # at the presets
+    return found + [answer for q in rest for answer in answers(arms, q, margin)]
 
 
 def _settled(
