@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy import stats as distributions
 
-from coadapt import verdict
+from coadapt import spending, verdict
 from coadapt.spending import Look
 
 Noise = Literal["normal", "t3"]  # t3: Student's with 3 degrees of freedom, of that std
@@ -185,6 +185,8 @@ def _raised(side: Sequence[Source], by: float) -> list[Source]:
 STDS = (0.05, 0.1, 0.15, 0.2, 0.35, 0.5)
 SIZES = (10, 16, 32, 64)
 MARGIN = 0.1
+LOOKS = spending.looks((16, 32, 64), verdict.ALPHA)
+NAIVE = tuple(Look(n, verdict.ALPHA) for n in range(4, 65, 4))
 
 
 def power_table() -> list[dict[str, str]]:
@@ -219,13 +221,22 @@ def error_table() -> list[dict[str, str]]:
         "std 0.2, one arm fails in 10%": (0.2, 1.0, 0.1, "normal"),
     }
     return [
-        {"arms": name, **{f"{n} seeds": f"{_called(*kind, n):.3f}" for n in SIZES}}
+        {
+            "arms": name,
+            **{f"{n} seeds": f"{_called(*kind, _fixed(n)):.3f}" for n in SIZES},
+            "looks": f"{_called(*kind, LOOKS):.3f}",
+            "every 4 at 95%": f"{_called(*kind, NAIVE):.3f}",
+        }
         for name, kind in kinds.items()
     ]
 
 
+def _fixed(seeds: int) -> tuple[Look, ...]:
+    return (Look(seeds, verdict.ALPHA),)
+
+
 def _called(
-    std: float, share: float, failing: float, noise: Noise, seeds: int
+    std: float, share: float, failing: float, noise: Noise, looks: Sequence[Look]
 ) -> float:
     """The worst of two effects of 0, m/2 or m; a failure costs 0.9 of the unit."""
     found = []
@@ -234,6 +245,39 @@ def _called(
             moved(([Source(0.9, std, rate)], [Source(0.9, share * std)]), effect)
             for rate in (failing, 0.0)
         ]
-        said = frequencies(pairs, seeds=seeds, margin=MARGIN, noise=noise)
+        said = studied(pairs, looks=looks, margin=MARGIN, noise=noise).words
         found.append(sum(said[word] for word in verdict.SPLIT))
     return max(found)
+
+
+def looks_table() -> list[dict[str, str]]:
+    """What looks find, and the seeds that they take, beside a study of 64 seeds."""
+    truths = {
+        "A gains 2 m, B nothing": ((2.0, 0.0), verdict.HELPS_A),
+        "no effect on either": ((0.0, 0.0), verdict.NEITHER),
+    }
+    rows = []
+    for truth, (shares, word) in truths.items():
+        for std in (0.05, 0.1, 0.15, 0.17, 0.2):
+            pairs = [
+                ([Source(share * MARGIN, std)], [Source(0.0, std)]) for share in shares
+            ]
+            fixed, by = (
+                studied(pairs, looks=looks, margin=MARGIN)
+                for looks in (_fixed(LOOKS[-1].seeds), LOOKS)
+            )
+            rows.append(
+                {
+                    "truth": truth,
+                    "std": f"{std:g}",
+                    "64 seeds": f"{fixed.words[word]:.2f}",
+                    "looks": f"{by.words[word]:.2f}",
+                    "seeds, mean": f"{by.seeds:.0f}",
+                }
+            )
+    return rows
+
+
+def tables() -> dict[str, list[dict[str, str]]]:
+    """Those of docs/statistics.md, by their marks."""
+    return {"power": power_table(), "errors": error_table(), "looks": looks_table()}

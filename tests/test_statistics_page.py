@@ -7,7 +7,11 @@ import pytest
 from coadapt import simulation, taxonomy
 
 PAGE = Path(__file__).parents[1] / "docs" / "statistics.md"
-TABLES = {"power": simulation.power_table, "errors": simulation.error_table}
+TABLES = {
+    "power": simulation.power_table,
+    "errors": simulation.error_table,
+    "looks": simulation.looks_table,
+}
 
 
 @pytest.mark.parametrize("name", TABLES)
