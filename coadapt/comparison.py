@@ -41,6 +41,14 @@ class Pair(NamedTuple):
     off: tuple[str, ...]
 
 
+class Beside(NamedTuple):
+    """What stands beside an effect on a task."""
+
+    improvement: float  # P(a run with the toggle is better than one without)
+    on: Rate  # of the runs with it, how many failed
+    off: Rate
+
+
 @dataclasses.dataclass(frozen=True)
 class Comparison:
     """What a toggle does, in returns, in the unit, and in a word."""
@@ -58,6 +66,7 @@ class Comparison:
     verdict: Verdict
     before: Verdict  # failed runs counting as their last score before
     rates: Mapping[tuple[str, bool], Rate]  # (algorithm, with the toggle)
+    beside: Mapping[str, tuple["Beside", ...]]  # task -> of A, and of B
     paired: bool = False
     notes: tuple[str, ...] = ()  # what is to be known of it, a line each
     published: Verdict | None = None  # of the same question, on published means
@@ -143,6 +152,40 @@ def compare(
     return _answered(toggle, asked, margin, published)
 
 
+MARGINS = (0.5, 1.0, 2.0)  # of the margin, under which a verdict is shown too
+OTHERS = ("final", "area")  # metrics, too
+
+
+def multiverse(
+    rows: "pd.DataFrame | str | os.PathLike[str] | Arms", found: Comparison, on: object
+) -> dict[tuple[str, str, float], str]:
+    """The word of a comparison under other choices: (metric, rule, margin) -> word.
+
+    At half the margin and twice it, by `OTHERS`, and by both rules for failed runs.
+    At the level of the comparison. Source: Steegen et al. 2016, multiverse analysis.
+
+    Args:
+        on: as `compare` had it: by algorithm, variants with the toggle and without.
+    Raises: ConfigError.
+    """
+    arms = arms_of(rows)
+    pairs = tuple(_pairs(found.toggle, on, None, [v for _, v in arms]))
+    if not found.unit or found.margin is None:
+        return {}
+    alpha = max((each.alpha for each in found.effects), default=verdict.ALPHA)
+    made = {}
+    for metric in OTHERS:
+        looks = (Look(0, alpha),)
+        asked = _Asked(arms, pairs, found.tasks, metric, found.paired, looks)
+        for rule in RULES:
+            effects = asked.effects(found.unit, rule)
+            for share in MARGINS:
+                margin = share * found.margin
+                said = verdict.judge(effects, margin)
+                made[metric, rule, margin] = verdict.named(said.word, found.labels)
+    return made
+
+
 def _metric(name: str) -> str:
     """Raises: ConfigError unless it is one."""
     if name in METRICS:
@@ -173,6 +216,7 @@ def _answered(
         verdict=_agreed(first, second),
         before=second,
         rates=asked.rates(),
+        beside={task: asked.beside(task) for task in asked.tasks},
         paired=asked.paired,
         notes=_notes(asked),
         published=published,
@@ -442,16 +486,30 @@ class _Asked(NamedTuple):
             ])
         )  # fmt: skip
 
+    def beside(self, task: str) -> tuple[Beside, ...]:
+        """Of each algorithm, the mean over pairs; a failed run is a random policy's."""
+        found = []
+        for pair in self.pairs:
+            better = [
+                float(stats.improvement(*(self.scores(task, n)[:, None] for n in two)))
+                for two in zip(pair.on, pair.off, strict=False)
+            ]
+            sides = (self.failures([task], names) for names in (pair.on, pair.off))
+            found.append(Beside(float(np.mean(better)), *sides))
+        return tuple(found)
+
+    def failures(self, tasks: Sequence[str], names: Sequence[str]) -> Rate:
+        """Of the runs of these variants, how many failed."""
+        failed = np.concatenate([self.arms[t, n].failed for t in tasks for n in names])
+        return score.rate(int(failed.sum()), failed.size)
+
     def rates(self) -> dict[tuple[str, bool], Rate]:
         """Of the runs of each side of each pair, how many failed."""
-        found = {}
-        for pair in self.pairs:
-            for with_it, names in ((True, pair.on), (False, pair.off)):
-                every = [self.arms[t, n].failed for t in self.tasks for n in names]
-                failed = np.concatenate(every)
-                own = score.rate(int(failed.sum()), failed.size)
-                found[pair.label, with_it] = own
-        return found
+        return {
+            (pair.label, with_it): self.failures(self.tasks, names)
+            for pair in self.pairs
+            for with_it, names in ((True, pair.on), (False, pair.off))
+        }
 
     @property
     def fewest(self) -> int:

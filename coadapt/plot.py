@@ -424,6 +424,26 @@ def intervals(found: Mapping[str, Interval], label: str) -> "Figure":
 
 
 @_in_own_style
+def best_of(curves: Mapping[str, np.ndarray]) -> "Figure":
+    """The expected score of the best of n settings, against n: a line each.
+
+    `curves`: arrays [n], from n = 1 on, by name: of `sensitivity.best_of`.
+    """
+    _require_some("curves", curves)
+    figure = _figure(3.5, 2.6)
+    axes, drawn = figure.subplots(), looks([*curves])
+    for (name, values), look in zip(curves.items(), drawn.values(), strict=True):
+        n = np.arange(1, len(values) + 1)
+        axes.plot(n, values, color=look.color, ls=look.dash, marker=".", label=name)
+    axes.set_xscale("log", base=2)
+    axes.set_xlabel("settings tried, n", fontsize="small")
+    axes.set_ylabel("score of the best of n", fontsize="small")
+    axes.legend(fontsize="x-small", frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+@_in_own_style
 def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
     """Write a figure as its suffix says: .pdf, .svg, .png.
 

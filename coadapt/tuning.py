@@ -25,6 +25,7 @@ from coadapt.store import Cell, Entry, Header
 from coadapt.sweep import Sweep, Variant
 
 BEST, HALVING = RULES = ("best", "halving")
+RANDOM = "random design"  # the rule of a protocol whose settings are iid uniform
 FIXED = "fixed seeds"  # the rule of a protocol whose reported seeds do not grow
 FIRST_SEED = 1_000_000_000  # of those for tuning, apart from what is reported
 MOST = 1024  # settings
@@ -217,6 +218,26 @@ def _varied(variant: Variant, tuning: Tuning) -> dict[str, Variant]:
         made = sweep.vary(variant, _rounded(variant, setting))
         found.setdefault(made.name, made)
     return found
+
+
+def uniform(
+    variants: Sequence[Variant], ranges: Sequence[Range], number: int, seed: int = 0
+) -> list[Variant]:
+    """Each variant at so many settings, iid uniform in the ranges, the same for all.
+
+    The random design of Andrychowicz et al. 2021: of its points, unlike Sobol's, any
+    part is a sample, too. Raises: ConfigError.
+    """
+    shares = np.random.default_rng(seed).random((number, len(ranges)))
+    made = [
+        sweep.vary(
+            v,
+            _rounded(v, {r.path: r.value(x) for r, x in zip(ranges, row, strict=True)}),
+        )
+        for v in variants
+        for row in shares
+    ]
+    return list({v.name: v for v in made}.values())
 
 
 def _rounded(variant: Variant, setting: Setting) -> dict[str, object]:

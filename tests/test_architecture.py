@@ -30,6 +30,7 @@ LAYERS = [
     ["coadapt.hybrids", "coadapt.catalogue", "coadapt.references", "coadapt.fields"],
     ["coadapt.files", "coadapt.migrations", "coadapt.provenance"],
     ["coadapt.tables", "coadapt.verdict", "coadapt.leases", "coadapt.spending"],
+    ["coadapt.families"],
     ["coadapt.attempts"],
     ["coadapt.manifest", "coadapt.old_stores", "coadapt.views"],
     [
@@ -54,7 +55,7 @@ LAYERS = [
     ],
     ["coadapt.sweep", "coadapt.toggles", "coadapt.saved", "coadapt.page"],
     ["coadapt.progress", "coadapt.comparison", "coadapt.plan"],
-    ["coadapt.work", "coadapt.power", "coadapt.until"],
+    ["coadapt.work", "coadapt.power", "coadapt.until", "coadapt.sensitivity"],
     ["coadapt.pool"],
     ["coadapt.engines", "coadapt.local"],
     ["coadapt.tuning"],

@@ -255,7 +255,7 @@ def test_the_plan_has_what_tuning_will_take(capsys):
     assert command.main([*FLAGS, "--dry_run"]) == 0
     said = capsys.readouterr().out
     assert "tuning: 4 settings x 2 seeds of each of 2 variants, by best: 960" in said
-    assert command.main([*FLAGS[:3], "--tune_budget=4", "--dry_run"]) == 2
+    assert command.main([*FLAGS[:3], "--steps=90", "--tune_budget=4", "--dry_run"]) == 2
     assert "--tune_budget is of tuning: give --tune" in capsys.readouterr().err
 
 

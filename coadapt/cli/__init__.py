@@ -25,6 +25,7 @@ COMMANDS = (  # as they are listed
     "status",
     "effects",
     "power",
+    "sensitivity",
     "show",
     "tasks",
     "taxonomy",

@@ -22,6 +22,7 @@ def define(values: Values) -> None:
     """Flags of the study; those of its power among them."""
     power.define(values)
     _define_tuning(values)
+    _define_random(values)
     flags.DEFINE_string(
         "until",
         None,
@@ -53,6 +54,54 @@ def _define_tuning(values: Values) -> None:
         flags.DEFINE_string(name, None, about, flag_values=values)
 
 
+def _define_random(values: Values) -> None:
+    flags.DEFINE_string(
+        "random",
+        None,
+        "run each variant at so many settings, drawn uniformly from --vary",
+        flag_values=values,
+    )
+    flags.DEFINE_multi_string(
+        "vary",
+        [],
+        "a field of the random design, path=low..high or path=low..high:log; repeat "
+        "for more",
+        flag_values=values,
+    )
+
+
+def drawn(values: Values, asked: Sweep) -> Sweep:
+    """With each variant at the settings of --random. Raises: ConfigError."""
+    texts = command.changes(values, "vary")
+    if (get(values, "random") is None) != (not texts):
+        raise ConfigError(
+            "--random and --vary go together: how many settings, and of which fields."
+        )
+    if not texts:
+        return asked
+    for other in ("tune", "until"):
+        if get(values, other):
+            raise ConfigError(
+                f"--{other} and --random exclude each other: give one of them."
+            )
+    ranges = [tuning.ranged(path, text) for path, text in texts.items()]
+    number = command.count(values, "random", least=4, most=tuning.MOST)
+    return dataclasses.replace(
+        asked,
+        variants={
+            task: tuple(tuning.uniform(variants, ranges, number))
+            for task, variants in asked.variants.items()
+        },
+        protocol={
+            "rule": tuning.RANDOM,
+            "ranges": [list(each) for each in ranges],
+            "number": number,
+            "variants": [v.name for vs in asked.variants.values() for v in vs],
+            "seeds": list(asked.seeds),
+        },
+    )
+
+
 def seeds(values: Values) -> int:
     """How many, where --seeds does not say."""
     if get(values, "until"):
@@ -79,7 +128,7 @@ def planned(values: Values, asked: Sweep) -> tuple[Sweep, command.Parts | None]:
         margin = command.positive(values, "margin")
         made = tuning.fixed(asked, tuned, margin) | made
     if not made:
-        return asked, None
+        return drawn(values, asked), None
     asked = dataclasses.replace(asked, protocol=made)
     if tuned is not None:
         rest = until.parts if word else None
@@ -124,7 +173,8 @@ def _until(values: Values, asked: Sweep, tuned: bool) -> dict[str, Any]:
 
 def about(values: Values, asked: Sweep) -> list[str]:
     """Lines of the plan: what it can decide, and what of it is fixed."""
-    lines = power.paragraph(values, asked)
+    design = asked.protocol.get("rule") == tuning.RANDOM
+    lines = [] if design else power.paragraph(values, asked)
     plan = until.plan(asked.protocol)
     if asked.protocol.get("tuning"):
         lines += _of_tuning(asked)

@@ -21,7 +21,8 @@ def frames(made: Report) -> dict[str, "pd.DataFrame"]:
         "returns": pd.DataFrame(
             [row for each in made.returns for row in _returns(each)]
         ),
-        "effects": pd.DataFrame([_effect(each) for each in made.answers]),
+        "effects": pd.DataFrame(_effects(made)),
+        "choices": pd.DataFrame(_choices(made)),
         "factorial": pd.DataFrame(
             [
                 {
@@ -91,6 +92,36 @@ def _returns(found: verdicts.Returns) -> list[dict[str, object]]:
     ]
 
 
+def _effects(made: Report) -> list[dict[str, object]]:
+    """The verdicts, with p as it is corrected for all of them."""
+    corrected = zip(
+        made.answers,
+        verdicts.holm(made.answers),
+        verdicts.screened(made.answers),
+        strict=True,
+    )
+    return [
+        _effect(each) | ({"p_holm": holm, "p_bh": bh} if each.found else {})
+        for each, holm, bh in corrected
+    ]
+
+
+def _choices(made: Report) -> list[dict[str, object]]:
+    """Each verdict under other choices, a row for each."""
+    return [
+        {
+            "toggle": each.toggle,
+            **dict(zip("AB", [p.label for p in each.question.pairs], strict=False)),
+            "metric": metric,
+            "failed_as": rule,
+            "margin": margin,
+            "verdict": word,
+        }
+        for each, words in zip(made.answers, made.multiverse, strict=True)
+        for (metric, rule, margin), word in words.items()
+    ]
+
+
 def _effect(answer: verdicts.Answer) -> dict[str, object]:
     labels, found = [pair.label for pair in answer.question.pairs], answer.found
     row: dict[str, object] = {"toggle": answer.question.toggle}
@@ -103,6 +134,13 @@ def _effect(answer: verdicts.Answer) -> dict[str, object]:
         row |= {"unit": found.unit, "margin": found.margin}
         for name, each in zip("AB", found.effects, strict=False):
             row |= _ends(f"effect_{name}", each) | {f"g_{name}": each.g}
+        for i, name in zip(range(len(found.effects)), "AB", strict=False):
+            beside = [own[i] for own in found.beside.values()]
+            row |= {
+                f"improvement_{name}": sum(b.improvement for b in beside) / len(beside),
+                f"failed_{name}_with": sum(b.on.failed for b in beside),
+                f"failed_{name}_without": sum(b.off.failed for b in beside),
+            }
         row |= _ends("gap", found.gap) if found.gap else {}
         said = found.verdict
         row |= {"p": said.p, "wrong": said.wrong, "seeds": said.seeds}

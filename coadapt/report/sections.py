@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from coadapt import catalogue, comparison, plot, provenance, tuning
+from coadapt import catalogue, comparison, plot, provenance, tuning, verdict
 from coadapt.comparison import Arms
 from coadapt.experiments import beside
 from coadapt.page import Cell, Figure, Group, Line, Page, Section, Table
@@ -32,6 +32,8 @@ class Report(NamedTuple):
     factorials: tuple[Contrasted, ...]
     aggregates: dict[str, Aggregated]  # of each of `stats.versions`
     returns: tuple[Returns, ...]
+    # of each answer: (metric, rule, margin) -> word
+    multiverse: tuple[dict[tuple[str, str, float], str], ...]
 
 
 def compute(found: Findings, margin: float | None = None) -> Report:
@@ -47,14 +49,14 @@ def compute(found: Findings, margin: float | None = None) -> Report:
     tuned = {c.variant + tuning.TUNED for c in tuning.choices(found.header)}
     own = {name: entries[name] for name in names if name not in {*rows, *tuned}}
     every, versions = _everywhere(found, names), found.arms.items()
+    answers = [
+        (_named(answer, version, found), verdicts.multiverse(arms, answer))
+        for version, arms in versions
+        for answer in verdicts.of(found.header, arms, margin)
+    ]
     return Report(
         found,
-        tuple(
-            answer
-            for version, arms in versions
-            for answer in verdicts.of(found.header, arms, margin)
-            for answer in [_named(answer, version, found)]
-        ),
+        tuple(answer for answer, _ in answers),
         tuple(
             verdicts.contrast(
                 arms, each._replace(algorithm=_of(each.algorithm, version, found))
@@ -67,6 +69,7 @@ def compute(found: Findings, margin: float | None = None) -> Report:
             for version, arms in versions
         },
         _ordered(found, [x for _, arms in versions for x in verdicts.returns(arms)]),
+        tuple(words for _, words in answers),
     )
 
 
@@ -112,6 +115,7 @@ def page(report: Report) -> Page:
         _scores(report.of),
         _curves(report.of),
         _verdicts(report.answers),
+        _multiverse(report),
         _tuned(report.of),
         _factorials(report.factorials),
         *(
@@ -386,7 +390,7 @@ def _verdicts(answers: Sequence[Answer]) -> Section | None:
         return None
     papers = any(each.question.paper for each in answers)
     columns = ["toggle", "A", "B", "verdict", "effect on A", "effect on B"]
-    columns += [f"A {MINUS} B", "wrong", "seeds"]
+    columns += [f"A {MINUS} B", "wrong", "p", "Holm", "seeds"]
     columns += ["paper's cells", "paper's text"] if papers else []
     units = dict.fromkeys(
         (x.found.unit, verdicts.level(x.found))
@@ -404,6 +408,8 @@ def _verdicts(answers: Sequence[Answer]) -> Section | None:
         "wrong: how often this word is said where it is not true, if no arm fails; "
         "then, simulated, if arms fail as often as they did or, where 59 runs without "
         "a failure do not exclude it, in 5% of their runs",
+        "p: one-sided, the largest of the verdict's parts; Holm: corrected for the "
+        f"{len(answers)} questions here, holds below {verdict.ALPHA:g}",
         "seeds: an arm, that would decide what is seen here (power 0.8)",
     ]
     if papers:
@@ -415,7 +421,10 @@ def _verdicts(answers: Sequence[Answer]) -> Section | None:
     table = _table(
         "What each toggle does to two algorithms.",
         columns,
-        (_answer(each, papers) for each in answers),
+        (
+            _answer(each, papers, corrected)
+            for each, corrected in zip(answers, verdicts.holm(answers), strict=True)
+        ),
         notes,
         words=3,
     )
@@ -463,18 +472,60 @@ def _effects_in_returns(answers: Sequence[Answer]) -> Table:
             task,
             comparison.interval(effect, comparison.RETURNS),
             "-" if math.isnan(effect.g) else f"{effect.g:+.2f}",
+            f"{beside.improvement:.2f}",
+            _failed(beside.on),
+            _failed(beside.off),
         ]
         for each in answers
         if each.found
         for task, effects in each.found.returns.items()
-        for label, effect in zip(each.found.labels, effects, strict=True)
+        for label, effect, beside in zip(
+            each.found.labels, effects, each.found.beside[task], strict=True
+        )
     ]
-    return _table(
-        "The same in returns, of each task.",
-        ("toggle", "algorithm", "task", "effect", "Hedges' g"),
-        lines,
-        words=2,
-    )
+    columns = (
+        "toggle", "algorithm", "task", "effect", "Hedges' g", "P(improvement)",
+        "failed with it", "failed without",
+    )  # fmt: skip
+    notes = [
+        "P(improvement): that a run with the toggle is better than one without",
+    ]
+    return _table("The same in returns, of each task.", columns, lines, notes, words=2)
+
+
+def _failed(found: Rate) -> str:
+    return f"{found.failed} of {found.runs}"
+
+
+def _multiverse(report: Report) -> Section | None:
+    """Each verdict at half the margin and twice it, by another metric, and by each rule
+    for failed runs."""
+    lines, notes = [], []
+    for each, words in zip(report.answers, report.multiverse, strict=True):
+        margins = list(dict.fromkeys(margin for *_, margin in words))
+        for metric, rule in dict.fromkeys(key[:2] for key in words):
+            said = [words[metric, rule, margin] for margin in margins]
+            labels = " and ".join(pair.label for pair in each.question.pairs)
+            lines.append([each.toggle, labels, metric, rule, *said])
+        if margins:
+            notes.append(_margins_note(each, margins))
+    if not lines:
+        return None
+    notes += [
+        "failed as: what a failed run counts as, a random policy or its last score "
+        "before",
+        "a verdict that is another in some cell hangs on that choice",
+    ]
+    columns = (
+        "toggle", "algorithms", "metric", "failed as", "m / 2", "m", "2 m",
+    )  # fmt: skip
+    table = _table("Each verdict under other choices.", columns, lines, notes, words=4)
+    return Section("Other choices", tables=(table,))
+
+
+def _margins_note(answer: Answer, margins: Sequence[float]) -> str:
+    assert answer.found is not None  # of what has margins
+    return f"m is {_margin(margins[len(margins) // 2], answer.found.unit)}"
 
 
 def _own_notes(answers: Sequence[Answer]) -> list[str]:
@@ -492,7 +543,7 @@ def _own_notes(answers: Sequence[Answer]) -> list[str]:
     return [*shared, *own]
 
 
-def _answer(answer: Answer, papers: bool) -> list[str]:
+def _answer(answer: Answer, papers: bool, corrected: float) -> list[str]:
     asked, found = answer.question, answer.found
     labels = [each.label for each in asked.pairs]
     effects = (
@@ -505,6 +556,8 @@ def _answer(answer: Answer, papers: bool) -> list[str]:
         *_two(effects),
         comparison.interval(found.gap, found.unit) if found and found.gap else NONE,
         verdicts.wrong(found.verdict) if found else NONE,
+        verdicts.p(found.verdict.p if found else math.nan),
+        verdicts.p(corrected),
         verdicts.count(found.verdict.seeds) if found else NONE,
     ]
     if not papers:

@@ -1,12 +1,22 @@
 """What toggles do in a run store: verdicts on pairs of algorithms, and factorials."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from coadapt import comparison, effects, stats, toggles, tuning, until, verdict
+from coadapt import (
+    comparison,
+    effects,
+    families,
+    stats,
+    toggles,
+    tuning,
+    until,
+    verdict,
+)
 from coadapt.comparison import Arms, Comparison, Pair, interval
 from coadapt.effects import FactorialEffect
 from coadapt.experiments import beside, published
@@ -65,6 +75,8 @@ def questions(header: Header) -> list[Question]:
     of it alone. Of a tuned study each is asked at the chosen settings, on which the
     verdict rests, and at the presets.
     """
+    if header.protocol.get("rule") == tuning.RANDOM:
+        return []  # its settings are no levels of a toggle
     asked = _at_presets(header)
     if tuning.of(header.protocol) is None:
         return asked
@@ -227,6 +239,40 @@ def word(found: Answer) -> str:
         return "not yet"
     detail = found.found.detail
     return f"{found.found.word} ({detail})" if detail else found.found.word
+
+
+def p(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2g}" if value >= 1e-4 else "<1e-4"
+
+
+def holm(answers: Sequence[Answer]) -> list[float]:
+    """p of each verdict, corrected for all of them; NaN where nothing is claimed."""
+    return _corrected(answers, families.holm)
+
+
+def screened(answers: Sequence[Answer]) -> list[float]:
+    """The same by Benjamini and Hochberg, for screens."""
+    return _corrected(answers, families.benjamini_hochberg)
+
+
+def _corrected(
+    answers: Sequence[Answer], rule: Callable[[Sequence[float]], np.ndarray]
+) -> list[float]:
+    ps = [each.found.verdict.p if each.found else math.nan for each in answers]
+    found = rule(ps)
+    return [
+        math.nan if math.isnan(own) else float(each)
+        for own, each in zip(ps, found, strict=True)
+    ]
+
+
+def multiverse(arms: Arms, answer: Answer) -> dict[tuple[str, str, float], str]:
+    """The answer's word under other choices; {} where there is none."""
+    found, pairs = answer.found, answer.question.pairs
+    if found is None or found.verdict.word == verdict.NONE:
+        return {}
+    on = {pair.label: (pair.on, pair.off) for pair in pairs}
+    return comparison.multiverse(arms, found, on)
 
 
 def wrong(found: Verdict) -> str:
