@@ -65,7 +65,7 @@ class Tuning(NamedTuple):
     @property
     def settings(self) -> list[Setting]:
         """The same for every variant."""
-        engine = qmc.Sobol(len(self.ranges), scramble=True, seed=self.scramble)
+        engine = qmc.Sobol(len(self.ranges), scramble=True, rng=self.scramble)
         points = engine.random_base2(int(math.log2(self.budget)))
         return [
             {r.path: r.value(x) for r, x in zip(self.ranges, point, strict=True)}

@@ -22,7 +22,7 @@ LOG = Range(RATE, 1e-5, 1e-2, log=True)
 
 def test_settings_are_scipys_scrambled_sobol_points():
     plan = Tuning((LOG, Range("discount", 0.9, 0.99)), budget=8, scramble=3)
-    points = qmc.Sobol(2, scramble=True, seed=3).random(8)
+    points = qmc.Sobol(2, scramble=True, rng=3).random(8)
     found = np.array([[each[RATE], each["discount"]] for each in plan.settings])
     expected = np.stack([10 ** (-5 + 3 * points[:, 0]), 0.9 + 0.09 * points[:, 1]], 1)
     np.testing.assert_allclose(found, expected, rtol=1e-3)  # of four digits
