@@ -116,12 +116,24 @@ def require(tuning: Tuning, asked: Sweep) -> None:
             f"{verdict.LEAST} seeds or more, all below {FIRST_SEED:,}, where those of "
             "tuning begin."
         )
-    names = [v.name for variants in asked.variants.values() for v in variants]
-    for each in tuning.ranges:
-        if any(each.path in _changed(name) for name in names):
-            raise ConfigError(
-                f"{each.path} is tuned and in the grid too: give it to one of them."
-            )
+    require_fields(asked, tuning.ranges)
+
+
+def require_fields(asked: Sweep, ranges: Sequence[Range]) -> None:
+    """Raises: ConfigError, for a field that a variant lacks, or that its name sets."""
+    for v in (v for variants in asked.variants.values() for v in variants):
+        known = dict(schema.paths(v.config))
+        for path, low, *_ in ranges:
+            if path in _changed(v.name):
+                raise ConfigError(
+                    f"{path} is drawn and in the grid too: give it to one of them."
+                )
+            if path not in known:
+                sweep.vary(v, {path: low})  # raises, unless an older version had it
+                raise ConfigError(
+                    f"{path} has another name now{nearest(path, known)}; see "
+                    "docs/config.md."
+                )
 
 
 def _changed(name: str) -> set[str]:

@@ -59,6 +59,8 @@ def asked(**fields):
 @pytest.mark.parametrize(
     ("plan", "fields", "said"),
     [
+        (Tuning((Range("optim.x", 1, 3),)), {}, "optim.x is not a field of Optim"),
+        (Tuning((Range("data.batch", 1, 3),)), {}, "data.batch has another name now"),
         (Tuning((LOG,), 12), {}, "tune_budget is 12: it must be a power of 2"),
         (Tuning((LOG,), 2, rule="halving"), {}, "power of 2 of 4 to 1,024"),
         (Tuning((LOG,), rule="bets"), {}, "tune_rule is 'bets'.*did you mean 'best'"),
@@ -66,7 +68,7 @@ def asked(**fields):
         (
             Tuning((Range("g_estimate.critics", 1, 3),)),
             {},
-            "g_estimate.critics is tuned and in the grid too",
+            "g_estimate.critics is drawn and in the grid too",
         ),
     ],
 )
@@ -185,10 +187,10 @@ FLAGS = [
     "--tune_steps=60",
     "--set=networks.policy.sizes=8,8",
     "--set=networks.critic.sizes=8,8",
-    "--set=data.batch=16",
+    "--set=data.batch_size=16",
     "--set=data.capacity=70",
-    "--set=data.start=30",
-    "--set=data.warmup=30",
+    "--set=data.learning_starts=30",
+    "--set=data.random_steps=30",
     "--steps=90",
     "--eval_every=30",
     "--eval_episodes=2",

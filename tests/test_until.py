@@ -169,10 +169,10 @@ FLAGS = [
     "--grid=optim.policy.rate=1e-4,1e-2",  # traced: both arms share a program
     "--set=networks.policy.sizes=8,8",
     "--set=networks.critic.sizes=8,8",
-    "--set=data.batch=16",
+    "--set=data.batch_size=16",
     "--set=data.capacity=70",
-    "--set=data.start=30",
-    "--set=data.warmup=30",
+    "--set=data.learning_starts=30",
+    "--set=data.random_steps=30",
     "--steps=90",
     "--eval_every=30",
     "--eval_episodes=2",

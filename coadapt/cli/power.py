@@ -19,8 +19,7 @@ from absl import flags
 
 from coadapt import power, references, sweep, taxonomy, verdict
 from coadapt.cli import command
-from coadapt.cli.command import Values, get
-from coadapt.cli.values import positive
+from coadapt.cli.values import Values, count, get, listed, positive
 from coadapt.comparison import MARGIN, REFERENCE
 from coadapt.report import verdicts
 from coadapt.schema import ConfigError
@@ -74,7 +73,7 @@ def stds(values: Values) -> list[float]:
     """Of --std; none where it is not given. Raises: ConfigError."""
     text = get(values, "std")
     found = []
-    for part in command.listed(text):
+    for part in listed(text):
         try:
             found.append(float(part))
         except ValueError:
@@ -94,12 +93,12 @@ def _plan(values: Values) -> power.Plan:
         raise ConfigError(f"--failing is {failing!r}: it must be below 1.")
     most = get(values, "max_seeds")
     return power.plan(
-        command.count(values, "seeds", least=2, most=verdict.MOST),
+        count(values, "seeds", least=2, most=verdict.MOST),
         margin=positive(values, "margin") or MARGIN,
-        most=most and command.count(values, "max_seeds", most=verdict.MOST),
+        most=most and count(values, "max_seeds", most=verdict.MOST),
         alpha=alpha(values),
-        questions=command.count(values, "questions", 1, most=1000),
-        tasks=command.count(values, "tasks", 1, most=1000),
+        questions=count(values, "questions", 1, most=1000),
+        tasks=count(values, "tasks", 1, most=1000),
         failing=share,
     )
 

@@ -17,7 +17,7 @@ from absl import flags
 
 from coadapt import comparison, plot, sensitivity, store, taxonomy, tuning
 from coadapt.cli import command
-from coadapt.cli.command import Values, get
+from coadapt.cli.values import Values, get, required
 from coadapt.schema import ConfigError
 from coadapt.stats import number
 from coadapt.store import Header
@@ -33,7 +33,7 @@ def _define(values: Values) -> None:
 
 
 def _run(values: Values) -> None:
-    workdir = store.folder(command.required(values, "workdir"))
+    workdir = store.folder(required(values, "workdir"))
     arms, header = comparison.arms_of(workdir), store.load(workdir)
     assert header is not None  # or its rows could not have been read
     settings = _settings(header)

@@ -9,8 +9,7 @@ from absl import flags
 
 from coadapt import manifest, sweep, tuning, until, verdict
 from coadapt.cli import command, power
-from coadapt.cli.command import Values, get
-from coadapt.cli.values import positive
+from coadapt.cli.values import Values, count, get, positive
 from coadapt.report import verdicts
 from coadapt.schema import ConfigError, nearest
 from coadapt.sweep import Sweep
@@ -85,7 +84,8 @@ def drawn(values: Values, asked: Sweep) -> Sweep:
                 f"--{other} and --random exclude each other: give one of them."
             )
     ranges = [tuning.ranged(path, text) for path, text in texts.items()]
-    number = command.count(values, "random", least=4, most=tuning.MOST)
+    tuning.require_fields(asked, ranges)
+    number = count(values, "random", least=4, most=tuning.MOST)
     return dataclasses.replace(
         asked,
         variants={
@@ -125,7 +125,7 @@ def planned(values: Values, asked: Sweep) -> tuple[Sweep, command.Parts | None]:
     if word:
         made = _until(values, asked, tuned is not None)
     if tuned is not None:
-        margin = command.positive(values, "margin")
+        margin = positive(values, "margin")
         made = tuning.fixed(asked, tuned, margin) | made
     if not made:
         return drawn(values, asked), None
@@ -151,9 +151,9 @@ def _tuning(values: Values) -> tuning.Tuning | None:
     steps = get(values, "tune_steps")
     return tuning.Tuning(
         tuple(tuning.ranged(path, text) for path, text in ranges.items()),
-        command.count(values, "tune_budget", 16),
-        command.count(values, "tune_seeds", 3, most=sweep.MOST_SEEDS),
-        steps and command.count(values, "tune_steps"),
+        count(values, "tune_budget", 16),
+        count(values, "tune_seeds", 3, most=sweep.MOST_SEEDS),
+        steps and count(values, "tune_steps"),
         get(values, "tune_rule") or tuning.BEST,
     )
 
@@ -166,7 +166,7 @@ def _until(values: Values, asked: Sweep, tuned: bool) -> dict[str, Any]:
         asked,
         [(each.toggle, each.pairs) for each in questions],
         margin=positive(values, "margin"),
-        most=command.count(values, "max_seeds", until.MOST, most=sweep.MOST_SEEDS),
+        most=count(values, "max_seeds", until.MOST, most=sweep.MOST_SEEDS),
         alpha=power.alpha(values),
     )
 
