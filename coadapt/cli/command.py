@@ -464,8 +464,7 @@ def run_sweep(
         if get(values, "measure"):
             print(duration.line(duration.of_updates(sweep.packs(asked), asked)))
         return 0
-    # absolute, as an environment may change the current folder
-    folder = store.folder(required(values, "workdir")).absolute()
+    folder = store.folder(required(values, "workdir")).absolute()  # it may change
     if others is None:
         _keep_compiled(kept)
     todo = [(asked, folder)] if parts is None else parts(folder)
