@@ -14,6 +14,7 @@ furthest, of equals the newest. So what was there is seen until it was passed.
 """
 
 import contextlib
+import datetime
 import hashlib
 import json
 import logging
@@ -293,8 +294,10 @@ class Failed(NamedTuple):
     since: str  # ISO time
 
 
-def give_up(folder: Path, failed: Failed) -> None:
-    """Raises: StoreError."""
+def give_up(folder: Path, reason: str, steps: int) -> None:
+    """Nobody tries this program any more. Raises: StoreError."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    failed = Failed(reason, steps, now)
     files.replace(folder / FAILED, files.sealed(failed._asdict()))
 
 

@@ -17,7 +17,7 @@ from coadapt.schema import ConfigError
 from coadapt.sweep import Checkpoints, Sweep
 from coadapt.work import Unit
 
-LOCAL, RAY = ENGINES = "local", "ray"
+LOCAL, RAY, SLURM = ENGINES = "local", "ray", "slurm"
 _SHARE = 0.8  # of a GPU's memory, as `sweep.available_memory` leaves a rest
 
 

@@ -5,7 +5,6 @@ other where there is room, starts those again that died, and makes the tables. I
 computes nothing.
 """
 
-import datetime
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -147,8 +146,7 @@ class Pool:
         if outcome.status == MISTAKE or tries >= TRIES:
             said = leases.newest(was.unit.record.folder)
             steps = said.steps if said else 0
-            now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-            attempts.give_up(was.unit.record.folder, attempts.Failed(words, steps, now))
+            attempts.give_up(was.unit.record.folder, words, steps)
             self.failed[name] = words
             note(f"{name} failed: {words}")
             return

@@ -323,6 +323,17 @@ def _done(record: checkpoint.Record) -> int:
     return max((each["steps"] for each in said if each), default=0)
 
 
+def fruitless(record: checkpoint.Record) -> int:
+    """How many of its newest attempts came to no newer snapshot. Raises: StoreError."""
+    newest, number = snapshot(record), 0
+    for home in reversed(record.attempts()):
+        origin = (files.unsealed(home / attempts.ATTEMPT) or {}).get("origin")
+        if (origin["steps"] if origin else 0) < newest:
+            break
+        number += 1
+    return number
+
+
 def snapshot(record: checkpoint.Record) -> int:
     """Env steps of its newest whole snapshot, 0 without one. Raises: StoreError."""
     return max(record.steps(), default=0)

@@ -57,7 +57,7 @@ LAYERS = [
     ["coadapt.progress", "coadapt.comparison", "coadapt.plan"],
     ["coadapt.work", "coadapt.power", "coadapt.until", "coadapt.sensitivity"],
     ["coadapt.pool"],
-    ["coadapt.engines", "coadapt.local"],
+    ["coadapt.engines", "coadapt.local", "coadapt.slurm"],
     ["coadapt.tuning"],
     [
         "coadapt.api",

@@ -34,7 +34,7 @@ from coadapt import (
     sweep,
 )
 from coadapt import plan as plans
-from coadapt.cli import signals, workers
+from coadapt.cli import signals, slurm, workers
 from coadapt.cli.values import Values, count, definers, get, listed, number, required
 from coadapt.config import Config
 from coadapt.deadline import Deadline
@@ -460,13 +460,13 @@ def run_sweep(
         importlib.import_module("coadapt.figure")
     plan = sweep.plan(asked, None if others is None else engines.memory(others))
     if get(values, "dry_run"):
-        print("\n".join([*_plan(asked, plan, workdir), *about()]))
-        if get(values, "measure"):
-            print(duration.line(duration.of_updates(sweep.packs(asked), asked)))
+        print("\n".join([*_plan(values, asked, plan, others), *about()]))
         return 0
     folder = store.folder(required(values, "workdir")).absolute()  # it may change
     if others is None:
         _keep_compiled(kept)
+    elif _submitted(values, asked, folder, rules, others, parts):
+        return 0
     todo = [(asked, folder)] if parts is None else parts(folder)
 
     def run(part: Sweep, place: Path) -> bool:
@@ -507,6 +507,31 @@ def _run_here(
             deadline=deadline,
             allow_other_machine=get(values, "allow_other_machine"),
         )
+
+
+def _submitted(
+    values: Values,
+    asked: Sweep,
+    folder: Path,
+    rules: sweep.Checkpoints,
+    others: engines.Options,
+    parts: Parts | None,
+) -> bool:
+    """Whether there is something that Slurm will run, which nobody waits for here.
+
+    Raises: ConfigError, of a study whose next sweep hangs on what the last has shown.
+    """
+    if others.engine != engines.SLURM:
+        return False
+    if parts is not None:
+        raise ConfigError(
+            "--engine=slurm is given, and a study that looks at its results before it "
+            "goes on: it needs a process that waits, so use --engine=ray or --workers."
+        )
+    said = slurm.submit(values, others, asked, folder, rules)
+    if said:
+        print(said)
+    return bool(said)
 
 
 def _run_elsewhere(
@@ -553,12 +578,19 @@ def _tell(tell: progress.Tell, feed: sinks.Feed, event: sweep.Progress) -> None:
         feed.land(event.group.cells, event.report.steps, event.report.metrics)
 
 
-def _plan(asked: Sweep, plan: sweep.Plan, workdir: str | None) -> list[str]:
-    """The plan, and what of it is finished, a line each."""
-    if not workdir:
-        return plans.lines(plan)
-    done = sweep.done_of(store.folder(workdir), sweep.header(asked))
-    return [*plans.lines(plan), f"finished: {len(done)}"]
+def _plan(
+    values: Values, asked: Sweep, plan: sweep.Plan, others: engines.Options | None
+) -> list[str]:
+    """The plan, and what of it is finished, a line each; then what flags ask for."""
+    workdir, lines = get(values, "workdir"), plans.lines(plan)
+    if workdir:
+        done = sweep.done_of(store.folder(workdir), sweep.header(asked))
+        lines.append(f"finished: {len(done)}")
+    if others is not None and others.engine == engines.SLURM:
+        lines += ["", slurm.script(values, others, asked, workdir).rstrip()]
+    if get(values, "measure"):
+        lines.append(duration.line(duration.of_updates(sweep.packs(asked), asked)))
+    return lines
 
 
 def keep_compiled(flag: str | None) -> None:

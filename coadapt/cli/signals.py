@@ -14,8 +14,11 @@ class AtOnce(KeyboardInterrupt):
 
 
 @contextlib.contextmanager
-def held() -> Iterator[Callable[[], bool]]:
-    """Whether to stop, to be asked where stopping loses nothing."""
+def held(told: Callable[[], None] = lambda: None) -> Iterator[Callable[[], bool]]:
+    """Whether to stop, to be asked where stopping loses nothing.
+
+    `told` is called at the first signal.
+    """
     _received.clear()
 
     def receive(number: int, _: object) -> None:
@@ -27,6 +30,7 @@ def held() -> Iterator[Callable[[], bool]]:
             file=sys.stderr,
             flush=True,
         )
+        told()
 
     before = {number: signal.signal(number, receive) for number in _SIGNALS}
     try:
@@ -34,6 +38,11 @@ def held() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def received() -> bool:
+    """Whether the process was asked to stop."""
+    return bool(_received)
 
 
 def status() -> int:

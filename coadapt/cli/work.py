@@ -3,19 +3,21 @@
 Examples:
   coadapt work --workdir=runs/grid --program=0f3a9c21
 
-The sweep (`coadapt sweep --workers=N`, or `--engine=ray`) starts such processes itself,
-anywhere where the workdir is the same folder. Exit status: 0, the program is finished;
-75, it was stopped at a checkpoint, and goes on from there; 79, that too, as its time is
-over; 69, another process runs it,
-or took it from this one; 2, what was asked cannot be run; 1, all else.
+The sweep (`coadapt sweep --workers=N`, or `--engine=ray` or `slurm`) starts such
+processes itself, anywhere where the workdir is the same folder. Exit status: 0, the
+program is finished; 75, it was stopped at a checkpoint, and goes on from there; 79,
+that too, as its time is over; 69, another process runs it, or took it from this one; 2,
+what was asked cannot be run; 1, all else.
 """
 
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from absl import flags
 
-from coadapt import devices, leases, progress, store, work
+from coadapt import devices, leases, progress, slurm, store, work
 from coadapt import pool as statuses
 from coadapt.cli import command, signals, workers
 from coadapt.cli.values import Values, get, required
@@ -35,32 +37,55 @@ def _define(values: Values) -> None:
         flags.DEFINE_string(name, None, about, flag_values=values)
     workers.define_lease(values)
     workers.define_hours(values)
+    flags.DEFINE_float(
+        "grace",
+        None,
+        "in a task of Slurm, the seconds from SIGTERM until it is killed: before, it "
+        "puts itself back into the queue, at a checkpoint if there is one",
+        lower_bound=1.0,
+        flag_values=values,
+    )
     flags.DEFINE_boolean("quiet", False, "show no progress", flag_values=values)
 
 
 def _run(values: Values) -> int:
     folder = store.folder(required(values, "workdir")).absolute()
-    name = required(values, "program")
+    name, grace = required(values, "program"), get(values, "grace")
     devices.use_cores(work.job(folder, name).devices)
     command.keep_compiled(get(values, "compile_cache"))
+    task = None if grace is None else slurm.task(work.named(folder, name), grace)
+    hours = workers.deadline(values).seconds
+    seconds = min(hours, task.seconds if task else hours)
+    show = progress.quiet if get(values, "quiet") else progress.shown
+    lease = get(values, "lease")
+    one = partial(work.run, folder, name, show, lease=lease, seconds=seconds)
     try:
-        with signals.held() as stop:
-            work.run(
-                folder,
-                name,
-                progress.quiet if get(values, "quiet") else progress.shown,
-                stop=stop,
-                lease=get(values, "lease"),
-                seconds=workers.deadline(values).seconds,
-            )
+        with signals.held(task.told if task else lambda: None) as stop:
+            _patiently(partial(one, stop=stop), 2 * lease if task else 0.0)
     except Interrupted as stopped:
-        print(f"{stopped}: it goes on from there", file=sys.stderr)
         late = isinstance(stopped, TimeOver)
+        if task and (signals.received() or (late and seconds < hours)):
+            print(f"{stopped}: it goes back into the queue", file=sys.stderr)
+            return statuses.STOPPED if task.again() else command.TROUBLE
+        print(f"{stopped}: it goes on from there", file=sys.stderr)
         return statuses.TIME_OVER if late else statuses.STOPPED
     except (leases.HeldError, leases.LostError) as error:
         print(f"error: {error}", file=sys.stderr)
         return statuses.HELD
     return 0
+
+
+def _patiently(run: Callable[[], object], seconds: float) -> None:
+    """Another process of a task that Slurm moved may be heard of for its lease."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            run()
+            return
+        except leases.HeldError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(min(seconds / 20, 5.0))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

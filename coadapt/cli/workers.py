@@ -11,7 +11,7 @@ import psutil
 from absl import flags
 
 from coadapt import engines, leases
-from coadapt.cli import board
+from coadapt.cli import board, slurm
 from coadapt.cli.values import Values, count, definers, get, positive
 from coadapt.deadline import Deadline
 from coadapt.engines import Options
@@ -32,8 +32,8 @@ def define(values: Values) -> None:
         "engine",
         engines.LOCAL,
         engines.ENGINES,
-        "where programs run: on this machine, or on a Ray cluster, of this machine "
-        "alone without --ray_address: docs/cluster.md",
+        "where programs run: on this machine; on a Ray cluster, of this machine alone "
+        "without --ray_address; or as an array of Slurm: docs/cluster.md",
         flag_values=values,
     )
     text("workers", "so many processes, each of which runs a program; none: this one")
@@ -44,6 +44,7 @@ def define(values: Values) -> None:
         "of the device of a process, such as 80GiB, by which programs are cut; without "
         "it, what this machine has",
     )
+    slurm.define(values)
     define_lease(values)
     define_hours(values)
 
@@ -85,6 +86,7 @@ def asked(values: Values) -> Options | None:
     engine, address = get(values, "engine"), get(values, "ray_address")
     if address is not None and engine != engines.RAY:
         raise ConfigError("--ray_address is of --engine=ray: give that with it.")
+    slurm.refuse(values, engine)
     if engine == engines.LOCAL and not workers and not gpus:
         return None
     return Options(

@@ -74,7 +74,7 @@ def test_processes_share_cores_and_memory(monkeypatch):
     [
         (train.main, ["--ray_address=auto"], "--ray_address is of --engine=ray"),
         (train.main, ["--workers=-1"], "--workers is '-1'"),
-        (train.main, ["--engine=slurm"], "engine"),
+        (train.main, ["--engine=torque"], "engine"),
         (train.main, ["--workers=2", "--save_dataset=a/b-v0"], "leave out --workers"),
         (train.main, ["--workers=2", "--device_memory=x"], "--device_memory is 'x'"),
         (sweep.main, ["--workers=2", "--lease=0"], "lease"),
