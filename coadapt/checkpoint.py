@@ -390,7 +390,7 @@ def read(
     """
     said, folder = about(record, steps), record.at(steps)
     with _unchanged(folder):
-        _require_files(folder, said)
+        require_files(folder, said)
         every = len(places) == len(record.cells)
         found = arrays(folder, devices.place(len(places)) if every else None)
         if not every:
@@ -474,13 +474,13 @@ def _of_one(
     folder, place = record.at(steps), record.cells.index(cell)
     said = about(record, steps, old=True)
     with _unchanged(folder):
-        _require_files(folder, said)
+        require_files(folder, said)
         found = arrays(folder, chosen=lambda n: n.startswith(_STORE) == store)
         mine = {name: x[place : place + 1].copy() for name, x in found.items()}
     return folder, said, mine
 
 
-def _require_files(folder: Path, said: dict[str, Any]) -> None:
+def require_files(folder: Path, said: dict[str, Any]) -> None:
     """Raises: DamagedError, if a file is not what was written; OSError."""
     now = _checksums(folder)
     for name in sorted({*said["files"], *now}):

@@ -63,8 +63,8 @@ class Said(NamedTuple):
 
 def newest(program: Path) -> Said | None:
     """Of the newest attempt of a program, None without one. Raises: StoreError."""
-    numbers = _numbers(program)
-    return read(program / f"{max(numbers):04}") if numbers else None
+    there = numbers(program)
+    return read(program / f"{max(there):04}") if there else None
 
 
 def read(attempt: Path) -> Said | None:
@@ -99,7 +99,7 @@ def take(program: Path, seconds: float = SECONDS) -> "Lease":
     Raises: HeldError; StoreError.
     """
     require_free(program)
-    number = max(_numbers(program), default=0) + 1
+    number = max(numbers(program), default=0) + 1
     while not files.make(path := program / f"{number:04}"):
         require_free(program)
         number += 1
@@ -125,8 +125,8 @@ class Lease:
     @property
     def lost(self) -> bool:
         """Whether another process has begun a newer attempt. Raises: StoreError."""
-        numbers = _numbers(self.attempt.parent)
-        return not numbers or max(numbers) > int(self.attempt.name)
+        there = numbers(self.attempt.parent)
+        return not there or max(there) > int(self.attempt.name)
 
     def require(self) -> None:
         """To be called before each write. Raises: LostError, StoreError."""
@@ -165,7 +165,7 @@ class Lease:
         os.replace(temporary, path)
 
 
-def _numbers(program: Path) -> list[int]:
+def numbers(program: Path) -> list[int]:
     """Of all attempts that there are or were, those that are set aside too."""
     names = [name.split(".")[0] for name in files.names(program)]
     return [int(name) for name in names if name.isdigit()]

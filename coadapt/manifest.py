@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -515,13 +515,37 @@ def adopted(workdir: Path, new: Header) -> Header:
 # ---------------------------------------------------------------- writing
 
 
-def write(workdir: Path, old: Header | None, new: Header, *, session: bool) -> str:
+def joined(
+    known: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """All sessions of two stores; and the ids of the others' among them, by theirs."""
+    noted, names = [*known], {"": ""}
+    for each in others:
+        alike = [k for k in noted if {**k, "id": None} == {**each, "id": None}]
+        if not alike:
+            last = max((int(k["id"]) for k in noted), default=0)
+            alike = [{**each, "id": str(last + 1)}]
+            noted += alike
+        names[each["id"]] = alike[0]["id"]
+    return noted, names
+
+
+def write(
+    workdir: Path,
+    old: Header | None,
+    new: Header,
+    *,
+    session: bool,
+    noted: Sequence[dict[str, Any]] | None = None,
+) -> str:
     """The merged manifest; returns the newest session's id.
 
-    A session is noted if it differs from the last. Raises: files.StoreError.
+    A session is noted if it differs from the last. `noted`: all sessions that there
+    were; None: those that are there. Raises: files.StoreError.
     """
     merged = (old or new).merged(new)
-    noted = sessions(workdir) if old else []
+    if noted is None:
+        noted = sessions(workdir) if old else []
     if session:
         here = provenance.here()
         if not noted or {**noted[-1], **_UNLIKE} != {**here, **_UNLIKE}:
@@ -545,7 +569,7 @@ def write(workdir: Path, old: Header | None, new: Header, *, session: bool) -> s
             task: {name: _plain(entry) for name, entry in named.items()}
             for task, named in merged.variants.items()
         },
-        "sessions": noted,
+        "sessions": [*noted],
     }
     text = files.sealed(data)
     files.replace(workdir / COPY, text)

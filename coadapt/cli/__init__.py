@@ -23,6 +23,7 @@ COMMANDS = (  # as they are listed
     "work",
     "report",
     "status",
+    "merge",
     "effects",
     "power",
     "sensitivity",

@@ -55,13 +55,15 @@ def execute(
     define: Callable[[Values], None],
     run: Callable[[Values], int | None],
     argv: Sequence[str] | None,
+    *,
+    words: str = "",
 ) -> int:
     """Parse, run, and return the exit status: that of `run`, by default 0.
 
-    `text` stands on top of the help.
+    `text` stands on top of the help; `words` names the flag that has what is no flag.
     """
     with console.lasting() as lost:
-        status = _executed(text, define, run, argv)
+        status = _executed(text, define, run, argv, words)
     for error in lost[:1]:  # what was computed is whole
         reason = error.strerror
         print(f"error: what was told could not be written: {reason}", file=sys.stderr)
@@ -73,6 +75,7 @@ def _executed(
     define: Callable[[Values], None],
     run: Callable[[Values], int | None],
     argv: Sequence[str] | None,
+    words: str,
 ) -> int:
     values, args = Values(), sys.argv[1:] if argv is None else list(argv)
     define(values)
@@ -89,11 +92,7 @@ def _executed(
     try:
         devices.require_flags()
         devices.use_cores()
-        rest = _parse(values, args)
-        if rest:
-            raise ConfigError(
-                f"argument {rest[0]!r} is not a flag: write --name=value."
-            )
+        _take(values, words, _parse(values, args))
         _import(get(values, "import"))
         return _with_devices(run, values) or 0
     except (flags.Error, ConfigError, OSError, store.StoreError) as error:
@@ -108,6 +107,14 @@ def _executed(
             file=sys.stderr,
         )
         return signals.status()
+
+
+def _take(values: Values, words: str, rest: Sequence[str]) -> None:
+    """What is no flag. Raises: ConfigError, where the command takes none."""
+    if rest and not words:
+        raise ConfigError(f"argument {rest[0]!r} is not a flag: write --name=value.")
+    if rest:
+        values[words].value = [*get(values, words), *rest]
 
 
 def _line(text: str) -> str:
