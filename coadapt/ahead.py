@@ -78,7 +78,8 @@ class Ahead:
 def lowered(
     configs: Sequence[Config], task: str, steps: int, episodes: int, log: Log = DEFAULT
 ) -> Iterator[Any]:
-    """What `runner.train` will compile for these agents, in its order.
+    """What `runner.train` will compile for these agents, those that fill up devices
+    among them (`devices.filled`), in its order.
 
     Nothing is allocated but the configs. Learning from a data set is left out.
     """

@@ -174,6 +174,27 @@ def dividing(agents: int, most: int) -> int:
     return max(d for d in range(1, most + 1) if agents % d == 0)
 
 
+def filling(agents: int, most: int) -> int:
+    """Over how many devices, of so many, agents are spread.
+
+    None has more of them than it must, and of the numbers with which that is so, it is
+    the smallest: 9 agents on 8 devices are 2 on each of 5, as with 2 on each of 8 they
+    would not be ready sooner.
+    """
+    return -(-agents // -(-agents // most))
+
+
+def slots(agents: int, number: int) -> int:
+    """Places of agents, as many on each of so many devices: those that are left over
+    have agents that stand still."""
+    return -(-agents // number) * number
+
+
+def filled(items: Sequence[T], number: int) -> list[T]:
+    """An item for each slot of so many devices: those left over have the last."""
+    return [*items, *items[-1:] * (slots(len(items), number) - len(items))]
+
+
 def mesh(agents: int) -> Mesh:
     """The most local devices that divide the number of agents evenly."""
     found = jax.local_devices()

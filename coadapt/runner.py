@@ -264,7 +264,10 @@ def add_and_act(configs, seen, states, actions, step, seeds, clock):
 
 
 class Program(NamedTuple):
-    """The agents of one program, and what they are trained on."""
+    """The agents of one program, and what they are trained on.
+
+    N counts those that fill up devices, too: they are the last, and stand still.
+    """
 
     configs: Config  # leaves [N]
     seeds: np.ndarray  # [N]
@@ -272,6 +275,45 @@ class Program(NamedTuple):
     spec: EnvSpec
     checkpoint_every: int  # env steps
     log: Log = DEFAULT  # the metrics that are computed and reported
+    real: int | None = None  # agents that are asked for; None: all
+
+    @property
+    def agents(self) -> int:
+        """That are asked for."""
+        return len(self.seeds) if self.real is None else self.real
+
+    def of_agents(self, tree: Any) -> Any:
+        """Arrays [N, ...] without what stands still: as they are, or on the host."""
+        if self.agents == len(self.seeds):
+            return tree
+        return jax.tree.map(lambda x: np.asarray(x)[: self.agents], tree)
+
+    def with_all(self, tree: Any) -> Any:
+        """Arrays [agents, ...], the last repeated for what stands still."""
+        more = len(self.seeds) - self.agents
+        if not more:
+            return tree
+
+        def fill(x: Any) -> np.ndarray:
+            x = np.asarray(x)
+            return np.concatenate([x, np.repeat(x[-1:], more, axis=0)])
+
+        return jax.tree.map(fill, tree)
+
+    def still(self, learner: Learner) -> Learner:
+        """With those that fill up devices as agents that have failed: nothing of theirs
+        is computed further, and no environment is stepped for them."""
+        number = len(self.seeds)
+        if self.agents == number:
+            return learner
+        fills = np.arange(number) >= self.agents
+        failed = Health(*map(np.int32, (0, 0, 0)))  # type: ignore[arg-type]
+        health = jax.tree.map(
+            lambda new, old: np.where(fills, new, np.asarray(old)),
+            failed,
+            learner.health,
+        )
+        return learner._replace(health=devices.spread(number, health))
 
     def spread(self) -> tuple[Config, np.ndarray]:
         """Configs and seeds on the devices."""
@@ -279,7 +321,7 @@ class Program(NamedTuple):
 
     def spread_snapshot(self, snapshot: Snapshot) -> Learner:
         """The learner on the devices, as `start` leaves one there."""
-        return devices.spread(len(self.seeds), snapshot.learner)
+        return devices.spread(len(self.seeds), self.with_all(snapshot.learner))
 
 
 def first_update(config: Config) -> int:
@@ -825,6 +867,7 @@ def train(
     start_at: Snapshot | None = None,
     stop: Callable[[], bool] = lambda: False,
     log: Sequence[str] = ("default",),
+    spread_over: int | None = None,
 ) -> Snapshot:
     """Train agents of one structure in one program: agent i is configs[i], seeds[i].
 
@@ -840,6 +883,8 @@ def train(
     program has, and one that starts at such a snapshot, whose arrays it takes over, is
     to the bit the one that was not interrupted. There too, `stop` is asked. When no
     agent is left with finite numbers, it ends. What `log` lacks is not computed.
+    The agents are `spread_over` so many devices, by default those of
+    `devices.filling`; results are equal to the bit for as many.
     Raises: ValueError if the configs differ in structure, or on an unknown task;
     Interrupted, after `save`, where `stop` says so.
     """
@@ -849,9 +894,11 @@ def train(
     spec = envs.spec(task)
     for config in configs:
         admissible(config, spec, steps)
+    number = spread_over or devices.filling(len(configs), jax.local_device_count())
     about = Program(
-        schema.stack(configs), np.asarray(seeds, np.uint32), task, spec,
-        checkpoint_every, logs.chosen(log),
+        schema.stack(devices.filled(configs, number)),
+        np.asarray(devices.filled(seeds, number), np.uint32),
+        task, spec, checkpoint_every, logs.chosen(log), len(configs),
     )  # fmt: skip
     return _Training(about, steps, eval_every, eval_episodes, start_at).run(
         report, save, stop
@@ -888,8 +935,9 @@ class _Training:
             self.began -= start_at.seconds
             self.told = self.done, start_at.seconds
         self.loop = loop(about, steps, start_at)
+        self.loop.learner = about.still(self.loop.learner)
         if start_at is not None:
-            self.loop.metrics = dict(start_at.metrics)
+            self.loop.metrics = about.with_all(dict(start_at.metrics))
 
     @property
     def seconds(self) -> float:
@@ -928,7 +976,8 @@ class _Training:
         learner = self.loop.learner
         if isinstance(self.loop, OfflineLoop):
             learner = learner._replace(store=None)  # type: ignore[arg-type]
-        return Snapshot(learner, clock, dict(self.loop.metrics), self.seconds)
+        found = self.about.of_agents((learner, dict(self.loop.metrics)))
+        return Snapshot(found[0], clock, found[1], self.seconds)
 
     def _alive(self) -> np.ndarray:
         return np.asarray(self.loop.learner.health.alive)
@@ -947,7 +996,7 @@ class _Training:
         metrics["steps_per_second"] = np.full(number, rate)
         self.told = self.done, seconds
         # a snapshot may have metrics that are not asked for now
-        metrics = logs.kept(metrics, self.about.log)
+        metrics = self.about.of_agents(logs.kept(metrics, self.about.log))
         return Report(self.done, metrics, seconds, self._failures())
 
     def _fail(self, causes: Mapping[int, str]) -> None:
@@ -977,14 +1026,15 @@ class _Training:
         self.noted = True
         why = "data.drop_last leaves out the last step of each episode, and "
         note(
-            f"{self.about.task}: the newest update of {unknown.sum()} of {len(alive)} "
-            f"agents, by env step {self.done:,}, changed nothing: "
+            f"{self.about.task}: the newest update of {unknown.sum()} of "
+            f"{self.about.agents} agents, by env step {self.done:,}, changed nothing: "
             f"{why if getattr(data, 'drop_last', False) else ''}no step is left to "
             "learn from."
         )
 
     def _failures(self) -> list[Failure]:
-        health = jax.tree.map(np.asarray, self.loop.learner.health)
+        health = self.about.of_agents(self.loop.learner.health)
+        health = jax.tree.map(np.asarray, health)
         names = learn.tensors(self.loop.learner.agent)
         causes = {**self.loop.causes, **self.causes}
         return [

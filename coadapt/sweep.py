@@ -516,27 +516,27 @@ class Cost(NamedTuple):
         return own + self.working_bytes
 
 
-def plan(sweep: Sweep, memory: int | None = None) -> Plan:
+def plan(sweep: Sweep, memory: int | None = None, most: int | None = None) -> Plan:
     """Count, from shapes alone: nothing is compiled and nothing allocated.
 
-    `memory` bytes bound a program; None: what this machine has. Raises: ConfigError.
+    `memory` bytes bound a program, which is spread over `most` devices; None:
+    what this machine has. Raises: ConfigError.
     """
     validate(sweep)
-    return plan_of(packs(sweep, (), memory), sweep)
+    return plan_of(packs(sweep, (), memory, most), sweep, most)
 
 
-def plan_of(programs: Sequence[Group], sweep: Sweep) -> Plan:
+def plan_of(programs: Sequence[Group], sweep: Sweep, most: int | None = None) -> Plan:
     """The plan of these programs; two that differ in their agents only compile once."""
     each = [(group, cost_of(group, sweep)) for group in programs]
+    held = {group: _held(len(group.agents), most) for group in programs}
     number = sum(len(group.agents) for group in programs)
     return Plan(
         agents=number,
         programs=len({group.program for group in programs}),
-        replay_bytes=max((len(g.agents) * c.replay_bytes for g, c in each), default=0),
-        parameter_bytes=max(
-            (len(g.agents) * c.parameter_bytes for g, c in each), default=0
-        ),
-        memory_bytes=max((len(g.agents) * c.memory for g, c in each), default=0),
+        replay_bytes=max((held[g] * c.replay_bytes for g, c in each), default=0),
+        parameter_bytes=max((held[g] * c.parameter_bytes for g, c in each), default=0),
+        memory_bytes=max((held[g] * c.memory for g, c in each), default=0),
         gradient_steps=sum(len(g.agents) * c.gradient_steps for g, c in each),
         env_steps=sum(len(g.agents) * steps_in(sweep, g) for g in programs),
         each=tuple(
@@ -544,7 +544,7 @@ def plan_of(programs: Sequence[Group], sweep: Sweep) -> Plan:
                 task=group.task,
                 variants=tuple(dict.fromkeys(a.variant.name for a in group.agents)),
                 agents=len(group.agents),
-                memory_bytes=len(group.agents) * costs.memory,
+                memory_bytes=held[group] * costs.memory,
                 env_steps=len(group.agents) * steps_in(sweep, group),
                 gradient_steps=len(group.agents) * costs.gradient_steps,
                 differs=differs,
@@ -659,18 +659,30 @@ def available_memory() -> int:
     return int(free * _MEMORY_SHARE)
 
 
+def _held(agents: int, most: int | None) -> int:
+    """Agents in memory: those that fill up devices, too."""
+    number = devices.filling(agents, most or jax.local_device_count())
+    return devices.slots(agents, number)
+
+
 def packs(
-    sweep: Sweep, finished: Iterable[Cell] = (), memory: int | None = None
+    sweep: Sweep,
+    finished: Iterable[Cell] = (),
+    memory: int | None = None,
+    most: int | None = None,
 ) -> list[Group]:
     """The programs to run, a group that does not fit into memory cut into equal packs.
 
+    `most`: devices of a program; None: those of this machine.
     Raises: ConfigError, with the numbers, if one agent alone does not fit.
     """
     limit, skip = available_memory() if memory is None else memory, set(finished)
     found: list[Group] = []
     for task, variants in sweep.variants.items():
         for group in groups(task, variants, sweep.seeds, skip):
-            fitting = _fitting(group, sweep, limit)
+            fitting = min(_fitting(group, sweep, limit), len(group.agents))
+            while fitting > 1 and _held(fitting, most) > _fitting(group, sweep, limit):
+                fitting -= 1
             found += [Group(task, part) for part in _even(group.agents, fitting)]
     return found
 
@@ -775,7 +787,11 @@ class Planned(NamedTuple):
 
 
 def planned(
-    sweep: Sweep, workdir: Path, about: Header, memory: int | None
+    sweep: Sweep,
+    workdir: Path,
+    about: Header,
+    memory: int | None,
+    most: int | None = None,
 ) -> list[Planned]:
     """Programs that were begun, with the agents that they had; then all others.
 
@@ -810,9 +826,32 @@ def planned(
             prints = [about.entry(cell).fingerprint for cell in group.cells]
             checkpoint.refuse_other(record, places, prints)
             found += _parts(sweep, record, begin, places, group, memory)
-    rest = packs(sweep, set(order) - set(todo) | done, memory)
+    rest = packs(sweep, set(order) - set(todo) | done, memory, most)
     found += [Planned(group) for group in rest]
     return sorted(found, key=lambda each: order[each.group.cells[0]])
+
+
+def spread_over(planned: Planned, most: int) -> int:
+    """The number of devices of a program: where it goes on whole, that which it had.
+
+    Raises: StoreError.
+    """
+    number, origin = len(planned.group.agents), planned.origin
+    if not planned.whole or origin is None:
+        return devices.filling(number, most)
+    said = [attempts.made(origin, home)["devices"] for home in origin.attempts()]
+    had = [int(each) for each in said if each]
+    # an older version, which did not say it, had a divisor
+    return had[-1] if had else devices.dividing(number, most)
+
+
+def _here(planned: Planned) -> int:
+    """The same on this machine, where it may have fewer."""
+    most = jax.local_device_count()
+    number = spread_over(planned, most)
+    if number > most:
+        number = devices.filling(len(planned.group.agents), most)
+    return number
 
 
 def refuse_other_machine(planned: Iterable[Planned], workdir: Path) -> None:
@@ -834,7 +873,8 @@ def refuse_other_machine(planned: Iterable[Planned], workdir: Path) -> None:
         here["provider"] = envs.spec(each.group.task).provider
         if each.whole and made["devices"]:  # else it rounds by its size, too
             there[provenance.DEVICES] = str(made["devices"])
-            here[provenance.DEVICES] = str(devices.mesh(len(each.group.agents)).size)
+            places = devices.slots(len(each.group.agents), _here(each))
+            here[provenance.DEVICES] = str(devices.mesh(places).size)
         _refuse_other(each.origin.folder.name, there, here)
 
 
@@ -922,7 +962,10 @@ def run(
             records = [_noted(store, each) for each in todo]
             rest = store, checkpoints, stop, deadline, ended
             programs = zip(todo, records, strict=True)
-            jobs = [Job(sweep, each.group, its, *rest) for each, its in programs]
+            jobs = [
+                Job(sweep, each.group, its, _here(each), *rest)
+                for each, its in programs
+            ]
             told = [partial(_tell, progress, event) for event in _events(todo, store)]
             with ahead.Ahead(_to_compile(sweep, todo)) as others:
                 for job, tell in zip(jobs, told, strict=True):
@@ -987,19 +1030,22 @@ def start_of(
 def _noted(store: Store, planned: Planned) -> checkpoint.Record:
     """The program that it is in the store."""
     cells = planned.group.cells
-    return store.note(cells, devices.mesh(len(cells)).size)
+    return store.note(cells, _here(planned))
 
 
 def _to_compile(sweep: Sweep, todo: Sequence[Planned]) -> list[ahead.Task | None]:
     """The programs after the first; None for one that is as one before it."""
     found: list[ahead.Task | None] = []
     known = set[object]()
-    for group in (each.group for each in todo):
+    for each in todo:
+        group, number = each.group, _here(each)
         configs = [agent.variant.config for agent in group.agents]
+        configs = devices.filled(configs, number)
         steps = steps_in(sweep, group)
         task = configs, group.task, steps, sweep.eval_episodes, logs.chosen(sweep.log)
-        found.append(None if group.program in known else task)
-        known.add(group.program)
+        key = group.program, number
+        found.append(None if key in known else task)
+        known.add(key)
     return found[1:]
 
 
@@ -1060,6 +1106,7 @@ class Job:
         sweep: Sweep,
         group: Group,
         record: checkpoint.Record,
+        spread_over: int,
         store: Store,
         checkpoints: Checkpoints | None,
         stop: Callable[[], bool],
@@ -1069,7 +1116,7 @@ class Job:
         self.sweep, self.store, self.ended = sweep, store, ended
         self.stop, self.deadline = stop, deadline
         self.halt: runner.Interrupted | None = None  # by the newest checkpoint
-        self.group, self.record = group, record
+        self.group, self.record, self.spread_over = group, record, spread_over
         self.steps = steps_in(sweep, group)
         self.rules, self.spent, self.last = checkpoints, 0.0, 0.0
 
@@ -1089,7 +1136,8 @@ class Job:
         sweep, group = self.sweep, self.group
         provider = envs.spec(group.task).provider
         self.deadline.begin(_interval(sweep, start))
-        number = devices.mesh(len(group.agents)).size
+        places = devices.slots(len(group.agents), self.spread_over)
+        number = devices.mesh(places).size
         with self.store.begin(
             self.record, origin, devices=number, provider=provider
         ) as attempt:
@@ -1121,6 +1169,7 @@ class Job:
                 start_at=start,
                 stop=self._halted,
                 log=sweep.log,
+                spread_over=self.spread_over,
             )
             attempt.finish(self.steps, result.seconds)
         if len(failed) == len(group.agents):

@@ -88,13 +88,13 @@ def plan(
     Raises: ConfigError, before anything is written; StoreError.
     """
     about = sweep.with_units(path, store.adopted(path, sweep.header(asked)))
-    todo = sweep.planned(asked, path, about, memory)
+    todo = sweep.planned(asked, path, about, memory, devices)
     share = None if math.isinf(checkpoints.share) else checkpoints.share
     found = []
     with store.Store(path, about, session=False) as out:
         (path / STOP).unlink(missing_ok=True)
         for each in todo:
-            number = _devices(each, devices)
+            number = sweep.spread_over(each, devices)
             record = out.note(each.group.cells, number)
             other = each.origin is not None and each.origin.folder != record.folder
             job = Job(
@@ -107,15 +107,6 @@ def plan(
             (record.folder / attempts.FAILED).unlink(missing_ok=True)
             found.append(Unit(record, each.group, job))
     return found
-
-
-def _devices(planned: Planned, most: int) -> int:
-    """Over how many a program runs: where it goes on whole, over as many as it did."""
-    if planned.whole and planned.origin is not None:
-        for home in reversed(planned.origin.attempts()):
-            if made := attempts.made(planned.origin, home)["devices"]:
-                return int(made)
-    return devices.dividing(len(planned.group.agents), most)
 
 
 def job(workdir: Path, program: str) -> Job:
@@ -188,7 +179,7 @@ def run(
     origins = (sweep.Origin(planned.begin, planned.begin),)
     event = sweep.Progress(1, 1, group, None, origins, differ)
     todo = sweep.Job(
-        small, group, record, shared, asked.checkpoints,
+        small, group, record, asked.devices, shared, asked.checkpoints,
         lambda: stop() or (path / STOP).exists(),
         Deadline(min(seconds, asked.seconds)), lambda *_: None,
     )  # fmt: skip
@@ -252,7 +243,7 @@ def _planned(
 
 def _refuse_other_devices(record: checkpoint.Record, asked: Job, group: Group) -> None:
     """Raises: ConfigError, where the process has not the devices of the plan."""
-    number = devices.mesh(len(group.agents)).size
+    number = devices.mesh(devices.slots(len(group.agents), asked.devices)).size
     if number != asked.devices:
         raise ConfigError(
             f"the program {record.folder.name!r} is planned for {asked.devices} "

@@ -18,6 +18,25 @@ def test_every_device_has_as_many_agents(agents, number):
     assert len(placed.sharding.device_set) == number
 
 
+def test_no_number_of_agents_takes_longer_than_it_must():
+    """By brute force: of all numbers of devices, the smallest with which the fullest
+    device has as few agents as it can; and a program of as many slots runs over it."""
+    for most in range(1, 17):
+        for agents in range(1, 70):
+            loads = {d: -(-agents // d) for d in range(1, most + 1)}
+            best = min(d for d in loads if loads[d] == min(loads.values()))
+            assert devices.filling(agents, most) == best
+            slots = devices.slots(agents, best)
+            assert devices.dividing(slots, most) == best
+            assert agents <= slots < agents + loads[best]
+            assert len(devices.filled([0] * agents, best)) == slots
+            # a store of before had a divisor: nothing is filled up
+            before = devices.dividing(agents, most)
+            assert devices.slots(agents, before) == agents
+    found = [devices.filling(agents, 8) for agents in (9, 11, 13, 80)]
+    assert found == [5, 6, 7, 8]
+
+
 @pytest.mark.parametrize("agents", [1, 2, 3, 4])
 def test_spreading_changes_no_number(agents):
     def scaled(x, by):

@@ -295,8 +295,11 @@ def test_parameter_bytes_are_those_of_an_agent():
 def test_a_group_that_does_not_fit_is_cut_into_even_packs():
     many = asked(seeds=range(7))
     need = sweep.cost_of(sweep.groups(TASK, [tiny()], [0])[0], many).memory
-    sizes = [len(g.agents) for g in sweep.packs(many, memory=3 * need + 1)]
+    sizes = [len(g.agents) for g in sweep.packs(many, memory=3 * need + 1, most=1)]
     assert sizes == [3, 3, 1]
+    # over two devices a third one would be filled up to four
+    sizes = [len(g.agents) for g in sweep.packs(many, memory=3 * need + 1)]
+    assert sizes == [2, 2, 2, 1]
     sizes = [len(g.agents) for g in sweep.packs(many, memory=4 * need)]
     assert sizes == [4, 3]
     assert sweep.plan(many, memory=4 * need).programs == 2

@@ -465,7 +465,8 @@ def run_sweep(
     kept = _kept_at(get(values, "compile_cache"))
     if "MPLBACKEND" in os.environ:  # of the report's figures, before they are due
         importlib.import_module("coadapt.figure")
-    plan = sweep.plan(asked, None if others is None else engines.memory(others))
+    room = [] if others is None else [engines.memory(others), engines.number(others)]
+    plan = sweep.plan(asked, *room)
     if get(values, "dry_run"):
         print("\n".join([*_plan(values, asked, plan, others), *about()]))
         return 0

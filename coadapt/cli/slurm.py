@@ -67,7 +67,7 @@ def job(
     values: Values, options: Options, asked: Sweep, groups: Sequence[Group]
 ) -> slurm.Asked:
     """What the tasks of these programs need. Raises: ConfigError."""
-    plan = sweep.plan_of(groups, asked)
+    plan = sweep.plan_of(groups, asked, engines.number(options))
     hours = get(values, "max_hours")
     return slurm.Asked(
         programs=len(groups),
@@ -84,8 +84,9 @@ def job(
 def script(values: Values, options: Options, asked: Sweep, workdir: str | None) -> str:
     """That would be submitted. Raises: ConfigError, files.StoreError."""
     path = store.folder(workdir or "WORKDIR").absolute()
-    about, room = store.adopted(path, sweep.header(asked)), engines.memory(options)
-    groups = [each.group for each in sweep.planned(asked, path, about, room)]
+    about = store.adopted(path, sweep.header(asked))
+    room = engines.memory(options), engines.number(options)
+    groups = [each.group for each in sweep.planned(asked, path, about, *room)]
     return slurm.script(path, job(values, options, asked, groups))
 
 
