@@ -192,7 +192,7 @@ def slots(agents: int, number: int) -> int:
 
 def filled(items: Sequence[T], number: int) -> list[T]:
     """An item for each slot of so many devices: those left over have the last."""
-    return [*items, *items[-1:] * (slots(len(items), number) - len(items))]
+    return [*items, *[items[-1]] * (slots(len(items), number) - len(items))]
 
 
 def mesh(agents: int) -> Mesh:

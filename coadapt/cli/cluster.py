@@ -77,8 +77,9 @@ class Cluster:
             status, words = self._ray.get(self._all.pop(name))
             return Outcome(name, status, words)
         except self._ray.exceptions.RayError as error:
-            lines = [line for line in str(error).splitlines() if line.strip()]
-            kind = type(error).__name__
+            raised = getattr(error, "cause", None) or error  # of a task, its own
+            lines = [line for line in str(raised).splitlines() if line.strip()]
+            kind = type(raised).__name__
             return Outcome(name, None, f"{kind}: {lines[0] if lines else ''}"[:300])
 
     def forget(self, program: str) -> None:
