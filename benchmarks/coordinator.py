@@ -27,6 +27,7 @@ from coadapt.pool import Pool
 from coadapt.sweep import Checkpoints, Group, Sweep, Variant
 from coadapt.work import Unit
 
+_PATH = {"PYTHONPATH": str(Path(__file__).parents[1])}  # of workers
 TASK, STEPS, EVALUATIONS = "toy/lqr", 100_000, 10
 
 
@@ -60,7 +61,7 @@ class Sleepers(Cluster):
         name = unit.record.folder.name
         task = self._ray.remote(max_retries=0, num_cpus=0.25)(work)
         self._all[name] = task.options(
-            runtime_env={"env_vars": local.variables(unit, gpus=False)}
+            runtime_env={"env_vars": {**local.variables(unit, gpus=False), **_PATH}}
         ).remote(self._workdir, name, self.seconds)
 
 

@@ -58,6 +58,11 @@ def number(asked: Options) -> int:
     return max(devices.cores() // asked.workers, 1) if asked.engine == LOCAL else 1
 
 
+def room(asked: Options) -> tuple[int, int]:
+    """Bytes that a program may take, and devices of its process."""
+    return memory(asked), number(asked)
+
+
 def plan(
     asked: Sweep,
     path: Path,

@@ -544,8 +544,7 @@ def write(
     were; None: those that are there. Raises: files.StoreError.
     """
     merged = (old or new).merged(new)
-    if noted is None:
-        noted = sessions(workdir) if old else []
+    noted = (sessions(workdir) if old else []) if noted is None else noted
     if session:
         here = provenance.here()
         if not noted or {**noted[-1], **_UNLIKE} != {**here, **_UNLIKE}:

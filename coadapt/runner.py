@@ -853,6 +853,22 @@ def loop(about: Program, steps: int, start_at: Snapshot | None) -> Loop:
     return DeviceLoop(env, about, size, start_at)
 
 
+def _program(
+    configs: Sequence[Config],
+    seeds: Sequence[int],
+    spec: EnvSpec,
+    every: int,
+    log: Sequence[str],
+    spread_over: int | None,
+) -> Program:
+    number = spread_over or devices.filling(len(configs), jax.local_device_count())
+    return Program(
+        schema.stack(devices.filled(configs, number)),
+        np.asarray(devices.filled(seeds, number), np.uint32),
+        spec.task, spec, every, logs.chosen(log), len(configs),
+    )  # fmt: skip
+
+
 def train(
     configs: Sequence[Config],
     seeds: Sequence[int],
@@ -894,12 +910,7 @@ def train(
     spec = envs.spec(task)
     for config in configs:
         admissible(config, spec, steps)
-    number = spread_over or devices.filling(len(configs), jax.local_device_count())
-    about = Program(
-        schema.stack(devices.filled(configs, number)),
-        np.asarray(devices.filled(seeds, number), np.uint32),
-        task, spec, checkpoint_every, logs.chosen(log), len(configs),
-    )  # fmt: skip
+    about = _program(configs, seeds, spec, checkpoint_every, log, spread_over)
     return _Training(about, steps, eval_every, eval_episodes, start_at).run(
         report, save, stop
     )

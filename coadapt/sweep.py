@@ -946,8 +946,8 @@ def run(
     `checkpoints` None writes no snapshots; `ended` is called with what each program
     leaves, before the last snapshot is written: after a kill until then, again; where
     `stop` says so, the running one ends at its next checkpoint, and where the next
-    would come after the `deadline`, at this one. `allow_other_machine`:
-    go on also where what decides bits is not as it was.
+    would come after the `deadline`, at this one. `allow_other_machine`: go on also
+    where what decides bits is not as it was.
     Raises: ConfigError, before anything compiles; store.StoreError; runner.Interrupted.
     """
     path, deadline = admitted(sweep, workdir), deadline or Deadline()
@@ -959,18 +959,14 @@ def run(
         starts = _one_ahead(start_of(sweep, each) for each in todo)
         with Store(path, about, session=bool(todo)) as store:
             # all at once: the next session finds the same programs
-            records = [_noted(store, each) for each in todo]
+            records = [(each, _noted(store, each)) for each in todo]
             rest = store, checkpoints, stop, deadline, ended
-            programs = zip(todo, records, strict=True)
-            jobs = [
-                Job(sweep, each.group, its, _here(each), *rest)
-                for each, its in programs
-            ]
-            told = [partial(_tell, progress, event) for event in _events(todo, store)]
+            jobs = [Job(sweep, p.group, r, _here(p), *rest) for p, r in records]
+            events = _events(todo, store)
             with ahead.Ahead(_to_compile(sweep, todo)) as others:
-                for job, tell in zip(jobs, told, strict=True):
+                for job, event in zip(jobs, events, strict=True):
                     job.require_time()
-                    job.run(tell, *next(starts))
+                    job.run(partial(_tell, progress, event), *next(starts))
                     others.turn()
     return sum(len(each.group.agents) for each in todo)
 

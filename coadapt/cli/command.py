@@ -455,8 +455,7 @@ def run_sweep(
     keep = count(values, "keep", 1, least=0)
     rules = sweep.checkpoints(get(values, "checkpoint_every"), keep)
     workdir = get(values, "workdir")
-    if get(values, "measure") and not get(values, "dry_run"):
-        raise ConfigError("--measure is of a plan: give it with --dry_run.")
+    _refuse_measure(values)
     others, deadline = workers.asked(values), workers.deadline(values)
     if others is not None:
         jax.config.update("jax_platforms", "cpu")  # GPUs are for those that compute
@@ -465,8 +464,7 @@ def run_sweep(
     kept = _kept_at(get(values, "compile_cache"))
     if "MPLBACKEND" in os.environ:  # of the report's figures, before they are due
         importlib.import_module("coadapt.figure")
-    room = [] if others is None else [engines.memory(others), engines.number(others)]
-    plan = sweep.plan(asked, *room)
+    plan = sweep.plan(asked, *(engines.room(others) if others else ()))
     if get(values, "dry_run"):
         print("\n".join([*_plan(values, asked, plan, others), *about()]))
         return 0
@@ -486,6 +484,11 @@ def run_sweep(
     whole = all(run(part, place) for part, place in todo)  # ends where one is not
     report.make(folder, printed=True)
     return 0 if whole else TROUBLE
+
+
+def _refuse_measure(values: Values) -> None:
+    if get(values, "measure") and not get(values, "dry_run"):
+        raise ConfigError("--measure is of a plan: give it with --dry_run.")
 
 
 def _run_here(

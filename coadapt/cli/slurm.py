@@ -85,8 +85,8 @@ def script(values: Values, options: Options, asked: Sweep, workdir: str | None) 
     """That would be submitted. Raises: ConfigError, files.StoreError."""
     path = store.folder(workdir or "WORKDIR").absolute()
     about = store.adopted(path, sweep.header(asked))
-    room = engines.memory(options), engines.number(options)
-    groups = [each.group for each in sweep.planned(asked, path, about, *room)]
+    todo = sweep.planned(asked, path, about, *engines.room(options))
+    groups = [each.group for each in todo]
     return slurm.script(path, job(values, options, asked, groups))
 
 
