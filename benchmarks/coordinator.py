@@ -116,5 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+if __name__ == "__main__":  # workers find what they run by the module's name
+    from benchmarks import coordinator
+
+    sys.exit(coordinator.main())
