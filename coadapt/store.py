@@ -81,6 +81,7 @@ __all__ = [
     "read",
     "refuse_other",
     "replace",
+    "require_free",
     "sessions",
     "wide",
     "writing",
@@ -203,10 +204,7 @@ def owned(workdir: Path) -> Iterator[None]:
         try:
             lock.acquire()
         except filelock.Timeout:
-            raise ConfigError(
-                f"workdir {str(workdir)!r} is in use by {_owner(workdir)}: wait until "
-                "that has ended, or choose another."
-            ) from None
+            raise _in_use(workdir) from None
     try:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         here = {"process": os.getpid(), "host": socket.gethostname(), "since": now}
@@ -215,6 +213,25 @@ def owned(workdir: Path) -> Iterator[None]:
     finally:
         (workdir / OWNER).unlink(missing_ok=True)
         lock.release()
+
+
+def require_free(workdir: Path) -> None:
+    """Refuse a folder that is `owned`, without holding it. Raises: ConfigError."""
+    if not (workdir / LOCK).exists():
+        return
+    try:
+        filelock.FileLock(workdir / LOCK, timeout=0).acquire().lock.release()
+    except filelock.Timeout:
+        raise _in_use(workdir) from None
+    except OSError:  # of a store that is only to be read
+        return
+
+
+def _in_use(workdir: Path) -> ConfigError:
+    return ConfigError(
+        f"workdir {str(workdir)!r} is in use by {_owner(workdir)}: wait until that has "
+        "ended, or choose another."
+    )
 
 
 def _owner(workdir: Path) -> str:

@@ -58,6 +58,7 @@ from coadapt.store import (
     folder,
     load,
     owned,
+    require_free,
 )
 from coadapt.types import EnvSpec
 
@@ -955,7 +956,8 @@ def run(
     about = with_units(path, adopted(path, header(sweep)))
     with owned(path):
         todo = _free(planned(sweep, path, about, memory))
-        refuse_other_machine([] if allow_other_machine else todo, path)
+        if not allow_other_machine:
+            refuse_other_machine(todo, path)
         starts = _one_ahead(start_of(sweep, each) for each in todo)
         with Store(path, about, session=bool(todo)) as store:
             # all at once: the next session finds the same programs
@@ -978,6 +980,31 @@ def admitted(sweep: Sweep, workdir: str | os.PathLike[str]) -> Path:
     path = folder(workdir).absolute()  # an environment may change the current folder
     checkpoint.require_path(path)
     return path
+
+
+def require_admitted(
+    sweep: Sweep,
+    workdir: str | os.PathLike[str],
+    memory: int | None = None,
+    most: int | None = None,
+    *,
+    elsewhere: bool = False,
+    allow_other_machine: bool = False,
+) -> int:
+    """Refuse what `run` would refuse, in its words; returns how many cells are done.
+
+    Nothing is computed or written.
+    Args:
+        elsewhere: other processes compute, each of which looks at its own machine.
+    Raises: ConfigError, StoreError.
+    """
+    path = admitted(sweep, workdir)
+    about = adopted(path, header(sweep))
+    require_free(path)
+    todo = planned(sweep, path, about, memory, most)
+    if not (elsewhere or allow_other_machine):
+        refuse_other_machine(todo, path)
+    return len(done_of(path, about))
 
 
 def with_units(workdir: Path, about: Header) -> Header:

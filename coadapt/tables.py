@@ -166,10 +166,13 @@ def frame(columns: Sequence[str], lines: Iterable[str]) -> "pd.DataFrame":
 
 # what spreadsheets compute, in the letters of East Asia too; a sign alone is none
 _FORMULA = re.compile("'*[=+@\uff1d\uff0b\uff0d\uff20-].")
+_PLAIN = r"[-+]?(?:\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?|inf|nan)"
+_INTERVAL = re.compile(rf"{_PLAIN}(?: \[{_PLAIN}, {_PLAIN}\])?")  # '+1.5 [-2, +5]'
 
 
 def word(value: object) -> object:
-    """A text as it stands in a table; a number is as it was, as a text too."""
+    """A text as it stands in a table; a number is as it was, as a text too, and so is
+    one with its interval."""
     if not isinstance(value, str):
         return value
     text = printable(value)
@@ -182,6 +185,8 @@ def text_of(word: str) -> str:
 
 
 def _is_number(text: str) -> bool:
+    if _INTERVAL.fullmatch(text):
+        return True
     try:
         float(text)
     except ValueError:

@@ -1,13 +1,12 @@
 """The paper's Tables 1 and 4, read off the presets: no cell is written down here."""
 
-import csv
-import io
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from coadapt import algorithms
+from coadapt import algorithms, tables
 from coadapt.config import Config
+from coadapt.console import printable
 from coadapt.factors.pi_p import PiP
 from coadapt.networks import Init, Torsos
 from coadapt.schema import ConfigError, nearest
@@ -163,7 +162,8 @@ def render(rows: Sequence[Row], style: str) -> str:
 
 def _columns(rows: Sequence[Row]) -> list[list[str]]:
     """Cells by column, the name on top."""
-    return [[name, *(row[name] for row in rows)] for name in (rows[0] if rows else ())]
+    names = rows[0] if rows else ()
+    return [[printable(x) for x in (n, *(row[n] for row in rows))] for n in names]
 
 
 def _aligned(rows: Sequence[Row]) -> list[list[str]]:
@@ -206,7 +206,4 @@ def _markdown(rows: Sequence[Row]) -> str:
 
 
 def _csv(rows: Sequence[Row]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerows(zip(*_columns(rows), strict=True))
-    return out.getvalue().rstrip("\n")
+    return "\n".join(map(tables.line, zip(*_columns(rows), strict=True)))

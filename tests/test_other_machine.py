@@ -105,13 +105,16 @@ def contents(folder):
     return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def refused(folder, **of):
-    """The sentence, with nothing changed."""
+def refused(folder, *, allow=False, **of):
+    """The sentence, with nothing changed; a plan says the same."""
     before = contents(folder)
     with pytest.raises(ConfigError) as error:
-        run(folder, **of)
+        run(folder, allow=allow, **of)
     assert contents(folder) == before
     text = str(error.value)
+    with pytest.raises(ConfigError) as planned:
+        sweeps.require_admitted(asked(**of), folder, allow_other_machine=allow)
+    assert str(planned.value) == text and contents(folder) == before
     assert text.endswith(".") and ". " not in text and "\n" not in text
     return text
 
@@ -145,6 +148,19 @@ def test_what_decides_bits_is_refused_without_the_flag(begun, said, differs, bac
     assert run(begun, allow=True) == 2
     assert run(begun) == 0  # what is finished needs nothing
     assert run(begun, steps=60) == 2  # and what goes on, goes on from here
+
+
+def test_a_plan_is_of_what_would_run(begun):
+    assert sweeps.require_admitted(asked(), begun) == 0
+    as_of(begun, {"instructions": "AVX"})
+    assert sweeps.require_admitted(asked(), begun, allow_other_machine=True) == 0
+    assert sweeps.require_admitted(asked(), begun, elsewhere=True) == 0
+    before = contents(begun)
+    with store.owned(begun), pytest.raises(ConfigError, match="in use by process"):
+        sweeps.require_admitted(asked(), begun, allow_other_machine=True)
+    assert contents(begun) == before
+    run(begun, allow=True)
+    assert sweeps.require_admitted(asked(), begun) == 2
 
 
 def test_all_that_differs_is_in_one_sentence(begun):

@@ -152,7 +152,7 @@ FORMULAS = ['=HYPERLINK("http://x")', "+1+1", "-2+3", "@SUM(1)", "'=1", "\uff1d1
 
 
 @pytest.mark.parametrize(
-    "name", ['none, "quoted"', "-1", "1e3", "'x'", "-", "'-", *FORMULAS]
+    "name", ['none, "quoted"', "-1", "1e3", "'x'", "-", "'-", "+1 [-2, 3]", *FORMULAS]
 )
 def test_names_survive_the_csv(tmp_path, name):
     about = header(variants={"toy/lqr": {name: Entry("sac", "f", {})}})

@@ -491,6 +491,21 @@ def _refuse_measure(values: Values) -> None:
         raise ConfigError("--measure is of a plan: give it with --dry_run.")
 
 
+def _done(values: Values, asked: Sweep, others: engines.Options | None) -> list[str]:
+    """What of the plan is finished.
+
+    Raises: ConfigError and StoreError, where the run would be refused.
+    """
+    done = sweep.require_admitted(
+        asked,
+        get(values, "workdir"),
+        *(engines.room(others) if others else ()),
+        elsewhere=others is not None,
+        allow_other_machine=get(values, "allow_other_machine"),
+    )
+    return [f"finished: {done}"]
+
+
 def _run_here(
     values: Values,
     asked: Sweep,
@@ -595,8 +610,7 @@ def _plan(
     """The plan, and what of it is finished, a line each; then what flags ask for."""
     workdir, lines = get(values, "workdir"), plans.lines(plan)
     if workdir:
-        done = sweep.done_of(store.folder(workdir), sweep.header(asked))
-        lines.append(f"finished: {len(done)}")
+        lines += _done(values, asked, others)
     if others is not None and others.engine == engines.SLURM:
         lines += ["", slurm.script(values, others, asked, workdir).rstrip()]
     if get(values, "measure"):

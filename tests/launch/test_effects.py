@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import coadapt
-from coadapt import store
+from coadapt import store, taxonomy
 from coadapt.cli import effects
 from coadapt.comparison import interval
 
@@ -98,6 +98,17 @@ def test_pairs_of_variants(capsys, tmp_path):
     assert rows[0]["wrong"].startswith("at most 2.5%; ")
     assert "(score - random) / (reference - random)" in notes[0]
     assert "horizon: 100 env steps" in notes
+
+
+def test_names_are_as_safe_on_a_terminal_as_in_a_file(capsys, tmp_path):
+    """For spreadsheets, to which CSV is handed on, and for the terminal itself."""
+    name = '=HYPERLINK("http://x")'
+    workdir = made(tmp_path / "runs", gains={name: 100, "sac": 50})
+    rows, _ = run(capsys, f"--workdir={workdir}", f"--pairs={name}:sac")
+    assert rows[0]["toggle"] == f"'{name} : sac"
+    assert rows[0]["effect"].startswith("+0.5")  # a number is as it was
+    table = taxonomy.render([{"method": "a\x1b[31m\nb"}], "text")
+    assert table.splitlines()[-1] == r"a\x1b[31m b"
 
 
 def test_the_answer_is_the_librarys(capsys, tmp_path):

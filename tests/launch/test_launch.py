@@ -56,6 +56,18 @@ def test_a_dry_run_prints_the_plan_and_leaves_no_trace(
     assert not (tmp_path / "x").exists()
 
 
+def test_a_dry_run_says_that_the_run_would_be_refused(tmp_path, capsys):
+    """With the run's own sentence and exit status, and nothing is changed."""
+    where = f"--workdir={tmp_path}"
+    (tmp_path / "mine.txt").write_text("x")
+    said = []
+    for more in ([], ["--dry_run"]):
+        assert train.main([*TRAIN, where, *more]) == 2
+        said.append(capsys.readouterr().err)
+    assert said[0] == said[1] and "is not empty and no run store" in said[0]
+    assert contents(tmp_path) == {"mine.txt": b"x"}
+
+
 def test_the_quickstart_has_what_it_promises(capsys, nothing_compiles):
     assert sweep.main(["--experiment=quickstart", "--dry_run"]) == 0
     lines = capsys.readouterr().out.splitlines()
