@@ -298,7 +298,10 @@ def _arms(
     }
     if units is not None or not unknown:
         return found
-    now = {name: references.measured(tasks[name], Unit()) for name in unknown}
+    now = {
+        name: dataclasses.replace(references.measured(tasks[name], Unit()), now=True)
+        for name in unknown
+    }
     return score.arms(frame, {**known, **now}, asked, ended)
 
 
@@ -704,6 +707,12 @@ def _notes(asked: _Asked) -> tuple[str, ...]:
             f"{arm.variant} on {arm.task}: {failed} of {runs} runs failed "
             f"[{low:.0%}, {high:.0%}]"
         )
+    for task, unit in {arm.task: arm.unit for arm in arms if arm.rate.failed}.items():
+        if unit.now and unit.random is not None:
+            notes.append(
+                f"a random policy on {task}, {stats.number(unit.random)}, was measured "
+                "now, after the runs"
+            )
     if asked.paired:
         notes.append(f"paired by seed: a pilot's correlation exceeds {PAIRED}")
     return tuple(notes)

@@ -411,8 +411,8 @@ def _iterate(
 
     passes = pool.passes(policy_key, config.schedule.policy_steps, size)
     state, found = _repeat(policy_step, state, (jnp.arange(len(passes)), passes))
-    metrics |= found
     rows, score = store.obs[steps.row], pool.labels.score
+    metrics |= found | kept(agents.weighed(config, state, score, steps), log)
     found = agents.settle(config, state, rows, score, pool.prior, steps.seen)
     state, found = _kept(log, found)
     first = pool.batch(passes[0])

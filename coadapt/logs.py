@@ -141,6 +141,12 @@ METRICS: dict[str, Metric] = {
         "effective number of the weighed actions over their number: 1 where all count "
         "alike",
     ),
+    "effective_episodes": Metric(
+        "weights",
+        "1",
+        "effective number of the episodes whose steps are weighed, where weights do "
+        "not hang on the minibatch; NaN where there is one episode",
+    ),
     "condition": Metric(
         "weights", "1", "condition number of the closed form's regression"
     ),

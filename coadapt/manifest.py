@@ -562,7 +562,7 @@ def write(
         "cells": _by_steps(merged),
         "evaluation": {"every": merged.eval_every, "episodes": merged.eval_episodes},
         "checkpoint_every": merged.checkpoint_every,
-        "units": {t: dataclasses.asdict(unit) for t, unit in merged.units.items()},
+        "units": {t: _fixed(unit) for t, unit in merged.units.items()},
         **_planned(merged, off),
         "variants": {
             task: {name: _plain(entry) for name, entry in named.items()}
@@ -615,6 +615,13 @@ def _set_aside(workdir: Path) -> None:
 def _plain(entry: Entry) -> dict[str, Any]:
     found = entry._asdict()
     return found if entry.dataset else {n: found[n] for n in found if n != "dataset"}
+
+
+def _fixed(unit: Unit) -> dict[str, Any]:
+    """Of a unit, what the manifest has: all was measured before the runs."""
+    found = dataclasses.asdict(unit)
+    del found["now"]
+    return found
 
 
 def _by_steps(header: Header) -> dict[str, dict[str, dict[str, list[int]]]]:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import jinja2
 from markupsafe import Markup
 
-from coadapt import tables
 from coadapt.looks import Look
+from coadapt.words import word
 
 
 class Cell(NamedTuple):
@@ -124,11 +124,11 @@ def records(table: Table) -> str:
     """The table as CSV, notes of cells in brackets; a line has its group's head."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(map(tables.word, table.columns))
+    writer.writerow(map(word, table.columns))
     for group in table.groups:
         for line in group.lines:
             heads = (group.head, line.head)[: table.heads]
-            writer.writerow(map(tables.word, (*heads, *map(_plain, line.cells))))
+            writer.writerow(map(word, (*heads, *map(_plain, line.cells))))
     return out.getvalue()
 
 

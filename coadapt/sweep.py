@@ -956,8 +956,7 @@ def run(
     about = with_units(path, adopted(path, header(sweep)))
     with owned(path):
         todo = _free(planned(sweep, path, about, memory))
-        if not allow_other_machine:
-            refuse_other_machine(todo, path)
+        refuse_other_machine([] if allow_other_machine else todo, path)
         starts = _one_ahead(start_of(sweep, each) for each in todo)
         with Store(path, about, session=bool(todo)) as store:
             # all at once: the next session finds the same programs

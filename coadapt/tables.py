@@ -4,15 +4,13 @@ A line of an attempt ends with `check`: the CRC-32 of all lines up to it. So a l
 is missing, changed, doubled or out of its place is found. The last line of each write
 has a dot after it: a write that was cut short is left out as a whole.
 
-A text that a spreadsheet would take for a formula has an apostrophe before it, here and
-in all tables for people; `text_of` takes it off. Control characters are escaped.
+Texts stand in it as words.py has them.
 """
 
 import contextlib
 import csv
 import io
 import itertools
-import re
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from coadapt import files
-from coadapt.console import printable
+from coadapt.words import text_of, word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,36 +160,6 @@ def frame(columns: Sequence[str], lines: Iterable[str]) -> "pd.DataFrame":
 
 
 # ---------------------------------------------------------------- writing
-
-
-# what spreadsheets compute, in the letters of East Asia too; a sign alone is none
-_FORMULA = re.compile("'*[=+@\uff1d\uff0b\uff0d\uff20-].")
-_PLAIN = r"[-+]?(?:\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?|inf|nan)"
-_INTERVAL = re.compile(rf"{_PLAIN}(?: \[{_PLAIN}, {_PLAIN}\])?")  # '+1.5 [-2, +5]'
-
-
-def word(value: object) -> object:
-    """A text as it stands in a table; a number is as it was, as a text too, and so is
-    one with its interval."""
-    if not isinstance(value, str):
-        return value
-    text = printable(value)
-    return f"'{text}" if _FORMULA.match(text) and not _is_number(text) else text
-
-
-def text_of(word: str) -> str:
-    """The text of which `word` made this."""
-    return word[1:] if word.startswith("'") and _FORMULA.match(word) else word
-
-
-def _is_number(text: str) -> bool:
-    if _INTERVAL.fullmatch(text):
-        return True
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def line(values: Sequence[object]) -> str:

@@ -1,15 +1,18 @@
 """The paper's Tables 1 and 4, read off the presets: no cell is written down here."""
 
+import csv
+import io
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from coadapt import algorithms, tables
+from coadapt import algorithms
 from coadapt.config import Config
 from coadapt.console import printable
 from coadapt.factors.pi_p import PiP
 from coadapt.networks import Init, Torsos
 from coadapt.schema import ConfigError, nearest
+from coadapt.words import word
 
 Row = dict[str, str]
 Renderer = Callable[[Sequence[Row]], str]
@@ -206,4 +209,7 @@ def _markdown(rows: Sequence[Row]) -> str:
 
 
 def _csv(rows: Sequence[Row]) -> str:
-    return "\n".join(map(tables.line, zip(*_columns(rows), strict=True)))
+    out = io.StringIO()
+    lines = zip(*_columns(rows), strict=True)
+    csv.writer(out, lineterminator="\n").writerows(map(word, line) for line in lines)
+    return out.getvalue().rstrip("\n")

@@ -18,6 +18,7 @@ class Unit:
     episodes: int = 0  # of which it is the mean
     reference: float | None = None
     source: str = ""  # of the reference
+    now: bool = False  # measured by who reads the store, after the runs; in no manifest
 
     @property
     def size(self) -> float | None:

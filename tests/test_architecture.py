@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 # lower layers first; a module imports lower layers, and its own only within a package
 LAYERS = [
     ["coadapt.version", "coadapt.aliases", "coadapt.console", "coadapt.cgroups"],
-    ["coadapt.notes", "coadapt.deadline"],
+    ["coadapt.notes", "coadapt.deadline", "coadapt.words"],
     ["coadapt.ops"],
     ["coadapt.types", "coadapt.schema", "coadapt.streams", "coadapt.units"],
     ["coadapt.networks", "coadapt.optim", "coadapt.logs", "coadapt.devices"],

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import stores
 from scipy import stats as scipy_stats
 
 import coadapt
-from coadapt import comparison, store, verdict
-from coadapt.report import findings, verdicts
+from coadapt import comparison, stats, store, sweep, verdict
+from coadapt.envs import toy
+from coadapt.report import findings, sections, verdicts
 from coadapt.schema import ConfigError
 from coadapt.units import Unit
 
@@ -148,6 +150,23 @@ def test_failures_count_as_nothing_that_is_not_known():
     found = coadapt.compare(frame, "tanh", PAIRS, margin=20)
     assert found.word == verdict.NONE
     assert "a random policy's return on toy/lqr is not known" in found.detail
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_a_random_policy_that_is_measured_after_the_runs_is_said_to_be(tmp_path, fixed):
+    """A store of before units has none; where a run failed, its reader measures it."""
+    made = {A: sweep.presets(["sac", "awac"], A)}
+    unit = UNITS[A] if fixed else Unit()
+    dead = [store.Cell(A, "sac", 0)]
+    stores.build(tmp_path, "e", made, {A: 100}, seeds=3, dead=dead, unit=unit)
+    found = coadapt.compare(tmp_path, "x", {"x": ("sac", "awac")}, margin=20)
+    number = stats.number(toy.baseline(A))
+    said = f"a random policy on {A}, {number}, was measured now, after the runs"
+    assert (said in found.notes) == (not fixed)
+    shown = sections._unit(A, sections._units(findings.read(tmp_path))[0])
+    assert (f"{number} (measured now, after the runs)" in shown) == (not fixed)
+    text = (tmp_path / "manifest.json").read_text()
+    assert '"random"' in text and '"now"' not in text
 
 
 def test_a_verdict_says_how_often_it_is_wrong_if_arms_fail():

@@ -104,6 +104,7 @@ def transitions(obs=None, action=None, seed=1):
 annotate = jax.jit(agent.annotate)
 label = jax.jit(agent.label)
 settle = jax.jit(agent.settle)
+weighed = jax.jit(agent.weighed)
 solve = jax.jit(agent.solve)
 distribution = jax.jit(agent.policy)
 
@@ -864,6 +865,30 @@ def test_urex_weighs_every_step_as_its_episode(base, climb, standard):
     total = sum(score[part][0] for part in parts)
     assert total == pytest.approx(0.0 if climb else 6.0, abs=2e-5)
     assert np.all(score[7:] == 0)  # the open end
+
+
+@pytest.mark.parametrize("tau, number", [(1e6, 36 / 14), (1e-3, 1.0)])
+def test_episodes_that_urex_weighs_are_counted_by_their_weight(tau, number):
+    """By all of their steps, of 2, 3 and 1: equal weights count as 36 / (4 + 9 + 1)."""
+    config = urex({"pi_q_update.temperature.value": tau})
+    state, (steps, _) = begin(config, O, 3), long_episodes()
+    score = label(config, state, steps.rows, steps.episodes).score
+    found = weighed(config, state, score, steps.episodes)
+    # float32; the temperature of 1e6 leaves weights of 1 +- 1e-6
+    assert float(found["effective_episodes"]) == pytest.approx(number, rel=1e-5)
+    one = steps.episodes._replace(seen=jnp.arange(9) == 6)
+    assert np.isnan(weighed(config, state, score, one)["effective_episodes"])
+
+
+def test_episodes_that_power_weighs_are_counted_too():
+    """Rewards above the least are its weights: of two episodes 1 and 9, 100 / 82."""
+    config = c28("LearnedStd")[0]
+    steps = Steps((2, 3), ("terminated", "terminated"), 1, 1)
+    steps.reward = np.arange(-1.0, 5.0)
+    state = begin(config, 1, 1)
+    score = label(config, state, steps.rows, steps.episodes).score
+    found = weighed(config, state, score, steps.episodes)["effective_episodes"]
+    assert float(found) == pytest.approx(100 / 82, rel=1e-5)  # float32
 
 
 def test_urex_climbs_the_log_probabilities_of_episodes():

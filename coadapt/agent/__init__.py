@@ -13,6 +13,7 @@ between algorithms is a field that it reads.
     evaluate   one step of the critics
     improve    one step of the policy             (improve.py)
     settle     what is set once an iteration      (improve.py)
+    weighed    what its weights say of episodes   (improve.py)
     track      target networks; the critics' alone: track_critic
     vitals     what can be told of an agent       (vitals.py)
 """
@@ -31,7 +32,7 @@ from coadapt.agent.estimate import (
     priors,
     solve,
 )
-from coadapt.agent.improve import improve, settle
+from coadapt.agent.improve import improve, settle, weighed
 from coadapt.agent.models import action_values, policy, state_values
 from coadapt.agent.vitals import vitals
 from coadapt.config import Config, Hard, Soft
@@ -62,6 +63,7 @@ __all__ = [
     "track",
     "track_critic",
     "vitals",
+    "weighed",
 ]
 
 fit_prior = behavior.fit

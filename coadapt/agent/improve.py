@@ -11,7 +11,7 @@ from coadapt.agent.models import View
 from coadapt.config import Config
 from coadapt.factors.pi_q import Moved, Weights
 from coadapt.ops import weights
-from coadapt.types import AgentState, Batch, Metrics, Tree
+from coadapt.types import AgentState, Batch, Episodes, Metrics, Tree
 
 
 def improve(
@@ -87,3 +87,10 @@ def settle(
 
     after, metrics = config.pi_q_update.after_iteration(view, score, where, kl)
     return cast(View, after).state, metrics
+
+
+def weighed(
+    config: Config, state: AgentState, score: jax.Array, steps: Episodes
+) -> Metrics:
+    """What there is to know of the weights of an iteration's episodes; score [C]."""
+    return config.pi_q.told(View(config, state), score, steps)

@@ -71,6 +71,14 @@ class Posterior(Ruled, Protocol):
         """
         return self.standardized(score, episodes.seen)
 
+    def told(self, view: View, score: jax.Array, episodes: Episodes) -> Metrics:
+        """What there is to know of the weights of whole episodes, once an iteration.
+
+        Args:
+            score: [C], what `scores` made of G.
+        """
+        return {}
+
 
 class Weights(Posterior, Protocol):
     """A posterior that is a set of weights."""
@@ -226,6 +234,11 @@ class NonParametric(Weights):
             weight = self._normalized(score, temperature)
         return weight if self.clip is None else jnp.minimum(weight, self.clip.limit)
 
+    def told(self, view: View, score: jax.Array, episodes: Episodes) -> Metrics:
+        if self.normalize != "none" or self.keep < 1:  # else they hang on minibatches
+            return {}
+        return _of_episodes(self.weights(score[None], view.eta)[0], episodes)
+
     def _normalized(self, score: jax.Array, temperature: jax.Array) -> jax.Array:
         if self.form == "indicator":
             return (score > 0).astype(score.dtype)
@@ -316,6 +329,14 @@ class Episodic(Weights):
         weight = jnp.where(self.expected_return, both, weight)
         length = jnp.sum(episodes.seen) / jnp.maximum(jnp.sum(where), 1)
         return weight[end] * length
+
+    def told(self, view: View, score: jax.Array, episodes: Episodes) -> Metrics:
+        return _of_episodes(score, episodes)
+
+
+def _of_episodes(weight: jax.Array, episodes: Episodes) -> Metrics:
+    number = weights.effective_episodes(weight, episodes.last, episodes.seen)
+    return {"effective_episodes": number}
 
 
 # ---------------------------------------------------------------- a policy

@@ -63,6 +63,25 @@ def effective_fraction(weights: jax.Array) -> jax.Array:
     return jnp.square(jnp.sum(weights)) / (weights.size * jnp.sum(jnp.square(weights)))
 
 
+def effective_episodes(
+    weights: jax.Array, last: jax.Array, seen: jax.Array
+) -> jax.Array:
+    """Effective number of the episodes whose steps are weighed; NaN of one alone.
+
+    Source: Kong 1992, of an episode's share in the sum of |w|.
+    Args: weights [C], in order of time; last [C] bool, where episodes end; seen [C]
+    bool, the steps that count. Returns: scalar, of 1 to their number.
+    """
+    ends = last.astype(jnp.int32)
+    episode = jnp.cumsum(ends, dtype=jnp.int32) - ends
+    size = jnp.max(jnp.abs(weights), where=seen, initial=0.0)
+    mass = jnp.where(seen, jnp.abs(weights) / size, 0.0)
+    mass = jnp.zeros_like(mass).at[episode].add(mass)
+    several = jnp.sum(last & seen) > 1
+    number = jnp.square(jnp.sum(mass)) / jnp.sum(jnp.square(mass))
+    return jnp.where(several, number, jnp.nan)
+
+
 def top(score: jax.Array, fraction: float) -> tuple[jax.Array, jax.Array]:
     """The best scores of the whole batch, max(1, round(fraction M B)) of them.
 

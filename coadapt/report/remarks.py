@@ -15,8 +15,8 @@ from coadapt.report.findings import METRIC, Findings
 from coadapt.schema import ConfigError
 
 _ALIKE = 1 - 1e-6  # effective fraction: weights differ by less than 1 in 1,000
-_ALONE = 1.5  # effective number of actions: one has four fifths of the weight
-_FRACTION = "effective_fraction"
+_ALONE = 1.5  # effective number of actions or episodes: one has four fifths of all
+_FRACTION, _EPISODES = "effective_fraction", "effective_episodes"
 _APART = ("episodes", "speed")  # groups that are of no update
 _OF_UPDATES = [n for n, m in logs.METRICS.items() if m.group not in _APART]
 
@@ -112,6 +112,15 @@ def _alone(config: Stored, ends: list[Ends]) -> tuple[int, str]:
     )
 
 
+def _one_episode(config: Stored, ends: list[Ends]) -> tuple[int, str]:
+    return (
+        _number(ends, lambda each: each.get(_EPISODES, math.inf) < _ALONE),
+        "in the last update one episode had nearly all the weight, so that the policy "
+        "is fitted to that one; a higher temperature, or more episodes an iteration, "
+        "spreads it",
+    )
+
+
 def _compared(config: Stored) -> tuple[float, str]:
     """Among how many actions weights are normalised; inf where that is not known."""
     posterior, prior, data = config["pi_q"], config["pi_p"], config["data"]
@@ -145,5 +154,6 @@ _RULES: dict[str, Callable[[Stored, list[Ends]], tuple[int, str]]] = {
     "updates": _nothing_to_learn_from,
     "weights": _alike,
     "one weight": _alone,
+    "one episode": _one_episode,
     "policy": _unmoved,
 }

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from coadapt import page, plot, store, tables
+from coadapt import page, plot, store
 from coadapt.console import printable
 from coadapt.experiments.beside import Beside
 from coadapt.report import findings, layout, protocols, records, sections, verdicts
@@ -19,6 +19,7 @@ from coadapt.report.layout import DAGGER
 from coadapt.report.sections import Report
 from coadapt.report.verdicts import Returns
 from coadapt.store import StoreError
+from coadapt.words import word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,8 +90,8 @@ def show(
             header = (*HEADER[:5], "paper", *HEADER[5:])
             words = [layout.theirs(cell) if cell else "-" for cell in cells]
             rows = [
-                (*row[:5], word, *row[5:])
-                for row, word in zip(rows, words, strict=True)
+                (*row[:5], theirs, *row[5:])
+                for row, theirs in zip(rows, words, strict=True)
             ]
         _table(header, rows)
 
@@ -188,7 +189,7 @@ def write(folder: Path, made: Report) -> list[Path]:
 def _tables(made: Report) -> dict[str, bytes]:
     files = {}
     for name, frame in records.frames(made).items():
-        text = "" if frame.empty else frame.map(tables.word).to_csv(index=False)
+        text = "" if frame.empty else frame.map(word).to_csv(index=False)
         files[f"{name}.csv"] = text.encode()
     for i, table in enumerate(layout.tables(made.of), 1):
         files[f"table{i if i > 1 else ''}.csv"] = page.records(table).encode()

@@ -234,6 +234,7 @@ def _unit(task: str, unit: Unit) -> str:
     if unit.random is None:
         return f"{task}: no unit, since the store has no random policy's return"
     said = f"{task}: a random policy {number(unit.random)}"
+    said += " (measured now, after the runs)" if unit.now else ""
     if unit.reference is None:
         return f"{said}, no reference"
     return f"{said}, the reference {number(unit.reference)} ({unit.source})"

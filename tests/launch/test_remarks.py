@@ -33,6 +33,18 @@ CASES = {
     "weights are not compared": (
         ("urex", {}, {"effective_fraction": (1e-3, 1e-3)}), None
     ),
+    "one of an iteration's episodes": (
+        ("urex", {}, {"effective_episodes": (1.2, 1.6)}),
+        (
+            "one episode",
+            "1 of 2 agents: in the last update one episode had nearly all the weight, "
+            "so that the policy is fitted to that one; a higher temperature, or more "
+            "episodes an iteration, spreads it.",
+        ),
+    ),
+    "one episode alone": (
+        ("urex", {}, {"effective_episodes": (np.nan, 2), "policy_norm": (1, 1)}), None
+    ),
     "no step left": (
         ("awr", {}, {"critic_loss": (np.nan, 1.0), "value": (np.nan, 1.0)}),
         (

@@ -11,6 +11,7 @@ from coadapt.ops.bounds import excess_norm
 from coadapt.ops.lagrange import temperature_dual
 from coadapt.ops.weights import (
     boltzmann,
+    effective_episodes,
     effective_fraction,
     exponential,
     of_episodes,
@@ -293,6 +294,28 @@ def test_effective_fraction_does_not_depend_on_the_scale(weight, expected, scale
     """In float32: weights of AWR without a clip span all of its range."""
     got = effective_fraction(jnp.asarray(weight) * jnp.float32(scale))
     assert got == pytest.approx(expected, rel=1e-6)  # float32
+
+
+@examples
+@given(scores, st.lists(st.booleans(), min_size=64, max_size=64))
+def test_effective_episodes_are_the_loop(score, ends):
+    """Of what an episode's steps have of all weight; one alone tells nothing."""
+    weight = (np.exp(score / 10) * np.where(score > 0, 1, -1)).ravel()
+    last = np.array(ends[: weight.size])
+    last[-1] = True
+    seen = np.arange(weight.size) >= weight.size // 3
+    mass, inside = [0.0], 0
+    for w, end, counts in zip(weight, last, seen, strict=True):
+        mass[-1] += abs(float(w)) * counts
+        inside += bool(end and counts)
+        mass += [0.0] * bool(end)
+    with jax.enable_x64(True):
+        got = float(effective_episodes(*map(jnp.asarray, (weight, last, seen))))
+    if inside < 2:
+        assert np.isnan(got)
+    else:
+        expected = sum(mass) ** 2 / sum(m**2 for m in mass)
+        assert got == pytest.approx(expected, rel=EXACT)
 
 
 REWARD, PROB = np.array([1.0, 2.0, 3.0]), np.array([0.2, 0.3, 0.5])
