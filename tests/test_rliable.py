@@ -15,9 +15,9 @@ THEIRS = json.loads((Path(__file__).parent / "data" / "rliable.json").read_text(
 X, Y = (np.array(THEIRS["scores"][name]) for name in "xy")
 SINGLE = {"mean": stats.mean, "median": stats.median, "iqm": stats.iqm}
 EXACT = 1e-12  # sums of 40 numbers of size 1 in float64
-# of an end of a 95% interval from 2,000 resamples: five standard errors of a quantile
-# of a normal statistic, 5 sqrt(0.025 * 0.975 / 2,000) / 0.058 = 0.30 stds; ours of 20,000
-# has 0.10, both together 0.32, and a std is a quarter of the width
+# of an end of a 95% interval: five standard errors of a quantile of a normal statistic,
+# from 2,000 resamples 5 sqrt(0.025 * 0.975 / 2,000) / 0.058 = 0.30 stds, from ours of
+# 20,000 0.10, together 0.32; a std is a quarter of the width
 CLOSE = 0.32 / 4
 
 
