@@ -67,6 +67,8 @@ class Comparison:
     before: Verdict  # failed runs counting as their last score before
     rates: Mapping[tuple[str, bool], Rate]  # (algorithm, with the toggle)
     beside: Mapping[str, tuple["Beside", ...]]  # task -> of A, and of B
+    # task -> effect on A less that on B, in returns; of one algorithm there is none
+    gaps: Mapping[str, Effect] = dataclasses.field(default_factory=dict)
     paired: bool = False
     notes: tuple[str, ...] = ()  # what is to be known of it, a line each
     published: Verdict | None = None  # of the same question, on published means
@@ -217,6 +219,7 @@ def _answered(
         before=second,
         rates=asked.rates(),
         beside={task: asked.beside(task) for task in asked.tasks},
+        gaps=asked.gaps(),
         paired=asked.paired,
         notes=_notes(asked),
         published=published,
@@ -424,6 +427,12 @@ class _Asked(NamedTuple):
             )
             for pair in self.pairs
         )
+
+    def gaps(self) -> dict[str, Effect]:
+        """Of each task, in returns."""
+        if len(self.pairs) < 2:
+            return {}
+        return {task: self._replace(tasks=(task,)).gap(RETURNS) for task in self.tasks}
 
     def gap(self, unit: str) -> Effect:
         """The effect on A less that on B."""

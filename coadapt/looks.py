@@ -20,6 +20,9 @@ DASHES: tuple[Dash, ...] = ("-", "--", ":", "-.")
 _SHADES = (0.0, 0.45, -0.45)  # towards white, and black; once through the dashes each
 
 
+_DIM = 0.18  # relative luminance, below which a colour is lost on a dark page
+
+
 class Look(NamedTuple):
     """How a variant is drawn, on every task alike."""
 
@@ -37,7 +40,7 @@ def looks(variants: Iterable[str] | Mapping[str, str]) -> dict[str, Look]:
     Args: names, or names and whose they are; a name alone is its own algorithm's.
     """
     named = variants if isinstance(variants, Mapping) else {v: v for v in variants}
-    own = _colors(named.values())
+    own = colors(named.values())
     if len(own) == 1:
         (first,) = own.values()
         order = [first, *(color for color in COLORS if color != first)]
@@ -54,7 +57,7 @@ def looks(variants: Iterable[str] | Mapping[str, str]) -> dict[str, Look]:
     return found
 
 
-def _colors(algorithms: Iterable[str]) -> dict[str, str]:
+def colors(algorithms: Iterable[str]) -> dict[str, str]:
     """Of each algorithm; 'trpo_table1' has that of 'trpo', 'redq' that of 'sac'."""
     names = list(dict.fromkeys(algorithms))
     whose = {name: LATER.get(name, name.partition("_")[0]) for name in names}
@@ -70,3 +73,21 @@ def _mixed(color: str, shade: float) -> str:
     parts = (int(color[i : i + 2], 16) for i in (1, 3, 5))
     mixed = (round(part + abs(shade) * (goal - part)) for part in parts)
     return "#" + "".join(f"{part:02X}" for part in mixed)
+
+
+def on_dark(color: str) -> str:
+    """The colour as a dark page has it: with white in it, where it is dark itself."""
+    for tenth in range(10):
+        lighter = _mixed(color, tenth / 10)
+        if luminance(lighter) >= _DIM:
+            return lighter
+    return "#FFFFFF"
+
+
+def luminance(color: str) -> float:
+    """Relative, 0 to 1. Source: WCAG 2.2, 'relative luminance'."""
+    parts = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    linear = (
+        x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts
+    )
+    return sum(w * x for w, x in zip((0.2126, 0.7152, 0.0722), linear, strict=True))

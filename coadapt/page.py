@@ -3,16 +3,19 @@
 What stands in a page is data here; how it looks is in templates/report.html.
 """
 
-import base64
 import csv
+import importlib.resources
 import io
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jinja2
 from markupsafe import Markup
 
+from coadapt import forest, looks, tables
+from coadapt.forest import Forest
 from coadapt.looks import Look
 from coadapt.words import word
 
@@ -58,16 +61,20 @@ class Table(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """A picture with what it shows in words."""
+    """A picture that a reader without scripts sees, with what it shows in words."""
 
     caption: str
     alt: str
-    png: bytes
+    file: str  # beside the page
 
-    @property
-    def source(self) -> str:
-        """The picture itself, as a link that leads nowhere else."""
-        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
+
+class Answer(NamedTuple):
+    """What is said first of a question: a sentence, and a picture of it."""
+
+    title: str
+    sentence: str
+    facts: tuple[str, ...]
+    forests: tuple[Forest, ...]
 
 
 class Section(NamedTuple):
@@ -79,17 +86,32 @@ class Section(NamedTuple):
     figures: tuple[Figure, ...] = ()
     looks: tuple[tuple[str, Look], ...] = ()  # the figures' legend
     notes: tuple[str, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    # what can be drawn by choice: see report/series.py
+    series: Mapping[str, object] | None = None
 
 
 class Page(NamedTuple):
-    """`facts` are (name, what) pairs, above all else."""
+    """`facts` are (name, what) pairs, which stand below what is answered."""
 
     title: str
     facts: tuple[tuple[str, str], ...]
     sections: Sequence[Section]
     foot: str
+    every: float = 0.0  # seconds after which a newer page is looked for; 0: never
+
+    @property
+    def answered(self) -> int:
+        """How many sections answer something; they stand first."""
+        return sum(bool(section.answers) for section in self.sections)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether its script draws something."""
+        return any(section.series for section in self.sections)
 
 
+MINUS = "\u2212"
 STROKES = {"-": "", "--": "7 3", ":": "2 3", "-.": "8 3 2 3"}  # SVG's
 
 
@@ -103,8 +125,27 @@ def render(page: Page) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["breakable"] = _breakable
+    environment.filters["typeset"] = typeset
+    environment.filters["data"] = _data
+    environment.filters["on_dark"] = looks.on_dark
+    environment.globals["place"] = forest.place
+    environment.globals["source"] = _source
     template = environment.get_template("report.html")
     return template.render(page=page, strokes=STROKES) + "\n"
+
+
+def _source(name: str) -> Markup:
+    """A file of the package, to stand in the page as it is."""
+    files = importlib.resources.files("coadapt").joinpath("templates")
+    return Markup(files.joinpath(name).read_text(encoding="utf-8").strip())
+
+
+def _data(value: object) -> Markup:
+    """JSON that no name in it can end."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    for letter in "<>&\u2028\u2029":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return Markup(text)
 
 
 def _breakable(text: str) -> Markup:
@@ -118,6 +159,13 @@ def _breakable(text: str) -> Markup:
 def _whole(word: str) -> Markup:
     """A browser would cut after a hyphen too."""
     return Markup('<span class="whole">{}</span>' if "-" in word else "{}").format(word)
+
+
+def typeset(text: str) -> str:
+    """Numbers as they are printed, not typed: with a minus, a cross, ± and ∞."""
+    text = text.replace(" +- ", " ± ").replace(" x ", " \u00d7 ")
+    text = re.sub(r"\binf\b", "∞", text)
+    return re.sub(r"-(?=[\d.∞])", MINUS, text)
 
 
 def records(table: Table) -> str:

@@ -9,12 +9,13 @@ import io
 import math
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
+from coadapt import curves as curves_of
 from coadapt import stats
-from coadapt.logs import SCORE
+from coadapt.curves import Runs
 from coadapt.looks import COLORS, DASHES, Look
 from coadapt.looks import looks as looks
 from coadapt.schema import ConfigError, nearest, unknown
@@ -202,15 +203,15 @@ def _draw(
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
     here = frame.loc[frame.task == task]
-    failed, drawn = _failed(here, metric), list["Line2D"]()
-    rows = _until_failed(here.loc[here.metric == metric], failed)
+    failed, drawn = curves_of.failed_in(here, metric), list["Line2D"]()
+    rows = curves_of.until_failed(here.loc[here.metric == metric], failed)
     groups = {str(name): group for name, group in rows.groupby("variant", sort=False)}
     known = look or _looks_of(rows)
     groups = {name: groups[name] for name in known if name in groups}  # what is drawn
-    height = None if logarithmic else _height(groups, metric)
+    height = None if logarithmic else curves_of.height(groups, metric)
     for name, group in groups.items():
         mine = {seed for seed in group.seed if (name, seed) in failed}
-        line = _curve(axes, _runs(group, mine), known[name], height)
+        line = _curve(axes, curves_of.runs(group, mine), known[name], height)
         line.set_label(f"{name} ({len(mine)} failed)" if mine else name)
         drawn.append(line)
     if height is not None:
@@ -227,42 +228,6 @@ def _looks_of(rows: "pd.DataFrame") -> dict[str, Look]:
     names = rows.variant.astype(str)
     whose = rows.algorithm.astype(str) if "algorithm" in rows else names
     return looks(dict(zip(names, whose, strict=True)))
-
-
-def _height(
-    groups: Mapping[str, "pd.DataFrame"], metric: str
-) -> tuple[float, float] | None:
-    """The ends of the axis where values ran away; None where none did.
-
-    Downwards, and of what is no return upwards too.
-    """
-    every = [rows.value.to_numpy(float) for rows in groups.values()]
-    first = [
-        rows.value[rows.env_steps == rows.env_steps.min()].to_numpy(float)
-        for rows in groups.values()
-    ]
-    values, first = np.concatenate(every), np.concatenate(first)
-    floor = max(stats.floor(values), _floor(values, first))
-    top = math.inf if metric == SCORE else -_floor(-values, -first)
-    if floor == -math.inf and top == math.inf:
-        return None
-    kept = values[np.isfinite(values) & (values >= floor) & (values <= top)]
-    room = 0.05 * (np.ptp(kept) or 1.0)
-    return kept.min() - room, kept.max() + room
-
-
-def _floor(values: np.ndarray, first: np.ndarray) -> float:
-    """`stats.floor` where most values ran away, and with them the median of all.
-
-    Below a million, and by more than a thousand times the highest below what half of
-    the curves begin with. -inf where there is none such.
-    """
-    begin, finite = first[np.isfinite(first)], values[np.isfinite(values)]
-    if not begin.size:
-        return -math.inf
-    middle, top = np.quantile(begin, 0.5, method="higher"), finite.max()
-    lowest = min(middle - 1000 * max(top - middle, abs(top)), -1e6)
-    return float(lowest) if finite.min() < lowest else -math.inf
 
 
 def _leave_out(
@@ -288,64 +253,8 @@ def _beyond(values: "pd.Series", end: float) -> bool:
     return bool(((values > end) | (values == math.inf)).any())
 
 
-class _Runs(NamedTuple):
-    """The seeds of a variant over T env steps."""
-
-    steps: np.ndarray  # [T]
-    each: np.ndarray  # [T, S], NaN where there is no value
-    counted: np.ndarray  # [T', S], where a seed that failed has its last value
-    whole: np.ndarray  # [T'], steps to which all seeds have come
-    ends: list[tuple[float, float]]  # of those that failed with a value
-
-
-def _failed(rows: "pd.DataFrame", metric: str) -> dict[tuple[str, int], float]:
-    """Variants and seeds whose last score is NaN, and the env steps of the one before.
-
-    -inf where there was none. Without scores, those of the metric are looked at.
-    """
-    rows = rows.reset_index(drop=True)  # two runs' rows may have the same numbers
-    score = SCORE if SCORE in set(rows.metric) else metric
-    known = stats.last(rows.dropna(subset="value"), score)
-    before = dict(zip(_keys(known), known.env_steps, strict=True))
-    ends = stats.last(rows, score)
-    gone = ends.loc[ends.value.isna()]
-    return {key: before.get(key, -math.inf) for key in _keys(gone)}
-
-
-def _keys(rows: "pd.DataFrame") -> list[tuple[str, int]]:
-    return list(zip(rows.variant.astype(str), rows.seed, strict=True))
-
-
-def _until_failed(
-    rows: "pd.DataFrame", failed: Mapping[tuple[str, int], float]
-) -> "pd.DataFrame":
-    """Without what agents tell that stand still: of a broken update it may be inf."""
-    last = [failed.get(key, math.inf) for key in _keys(rows)]
-    return rows.assign(value=rows.value.where(rows.env_steps <= np.array(last)))
-
-
-def _runs(rows: "pd.DataFrame", failed: Collection[int]) -> _Runs:
-    """Of a variant's rows, and the seeds that failed."""
-    table = rows.pivot(index="env_steps", columns="seed", values="value")
-    there = rows.assign(there=True).pivot(
-        index="env_steps", columns="seed", values="there"
-    )
-    steps, each = table.index.to_numpy(), table.to_numpy(float)
-    gone, counted, ends = np.isin(table.columns, list(failed)), each.copy(), []
-    for i in np.flatnonzero(gone):
-        known = np.flatnonzero(~np.isnan(each[:, i]))
-        if known.size:
-            last = known[-1]
-            counted[last:, i] = each[last, i]
-            ends.append((steps[last], each[last, i]))
-    complete = (there.notna().to_numpy() | gone).all(axis=1)
-    if not complete.any():  # seeds that were measured at other steps
-        complete = np.ones_like(complete)
-    return _Runs(steps, each, counted[complete], steps[complete], ends)
-
-
 def _curve(
-    axes: "Axes", runs: _Runs, look: Look, height: tuple[float, float] | None
+    axes: "Axes", runs: Runs, look: Look, height: tuple[float, float] | None
 ) -> "Line2D":
     """One variant. `height`: the ends of the axis, where it is cut."""
     count = (~np.isnan(runs.counted)).sum(axis=1)

@@ -169,6 +169,47 @@ def _effect(found: dict[str, dict[str, Cell]], names: Sequence[str]) -> Effect:
     return Effect(on.scaled(scales), off.scaled(scales), tasks, lost)
 
 
+def on_task(comparison: Comparison, task: str) -> tuple[verdicts.Effect | None, ...]:
+    """The effects on one task, in returns: on each algorithm, and their difference.
+
+    None where the paper has not both cells; infinite where one diverged, and NaN where
+    both did.
+    Args:
+        task: as the paper calls it, 'Hopper-v2'.
+    """
+    tables = comparison.tables
+    there = {c.variant: c for c in cells() if c.task == task and c.table in tables}
+    found = []
+    for names in (comparison.first_cells, comparison.second_cells):
+        whole = set(names) <= set(there)
+        found.append([there[name] for name in names] if whole else None)
+    first, second = (_difference(pair) if pair else None for pair in found)
+    gap = None
+    if first and second:
+        gap = [*first, *((-weight, *rest) for weight, *rest in second)]
+    return tuple(map(_of_means, (first, second, gap)))
+
+
+_Means = list[tuple[float, float, float, int]]
+
+
+def _difference(pair: Sequence[Cell]) -> _Means:
+    signs = (1.0, -1.0)
+    return [
+        (sign, cell.mean, cell.std, SEEDS)
+        for sign, cell in zip(signs, pair, strict=True)
+    ]
+
+
+def _of_means(parts: _Means | None) -> verdicts.Effect | None:
+    if parts is None:
+        return None
+    if all(math.isfinite(mean) for _, mean, _, _ in parts):
+        return verdicts.of_means(parts)
+    value = sum(weight * mean for weight, mean, _, _ in parts)  # inf - inf is NaN
+    return verdicts.Effect(value, math.nan, math.nan, seeds=SEEDS)
+
+
 class Judged(NamedTuple):
     """A comparison's effects on the algorithms, their difference, and the verdict."""
 

@@ -1,5 +1,6 @@
 """A page as a browser would take it: what is on it, and whether it is well formed."""
 
+import json
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
@@ -20,21 +21,24 @@ class Reader(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.open: list[str] = []
         self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words, self.title = "", ""
-        self.tables: list[FoundTable] = []
+        self.words, self.title, self.data = "", "", ""
+        self.tables: list[FoundTable] = []  # of numbers
+        self.forests: list[FoundTable] = []
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
         if tag not in VOID:
             self.open.append(tag)
         if tag == "table":
-            self.tables.append(FoundTable())
+            self.here = FoundTable()
+            forest = dict(attrs).get("class") == "forest"
+            (self.forests if forest else self.tables).append(self.here)
         if tag == "tr":
-            self.tables[-1].rows.append([])
+            self.here.rows.append([])
         if tag in ("td", "th"):
-            self.tables[-1].rows[-1].append("")
+            self.here.rows[-1].append("")
         if tag == "b":
-            self.tables[-1].strong.append("")
+            self.here.strong.append("")
 
     def handle_startendtag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
@@ -43,17 +47,24 @@ class Reader(HTMLParser):
         assert self.open and self.open.pop() == tag, f"</{tag}> at {self.getpos()}"
 
     def handle_data(self, data):
-        if "style" in self.open:
+        if self.open[-1:] == ["script"] and self.tags[-1][1].get("id") == "series":
+            self.data += data
+        if self.open[-1:] in (["style"], ["script"]):
             return
         self.words += data
         if self.open[-1:] == ["title"]:
             self.title += data
         if "caption" in self.open:
-            self.tables[-1].caption += data
+            self.here.caption += data
         if "td" in self.open or "th" in self.open:
-            self.tables[-1].rows[-1][-1] += data
+            self.here.rows[-1][-1] += data
         if "b" in self.open:
-            self.tables[-1].strong[-1] += data
+            self.here.strong[-1] += data
+
+    @property
+    def series(self):
+        """What the page's script draws."""
+        return json.loads(self.data)
 
     def named(self, tag: str) -> list[dict[str, str | None]]:
         return [attrs for name, attrs in self.tags if name == tag]

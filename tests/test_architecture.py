@@ -40,8 +40,10 @@ LAYERS = [
         "coadapt.ahead",
         "coadapt.metrics",
         "coadapt.figure",
+        "coadapt.forest",
         "coadapt.looks",
     ],
+    ["coadapt.curves"],
     [
         "coadapt.checkpoint",
         "coadapt.rates",

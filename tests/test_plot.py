@@ -345,3 +345,16 @@ def test_an_estimate_says_itself():
         "-0.10",
         "nan",
     ]
+
+
+def test_a_colour_is_seen_on_a_dark_page_too():
+    """Those that are light enough stay as they are."""
+    from coadapt import looks
+
+    assert looks.luminance("#FFFFFF") == pytest.approx(1) and not looks.luminance(
+        "#000000"
+    )
+    for color in looks.COLORS:
+        made = looks.on_dark(color)
+        assert looks.luminance(made) >= 0.18 and looks.on_dark(made) == made
+    assert looks.on_dark("#E69F00") == "#E69F00"

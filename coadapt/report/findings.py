@@ -68,10 +68,15 @@ class Findings(NamedTuple):
         """All rows, variants under their short names, to be drawn."""
         return self.frame.assign(variant=self.frame.variant.map(self.labels))
 
+    def scored(self) -> "pd.DataFrame":
+        """Those of them that are scores."""
+        rows = self.drawn()
+        return rows.loc[rows.metric == METRIC]
+
     @property
     def looks(self) -> dict[str, plot.Look]:
         """Of the short names that have rows, on every picture alike."""
-        there = set(self.frame.variant.map(self.labels))
+        there = {self.labels[name] for name in self.frame.variant.unique()}
         entries = {n: e for v in self.header.variants.values() for n, e in v.items()}
         whose = {n: e.algorithm for n, e in entries.items()}
         every = plot.looks({self.labels[n]: whose.get(n, n) for n in self.labels})

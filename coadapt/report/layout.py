@@ -1,18 +1,16 @@
 """The scores of a report as tables, in the paper's layout where it has one."""
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from coadapt.experiments import beside, published
-from coadapt.page import Cell, Group, Line, Table
+from coadapt.page import Cell, Group, Line, Table, typeset
 from coadapt.report.findings import Findings, Score
 from coadapt.stats import number
 
 DAGGER = "†"  # numerical error, as in the paper's tables
 NONE = "\u2013"  # a dash: what was not asked for
-MINUS = "\u2212"
 ROUNDING = 1e-12  # of a mean: the std that equal numbers may have
 WIDE = 14  # variants that stand side by side, tasks below each other, as in the paper
 
@@ -42,13 +40,6 @@ def theirs(cell: published.Cell) -> str:
     shown = f"{cell.mean:,g}"
     shown += "" if math.isinf(cell.mean) else f" +- {cell.std:,g}"
     return f"{shown} {DAGGER}" if cell.numerical_error else shown
-
-
-def typeset(text: str) -> str:
-    """Numbers as they are printed, not typed: with a minus, a cross, ± and ∞."""
-    text = text.replace(" +- ", " ± ").replace(" x ", " \u00d7 ")
-    text = re.sub(r"\binf\b", "∞", text)
-    return re.sub(r"-(?=[\d.∞])", MINUS, text)
 
 
 # ---------------------------------------------------------------- scores

@@ -1,7 +1,6 @@
 """What a sweep found: on the terminal, and as a page, pictures and CSVs in report/."""
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -208,9 +207,9 @@ def _put(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
 
 def pictures(found: Findings) -> dict[str, bytes]:
     """The curves of each task, and of all in one figure."""
-    frame, tasks, look = found.drawn(), found.drawn_tasks, found.looks
-    safe = {task: re.sub("[^a-zA-Z0-9_.=-]", "_", task) for task in tasks}
-    made = {f"{safe[t]}.png": plot.curves(frame, t, look=look) for t in tasks}
+    frame, tasks, look = found.scored(), found.drawn_tasks, found.looks
+    names = sections.picture_names(found)
+    made = {names[t]: plot.curves(frame, t, look=look) for t in tasks}
     if len(tasks) > 1:
         made["curves.png"] = plot.panels(frame, tasks, look)
     return {name: plot.png(figure) for name, figure in made.items()}

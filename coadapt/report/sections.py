@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from coadapt import catalogue, comparison, plot, provenance, tuning, verdict
+from coadapt import catalogue, comparison, provenance, tuning, verdict
 from coadapt.comparison import Arms
 from coadapt.experiments import beside
-from coadapt.page import Cell, Figure, Group, Line, Page, Section, Table
-from coadapt.report import layout, protocols, remarks, verdicts
+from coadapt.page import MINUS, Cell, Figure, Group, Line, Page, Section, Table, typeset
+from coadapt.report import answers, layout, protocols, remarks, verdicts
+from coadapt.report import series as _series
 from coadapt.report.findings import METRIC, Findings
-from coadapt.report.layout import DAGGER, MINUS, NONE, typeset
+from coadapt.report.layout import DAGGER, NONE
 from coadapt.report.verdicts import Aggregated, Answer, Contrasted, Returns
 from coadapt.score import Rate
 from coadapt.stats import Estimate, number
@@ -111,9 +112,10 @@ def _everywhere(found: Findings, names: Sequence[str]) -> list[str]:
 def page(report: Report) -> Page:
     """The whole page."""
     parts = [
+        _answers(report),
+        _curves(report),
         _returns(report),
         _scores(report.of),
-        _curves(report.of),
         _verdicts(report.answers),
         _multiverse(report),
         _tuned(report.of),
@@ -173,6 +175,17 @@ def _made_by(found: Findings) -> list[tuple[str, str]]:
     if differ:
         lines.append(("sessions", f"the rows' sessions differ in {differ}."))
     return lines
+
+
+# ---------------------------------------------------------------- what is found
+
+
+def _answers(report: Report) -> Section | None:
+    """A sentence a toggle, and a picture, before any number."""
+    if not report.answers:
+        return None
+    told = answers.told(report.answers, report.of)
+    return Section("What was found", answers=tuple(told), notes=answers.NOTES)
 
 
 # ---------------------------------------------------------------- returns
@@ -326,26 +339,32 @@ def _of_paper(found: Findings) -> list[str]:
     ]
 
 
-def _curves(found: Findings) -> Section:
-    frame, look = found.drawn(), found.looks
+def _curves(report: Report) -> Section:
+    found = report.of
+    files, look = picture_names(found), found.looks
     figures = [
-        Figure(task, _words(found, task), plot.png(plot.panel(frame, task, look)))
-        for task in found.drawn_tasks
+        Figure(task, _words(found, task), files[task]) for task in found.drawn_tasks
     ]
-    there = {found.labels[variant] for _, variant in found.scores}
+    series = _series.of(found, report.answers)
+    left = series["left"]
     return Section(
         "Learning curves",
         (
-            "Mean return over seeds; shaded, one standard deviation, where there are "
-            "two or more; thin, each seed.",
+            "Mean over seeds; shaded, Student's 95% interval of it, where there are "
+            "two or more. A cross: there a seed failed, and counts with its last "
+            "score before. A mean ends as far as all of its seeds have come.",
         ),
         figures=tuple(figures),
-        looks=tuple((name, one) for name, one in look.items() if name in there),
-        notes=(
-            "a cross: there a seed failed, and counts with its last score before",
-            "a mean ends as far as all of its seeds have come",
-        ),
+        looks=tuple(look.items()),
+        notes=(f"not in this page, for its size: {', '.join(left)}",) if left else (),
+        series=series,
     )
+
+
+def picture_names(found: Findings) -> dict[str, str]:
+    """The file of each task's curves."""
+    safe = {t: re.sub("[^a-zA-Z0-9_.=-]", "_", t) for t in found.drawn_tasks}
+    return {task: f"{name}.png" for task, name in safe.items()}
 
 
 def _words(found: Findings, task: str) -> str:

@@ -37,6 +37,7 @@ class Question(NamedTuple):
     pairs: tuple[Pair, ...]
     cells: Verdict | None = None  # on the paper's own cells
     paper: str = ""  # how its text reads them
+    source: published.Comparison | None = None  # whose those cells are
 
 
 class Answer(NamedTuple):
@@ -144,7 +145,7 @@ def _asked(each: published.Comparison, twins: Mapping[str, str]) -> Question:
         )
     )
     return Question(
-        each.toggle, tuple(pairs), published.judged(each).verdict, each.paper
+        each.toggle, tuple(pairs), published.judged(each).verdict, each.paper, each
     )
 
 

@@ -22,8 +22,9 @@ from coadapt import effects, plot, stats, store, sweep
 from coadapt.cli import effects as effects_command
 from coadapt.cli import report
 from coadapt.experiments import published
+from coadapt.page import MINUS
 from coadapt.report import findings, layout, results, sections
-from coadapt.report.layout import DAGGER, MINUS, NONE
+from coadapt.report.layout import DAGGER, NONE
 from coadapt.store import Cell
 from coadapt.sweep import Variant
 from coadapt.units import Unit
@@ -270,6 +271,44 @@ def test_a_toggle_whose_variants_are_not_there_yet_is_not_judged(capsys, tmp_pat
     assert "tanh, SAC and AWR: co-adapted" in shown
 
 
+def test_the_answer_is_a_sentence_and_a_picture(capsys, tmp_path):
+    """Of each toggle, beside the paper's own cells in the same unit."""
+    where = tmp_path / "x"
+    stores.of_experiment(where, "table3", [HOPPER, CHEETAH], score=tanh, seeds=10)
+    page, _ = run(capsys, where)
+    told = "Tanh helps SAC and not MPO: it is co-adapted to SAC (MPO harmed); with it "
+    assert f"{told}SAC gains 0.5" in page.words and "MPO loses 0.4" in page.words
+    for fact in (
+        "decided by 10 seeds of each variant",
+        "failed runs: none of 80",
+        "measured on 2 tasks: says nothing of other tasks",
+        "the paper's text: co-adapted; its cells, by the same rule: co-adapted: ",
+    ):
+        assert fact in page.words
+    ours, paper = page.forests[:2]
+    found = frame(where, "effects").iloc[0]
+    assert ours.caption == "here, of the task's unit"
+    assert [row[0] for row in ours.rows if len(row) == 1] == [
+        "all 2 tasks", HOPPER, CHEETAH
+    ]  # fmt: skip
+    pooled = [row[2].replace(MINUS, "-") for row in ours.rows[1:4]]
+    values = found[["effect_A", "effect_B", "gap"]]
+    assert [text.split(" ")[0] for text in pooled] == [f"{x:+.2f}" for x in values]
+    on, off = (PAPER["table3", "Hopper-v2", f"SAC({x}tanh)"] for x in ("", "no "))
+    assert paper.rows[0] == ["Hopper-v2"]
+    assert paper.rows[1][2].split(" ")[0] == f"{(on.mean - off.mean) / 100:+.2f}"
+    assert paper.rows[5][2] == "diverged"  # SAC without it, on HalfCheetah
+
+
+def test_the_answer_waits_for_seeds_and_says_what_failed(capsys, tmp_path):
+    fields = {"score": tanh, "seeds": 4, "dead": [Cell(HOPPER, "MPO(tanh)", 1)]}
+    stores.of_experiment(tmp_path / "x", "table3", [HOPPER], **fields)
+    page, _ = run(capsys, tmp_path / "x")
+    said = "What tanh does to SAC and MPO cannot be said yet: there are 4 seeds of each"
+    assert said in page.words
+    assert "failed runs: MPO with it 1 of 4 [1%, 81%]" in page.words
+
+
 # ---------------------------------------------------------------- grids
 
 
@@ -316,7 +355,7 @@ def test_tables_are_there_when_drawing_fails(tmp_path, monkeypatch, grid):
     def fail(*_, **__):
         raise RuntimeError("no picture")
 
-    monkeypatch.setattr(results.plot, "panel", fail)
+    monkeypatch.setattr(results.plot, "panels", fail)
     shutil.copytree(grid, tmp_path / "work")
     with pytest.raises(RuntimeError, match="no picture"):
         results.make(tmp_path / "work", printed=True)
@@ -598,18 +637,20 @@ def test_suites_and_their_versions_are_never_in_one_table(capsys, tmp_path):
 def test_the_page_is_whole_and_needs_nothing_else(grid, reported):
     page, _ = reported
     for tag, attrs in page.tags:
-        assert tag not in ("script", "link", "iframe", "object")
-        for name in ("src", "href", "action", "xlink:href"):
-            assert attrs.get(name, "data:image/png;").startswith("data:image/png;")
+        assert (tag not in ("link", "iframe", "object") and "src" not in attrs) or (
+            tag == "img" and (grid / "report" / attrs["src"]).exists()
+        )
+        assert not {"href", "action", "xlink:href"} & set(attrs)
     text = (grid / "report" / "index.html").read_text()
-    assert "url(" not in text and "@import" not in text
+    assert "url(" not in text and "@import" not in text and "connect-src" not in text
+    assert "default-src 'none'" in text  # a browser itself refuses to load anything
     assert page.named("html") == [{"lang": "en"}] and len(page.named("h1")) == 1
     assert page.named("meta")[1]["name"] == "viewport"
     assert len(page.images) == 2
     for image, task in zip(page.images, ("Hopper-v5", "HalfCheetah-v5"), strict=True):
         assert task in image["alt"] and "up to 3,000" in image["alt"]
     assert all(table.caption for table in page.tables)
-    assert len(page.tables) == len(page.named("caption"))
+    assert len(page.tables + page.forests) == len(page.named("caption"))
 
 
 # ---------------------------------------------------------------- the study in docs/
