@@ -54,19 +54,20 @@ def until_failed(
 
 def runs(rows: "pd.DataFrame", failed: Collection[int]) -> Runs:
     """Of a variant's rows, and the seeds that failed."""
-    table = rows.pivot(index="env_steps", columns="seed", values="value")
-    there = rows.assign(there=True).pivot(
-        index="env_steps", columns="seed", values="there"
-    )
-    steps, each = table.index.to_numpy(), table.to_numpy(float)
-    gone, counted, ends = np.isin(table.columns, list(failed)), each.copy(), []
+    steps, down = np.unique(rows.env_steps.to_numpy(), return_inverse=True)
+    seeds, across = np.unique(rows.seed.to_numpy(), return_inverse=True)
+    each = np.full((len(steps), len(seeds)), np.nan)
+    each[down, across] = rows.value.to_numpy(float)
+    there = np.zeros(each.shape, bool)
+    there[down, across] = True
+    gone, counted, ends = np.isin(seeds, list(failed)), each.copy(), []
     for i in np.flatnonzero(gone):
         known = np.flatnonzero(~np.isnan(each[:, i]))
         if known.size:
             last = known[-1]
             counted[last:, i] = each[last, i]
             ends.append((steps[last], each[last, i]))
-    complete = (there.notna().to_numpy() | gone).all(axis=1)
+    complete = (there | gone).all(axis=1)
     if not complete.any():  # seeds that were measured at other steps
         complete = np.ones_like(complete)
     return Runs(steps, each, counted[complete], steps[complete], ends)

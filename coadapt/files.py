@@ -48,7 +48,7 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def replace(path: Path, text: str, *, sync: bool = True) -> None:
+def replace(path: Path, text: str | bytes, *, sync: bool = True) -> None:
     """Write a file whole or not at all; one that has this text is left alone.
 
     Args:
@@ -56,7 +56,7 @@ def replace(path: Path, text: str, *, sync: bool = True) -> None:
             other files need not wait for that.
     Raises: StoreError.
     """
-    data = text.encode()
+    data = text if isinstance(text, bytes) else text.encode()
     with writing(path):
         if path.exists() and path.read_bytes() == data:
             return

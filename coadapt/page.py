@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jinja2
 from markupsafe import Markup
 
-from coadapt import forest, looks, tables
+from coadapt import forest, looks
 from coadapt.forest import Forest
 from coadapt.looks import Look
 from coadapt.words import word

@@ -16,6 +16,7 @@ import numpy as np
 from coadapt import curves as curves_of
 from coadapt import stats
 from coadapt.curves import Runs
+from coadapt.forest import Forest
 from coadapt.looks import COLORS, DASHES, Look
 from coadapt.looks import looks as looks
 from coadapt.schema import ConfigError, nearest, unknown
@@ -31,6 +32,7 @@ COLUMNS = 3  # panels side by side
 BESIDE, LONG = 16, 32  # names that stand beside the lines; more, or longer, stand below
 _KEYS = ("task", "variant", "seed", "env_steps", "metric")
 _COLUMNS = (*_KEYS, "value")
+COLUMN, LETTERS = 3.3, 8.0  # inches and points, of a figure in a paper's column
 NAMED = 3  # variants that a note in a picture names
 _DEEP = 100.0  # heights of a picture to which a shade goes on below it
 
@@ -174,7 +176,9 @@ def _figure(width: float, height: float) -> "Figure":
     return OwnFigure(figsize=(width, height), dpi=150, layout="constrained")
 
 
-def _below(figure: "Figure", lines: list, names: list[str]) -> None:
+def _below(
+    figure: "Figure", lines: list, names: list[str], letters: float | str = "small"
+) -> None:
     """A legend, for which the figure grows, in as many columns as its width holds."""
     if not lines:
         return
@@ -182,7 +186,7 @@ def _below(figure: "Figure", lines: list, names: list[str]) -> None:
     columns = max(1, int(width / (0.6 + 0.075 * max(map(len, names)))))
     figure.set_size_inches(width, height + 0.2 * math.ceil(len(names) / columns))
     place = {"loc": "outside lower center", "ncols": columns}
-    figure.legend(lines, names, frameon=False, fontsize="small", **place)
+    figure.legend(lines, names, frameon=False, fontsize=letters, **place)
 
 
 def _line(look: Look):
@@ -350,6 +354,64 @@ def best_of(curves: Mapping[str, np.ndarray]) -> "Figure":
     axes.legend(fontsize="x-small", frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+@_in_own_style
+def column(
+    frame: "pd.DataFrame",
+    task: str,
+    metric: str = "return",
+    look: Mapping[str, Look] | None = None,
+) -> "Figure":
+    """`curves` as wide as a column of a paper, the legend below, in letters of 8 pt."""
+    _require(frame, [task], [metric], look)
+    figure = _figure(COLUMN, 2.2)
+    axes = figure.subplots()
+    drawn = _draw(axes, frame, task, metric, look)
+    axes.set_title(task, loc="left", fontsize=LETTERS)
+    axes.set_xlabel("environment steps", fontsize=LETTERS)
+    axes.set_ylabel(metric.replace("_", " "), fontsize=LETTERS)
+    axes.tick_params(labelsize=LETTERS)
+    _below(figure, drawn, [str(line.get_label()) for line in drawn], LETTERS)
+    return figure
+
+
+@_in_own_style
+def forest(found: Forest) -> "Figure":
+    """Effects with their intervals, a group below the other: one column wide."""
+    _require_some("groups", found.groups)
+    sizes = [len(group.rows) for group in found.groups]
+    figure = _figure(COLUMN, 0.35 + 0.55 * len(sizes) + 0.2 * sum(sizes))
+    grid = np.ravel(figure.subplots(len(sizes), 1, squeeze=False, height_ratios=sizes))
+    for axes, group in zip(grid, found.groups, strict=True):
+        for i, row in enumerate(group.rows):
+            color = row.color or "0.2"
+            if len(row.known) == 3:
+                ends = [row.low, row.high]
+                axes.plot(ends, [i, i], color=color, lw=1.6, solid_capstyle="butt")
+            if math.isfinite(row.value):
+                axes.plot(row.value, i, "o", color=color, ms=4)
+            else:
+                axes.text(0, i, f" {row.text}", va="center", fontsize=LETTERS)
+        axes.axvline(0.0, color="0.4", lw=0.8, ls=":", zorder=0)
+        axes.set_xlim(group.ends)
+        axes.set_ylim(len(group.rows) - 0.5, -0.5)
+        axes.set_yticks(range(len(group.rows)), [row.label for row in group.rows])
+        axes.set_title(group.title, loc="left", fontsize=LETTERS)
+        axes.tick_params(labelsize=LETTERS)
+        axes.tick_params(axis="y", length=0)
+        axes.locator_params(axis="x", nbins=5)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+    grid[-1].set_xlabel(f"effect, {found.unit}", fontsize=LETTERS)
+    return figure
+
+
+@_in_own_style
+def pdf(figure: "Figure") -> bytes:
+    """A figure as the bytes of a PDF, the same for the same figure."""
+    out = io.BytesIO()
+    figure.savefig(out, format="pdf", metadata={"CreationDate": None})
+    return out.getvalue()
 
 
 @_in_own_style

@@ -1,13 +1,16 @@
 """Show what a sweep found, while it runs or after.
 
-Example:
+Examples:
   coadapt report --workdir=runs/quickstart
+  coadapt report --workdir=runs/quickstart --watch     while it runs
+  coadapt report --workdir=runs/quickstart --latex --pdf
 
 Prints the score of every variant with its interval, and its last evaluation (mean and
 std over seeds); writes tables, verdicts and learning curves to <workdir>/report/, or to
 --out.
 """
 
+import contextlib
 import sys
 from collections.abc import Sequence
 
@@ -16,6 +19,8 @@ from absl import flags
 from coadapt import report, store
 from coadapt.cli import command
 from coadapt.cli.values import Values, get, positive
+from coadapt.report import live
+from coadapt.schema import ConfigError
 
 
 def _define(values: Values) -> None:
@@ -33,16 +38,45 @@ def _define(values: Values) -> None:
         ),
     ):
         flags.DEFINE_string(name, None, about, flag_values=values)
+    for name, about in (
+        ("latex", "write tables for a paper too, as .tex with booktabs"),
+        ("pdf", "write figures for a paper too, as PDFs as wide as a column"),
+        (
+            "watch",
+            "make it anew as the store grows, until all is finished or Ctrl-C; an open "
+            "page follows",
+        ),
+    ):
+        flags.DEFINE_boolean(name, False, about, flag_values=values)
+    flags.DEFINE_string(
+        "every",
+        None,
+        f"with --watch, seconds from one look to the next ({live.SECONDS:g})",
+        flag_values=values,
+    )
 
 
 def _run(values: Values) -> None:
-    out = get(values, "out")
-    report.make(
-        command.required(values, "workdir"),
-        out=store.expanded(out, "--out") if out else None,
-        margin=positive(values, "margin"),
-        printed=True,
-    )
+    out, workdir = get(values, "out"), command.required(values, "workdir")
+    every = positive(values, "every")
+    options = {
+        "out": store.expanded(out, "--out") if out else None,
+        "margin": positive(values, "margin"),
+        "latex": get(values, "latex"),
+        "pdf": get(values, "pdf"),
+    }
+    if not get(values, "watch"):
+        if every is not None:
+            raise ConfigError("--every is of --watch: give that with it.")
+        report.make(workdir, printed=True, **options)
+        return
+    with contextlib.suppress(KeyboardInterrupt):  # the last report stays as it is
+        seconds = every or live.SECONDS
+        report.watch(workdir, seconds=seconds, said=_say, **options)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

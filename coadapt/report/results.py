@@ -9,11 +9,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from coadapt import page, plot, store
+from coadapt import files, page, plot, store
 from coadapt.console import printable
 from coadapt.experiments.beside import Beside
-from coadapt.report import findings, layout, protocols, records, sections, verdicts
+from coadapt.report import (
+    answers,
+    findings,
+    layout,
+    protocols,
+    records,
+    sections,
+    verdicts,
+)
 from coadapt.report.findings import Findings
+from coadapt.report.latex import tables as latex_tables
 from coadapt.report.layout import DAGGER
 from coadapt.report.sections import Report
 from coadapt.report.verdicts import Returns
@@ -22,6 +31,7 @@ from coadapt.words import word
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 HEADER = (
     "task", "variant", "env steps", "return [95%]", "last: mean +- std", "n", "failed"
@@ -35,6 +45,9 @@ def make(
     out: str | os.PathLike[str] | None = None,
     margin: float | None = None,
     printed: bool = False,
+    latex: bool = False,
+    pdf: bool = False,
+    every: float = 0.0,
 ) -> list[Path]:
     """Write a folder with a page, PNGs and CSVs of what a run store holds.
 
@@ -45,6 +58,9 @@ def make(
         margin: what is no effect of note, in the unit of the effects; None: 0.1 of the
             reference's unit.
         printed: print the tables and the verdicts, and what was written.
+        latex: tables for a paper too, as .tex with booktabs.
+        pdf: figures for a paper too, as PDFs as wide as a column.
+        every: seconds after which an open page looks for a newer one; 0: never.
     Returns:
         The files, index.html among them.
     Raises:
@@ -52,16 +68,22 @@ def make(
         StoreError: the folder cannot be written.
     """
     folder = store.folder(workdir)
-    found = findings.read(folder)
-    made = sections.compute(found, margin)  # not before all that there is was read
+    made = read(folder, margin=margin)
     if printed:
-        show(found.summary, made.returns, found.beside)
+        show(made.of.summary, made.returns, made.of.beside)
         print()
         tell(made)
-    written = write(store.expanded(out, "out") if out else folder / "report", made)
+    place = store.expanded(out, "out") if out else folder / "report"
+    written = write(place, made, latex=latex, pdf=pdf, every=every)
     if printed:
         print(f"written: {', '.join(map(str, written))}")
     return written
+
+
+def read(workdir: str | os.PathLike[str], *, margin: float | None = None) -> Report:
+    """All numbers of a run store's report. Raises: ConfigError, StoreError."""
+    found = findings.read(store.folder(workdir))
+    return sections.compute(found, margin)  # not before all that there is was read
 
 
 # ---------------------------------------------------------------- the terminal
@@ -89,8 +111,8 @@ def show(
             header = (*HEADER[:5], "paper", *HEADER[5:])
             words = [layout.theirs(cell) if cell else "-" for cell in cells]
             rows = [
-                (*row[:5], theirs, *row[5:])
-                for row, theirs in zip(rows, words, strict=True)
+                (*row[:5], text, *row[5:])
+                for row, text in zip(rows, words, strict=True)
             ]
         _table(header, rows)
 
@@ -171,13 +193,25 @@ def failures(failed: "pd.DataFrame") -> None:
 # ---------------------------------------------------------------- files
 
 
-def write(folder: Path, made: Report) -> list[Path]:
+def write(
+    folder: Path,
+    made: Report,
+    *,
+    latex: bool = False,
+    pdf: bool = False,
+    every: float = 0.0,
+) -> list[Path]:
     """All files of a report; what an earlier one had and this one has not, goes."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         written = _put(folder, _tables(made))  # before anything is drawn
-        html = page.render(sections.page(made)).encode()
-        return written + _put(folder, {"index.html": html, **pictures(made.of)})
+        whole = sections.page(made)._replace(every=every)
+        texts = latex_tables(whole) if latex else {}
+        written += _put(folder, {f"{n}.tex": x.encode() for n, x in texts.items()})
+        drawn = column_figures(made) if pdf else {}
+        written += _put(folder, {f"{n}.pdf": plot.pdf(x) for n, x in drawn.items()})
+        page_last = {**pictures(made.of), "index.html": page.render(whole).encode()}
+        return written + _put(folder, page_last)
     except OSError as error:
         raise StoreError(
             f"the report cannot be written to {str(folder)!r} "
@@ -185,24 +219,59 @@ def write(folder: Path, made: Report) -> list[Path]:
         ) from None
 
 
+def tables(
+    workdir: str | os.PathLike[str], *, margin: float | None = None
+) -> dict[str, str]:
+    """Each table of a run store's report as LaTeX with booktabs, by its name.
+
+    Raises: as `make`.
+    """
+    return latex_tables(sections.page(read(workdir, margin=margin)))
+
+
+def figures(
+    workdir: str | os.PathLike[str], *, margin: float | None = None
+) -> "dict[str, Figure]":
+    """Each figure of a run store's report, as wide as a column of a paper.
+
+    The curves of each task by its name, and a forest plot of each toggle.
+    Raises: as `make`.
+    """
+    return column_figures(read(workdir, margin=margin))
+
+
+def column_figures(made: Report) -> "dict[str, Figure]":
+    found = made.of
+    frame, look = found.scored(), found.looks
+    drawn = {
+        name.removesuffix(".png"): plot.column(frame, task, look=look)
+        for task, name in sections.picture_names(found).items()
+    }
+    for told in answers.told(made.answers, found):
+        for each in told.forests:
+            whose = "" if each is told.forests[0] else "_paper"
+            drawn[f"effect_{sections.file_name(told.title)}{whose}"] = plot.forest(each)
+    return drawn
+
+
 def _tables(made: Report) -> dict[str, bytes]:
-    files = {}
+    found = {}
     for name, frame in records.frames(made).items():
         text = "" if frame.empty else frame.map(word).to_csv(index=False)
-        files[f"{name}.csv"] = text.encode()
+        found[f"{name}.csv"] = text.encode()
     for i, table in enumerate(layout.tables(made.of), 1):
-        files[f"table{i if i > 1 else ''}.csv"] = page.records(table).encode()
-    return files
+        found[f"table{i if i > 1 else ''}.csv"] = page.records(table).encode()
+    return found
 
 
-def _put(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
+def _put(folder: Path, made: Mapping[str, bytes]) -> list[Path]:
     """Files that have something to hold; one that has not, is removed."""
-    for name, data in files.items():
+    for name, data in made.items():
         if data:
-            (folder / name).write_bytes(data)
+            files.replace(folder / name, data, sync=False)
         else:
             (folder / name).unlink(missing_ok=True)
-    return [folder / name for name, data in files.items() if data]
+    return [folder / name for name, data in made.items() if data]
 
 
 def pictures(found: Findings) -> dict[str, bytes]:

@@ -363,8 +363,12 @@ def _curves(report: Report) -> Section:
 
 def picture_names(found: Findings) -> dict[str, str]:
     """The file of each task's curves."""
-    safe = {t: re.sub("[^a-zA-Z0-9_.=-]", "_", t) for t in found.drawn_tasks}
-    return {task: f"{name}.png" for task, name in safe.items()}
+    return {task: f"{file_name(task)}.png" for task in found.drawn_tasks}
+
+
+def file_name(text: str) -> str:
+    """Of letters that every system allows."""
+    return re.sub("[^a-zA-Z0-9_.=-]+", "_", text)[:100]
 
 
 def _words(found: Findings, task: str) -> str:
