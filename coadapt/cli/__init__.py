@@ -22,6 +22,8 @@ COMMANDS = (  # as they are listed
     "sweep",
     "work",
     "report",
+    "pack",
+    "unpack",
     "status",
     "merge",
     "effects",

@@ -48,6 +48,13 @@ def _define(values: Values) -> None:
         ),
     ):
         flags.DEFINE_boolean(name, False, about, flag_values=values)
+    flags.DEFINE_multi_string(
+        "beside",
+        [],
+        "a file of others' curves, to be drawn and compared: method, task, step, seed, "
+        "return, or as docs/runs.md has them; repeat for more",
+        flag_values=values,
+    )
     flags.DEFINE_string(
         "every",
         None,
@@ -64,6 +71,7 @@ def _run(values: Values) -> None:
         "margin": positive(values, "margin"),
         "latex": get(values, "latex"),
         "pdf": get(values, "pdf"),
+        "beside": get(values, "beside"),
     }
     if not get(values, "watch"):
         if every is not None:

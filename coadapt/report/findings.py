@@ -1,10 +1,11 @@
 """All that a report is made of: what a run store holds, and what it does not yet."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from coadapt import comparison, plot, stats, store, toggles
+from coadapt import comparison, curve_files, plot, stats, store, toggles
 from coadapt.comparison import Arms
 from coadapt.experiments import beside
 from coadapt.experiments.beside import Beside
@@ -58,6 +59,7 @@ class Findings(NamedTuple):
     labels: dict[str, str]  # variant -> a name as short as it can be
     sessions: tuple[dict[str, Any], ...]  # of which there are rows
     arms: dict[str, Arms]  # of each of `stats.versions`
+    others: "pd.DataFrame | None" = None  # curves of others: `curve_files.COLUMNS`
 
     @property
     def frame(self) -> "pd.DataFrame":
@@ -65,8 +67,15 @@ class Findings(NamedTuple):
         return _one(self.versions)
 
     def drawn(self) -> "pd.DataFrame":
-        """All rows, variants under their short names, to be drawn."""
-        return self.frame.assign(variant=self.frame.variant.map(self.labels))
+        """All rows, variants under their short names, to be drawn; others' too."""
+        import pandas as pd
+
+        own = self.frame.assign(variant=self.frame.variant.map(self.labels))
+        if self.others is None:
+            return own
+        names = {"method": "variant", "step": "env_steps", "return": "value"}
+        rows = self.others.rename(columns=names).assign(metric=METRIC)
+        return pd.concat([own, rows], ignore_index=True)
 
     def scored(self) -> "pd.DataFrame":
         """Those of them that are scores."""
@@ -79,7 +88,11 @@ class Findings(NamedTuple):
         there = {self.labels[name] for name in self.frame.variant.unique()}
         entries = {n: e for v in self.header.variants.values() for n, e in v.items()}
         whose = {n: e.algorithm for n, e in entries.items()}
-        every = plot.looks({self.labels[n]: whose.get(n, n) for n in self.labels})
+        named = {self.labels[n]: whose.get(n, n) for n in self.labels}
+        theirs = [] if self.others is None else list(self.others.method.unique())
+        # what is called as an algorithm of ours has its colour
+        every = plot.looks(named | {name: name.lower() for name in theirs})
+        there |= set(theirs)
         return {name: look for name, look in every.items() if name in there}
 
     @property
@@ -94,8 +107,11 @@ class Findings(NamedTuple):
         return len(self.header.cells())
 
 
-def read(workdir: Path) -> Findings:
-    """Raises: ConfigError if there is no run store, or no score in it."""
+def read(workdir: Path, files: Sequence[Path] = ()) -> Findings:
+    """What there is, beside files of others' curves.
+
+    Raises: ConfigError if there is no run store, or no score in it, or of a file.
+    """
     frame, header = store.read(workdir), store.load(workdir)
     assert header is not None  # or read would have raised
     failed, done = store.failures(workdir), store.finished(workdir, header)
@@ -123,7 +139,27 @@ def read(workdir: Path) -> Findings:
         toggles.short(variants),
         tuple(each for each in store.sessions(workdir) if each.get("id") in made),
         comparison.apart(frame, header, done),
+        _others(files, header, list(tasks), toggles.short(variants)),
     )
+
+
+def _others(
+    files: Sequence[Path], header: Header, tasks: list[str], labels: dict[str, str]
+) -> "pd.DataFrame | None":
+    """Others' curves; a method that is called as a variant says that it is another."""
+    if not files:
+        return None
+    import pandas as pd
+
+    steps = {task: header.steps_on(task) for task in header.variants}
+    made = [
+        curve_files.read(path, tasks, every=header.eval_every, steps=steps)
+        for path in files
+    ]
+    rows = pd.concat(made, ignore_index=True)
+    taken = {*labels, *labels.values()}
+    names = {n: f"{n} (beside)" if n in taken else n for n in rows.method.unique()}
+    return rows.assign(method=rows.method.map(names))
 
 
 def _one(versions: dict[str, "pd.DataFrame"]) -> "pd.DataFrame":

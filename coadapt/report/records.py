@@ -50,6 +50,14 @@ def frames(made: Report) -> dict[str, "pd.DataFrame"]:
                 for each in found.found
             ]
         ),
+        "beside": pd.DataFrame(
+            [
+                {"task": task, "variant": variant, "method": method}
+                | _ends("difference", found)
+                | {"g": found.g}
+                for task, variant, method, found in made.besides.differences
+            ]
+        ),
         "missing": pd.DataFrame([each._asdict() for each in made.of.behind]),
     }
 

@@ -47,6 +47,7 @@ def make(
     printed: bool = False,
     latex: bool = False,
     pdf: bool = False,
+    beside: Sequence[str | os.PathLike[str]] = (),
     every: float = 0.0,
 ) -> list[Path]:
     """Write a folder with a page, PNGs and CSVs of what a run store holds.
@@ -60,6 +61,7 @@ def make(
         printed: print the tables and the verdicts, and what was written.
         latex: tables for a paper too, as .tex with booktabs.
         pdf: figures for a paper too, as PDFs as wide as a column.
+        beside: files of others' curves, to be drawn and compared: see curve_files.py.
         every: seconds after which an open page looks for a newer one; 0: never.
     Returns:
         The files, index.html among them.
@@ -68,7 +70,7 @@ def make(
         StoreError: the folder cannot be written.
     """
     folder = store.folder(workdir)
-    made = read(folder, margin=margin)
+    made = read(folder, margin=margin, beside=beside)
     if printed:
         show(made.of.summary, made.returns, made.of.beside)
         print()
@@ -80,9 +82,15 @@ def make(
     return written
 
 
-def read(workdir: str | os.PathLike[str], *, margin: float | None = None) -> Report:
+def read(
+    workdir: str | os.PathLike[str],
+    *,
+    margin: float | None = None,
+    beside: Sequence[str | os.PathLike[str]] = (),
+) -> Report:
     """All numbers of a run store's report. Raises: ConfigError, StoreError."""
-    found = findings.read(store.folder(workdir))
+    paths = [store.expanded(path, "beside") for path in beside]
+    found = findings.read(store.folder(workdir), paths)
     return sections.compute(found, margin)  # not before all that there is was read
 
 

@@ -14,7 +14,7 @@ from coadapt.report import answers, layout, protocols, remarks, verdicts
 from coadapt.report import series as _series
 from coadapt.report.findings import METRIC, Findings
 from coadapt.report.layout import DAGGER, NONE
-from coadapt.report.verdicts import Aggregated, Answer, Contrasted, Returns
+from coadapt.report.verdicts import Aggregated, Answer, Besides, Contrasted, Returns
 from coadapt.score import Rate
 from coadapt.stats import Estimate, number
 from coadapt.toggles import factorials, settings
@@ -22,6 +22,7 @@ from coadapt.units import Unit
 from coadapt.verdict import Effect, named
 from coadapt.version import __version__
 
+SCORED = ("task", "env steps", "score", "last evaluation", "area", "runs", "failed")
 NAMED = 12  # variants whose means a picture's words give
 
 
@@ -35,6 +36,7 @@ class Report(NamedTuple):
     returns: tuple[Returns, ...]
     # of each answer: (metric, rule, margin) -> word
     multiverse: tuple[dict[tuple[str, str, float], str], ...]
+    besides: Besides = Besides()
 
 
 def compute(found: Findings, margin: float | None = None) -> Report:
@@ -71,6 +73,10 @@ def compute(found: Findings, margin: float | None = None) -> Report:
         },
         _ordered(found, [x for _, arms in versions for x in verdicts.returns(arms)]),
         tuple(words for _, words in answers),
+        verdicts.besides(
+            {key: arm for _, arms in versions for key, arm in arms.items()},
+            found.others,
+        ),
     )
 
 
@@ -116,6 +122,7 @@ def page(report: Report) -> Page:
         _curves(report),
         _returns(report),
         _scores(report.of),
+        _besides(report),
         _verdicts(report.answers),
         _multiverse(report),
         _tuned(report.of),
@@ -194,23 +201,7 @@ def _answers(report: Report) -> Section | None:
 def _returns(report: Report) -> Section:
     """The scores of all that verdicts are made of, before anything is normalised."""
     labels = report.of.labels
-    lines = [
-        [
-            labels[each.variant],
-            each.task,
-            f"{each.env_steps:,}",
-            mean(each.means["final", "random"]),
-            mean(each.means["last", "random"]),
-            mean(each.means["area", "random"]),
-            str(each.runs),
-            failures(each.rate),
-        ]
-        for each in report.returns
-    ]
-    columns = [
-        "variant", "task", "env steps", "score", "last evaluation", "area", "runs",
-        "failed",
-    ]  # fmt: skip
+    lines = [_scored(labels[each.variant], each) for each in report.returns]
     notes = [
         "score: the mean of the last tenth of a run's evaluations, at least three, at "
         "the end of its own steps; area: the mean of all of them",
@@ -232,8 +223,46 @@ def _returns(report: Report) -> Section:
     unfinished = sum(each.unfinished for each in report.returns)
     if unfinished:
         notes.append(f"not finished, and in no mean: {unfinished} runs")
-    table = _table("Returns.", columns, lines, notes, words=1)
+    table = _table("Returns.", ("variant", *SCORED), lines, notes, words=1)
     return Section("Returns", tables=(table,))
+
+
+def _scored(name: str, found: Returns) -> list[str]:
+    means = [mean(found.means[metric, "random"]) for metric in comparison.METRICS]
+    steps = f"{found.env_steps:,}"
+    return [name, found.task, steps, *means, str(found.runs), failures(found.rate)]
+
+
+def _besides(report: Report) -> Section | None:
+    """Others' curves, by the same statistics."""
+    found, labels = report.besides, report.of.labels
+    if not found.returns:
+        return None
+    theirs = _table(
+        "Returns of others, as their files have them.",
+        ("method", *SCORED),
+        [_scored(each.variant, each) for each in found.returns],
+        ("their scores are at the ends of their own curves, which may be longer",),
+        words=1,
+    )
+    lines = [
+        [
+            labels[variant],
+            method,
+            task,
+            comparison.interval(effect, comparison.RETURNS),
+            "-" if math.isnan(effect.g) else f"{effect.g:+.2f}",
+        ]
+        for task, variant, method, effect in found.differences
+    ]
+    differences = _table(
+        "Variants less others, in returns, with Welch's 95% intervals.",
+        ("variant", "method", "task", "difference", "Hedges' g"),
+        lines,
+        ("of other programs, budgets and evaluations: no toggle's effect",),
+        words=2,
+    )
+    return Section("Beside others", tables=(theirs, differences))
 
 
 def _units(found: Findings) -> list[Unit]:

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from coadapt import (
     comparison,
     effects,
     families,
+    score,
     stats,
     toggles,
     tuning,
@@ -25,6 +26,9 @@ from coadapt.stats import Estimate
 from coadapt.store import Entry, Header
 from coadapt.toggles import Contrast, Factorial
 from coadapt.verdict import Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TUNED, AT_PRESETS = ", tuned", ", at the presets"  # after a toggle's name
 SEED = 0  # of the bootstrap: the same rows give the same intervals
@@ -432,3 +436,37 @@ def returns(arms: Arms) -> list[Returns]:
         for (task, variant), arm in arms.items()
         if arm.seeds
     ]
+
+
+# ---------------------------------------------------------------- others' curves
+
+
+class Besides(NamedTuple):
+    """Curves of others under the same statistics."""
+
+    returns: tuple[Returns, ...] = ()
+    # task, variant, method, and the effect of the first less the second, in returns
+    differences: tuple[tuple[str, str, str, verdict.Effect], ...] = ()
+
+
+def besides(arms: Arms, others: "pd.DataFrame | None") -> Besides:
+    """Others' scores, and each variant's less theirs, by Welch's t as all effects are.
+
+    Args:
+        others: in the columns of `curve_files.COLUMNS`.
+    """
+    if others is None:
+        return Besides()
+    names = {"method": "variant", "step": "env_steps", "return": "value"}
+    rows = others.rename(columns=names).assign(metric="return")
+    units = {task: arm.unit for (task, _), arm in arms.items()}
+    theirs = score.arms(rows, units)
+    found = []
+    for (task, method), other in theirs.items():
+        for (where, variant), arm in arms.items():
+            ours, them = (x.scores()[~np.isnan(x.scores())] for x in (arm, other))
+            if where == task and ours.size and them.size:
+                g = verdict.hedges(ours, them)
+                effect = verdict.effect([(1.0, ours), (-1.0, them)], g)
+                found.append((task, variant, method, effect))
+    return Besides(tuple(returns(theirs)), tuple(found))

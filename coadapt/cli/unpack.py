@@ -1,0 +1,48 @@
+"""Check an archive of `coadapt pack`, unpack it, and report it anew.
+
+Example:
+  coadapt unpack --archive=table2.zip --workdir=runs/theirs --study=<SHA-256>
+
+Each file must have the checksum that the archive's list has, and be within the folder:
+else nothing is written. The list itself has the SHA-256 that `coadapt pack` prints as
+'study'; with --study it is checked too.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from coadapt import console, pack
+from coadapt.cli import command
+from coadapt.cli.pack import told
+from coadapt.cli.values import Values, get, required
+
+
+def _define(values: Values) -> None:
+    for name, about in (
+        ("archive", "what `coadapt pack` wrote"),
+        ("workdir", "folder of the results, which must be new or empty"),
+        ("study", "the SHA-256 of the archive's list, where it is known"),
+    ):
+        flags.DEFINE_string(name, None, about, flag_values=values)
+
+
+def _run(values: Values) -> None:
+    names = ("archive", "workdir")
+    archive, workdir = (required(values, name) for name in names)
+    found = pack.read(archive, workdir, study=get(values, "study") or "")
+    print("\n".join(map(console.printable, told(found))))
+    differs = f"differs in {', '.join(found.differs)}"
+    own = differs if found.differs else "has the same tables"
+    print(f"checked: all files are as they were packed; a report of here {own}")
+    print(f"written: {workdir}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit status; `argv` without the program's name."""
+    return command.execute(__doc__ or "", _define, _run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
