@@ -89,14 +89,17 @@ TYPED = (
     r"(?:python -m (?:launch|tools|benchmarks)\.|(?<!`)coadapt )"
     r"(?!gpu\b|bits\b)(\w+)(.*)$"
 )
+FENCED = r"^```(\w*)\n(.*?)^```"
 # each once, in the order of reading, the README's first
 COMMANDS = list(
     dict.fromkeys(
         [
             (name, line.split(" # ")[0])
             for page in PAGES
-            for block in re.findall(r"^```\n(.*?)^```", page.read_text(), re.M | re.S)
+            # of a language too, or the end of one would begin another
+            for kind, block in re.findall(FENCED, page.read_text(), re.M | re.S)
             for name, line in re.findall(TYPED, joined(block), re.M)
+            if not kind
         ]
         + [
             (name, line.partition("   ")[0])  # what follows says what it does

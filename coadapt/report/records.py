@@ -50,14 +50,7 @@ def frames(made: Report) -> dict[str, "pd.DataFrame"]:
                 for each in found.found
             ]
         ),
-        "beside": pd.DataFrame(
-            [
-                {"task": task, "variant": variant, "method": method}
-                | _ends("difference", found)
-                | {"g": found.g}
-                for task, variant, method, found in made.besides.differences
-            ]
-        ),
+        "beside": pd.DataFrame([_beside(*each) for each in made.besides.differences]),
         "missing": pd.DataFrame([each._asdict() for each in made.of.behind]),
     }
 
@@ -157,6 +150,11 @@ def _effect(answer: verdicts.Answer) -> dict[str, object]:
     cells, paper = answer.question.cells, answer.question.paper
     said = {"paper_cells": named(cells.word, labels) if cells else ""}
     return row | (said | {"paper_text": paper} if paper else {})
+
+
+def _beside(task: str, variant: str, method: str, found: Effect) -> dict[str, object]:
+    row: dict[str, object] = {"task": task, "variant": variant, "method": method}
+    return row | _ends("difference", found) | {"g": found.g}
 
 
 def _ends(name: str, found: Estimate | Effect) -> dict[str, float]:
