@@ -220,8 +220,12 @@ def _networks(config: Config) -> Iterator[Refusal]:
             )
             yield Refusal(f"networks.{name}", _name(net), reason)
         if net.of_batch and estimate.length > 1:
-            reason = "the moments of a batch are of single transitions, so it must be 1"
-            yield Refusal("g_estimate.steps", estimate.length, reason)
+            yield Refusal(
+                f"networks.{name}.norm",
+                _name(getattr(net, "norm", None)),
+                "the moments of a batch are of single transitions, and g_estimate="
+                f"{_name(estimate)} reads {estimate.length} steps in a row",
+            )
 
 
 def _of_learning_passes(config: Config, field: str, came: object) -> Iterator[Refusal]:

@@ -214,11 +214,11 @@ def test_masks_are_of_the_seed_the_update_the_critic_and_the_part():
     def at(seed, updates):
         begun = agents.begin(config, state, jnp.uint32(seed), np.int32(updates))
         batch = agents.annotate(config, begun, step, jax.random.key(5))
-        value, _ = models.fitted_values(
+        value, _ = models.fitted_outputs(
             config, begun, same, batch, models.masks(begun, 1)
         )
         again = models.with_new_masks(begun)
-        next_value, _ = models.fitted_values(
+        next_value, _ = models.fitted_outputs(
             config, again, same, batch, models.masks(again, 1)
         )
         return np.asarray(batch.target), np.asarray(value), np.asarray(next_value)
@@ -244,7 +244,7 @@ def test_masks_are_of_the_seed_the_update_the_critic_and_the_part():
         (
             "mpo",
             {"networks.critic.norm": "BatchNorm", "g_estimate.steps": 3},
-            "g_estimate.steps is 3",
+            "networks.critic.norm is BatchNorm: the moments of a batch",
         ),
     ],
 )

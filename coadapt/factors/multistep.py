@@ -44,8 +44,8 @@ class NStepReturn(Ruled):
 
     Nothing corrects for the later actions, which older policies chose, unless
     `importance` does: then what follows each of them counts by pi / mu as well
-    (Precup et al. 2000, per decision). Where G counts a divergence as reward, that of
-    the later states is counted, by the policy as it is.
+    (Precup et al. 2000, per decision), which nothing bounds. Where G counts a
+    divergence as reward, that of the later states is counted, by the policy as it is.
     Source: Sutton and Barto 2018, Sec. 7.1; Barth-Maron et al. 2018 (D4PG).
     """
 
@@ -103,7 +103,7 @@ class NStepReturn(Ruled):
         """What a state counts beside its reward, but the first: [L, B]."""
         length, batch = sequence.reward.shape
         obs = sequence.obs[1:].reshape((length - 1) * batch, -1)
-        dist = view.policy(obs)
+        dist = view.following(obs)
         raw = view.pi.draw(dist, key, view.g.samples(view))
         zero = jnp.zeros(obs.shape[0])
         later = view.g.next_value(view, zero, dist, raw, obs, key)

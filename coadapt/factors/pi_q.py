@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from coadapt.factors.pi_q_update import Goal, Terms
 from coadapt.factors.pi_theta import clip_noise
 from coadapt.factors.rules import Combination, Config, Need, Refusal, Ruled, several
+from coadapt.factors.temperature import Temperature
 from coadapt.factors.view import Dist, View
 from coadapt.ops import ensemble, weights
 from coadapt.schema import Positive, Range, Size, Toggle, config
@@ -177,6 +178,24 @@ class NonParametric(Weights):
                 "with one action a state its weight is 1 whatever its G; use 'batch' "
                 "or 'none', or pi_p=Policy with samples of 2 or more",
             )
+        yield from self._shape_limits(rule, batch)
+        if self.standardize and rule.joint_with_value:
+            yield Refusal(
+                "pi_q.standardize",
+                True,
+                f"the temperature of a {type(rule).__name__} is in units of G as it "
+                "is, so it must be false",
+            )
+        if batch and not several(config) and config.data.policy_rows == 1:
+            yield Refusal(
+                "data.batch_size",
+                1,
+                "its one action has weight 1 whatever its G with "
+                "pi_q.normalize='batch', so the policy's minibatch must be 2 or more",
+            )
+
+    def _shape_limits(self, rule: Temperature, batch: bool) -> Iterator[Refusal]:
+        """Of what is kept, and of weights of 0 or 1."""
         if self.form == "indicator" and (rule.learned or self.normalize != "none"):
             yield Refusal(
                 "pi_q.form",
@@ -198,20 +217,6 @@ class NonParametric(Weights):
                 self.top_fraction,
                 f"the KL of {type(rule).__name__} is then of the best of the batch; "
                 "use pi_q.normalize='batch'",
-            )
-        if self.standardize and rule.joint_with_value:
-            yield Refusal(
-                "pi_q.standardize",
-                True,
-                f"the temperature of a {type(rule).__name__} is in units of G as it "
-                "is, so it must be false",
-            )
-        if batch and not several(config) and config.data.policy_rows == 1:
-            yield Refusal(
-                "data.batch_size",
-                1,
-                "its one action has weight 1 whatever its G with "
-                "pi_q.normalize='batch', so the policy's minibatch must be 2 or more",
             )
 
     def standardized(
