@@ -121,9 +121,8 @@ def _on_host(config, spec, episodes, stacked, learner, seeds, learns, log):
     step = TimeStep(obs, words, words, flags, obs)
     data = config.data
     if isinstance(data, Replay) and data.overlap:
-        rest = learner.agent._replace(moments=None)
         yield runner.add_and_act.lower(
-            stacked, learner.seen, rest, action, step, seeds, clock
+            stacked, learner.seen, learner.unseen, action, step, seeds, clock
         )
     else:
         yield runner.add.lower(stacked, learner.seen, action, step, clock)

@@ -27,6 +27,9 @@ from coadapt.factors.critic import Critic as Critic
 from coadapt.factors.view import View
 from coadapt.networks import Networks
 from coadapt.optim import Optim
+from coadapt.resets import Resets
+from coadapt.rewards import RewardRule
+from coadapt.sampling import Sampling, Samplings, UniformSampling
 from coadapt.schema import (
     Count,
     Fraction,
@@ -92,6 +95,20 @@ class Source(Protocol):
     newest: ClassVar[bool] = False  # nothing that is older than the last update
 
     @property
+    def draws(self) -> Sampling:
+        """How minibatches of single transitions are drawn."""
+        return UniformSampling()
+
+    @property
+    def begins_with(self) -> str:
+        """The data set that a replay begins with; '': empty."""
+        return ""
+
+    def remembers(self) -> Tree:
+        """What the sampling remembers of the data, before there are any."""
+        return None
+
+    @property
     def policy_rows(self) -> int:
         """Transitions of a minibatch of the policy's steps."""
         return self.batch_size  # type: ignore[attr-defined]
@@ -99,7 +116,7 @@ class Source(Protocol):
 
 @config
 class Replay(Source):
-    """Uniform minibatches from the transitions of a long past."""
+    """Minibatches from the transitions of a long past."""
 
     capacity: Size = 1_000_000  # transitions
     batch_size: Size = 256  # transitions of a minibatch
@@ -121,6 +138,23 @@ class Replay(Source):
     # an episode that its time limit ends is stored as one that terminated: no value
     # follows its last step
     terminate_at_limit: bool = False  # settings 2.12
+    sampling: Samplings = UniformSampling()  # which transitions a minibatch has
+    # a data set of Minari's, on this machine, that the replay begins with; '': none.
+    # Each agent has a copy, and its transitions are the oldest
+    prefill: str = ""
+    # updates on it before the first env step
+    pretrain_updates: Annotated[int, Range(ge=0)] = 0
+
+    @property
+    def draws(self) -> Sampling:
+        return self.sampling
+
+    @property
+    def begins_with(self) -> str:
+        return self.prefill
+
+    def remembers(self) -> Tree:
+        return self.sampling.init(self.capacity)
 
 
 @config
@@ -208,6 +242,8 @@ class Schedule:
     # the policy's step uses the critic as it was before this update's critic step
     # (AWAC), rather than as it is after (SAC)
     simultaneous: bool = False
+    # networks that start anew while the data stay; none: they never do
+    resets: Resets | None = None
 
 
 class EvalPolicy(Protocol):
@@ -289,3 +325,5 @@ class Config:
     data: Data = Replay()  # which data an update reads, and how often there is one
     schedule: Schedule = Schedule()  # the steps of an update
     eval_policy: EvalPolicies = Mode()  # how the agent acts when it is measured
+    # what rewards become before critics learn from them; none: they stay as they are
+    reward: RewardRule | None = None

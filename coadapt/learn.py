@@ -1,7 +1,7 @@
 """One update of one agent: which data each of its steps reads, and in what order."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +18,19 @@ from coadapt.logs import DEFAULT, Log, kept
 from coadapt.ops import moments
 from coadapt.ops.moments import Moments
 from coadapt.streams import Purpose, stream
-from coadapt.types import Action, AgentState, Batch, Metrics, TimeStep, Tree
+from coadapt.types import (
+    Action,
+    AgentState,
+    Batch,
+    EnvSpec,
+    Metrics,
+    TimeStep,
+    Transition,
+    Tree,
+)
 
 Counter = jax.Array | np.int32
+Steps = TypeVar("Steps", Transition, Episodes)
 
 
 class Health(NamedTuple):
@@ -46,6 +56,8 @@ class Seen(NamedTuple):
     store: Store
     moments: Moments | None  # of observations, as in AgentState
     health: Health
+    rewards: Tree = None  # as in AgentState
+    sampling: Tree = None  # as in AgentState
 
 
 class Learner(NamedTuple):
@@ -57,11 +69,21 @@ class Learner(NamedTuple):
 
     @property
     def seen(self) -> Seen:
-        return Seen(self.store, self.agent.moments, self.health)
+        agent = self.agent
+        return Seen(
+            self.store, agent.moments, self.health, agent.rewards, agent.sampling
+        )
+
+    @property
+    def unseen(self) -> AgentState:
+        """The agent without what is in `seen`."""
+        return self.agent._replace(moments=None, rewards=None, sampling=None)
 
     def having(self, seen: Seen) -> "Learner":
         """The learner after an env step."""
-        state = self.agent._replace(moments=seen.moments)
+        state = self.agent._replace(
+            moments=seen.moments, rewards=seen.rewards, sampling=seen.sampling
+        )
         return Learner(state, seen.store, seen.health)
 
 
@@ -143,8 +165,10 @@ def update(
     new, metrics = learn(config, state, store, seed, clock, log)
     bad, after = [_broken(x) for _, x in _learned(new)], clock.updates + 1
     health = _note(health, bad, clock._replace(updates=after), len(_STEP))
+    # what is remembered of the data is large, and of no use where numbers break
+    whole, new, state = new.sampling, *(x._replace(sampling=None) for x in (new, state))
     lasts = jax.tree.map(lambda n, o: jnp.where(health.alive, n, o), new, state)
-    return lasts, health, metrics
+    return lasts._replace(sampling=whole), health, metrics
 
 
 # ---------------------------------------------------------------- learning
@@ -170,7 +194,11 @@ def learn(
     state = agents.begin(config, state, seed, clock.updates)
     key, learner = stream(seed, Purpose.LEARN, clock.updates), _Reads(state, store, log)
     state, metrics = _learned_from(config, learner, key, clock)
-    return agents.end(state), metrics
+    sizes = EnvSpec(  # all that a new agent asks for
+        task="", max_steps=1, provider="", obs_size=store.obs.shape[-1],
+        action_size=store.action.shape[-1],
+    )  # fmt: skip
+    return agents.end(config, state, sizes, seed, clock.updates + 1), metrics
 
 
 def _learned_from(
@@ -226,15 +254,29 @@ def _warm(config: Config, state: AgentState, clock: Clock) -> jax.Array | None:
 
 
 def _annotated(
-    config: Config, state: AgentState, store: Store, choose: jax.Array, key: jax.Array
+    config: Config, learner: _Reads, choose: jax.Array, key: jax.Array, updates: Counter
 ) -> Batch:
     """A minibatch of transitions, or of the sequences that the estimate asks for."""
-    size, estimate = config.data.batch_size, config.g_estimate
-    if estimate.length == 1:
-        transition = replay.sample(store, choose, size)
-        return agents.annotate(config, state, transition, key)
-    sequence, mu = replay.sample_sequences(store, choose, size, estimate.length)
-    return agents.annotate_sequences(config, state, sequence, mu, key)
+    (state, store, _), length = learner, config.g_estimate.length
+    held = replay.held(store, length)
+    drawn = config.data.draws.draw(
+        state.sampling, choose, config.data.batch_size, held, updates
+    )
+    if length == 1:
+        transition = _rewarded(config, state, replay.gather(store, drawn.index))
+        batch = agents.annotate(config, state, transition, key)
+    else:
+        sequence, mu = replay.sequences(store, drawn.index, length)
+        sequence = _rewarded(config, state, sequence)
+        batch = agents.annotate_sequences(config, state, sequence, mu, key)
+    return batch._replace(index=drawn.index, weight=drawn.weight)
+
+
+def _rewarded(config: Config, state: AgentState, steps: Steps) -> Steps:
+    """Stored steps with their rewards as the critics learn from them."""
+    if config.reward is None:
+        return steps
+    return steps._replace(reward=config.reward.read(state.rewards, steps.reward))
 
 
 def steps_of_sequence(config: Config) -> int:
@@ -249,13 +291,14 @@ def _learn_steps(
     config: Config, learner: _Reads, key: jax.Array, clock: Clock
 ) -> tuple[AgentState, Metrics]:
     """Every step on a fresh minibatch; the policy's first on the critic's last."""
-    (state, store, log), schedule = learner, config.schedule
+    (state, _, log), schedule = learner, config.schedule
     keys = jax.random.split(key, schedule.critic_steps + schedule.policy_steps)
     warm = _warm(config, state, clock)
 
     def draw(state: AgentState, key: jax.Array):
         choose, annotate, improve = jax.random.split(key, 3)
-        return _annotated(config, state, store, choose, annotate), improve
+        now = learner._replace(agent=state)
+        return _annotated(config, now, choose, annotate, clock.updates), improve
 
     def evaluate(state: AgentState, batch: Batch, step: Counter):
         state, metrics = _kept(log, agents.evaluate(config, state, batch))
@@ -364,7 +407,8 @@ def _learn_sequences(
     config: Config, learner: _Reads, key: jax.Array, clock: Clock
 ) -> tuple[AgentState, Metrics]:
     """One iteration on the steps that count; where none does, nothing, metrics NaN."""
-    steps, old = _sequences(config, learner.store), learner.agent
+    old = learner.agent
+    steps = _rewarded(config, old, _sequences(config, learner.store))
     drop_last = getattr(config.data, "drop_last", False)
     entries = episodes.entries(steps.seen & ~(steps.last & drop_last))
     state, metrics = _iterate(config, learner, steps, entries, key, clock)
@@ -428,7 +472,8 @@ def _look(
     if norm is None:
         return state
     assert state.moments is not None
-    known = moments.merge(state.moments, obs, seen & (clock.steps <= norm.until))
+    # the newest of them was there before the step that the clock has counted
+    known = moments.merge(state.moments, obs, seen & norm.counts(clock.steps - 1))
     return state._replace(moments=known)
 
 

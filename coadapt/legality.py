@@ -51,6 +51,7 @@ def check_meaning(config: Config) -> None:
         _targets(config),
         _numbers(config),
         _networks(config),
+        _replay(config),
     ):
         for refusal in rule:
             _require(False, *refusal)
@@ -201,6 +202,33 @@ def _targets(config: Config) -> Iterator[Refusal]:
     if config.eval_policy.scored and not (critics(config) and config.g.reads_action):
         reason = "it compares actions by an action value's critic; use Mode or Sampled"
         yield Refusal("eval_policy", _name(config.eval_policy), reason)
+
+
+def _replay(config: Config) -> Iterator[Refusal]:
+    """What a replay begins with, and what is counted of rewards."""
+    data, rule = config.data, config.reward
+    begins, acts = bool(data.begins_with), data.stored
+    if data.draws.two_sources and not begins:
+        reason = "half of each minibatch is of a data set, which data.prefill must name"
+        yield Refusal("data.sampling", _name(data.draws), reason)
+    if not begins and getattr(data, "pretrain_updates", 0):
+        reason = (
+            "before the first env step there is nothing to learn from but a data set, "
+            "which data.prefill must name, so it must be 0"
+        )
+        yield Refusal("data.pretrain_updates", data.pretrain_updates, reason)  # type: ignore[union-attr]
+    if begins and config.g_estimate.length > 1:
+        reason = "a data set does not say how likely its actions were, so it must be ''"
+        yield Refusal("data.prefill", repr(data.begins_with), reason)
+    if begins and rule is not None and rule.on_arrival:
+        reason = (
+            "the rewards of data.prefill never came, so they cannot be scaled as they "
+            "do; use BoundReward, which scales what is read, or ClipReward"
+        )
+        yield Refusal("reward", _name(rule), reason)
+    if rule is not None and rule.counts and not acts:
+        reason = "it counts what comes, and of a data set nothing does; use ClipReward"
+        yield Refusal("reward", _name(rule), reason)
 
 
 def _networks(config: Config) -> Iterator[Refusal]:

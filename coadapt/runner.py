@@ -82,12 +82,16 @@ _SHORTEST = 4  # env steps of an episode, on average, for which a short run has 
 
 def store_size(config: Config, spec: EnvSpec, steps: int) -> replay.Size:
     """What to hold on the device for each agent: never more than a run can make."""
-    data = config.data
+    data, given, beside = config.data, 0, 0
     if isinstance(data, Offline):
         return replay.Size(0, 0)  # all agents read one store
     if isinstance(data, Rollout):  # and the step before; an episode may have one step
         return replay.size(data.update_every + 1, shortest=1)
     most = data.capacity
+    if data.begins_with:
+        first = offline.store(offline.read(data.begins_with, spec))
+        given = first.reward.shape[0]
+        beside = first.obs.shape[0] - given
     if isinstance(data, Trajectories):
         most = episodes.capacity_of_store(most, spec.max_steps)
     sized = partial(
@@ -96,9 +100,10 @@ def store_size(config: Config, spec: EnvSpec, steps: int) -> replay.Size:
         precision=getattr(data, "precision", "float32"),
     )
     # a store that the run cannot fill drops nothing that a longer run's would keep
-    made = sized(min(most, max(steps, 1)), shortest=min(_SHORTEST, spec.max_steps))
+    room = min(most, given + max(steps, 1))
+    made = sized(room, shortest=min(_SHORTEST, spec.max_steps))
     full = sized(most, shortest=min(50, spec.max_steps))
-    return made._replace(rows=min(made.rows, full.rows))
+    return made._replace(rows=min(made.rows, full.rows) + beside)
 
 
 def shapes(config: Config, spec: EnvSpec, steps: int) -> Learner:
@@ -163,16 +168,23 @@ def _add(
 
     A step that is not finite is not stored, nor is any after it.
     """
-    step = as_stored(config, step)
+    came, step = step, as_stored(config, step)
     known, norm = seen.moments, config.networks.input_norm
     steps = clock.steps
     health = learn.look(seen.health, chosen, step, clock._replace(steps=steps + 1))
     if norm is not None and isinstance(config.data, Replay):
         assert known is not None
         obs = replay.current(seen.store)[None]
-        counts = jnp.asarray(health.alive & (steps < norm.until))[None]
+        counts = jnp.asarray(health.alive & norm.counts(steps))[None]
         known = moments.merge(known, obs, counts)
-    return Seen(replay.add(seen.store, chosen, step, health.alive), known, health)
+    rewards, rule = seen.rewards, config.reward
+    if rule is not None:
+        gamma = jnp.asarray(config.g_estimate.discount, jnp.float32)
+        rewards = rule.counted(rewards, came, gamma, health.alive)
+        step = step._replace(reward=rule.stored(rewards, step.reward))
+    sampling = config.data.draws.added(seen.sampling, seen.store.count, health.alive)
+    store = replay.add(seen.store, chosen, step, health.alive)
+    return Seen(store, known, health, rewards, sampling)
 
 
 def _greedy(
@@ -202,6 +214,26 @@ def start(configs: Config, seeds: jax.Array, obs: jax.Array, *, spec, size):
     """New learners. seeds [N], first observations [N, O]."""
     begin = partial(_start, spec=spec, size=size)
     return _over_agents(begin)(configs, seeds, obs)
+
+
+def _begin_with(config: Config, learner: Learner, first: Store) -> Learner:
+    """A new learner whose replay begins with a data set, which it has seen."""
+    state, number = learner.agent, first.reward.shape[0]
+    known, sampling = state.moments, config.data.draws.began(state.sampling, number)
+    if known is not None:
+        known = moments.merge(known, first.obs, jnp.ones(first.obs.shape[0], bool))
+    state = state._replace(moments=known, sampling=sampling)
+    return learner._replace(agent=state, store=replay.begun_with(learner.store, first))
+
+
+_begin_with_all = _over_agents(_begin_with, in_axes=(0, 0, _SHARED))
+
+
+@partial(jax.jit, donate_argnums=1)
+@devices.spread_out(shared=(2,))
+def begin_with(configs: Config, learners: Learner, first: Store) -> Learner:
+    """New learners, [N], whose replays begin with a data set."""
+    return _begin_with_all(configs, learners, first)
 
 
 @partial(jax.jit, static_argnames="spec", compiler_options=_ONCE)
@@ -253,7 +285,7 @@ def update(configs, states, store, health, seeds, clock, *, log: Log = DEFAULT):
 def add_and_act(configs, seen, states, actions, step, seeds, clock):
     """Store the env step after `clock` and choose the action of the next.
 
-    Of `states` [N, ...] the moments are left out: they are in `seen`.
+    `states` [N, ...] are without what is in `seen`.
     """
     seen = _add_all(configs, seen, actions, step, clock)
     learners = Learner(states, seen.store, seen.health).having(seen)
@@ -337,7 +369,40 @@ def due(config: Config, steps: int) -> bool:
     )
 
 
-class HostLoop:
+class _Acting:
+    """A loop whose agents have a replay of their own."""
+
+    about: Program
+    configs: Config
+    seeds: Any
+    learner: Learner
+    metrics: Metrics
+
+    def _start(self, obs: Any, size: replay.Size) -> None:
+        """New learners at first observations [N, O], that know a data set, if any."""
+        spec, name = self.about.spec, self.configs.data.begins_with
+        self.learner = start(self.configs, self.seeds, obs, spec=spec, size=size)
+        if name:
+            first = offline.store(offline.read(name, spec))
+            self.learner = begin_with(self.configs, self.learner, first)
+        for i in range(first_updates(self.configs)):
+            self.learn(Clock(np.int32(0), np.int32(i)))
+
+    def learn(self, clock: Clock) -> None:
+        """One update; returns before it is finished."""
+        state, store, health = self.learner
+        state, health, self.metrics = update(
+            self.configs, state, store, health, self.seeds, clock, log=self.about.log
+        )
+        self.learner = Learner(state, store, health)
+
+
+def first_updates(config: Config) -> int:
+    """How many updates come before the first env step."""
+    return config.data.pretrain_updates if isinstance(config.data, Replay) else 0
+
+
+class HostLoop(_Acting):
     """Environments on the host: a Python loop that keeps the device busy."""
 
     def __init__(self, about: Program, size: replay.Size, start_at: Snapshot | None):
@@ -349,9 +414,7 @@ class HostLoop:
             self.learner = about.spread_snapshot(start_at)
             self._cut(int(start_at.clock.steps))
             return
-        self.learner: Learner = start(
-            self.configs, self.seeds, self._begin(0), spec=about.spec, size=size
-        )
+        self._start(self._begin(0), size)
         # chosen, not yet taken
         self.action = act(self.configs, self.learner, self.seeds, np.int32(0))
 
@@ -402,23 +465,15 @@ class HostLoop:
             updates += learns
         return updates
 
-    def learn(self, clock: Clock) -> None:
-        """One update; returns before it is finished."""
-        state, store, health = self.learner
-        state, health, self.metrics = update(
-            self.configs, state, store, health, self.seeds, clock, log=self.about.log
-        )
-        self.learner = Learner(state, store, health)
-
     def add_and_act(self, action: Action, step: TimeStep, clock: Clock) -> None:
         """Store the env step after `clock`; choose the next action.
 
         Returns before both.
         """
-        state = self.learner.agent._replace(moments=None)
         seen, self.action = add_and_act(
-            self.configs, self.learner.seen, state, action, step, self.seeds, clock
-        )
+            self.configs, self.learner.seen, self.learner.unseen, action, step,
+            self.seeds, clock,
+        )  # fmt: skip
         self.learner = self.learner.having(seen)
 
     @property
@@ -489,7 +544,7 @@ def iterate_device(
     return learners, states, metrics
 
 
-class DeviceLoop:
+class DeviceLoop(_Acting):
     """Environments on the device: whole chunks are one call."""
 
     causes: Mapping[int, str] = {}  # a pure function raises nothing
@@ -508,9 +563,7 @@ class DeviceLoop:
             self.learner = about.spread_snapshot(start_at)
             self.renew(int(start_at.clock.steps))
             return
-        self.learner: Learner = start(
-            self.configs, self.seeds, self._begin(0), spec=about.spec, size=size
-        )
+        self._start(self._begin(0), size)
 
     def _begin(self, index: int) -> jax.Array:
         self.states, obs = reset_device(self.seeds, np.int32(index), env=self.env)
@@ -773,12 +826,28 @@ def admissible(config: Config, spec: EnvSpec, steps: int) -> None:
     if isinstance(data, Offline):
         offline.read(data.dataset, spec)
         return
+    if data.begins_with:
+        _room_for(config, spec, steps)
     if isinstance(data, Trajectories) and data.drop_last and spec.max_steps == 1:
         raise schema.ConfigError(
             f"data.drop_last is True: the episodes of {spec.task} have one step each, "
             "and none would be left, so it must be false."
         )
     _enough(config, spec, steps)
+
+
+def _room_for(config: Config, spec: EnvSpec, steps: int) -> None:
+    """Refuse a replay without room for what it begins with. Raises: ConfigError."""
+    data = config.data
+    given = len(offline.read(data.begins_with, spec).reward)
+    least, why = given, f"it begins with the {given:,} transitions of data.prefill"
+    if data.draws.two_sources:
+        least, why = given + steps, f"{why}, half of each minibatch, and {steps:,} come"
+    if data.capacity < least:  # type: ignore[union-attr]
+        raise schema.ConfigError(
+            f"data.capacity is {data.capacity:,}: {why}, so it must be at "  # type: ignore[union-attr]
+            f"least {least:,}."
+        )
 
 
 def _discrete_way(config: Config) -> str:
@@ -947,6 +1016,8 @@ class _Training:
             self.told = self.done, start_at.seconds
         self.loop = loop(about, steps, start_at)
         self.loop.learner = about.still(self.loop.learner)
+        if start_at is None:
+            self.updates = first_updates(about.configs)
         if start_at is not None:
             self.loop.metrics = about.with_all(dict(start_at.metrics))
 

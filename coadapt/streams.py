@@ -27,6 +27,7 @@ class Purpose(IntEnum):
     RESET = 3
     MEASURE = 4
     MASKS = 5
+    RENEW = 6
 
 
 def stream(seed: jax.Array, purpose: Purpose, index: jax.typing.ArrayLike) -> jax.Array:

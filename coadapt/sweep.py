@@ -705,7 +705,7 @@ def _fitting(group: Group, sweep: Sweep, memory: int | None) -> int:
 
 def _shared_bytes(config: Config, task: str) -> int:
     """What all agents of a program read: a data set."""
-    if not isinstance(config.data, Offline):
+    if not isinstance(config.data, Offline):  # a replay that begins with one copies it
         return 0
     return sum(x.nbytes for x in offline.read(config.data.dataset, envs.spec(task)))
 
@@ -768,9 +768,8 @@ def _own_steps(sweep: Sweep) -> dict[Cell, int]:
 def _digest(config: Config, task: str) -> str:
     """Of the data set that it learns from; '' of none."""
     data = config.data
-    if not isinstance(data, Offline):
-        return ""
-    return offline.digest(data.dataset, envs.spec(task))
+    name = data.dataset if isinstance(data, Offline) else data.begins_with
+    return offline.digest(name, envs.spec(task)) if name else ""
 
 
 class Planned(NamedTuple):

@@ -108,6 +108,8 @@ class AgentState(NamedTuple):
     target: Targets
     opt: Params  # optimiser states, where Params has parameters
     moments: Moments | None  # of observations, where inputs are normalised
+    rewards: Tree = None  # what is counted of rewards, where they are scaled
+    sampling: Tree = None  # what the sampling remembers of stored transitions
     # of the masks of dropout, within an update; None: nothing is dropped
     masks: jax.Array | None = None
 
@@ -134,3 +136,5 @@ class Batch(NamedTuple):
     # next states and actions [B, O], [M, B, A] that critics pass with the batch, where
     # their norms are of both together
     beside: tuple[jax.Array, jax.Array] | None = None
+    index: jax.Array | None = None  # [B], numbers of the transitions in a replay
+    weight: jax.Array | None = None  # [B], of each in the critics' loss; None: 1

@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
     """A grid of two algorithms on two tasks; names that are no names; one seed."""
     home = tmp_path_factory.mktemp("pages")
     (start,) = sweep.presets(["sac"])
-    axes = {"g_estimate.critics": ["1", "2"], "data.batch": ["32", "64"]}
+    axes = {"g_estimate.critics": ["1", "2"], "data.batch_size": ["32", "64"]}
     grid = sweep.grid(["sac", "mpo"], axes, task=HOPPER)
     made, steps = dict.fromkeys((HOPPER, LQR), grid), {HOPPER: 3000, LQR: 300}
     dead = [Cell(HOPPER, grid[0].name, 1)]
@@ -199,7 +199,7 @@ def test_the_mouse_reads_value_interval_and_seeds(opened, folder):
     box = drawn(page).locator(".u-over").bounding_box()
     page.mouse.move(box["x"] + box["width"] - 2, box["y"] + 5)
     said = said_of(page)
-    name = "mpo/g_estimate.critics=2/data.batch=64"
+    name = "mpo/g_estimate.critics=2/data.batch_size=64"
     mean, (low, high), n = value(folder / "grid", name, LQR, 300)
     words = f"{mean:.1f} [{low:.1f}, {high:.1f}], n = {n}"
     assert said == f"At 300 steps: mpo/critics=2/batch=64 {words}"

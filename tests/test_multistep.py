@@ -186,7 +186,7 @@ def test_a_sequence_ends_where_a_data_set_was_cut():
     follows[5] = 100.0  # the sixth step's successor is not what comes next
     ones = np.ones(12, np.float32)
     rows = Transition(obs, obs, ones, ones, np.zeros(12, bool), follows)
-    found, mu = replay.sample_sequences(offline.store(rows), KEY, 10, 3)
+    found, mu = replay.sequences(offline.store(rows), jnp.arange(10), 3)
     assert mu is None
     np.testing.assert_array_equal(found.last[:2], np.asarray(found.obs[:2, :, 0]) == 5)
 

@@ -230,7 +230,8 @@ def test_masks_are_of_the_seed_the_update_the_critic_and_the_part():
     assert not np.allclose(value, later)  # each gradient step its own
     assert not np.allclose(value, at(0, 1)[1]) and not np.allclose(value, at(1, 0)[1])
     assert not np.allclose(target, at(0, 1)[0])
-    assert agents.end(agents.begin(config, state, jnp.uint32(0), 0)).masks is None
+    begun = agents.begin(config, state, jnp.uint32(0), 0)
+    assert agents.end(config, begun, SPEC, jnp.uint32(0), 1).masks is None
     acted = models.action_values(config, state, same, step.obs, step.action)
     np.testing.assert_array_equal(acted[0], acted[1])  # nothing is dropped to measure
 

@@ -8,6 +8,7 @@ import pytest
 from coadapt import agent, algorithms, envs, legality, runner, schema
 from coadapt.config import Config
 from coadapt.data import replay
+from coadapt.sampling import UniformSampling
 from coadapt.types import Transition
 
 STEPS = 3
@@ -42,11 +43,13 @@ def one(tree):
 
 def test_sequences_are_consecutive_and_stay_within_the_store(trained):
     store = one(trained.learner.store)
-    drawn, mu = replay.sample_sequences(store, jax.random.key(0), 76, STEPS)
+    held = replay.held(store, STEPS)
+    chosen = UniformSampling().draw(None, jax.random.key(0), 76, held, np.int32(0))
+    drawn, mu = replay.sequences(store, chosen.index, STEPS)
     kept = replay.gather(store, store.tail + jnp.arange(80))
-    held = np.asarray(kept.obs)
+    seen = np.asarray(kept.obs)
     firsts = np.asarray(drawn.obs[0])
-    starts = [int(np.flatnonzero((held == x[None]).all(1))[0]) for x in firsts]
+    starts = [int(np.flatnonzero((seen == x[None]).all(1))[0]) for x in firsts]
     assert sorted(starts) == sorted(set(starts)) and max(starts) <= 80 - STEPS
     for b, start in enumerate(starts):
         for ours, theirs in zip(drawn, kept, strict=True):

@@ -60,7 +60,11 @@ def asked(**fields):
     ("plan", "fields", "said"),
     [
         (Tuning((Range("optim.x", 1, 3),)), {}, "optim.x is not a field of Optim"),
-        (Tuning((Range("data.batch", 1, 3),)), {}, "data.batch has another name now"),
+        (
+            Tuning((Range("data.batch_size", 1, 3),)),
+            {},
+            "data.batch_size has another name now",
+        ),
         (Tuning((LOG,), 12), {}, "tune_budget is 12: it must be a power of 2"),
         (Tuning((LOG,), 2, rule="halving"), {}, "power of 2 of 4 to 1,024"),
         (Tuning((LOG,), rule="bets"), {}, "tune_rule is 'bets'.*did you mean 'best'"),

@@ -37,7 +37,7 @@ from coadapt.agent.models import action_values, policy, state_values
 from coadapt.agent.vitals import vitals
 from coadapt.config import Config, Hard, Soft
 from coadapt.networks import learned
-from coadapt.ops import moments
+from coadapt.ops import distributions, moments
 from coadapt.streams import Purpose, stream
 from coadapt.types import AgentState, Batch, EnvSpec, Metrics, Params, Targets, Tree
 
@@ -99,6 +99,8 @@ def init(config: Config, spec: EnvSpec, key: jax.Array) -> AgentState:
         target=jax.tree.map(jnp.copy, target),
         opt=_init_optimisers(config, params),
         moments=None if norm is None else moments.empty(spec.obs_size),
+        rewards=None if config.reward is None else config.reward.init(),
+        sampling=config.data.remembers(),
     )
 
 
@@ -151,9 +153,25 @@ def begin(
     return state._replace(masks=stream(seed, Purpose.MASKS, updates))
 
 
-def end(state: AgentState) -> AgentState:
-    """The agent after an update."""
-    return state._replace(masks=None)
+def end(
+    config: Config,
+    state: AgentState,
+    spec: EnvSpec,
+    seed: jax.Array,
+    updates: jax.Array | np.int32,
+) -> AgentState:
+    """The agent after update number `updates` (counted from 1), where some of its parts
+    may start anew."""
+    state, resets = state._replace(masks=None), config.schedule.resets
+    if resets is None:
+        return state
+    nets = config.networks
+
+    def renewed() -> AgentState:
+        fresh = init(config, spec, stream(seed, Purpose.RENEW, updates))
+        return resets.renewed(state, fresh, nets.policy, nets.critic)
+
+    return jax.lax.cond(updates % resets.period == 0, renewed, lambda: state)
 
 
 def act(
@@ -195,6 +213,8 @@ def evaluate(
     def loss(critic: Tree) -> tuple[jax.Array, tuple[jax.Array, jax.Array, Tree]]:
         outputs, kept = models.fitted_outputs(config, state, critic, batch, masks)
         rows = head.losses(outputs, batch.target, scale, by)  # [K, B]
+        if batch.weight is not None:
+            rows = rows * batch.weight[None]
         # doubled and halved again, so that half a square is rounded when it is summed
         each = 0.5 * jnp.mean(2.0 * rows, axis=1)
         return jnp.sum(each), (each, head.mean(outputs) / scale, kept)
@@ -218,7 +238,19 @@ def evaluate(
         params=state.params._replace(critic=critic),
         opt=state.opt._replace(critic=opt),
     )
-    return models.with_new_masks(state), metrics
+    return models.with_new_masks(_remembered(config, state, batch, value)), metrics
+
+
+def _remembered(
+    config: Config, state: AgentState, batch: Batch, value: jax.Array
+) -> AgentState:
+    """What the sampling writes about a batch whose values were these, [K, B]."""
+    if batch.index is None or state.sampling is None:
+        return state
+    target = distributions.expected(batch.target)
+    error = jnp.mean(jnp.abs(value - target[None]), axis=0)
+    kept = config.data.draws.learned(state.sampling, batch.index, error)
+    return state._replace(sampling=kept)
 
 
 # ---------------------------------------------------------------- track

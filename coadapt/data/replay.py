@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coadapt.ops.shuffle import shuffle
+from coadapt.sampling import Held, UniformSampling
 from coadapt.types import Action, EnvSpec, TimeStep, Transition
 
 
@@ -197,21 +197,30 @@ def _read(rows: jax.Array, index: jax.Array) -> jax.Array:
     return rows[index].astype(jnp.float32)
 
 
+def held(store: Store, steps: int = 1) -> Held:
+    """The transitions that so many steps follow, their own among them."""
+    return Held(store.tail, jnp.maximum(store.count - store.tail - (steps - 1), 1))
+
+
 def sample(store: Store, key: jax.Array, size: int) -> Transition:
     """`size` transitions, uniform, none twice (unless there are fewer)."""
-    return gather(store, _starts(store, key, size, 1))
+    return gather(store, UniformSampling().draw(None, key, size, held(store), 0).index)
 
 
-def sample_sequences(
-    store: Store, key: jax.Array, size: int, steps: int
+def sequences(
+    store: Store, index: jax.Array, steps: int
 ) -> tuple[Transition, jax.Array | None]:
-    """`size` runs of steps that were made one after the other, and their log mu(a|s).
+    """Runs of steps that were made one after the other, and their log mu(a|s).
 
-    Their first steps are drawn as by `sample`; a run may go over the end of an episode.
-    Returns: leaves [L, B, ...], and [L, B]; None of a store that does not keep it.
+    A run may go over the end of an episode.
+
+    Args:
+        index: [B], the numbers of their first steps.
+
+    Returns:
+        leaves [L, B, ...], and [L, B]; None of a store that does not keep it.
     """
-    later = jnp.arange(steps, dtype=jnp.int32)[:, None]
-    index = _starts(store, key, size, steps)[None] + later
+    index = index[None] + jnp.arange(steps, dtype=jnp.int32)[:, None]
     found, slot = gather(store, index), index % store.reward.shape[0]
     # of a data set that was cut, what comes next may not follow
     apart = jnp.diff(store.row[slot], axis=0) != 1
@@ -219,10 +228,25 @@ def sample_sequences(
     return found, None if store.log_prob is None else store.log_prob[slot]
 
 
-def _starts(store: Store, key: jax.Array, size: int, steps: int) -> jax.Array:
-    held = jnp.maximum(store.count - store.tail - (steps - 1), 1)
-    index = jnp.arange(size, dtype=jnp.int32) % held
-    return store.tail + shuffle(key, index, held)
+def begun_with(store: Store, first: Store) -> Store:
+    """An empty store of one agent, with all of `first` as its oldest transitions.
+
+    The observation to act on stays; the last episode of `first` does not go on.
+    """
+    number, rows = first.reward.shape[0], first.obs.shape[0]
+    obs, kept = store.obs[0], store.obs.dtype
+    stored = store.obs.at[:rows].set(first.obs.astype(kept)).at[rows].set(obs)
+
+    def beginning(name: str) -> jax.Array:
+        old = getattr(store, name)
+        return old.at[:number].set(getattr(first, name).astype(old.dtype))
+
+    columns = ("action", "reward", "discount", "last", "row")
+    return store._replace(
+        **{name: beginning(name) for name in columns} | {"obs": stored},
+        head=jnp.int32(rows),
+        count=jnp.int32(number),
+    )._replace(last=beginning("last").at[number - 1].set(True))
 
 
 def current(store: Store) -> jax.Array:

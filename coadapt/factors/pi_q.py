@@ -240,7 +240,8 @@ class NonParametric(Weights):
         return weight if self.clip is None else jnp.minimum(weight, self.clip.limit)
 
     def told(self, view: View, score: jax.Array, episodes: Episodes) -> Metrics:
-        if self.normalize != "none" or self.keep < 1:  # else they hang on minibatches
+        # else they hang on minibatches
+        if self.normalize != "none" or self.top_fraction < 1:
             return {}
         return _of_episodes(self.weights(score[None], view.eta)[0], episodes)
 

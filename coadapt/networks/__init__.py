@@ -49,11 +49,15 @@ Network = MLP  # its name when there was no other
 class InputNorm:
     """Inputs are clip((x - mean) / sqrt(var + epsilon), -limit, limit)."""
 
-    limit: Positive = 5.0  # where normalised inputs are clipped; settings 1.4
+    # where normalised inputs are clipped; none: nowhere
+    limit: Positive | None = 5.0  # settings 1.4
     epsilon: NonNegative = 0.01  # added to the variance; settings 1.4
-    until: Annotated[int, Range(ge=0)] = (
-        300_000  # env steps after which the moments are frozen; settings 1.4
-    )
+    # env steps after which the moments are frozen; none: they never are
+    until: Annotated[int, Range(ge=0)] | None = 300_000  # settings 1.4
+
+    def counts(self, steps: jax.typing.ArrayLike) -> jax.typing.ArrayLike:
+        """Whether the observation after so many env steps counts."""
+        return True if self.until is None else jnp.less(steps, self.until)
 
 
 @config

@@ -38,6 +38,11 @@ def mean(atoms: Atoms) -> jax.Array:
     return jnp.sum(value * weight, axis=-1)
 
 
+def expected(returns: jax.Array | Atoms) -> jax.Array:
+    """Values as they are, and the means of distributions."""
+    return mean(returns) if isinstance(returns, Atoms) else returns
+
+
 def take(atoms: Atoms, index: jax.Array) -> Atoms:
     """Of K distributions at each place the one of that number.
 

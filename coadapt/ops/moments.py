@@ -55,11 +55,12 @@ def normalize(
     moments: Moments,
     obs: jax.Array,
     epsilon: jax.Array | float,
-    limit: jax.Array | float,
+    limit: jax.Array | float | None,
 ) -> jax.Array:
     """clip( (x - mean) / sqrt(var + epsilon), -limit, limit ); 0 of what never varied.
 
-    With an epsilon of 0 there is nothing to divide by then.
+    With an epsilon of 0 there is nothing to divide by then. Without a limit nothing is
+    clipped.
     Source: the authors' AWR (settings 1.4). [..., O] -> [..., O].
     """
     var = moments.var + epsilon
@@ -69,4 +70,4 @@ def normalize(
     scale = jnp.where(flat, 0.0, jax.lax.rsqrt(jnp.where(flat, 1.0, var)))
     shape = (1,) * (obs.ndim - 1) + moments.mean.shape
     scaled = (obs - moments.mean.reshape(shape)) * scale.reshape(shape)
-    return jnp.clip(scaled, -limit, limit)
+    return scaled if limit is None else jnp.clip(scaled, -limit, limit)

@@ -1,0 +1,87 @@
+"""Networks that start anew while the data stay: Nikishin et al. 2022."""
+
+from typing import Any, Literal
+
+import jax
+
+from coadapt.networks import Torso
+from coadapt.schema import Size, config
+from coadapt.types import AgentState, Params, Targets, Tree
+
+
+@config
+class Resets:
+    """Every `period` updates, networks start anew: all of them, or their last layers.
+
+    Source: Nikishin et al. 2022, who reset all of SAC, with its optimisers, targets and
+    temperature, every 200,000 updates, and the last layers of deeper networks.
+    """
+
+    period: Size = 200_000  # updates from one to the next
+    of: Literal["both", "policy", "critic"] = "both"  # whose networks
+    # so many of each network's layers, the output layer among them; none: all that is
+    # learned
+    last: Size | None = None
+    optimizer: bool = True  # whether the optimisers forget those parameters too
+    # of slow copies of them: the new parameters, or as they were
+    target: Literal["copy", "keep"] = "copy"
+    # whether multipliers, as the temperature, start anew
+    dual: bool = True
+
+    def layers(self, spec: Torso) -> tuple[str, ...] | None:
+        """The names of the layers that start anew; none: all."""
+        if self.last is None:
+            return None
+        names = (*(layer.name for layer in spec.layers()), "output")
+        return names[-self.last :]
+
+    def renewed(
+        self, state: AgentState, fresh: AgentState, policy: Torso, critic: Torso
+    ) -> AgentState:
+        """The agent with parts of a new one.
+
+        Args:
+            policy: the network of the policy, whose layers are counted.
+            critic: that of each critic.
+        """
+        chosen = {
+            name: self.layers(spec)
+            for name, spec in (("policy", policy), ("critic", critic))
+            if self.of in ("both", name)
+        }
+        params = _mixed(state.params, fresh.params, chosen, self.dual)
+        opt = state.opt
+        if self.optimizer:
+            opt = _mixed(opt, fresh.opt, chosen, self.dual)
+        target = state.target
+        if self.target == "copy":
+            target = Targets(
+                _picked(target.policy, params.policy, chosen.get("policy", ())),
+                _picked(target.critic, params.critic, chosen.get("critic", ())),
+            )
+        return state._replace(params=params, opt=opt, target=target)
+
+
+Chosen = dict[str, tuple[str, ...] | None]
+
+
+def _mixed(old: Params, new: Params, chosen: Chosen, dual: bool) -> Params:
+    return old._replace(
+        policy=_picked(old.policy, new.policy, chosen.get("policy", ())),
+        critic=_picked(old.critic, new.critic, chosen.get("critic", ())),
+        dual=new.dual if dual else old.dual,
+    )
+
+
+def _picked(old: Tree, new: Tree, layers: tuple[str, ...] | None) -> Tree:
+    """The new leaves below these layers, and the old ones; all new, if it is None."""
+    if old is None or layers == ():
+        return old
+    if layers is None:
+        return new
+
+    def one(path: tuple[Any, ...], old: jax.Array, new: jax.Array) -> jax.Array:
+        names = {getattr(part, "key", None) for part in path}
+        return new if names & set(layers) else old
+
+    return jax.tree.map_with_path(one, old, new)

@@ -1,0 +1,148 @@
+"""What rewards become before critics learn from them; returns are measured without.
+
+The interface is `Rewards`; the classes below it are final. What is counted of rewards
+is in `AgentState.rewards`.
+"""
+
+from typing import NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from coadapt.ops import moments
+from coadapt.ops.moments import Moments
+from coadapt.schema import NonNegative, Positive, config
+from coadapt.types import Rows, TimeStep, Tree
+
+
+class Rewards(Protocol):
+    """What is counted at each env step, and how rewards are stored and read."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it has to see each env step."""
+        return False
+
+    @property
+    def on_arrival(self) -> bool:
+        """Whether rewards are stored as they were scaled when they came."""
+        return False
+
+    def init(self) -> Tree:
+        """What is counted, before the first env step."""
+        return None
+
+    def counted(
+        self, kept: Tree, step: TimeStep, discount: jax.Array, really: jax.Array
+    ) -> Tree:
+        """After an env step, whose reward is a scalar; `really`, or as it was.
+
+        Args:
+            discount: gamma, scalar.
+        """
+        return kept
+
+    def stored(self, kept: Tree, reward: Rows) -> Rows:
+        """The newest reward as it is stored: scalar."""
+        return reward
+
+    def read(self, kept: Tree, reward: jax.Array) -> jax.Array:
+        """Stored rewards as an update reads them: [...]."""
+        return reward
+
+
+class Returns(NamedTuple):
+    """Of the discounted sum of rewards until now, as episodes go."""
+
+    total: jax.Array  # scalar, the sum as it is now
+    moments: Moments  # of all sums, [1]
+    largest: jax.Array  # scalar, the largest magnitude of a sum
+
+
+def _empty() -> Returns:
+    """Moments of 1e-4 numbers of mean 0 and variance 1, as Gymnasium's start."""
+    start = Moments(jnp.full((), 1e-4), jnp.zeros(1), jnp.ones(1))
+    return Returns(jnp.zeros(()), start, jnp.zeros(()))
+
+
+def _after(kept: Returns, total: jax.Array, really: jax.Array) -> Returns:
+    known = moments.merge(kept.moments, total[None, None], really[None])
+    largest = jnp.maximum(kept.largest, jnp.abs(total))
+    new = Returns(total, known, largest)
+    return jax.tree.map(lambda new, old: jnp.where(really, new, old), new, kept)
+
+
+@config
+class ClipReward(Rewards):
+    """Rewards clipped to [-limit, limit]: Mnih et al. 2015."""
+
+    limit: Positive = 1.0  # the largest magnitude
+
+    def read(self, kept: Tree, reward: jax.Array) -> jax.Array:
+        return jnp.clip(reward, -self.limit, self.limit)
+
+
+@config
+class ScaleReward(Rewards):
+    """Over the standard deviation of discounted sums, on arrival: Gymnasium's
+    NormalizeReward.
+
+    A sum goes on over a time limit; a termination ends it before its own reward.
+    """
+
+    epsilon: NonNegative = 1e-8  # added to the variance
+
+    @property
+    def counts(self) -> bool:
+        return True
+
+    @property
+    def on_arrival(self) -> bool:
+        return True
+
+    def init(self) -> Returns:
+        return _empty()
+
+    def counted(
+        self, kept: Returns, step: TimeStep, discount: jax.Array, really: jax.Array
+    ) -> Returns:
+        total = kept.total * discount * step.discount + step.reward
+        return _after(kept, total, really)
+
+    def stored(self, kept: Returns, reward: Rows) -> Rows:
+        return reward / jnp.sqrt(kept.moments.var[0] + self.epsilon)
+
+
+@config
+class BoundReward(Rewards):
+    """Over the standard deviation of discounted sums, or what makes the largest of them
+    `most`, whichever is more, as it is when an update reads: Lee et al. 2025b.
+
+    The end of an episode, be it a time limit, ends a sum before its own reward.
+    """
+
+    # the largest magnitude of a sum; none: it is not bounded
+    most: Positive | None = 5.0
+    epsilon: NonNegative = 1e-8  # added to the variance
+
+    @property
+    def counts(self) -> bool:
+        return True
+
+    def init(self) -> Returns:
+        return _empty()
+
+    def counted(
+        self, kept: Returns, step: TimeStep, discount: jax.Array, really: jax.Array
+    ) -> Returns:
+        goes_on = 1.0 - jnp.asarray(step.last).astype(jnp.float32)
+        return _after(kept, kept.total * discount * goes_on + step.reward, really)
+
+    def read(self, kept: Returns, reward: jax.Array) -> jax.Array:
+        scale = jnp.sqrt(kept.moments.var[0] + self.epsilon)
+        if self.most is not None:
+            scale = jnp.maximum(scale, kept.largest / self.most)
+        return reward / scale
+
+
+RewardRule = ClipReward | ScaleReward | BoundReward

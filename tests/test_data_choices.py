@@ -1,0 +1,372 @@
+"""What is drawn, what rewards become, what starts anew: beside plain NumPy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from recipes import small, write_dataset
+
+from coadapt import agent as agents
+from coadapt import algorithms, legality, runner, schema
+from coadapt.data import replay
+from coadapt.networks import InputNorm
+from coadapt.ops import moments, sum_tree
+from coadapt.resets import Resets
+from coadapt.rewards import BoundReward, ClipReward, ScaleReward
+from coadapt.sampling import (
+    Held,
+    PrioritizedSampling,
+    RecentSampling,
+    SymmetricSampling,
+    UniformSampling,
+)
+from coadapt.schema import ConfigError
+from coadapt.types import EnvSpec, TimeStep
+
+SPEC = EnvSpec(task="none", obs_size=3, action_size=2, max_steps=10, provider="numbers")
+KEY = jax.random.key(3)
+
+
+def held(tail, count):
+    return Held(jnp.int32(tail), jnp.int32(count))
+
+
+# ---------------------------------------------------------------- sampling
+
+
+@pytest.mark.parametrize("capacity, places", [(1, 2), (5, 8), (8, 8), (9, 16)])
+def test_a_sum_tree_holds_sums_and_draws_in_proportion(capacity, places):
+    tree, numbers = sum_tree.empty(capacity), np.zeros(places)
+    assert sum_tree.size(tree) == places
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        place = rng.integers(0, capacity, 6)  # some of them twice: the largest stays
+        value = rng.integers(0, 9, 6).astype(np.float32)
+        tree = sum_tree.put(tree, jnp.asarray(place), jnp.asarray(value))
+        numbers[place] = 0
+        np.maximum.at(numbers, place, value)
+        np.testing.assert_array_equal(tree[places:], numbers)
+        assert float(sum_tree.total(tree)) == numbers.sum()
+    drawn = np.asarray(sum_tree.draw(tree, KEY, 7))
+    part = (np.arange(7) + np.asarray(jax.random.uniform(KEY, (7,)))) / 7
+    expected = np.searchsorted(np.cumsum(numbers), part * numbers.sum(), "right")
+    np.testing.assert_array_equal(drawn, expected)
+
+
+def test_prioritised_replay_draws_weighs_and_remembers_as_schaul_et_al():
+    rule = PrioritizedSampling(alpha=0.5, beta=0.4, length=100, epsilon=0.01)
+    kept, truth = rule.init(8), {}
+    for index in range(11):  # three of the oldest are written over
+        kept = rule.added(kept, jnp.int32(index), True)
+        truth[index] = 1.0
+    kept = rule.added(kept, jnp.int32(11), False)  # of an agent that has failed
+    index, error = np.array([4, 10, 7]), np.array([0.5, 4.0, 0.0], np.float32)
+    kept = rule.learned(kept, jnp.asarray(index), jnp.asarray(error))
+    truth |= dict(zip(index, (error + 0.01) ** 0.5, strict=True))
+    kept = rule.added(kept, jnp.int32(11), True)
+    truth[11] = 4.01**0.5  # the largest until now
+    now = np.array([truth[i] for i in range(4, 12)])
+    share = now / now.sum()
+    drawn = rule.draw(kept, KEY, 4000, held(4, 8), 50)
+    assert drawn.weight is not None
+    counts = np.bincount(np.asarray(drawn.index) - 4, minlength=8)
+    # stratified: off by no more than the part at each of a number's two ends
+    np.testing.assert_allclose(counts, 4000 * share, atol=2.0)
+    beta = 0.4 + 0.6 * 0.5
+    weight = share**-beta
+    weight = weight / weight[counts > 0].max()
+    np.testing.assert_allclose(
+        drawn.weight, weight[np.asarray(drawn.index) - 4], rtol=1e-4
+    )
+    late = rule.draw(kept, KEY, 4000, held(4, 8), 10_000)
+    exact = (1 / share) / (1 / share[counts > 0]).max()
+    np.testing.assert_allclose(
+        late.weight, exact[np.asarray(late.index) - 4], rtol=1e-4
+    )
+    # one whose rows are gone is never read
+    assert int(rule.draw(kept, KEY, 4000, held(7, 5), 0).index.min()) == 7
+
+
+def test_an_update_weighs_errors_and_writes_priorities():
+    config = schema.override(
+        algorithms.preset("sac"),
+        {
+            "networks.policy.sizes": (4,), "networks.critic.sizes": (4,),
+            "data.sampling": "PrioritizedSampling", "data.capacity": 16,
+            "data.batch_size": 4,
+        },
+    )  # fmt: skip
+    state = agents.init(config, SPEC, jax.random.key(0))
+    store = replay.init(SPEC, replay.size(16), jnp.zeros(3))
+    rng, kept, rule = np.random.default_rng(0), state.sampling, config.data.sampling
+    number = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)  # noqa: E731
+    for _ in range(9):
+        obs = number(3)
+        step = TimeStep(obs, number(), jnp.float32(1), jnp.bool_(False), obs)
+        kept = rule.added(kept, store.count, True)
+        store = replay.add(store, runner.Action(jnp.tanh(number(2)), None), step)
+    index, weight = jnp.array([1, 5, 8, 0]), jnp.array([1.0, 0.5, 0.25, 1.0])
+    state = state._replace(sampling=kept)
+    batch = agents.annotate(config, state, replay.gather(store, index), KEY)
+    batch = batch._replace(index=index, weight=weight)
+    value = agents.action_values(
+        config,
+        state,
+        state.params.critic,
+        batch.transition.obs,
+        batch.transition.action,
+    )
+    error = np.asarray(value - batch.target[None])
+    after, metrics = agents.evaluate(config, state, batch)
+    loss = np.mean(0.5 * np.mean(error**2 * np.asarray(weight), axis=1))
+    np.testing.assert_allclose(metrics["critic_loss"], loss, rtol=1e-5)
+    found = sum_tree.at(after.sampling.tree, index)
+    expected = (np.abs(error).mean(0) + 1e-6) ** 0.6
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    others = np.setdiff1d(np.arange(9), index)
+    np.testing.assert_array_equal(sum_tree.at(after.sampling.tree, others), 1.0)
+
+
+def test_recent_experience_is_uniform_among_ever_fewer():
+    rule, n = RecentSampling(eta=0.99, period=10, fewest=50), 400
+    for updates in (0, 3, 9, 10):
+        k = updates % 10
+        few = max(int(n * 0.99 ** (1000 * k / 10)), 50)
+        drawn = np.asarray(rule.draw(None, KEY, 4000, held(100, n), updates).index)
+        assert set(drawn) == set(range(500 - few, 500))
+    all_of = RecentSampling(eta=1.0).draw(None, KEY, 32, held(0, n), 7).index
+    plain = UniformSampling().draw(None, KEY, 32, held(0, n), 7).index
+    np.testing.assert_array_equal(all_of, plain)
+
+
+def test_half_of_a_symmetric_minibatch_is_of_the_data_set():
+    rule = SymmetricSampling()
+    kept = rule.began(rule.init(100), 40)
+    drawn = np.asarray(rule.draw(kept, KEY, 21, held(0, 60), 0).index)
+    assert len(set(drawn)) == 21 and (drawn[:10] < 40).all()
+    assert ((drawn[10:] >= 40) & (drawn[10:] < 60)).all()
+    before = np.asarray(rule.draw(kept, KEY, 20, held(0, 40), 0).index)
+    assert (before < 40).all() and (before >= 0).all()
+
+
+# ---------------------------------------------------------------- rewards
+
+
+def steps():
+    """Rewards, whether each terminated, and whether each ended an episode."""
+    rng = np.random.default_rng(1)
+    reward = rng.normal(1.0, 3.0, 30)
+    ended, terminated = np.zeros(30, bool), np.zeros(30, bool)
+    ended[[4, 11, 20]], terminated[[11, 20]] = True, True
+    return reward, terminated, ended
+
+
+@pytest.mark.parametrize("rule", [ScaleReward(), BoundReward(), BoundReward(most=None)])
+def test_rewards_are_scaled_by_the_spread_of_discounted_sums(rule):
+    gamma, bounded = 0.9, isinstance(rule, BoundReward)
+    kept, total, sums = rule.init(), 0.0, []
+    for i, (reward, terminated, ended) in enumerate(zip(*steps(), strict=True)):
+        step = TimeStep(
+            jnp.zeros(1), jnp.float32(reward), jnp.float32(1 - terminated),
+            jnp.bool_(ended), jnp.zeros(1),
+        )  # fmt: skip
+        kept = rule.counted(kept, step, jnp.float32(gamma), jnp.bool_(True))
+        same = rule.counted(kept, step, jnp.float32(gamma), jnp.bool_(False))
+        jax.tree.map(np.testing.assert_array_equal, same, kept)
+        total = gamma * total * (1 - (ended if bounded else terminated)) + reward
+        sums.append(total)
+        # of 1e-4 numbers of mean 0 and variance 1, and of the sums
+        count = 1e-4 + len(sums)
+        mean = np.sum(sums) / count
+        var = (1e-4 * (1 + mean**2) + np.sum((np.array(sums) - mean) ** 2)) / count
+        scale = np.sqrt(var + 1e-8)
+        if bounded and rule.most is not None:
+            scale = max(scale, np.abs(sums).max() / 5.0)
+        made = (rule.read if bounded else rule.stored)(kept, jnp.float32(2.0))
+        np.testing.assert_allclose(made, 2.0 / scale, rtol=1e-4, err_msg=str(i))
+
+
+def test_rewards_are_clipped_and_inputs_need_not_be():
+    found = ClipReward(limit=0.5).read(None, jnp.array([-2.0, 0.3, 0.6]))
+    np.testing.assert_allclose(found, [-0.5, 0.3, 0.5])
+    known = moments.merge(
+        moments.empty(1), jnp.array([[0.0], [2.0]]), jnp.ones(2, bool)
+    )
+    rows = jnp.array([[101.0]])
+    assert float(moments.normalize(known, rows, 0.0, None)[0, 0]) == pytest.approx(100)
+    assert float(moments.normalize(known, rows, 0.0, 5.0)[0, 0]) == 5.0
+    assert InputNorm(until=None).counts(10**9) is True
+    assert [bool(InputNorm(until=3).counts(i)) for i in (2, 3)] == [True, False]
+
+
+# ---------------------------------------------------------------- resets
+
+
+def agent(seed):
+    config = schema.override(
+        algorithms.preset("sac"),
+        {"networks.policy.sizes": (4, 4), "networks.critic.sizes": (4, 4)},
+    )
+    state = agents.init(config, SPEC, jax.random.key(seed))
+    count = jax.tree.map(lambda x: x + seed + 1, state.opt)
+    return config, state._replace(opt=count)
+
+
+@pytest.mark.parametrize(
+    ("rule", "new"),
+    [
+        (Resets(), ("params", "opt", "target")),
+        (Resets(of="critic", dual=False), ("critic",)),
+        (Resets(last=1, dual=False), ("output",)),
+        (Resets(of="policy", last=2, dual=False, optimizer=False), ("policy",)),
+        (Resets(target="keep", optimizer=False), ("params.",)),
+    ],
+)
+def test_what_starts_anew_is_what_the_rule_says(rule, new):
+    config, old = agent(0)
+    _, fresh = agent(1)
+    nets = config.networks
+    found = rule.renewed(old, fresh, nets.policy, nets.critic)
+
+    def renewed(path):
+        if "dual" in path:
+            named = rule.dual and ("opt" not in path or rule.optimizer)
+            return named
+        if "policy" in path and rule.of == "critic":
+            return False
+        if "critic" in path and rule.of == "policy":
+            return False
+        if ".opt" in path and not rule.optimizer:
+            return False
+        if ".target" in path and rule.target == "keep":
+            return False
+        names = ("hidden_1", "output")[-(rule.last or 0) :]
+        return rule.last is None or any(name in path for name in names)
+
+    leaves = zip(
+        jax.tree.leaves_with_path(found), jax.tree.leaves(old), jax.tree.leaves(fresh),
+        strict=True,
+    )  # fmt: skip
+    for (path, leaf), was, other in leaves:
+        expected = other if renewed(jax.tree_util.keystr(path)) else was
+        np.testing.assert_array_equal(
+            leaf, expected, err_msg=jax.tree_util.keystr(path)
+        )
+
+
+# ---------------------------------------------------------------- legality
+
+REFUSED = [
+    ("sac", {"data.sampling": "SymmetricSampling"}, "data.sampling is Symmetric"),
+    ("sac", {"data.pretrain_updates": 5}, "data.pretrain_updates is 5"),
+    ("mpo", {"data.prefill": "a/b-v0", "g_estimate.steps": 2}, "data.prefill is 'a/b"),
+    ("sac", {"data.prefill": "a/b-v0", "reward": "ScaleReward"}, "reward is ScaleRew"),
+    ("brac", {"data.dataset": "a/b-v0", "reward": "BoundReward"}, "reward is BoundRew"),
+]
+
+
+@pytest.mark.parametrize(("preset", "changes", "said"), REFUSED)
+def test_what_has_no_meaning_is_refused(preset, changes, said):
+    with pytest.raises(ConfigError) as found:
+        legality.check(schema.override(algorithms.preset(preset), changes))
+    assert said in str(found.value)
+
+
+# ---------------------------------------------------------------- all of it, in a run
+
+DATASET = "lqr/choices-v0"
+ALL = {
+    "networks.critic.norm": "BatchRenorm",
+    "networks.critic.norm.warmup": 5,
+    "networks.critic.dropout": 0.1,
+    "networks.policy.norm": "BatchNorm",
+    "networks.policy.parametrization": "spectral_norm",
+    "networks.input_norm": "InputNorm",
+    "networks.input_norm.limit": None,
+    "reward": "BoundReward",
+    "data.sampling": "PrioritizedSampling",
+    "data.prefill": DATASET,
+    "data.pretrain_updates": 3,
+    "schedule.resets": "Resets",
+    "schedule.resets.period": 50,
+}
+STEPS, EVERY = 80, 40
+
+
+def everything(**changes):
+    config = schema.override(small("sac", data__capacity=2000), ALL)
+    return schema.override(config, changes)
+
+
+def trained(configs, start_at=None, steps=STEPS):
+    """The last snapshot, and those at checkpoints."""
+    saved = []
+    last = runner.train(
+        configs, [7] * len(configs), "toy/lqr", steps=steps, eval_every=STEPS,
+        eval_episodes=1, checkpoint_every=EVERY, start_at=start_at,
+        save=lambda s: saved.append(jax.tree.map(np.array, s)),
+    )  # fmt: skip
+    return jax.tree.map(np.array, last), saved
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MINARI_DATASETS_PATH", str(tmp_path_factory.mktemp("data")))
+        write_dataset(DATASET, 0.7, 0.3, 5)
+        config = everything()
+        legality.check(config)
+        other = everything(**{"optim.critic.rate": 1e-2})
+        yield trained([config, other])
+
+
+def state_of(snapshot, place=0):
+    return jax.tree.map(lambda x: x[place], snapshot.learner.agent)
+
+
+def test_all_of_it_trains_with_finite_numbers_and_has_learned_before_it_acts(whole):
+    last, _ = whole
+    assert last.learner.health.alive.all()
+    # 3 before the first env step, then one a step from learning_starts on
+    start = small("sac").data.learning_starts
+    assert int(last.clock.updates) == 3 + STEPS - start + 1
+    store = jax.tree.map(lambda x: x[0], last.learner.store)
+    assert int(store.count) == 150 + STEPS  # 5 episodes of 30 steps
+    state = state_of(last)
+    assert float(state.moments.count) == pytest.approx(150 + 1 + STEPS)
+    tree = np.asarray(state.sampling.tree)
+    numbers = tree[len(tree) // 2 :]
+    assert (numbers[: int(store.count)] > 0).all() and tree[1] == pytest.approx(
+        numbers.sum(), rel=1e-5
+    )
+    assert (numbers[int(store.count) :] == 0).all()
+    assert float(state.rewards.moments.count) == pytest.approx(STEPS, abs=1e-3)
+
+
+def test_all_of_it_resumes_to_the_bit(whole):
+    last, saved = whole
+    middle = next(s for s in saved if int(s.clock.steps) == EVERY)
+    again, _ = trained(
+        [everything(), everything(**{"optim.critic.rate": 1e-2})], middle
+    )
+    one, other = (s.learner.agent for s in (last, again))
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+    for (path, x), y in zip(
+        jax.tree.leaves_with_path(one), jax.tree.leaves(other), strict=True
+    ):
+        np.testing.assert_array_equal(x, y, err_msg=jax.tree_util.keystr(path))
+
+
+@pytest.mark.long
+def test_all_of_it_alone_is_as_in_a_group(whole):
+    last, _ = whole
+    alone, _ = trained([everything()])
+    for (path, x), y in zip(
+        jax.tree.leaves_with_path(state_of(last).params),
+        jax.tree.leaves(state_of(alone).params),
+        strict=True,
+    ):
+        # float32 in another order, through some 70 updates
+        np.testing.assert_allclose(
+            x, y, rtol=1e-3, atol=1e-4, err_msg=jax.tree_util.keystr(path)
+        )
