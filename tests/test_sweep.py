@@ -303,7 +303,8 @@ def test_a_group_that_does_not_fit_is_cut_into_even_packs():
     sizes = [len(g.agents) for g in sweep.packs(many, memory=4 * need)]
     assert sizes == [4, 3]
     assert sweep.plan(many, memory=4 * need).programs == 2
-    assert sweep.plan(many, memory=7 * need).programs == 1
+    assert sweep.plan(many, memory=7 * need, most=1).programs == 1
+    assert sweep.plan(many, memory=8 * need).programs == 1
 
 
 @pytest.mark.parametrize(
