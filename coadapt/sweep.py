@@ -1138,6 +1138,8 @@ class Job:
         self.stop, self.deadline = stop, deadline
         self.halt: runner.Interrupted | None = None  # by the newest checkpoint
         self.group, self.record, self.spread_over = group, record, spread_over
+        places = devices.slots(len(group.agents), spread_over)
+        self.devices = devices.mesh(places).size  # that there are
         self.steps = steps_in(sweep, group)
         self.rules, self.spent, self.last = checkpoints, 0.0, 0.0
 
@@ -1157,10 +1159,8 @@ class Job:
         sweep, group = self.sweep, self.group
         provider = envs.spec(group.task).provider
         self.deadline.begin(_interval(sweep, start))
-        places = devices.slots(len(group.agents), self.spread_over)
-        number = devices.mesh(places).size
         with self.store.begin(
-            self.record, origin, devices=number, provider=provider
+            self.record, origin, devices=self.devices, provider=provider
         ) as attempt:
             keep = self.rules.keep if self.rules else 1
             writer = checkpoint.Writer(self.record, attempt.path, keep)
