@@ -239,13 +239,20 @@ def test_its_report_has_no_score_of_tuning_and_says_what_it_rests_on(studies, ca
     frame, tried = rows(whole), rows(whole / manifest.TUNING)
     assert set(frame.seed) == set(range(10)) and min(tried.seed) >= tuning.FIRST_SEED
     assert frame.variant.nunique() == 4 and tried.variant.nunique() == 8
-    # the best mean, by pandas: 60 steps have two evaluations, and the score is of both
-    means = tried[tried.metric == "return"].groupby("variant").value.mean()
+    # the best mean, by pandas: a score is of both evaluations of 60 steps, and a run
+    # that is ten units below a random policy failed and counts as one
+    tuned = store.load(whole / manifest.TUNING)
+    assert tuned is not None
+    random, size = tuned.units[TASK].random, tuned.units[TASK].size
+    returns = tried[tried.metric == "return"].groupby(["variant", "seed"]).value
+    runs = returns.mean().where(returns.min() >= random - 10 * size, random)
+    means = runs.groupby("variant").mean()
     header = store.load(whole)
     assert header is not None
     for each in tuning.choices(header):
         own = means[[n for n in means.index if n.startswith(f"{each.variant}/")]]
-        assert own.idxmax() == f"{each.variant}/{RATE}={each.values[RATE]}"
+        # so short a run may fail at all settings: then all are as good
+        assert own[f"{each.variant}/{RATE}={each.values[RATE]}"] == own.max()
     report.make(whole, printed=True)
     said = capsys.readouterr().out
     assert "g_estimate.discount: 0.99, not 0.5, tuned" in said
