@@ -32,6 +32,7 @@ MODULES = {
     "table12": "coadapt.experiments.table12",
     "confounds": "coadapt.experiments.confounds",
     "shortened": "coadapt.experiments.shortened",
+    "simbav2_design": "coadapt.experiments.simbav2_design",
 }
 # the paper shows the curves of these tables in its appendix
 CURVES = {

@@ -34,6 +34,7 @@ class Experiment:
     # rows that another variant of the experiment is too, to the bit: not run again
     twins: Mapping[str, str] = dataclasses.field(default_factory=dict)
     cheap: Sequence[str] | None = None  # tasks of the budgets below; None: no budgets
+    of_paper: bool = True  # with budgets: whether it is Furuta et al.'s
 
     def steps_on(self, task: str) -> int:
         """Env steps of each agent."""

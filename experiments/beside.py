@@ -27,7 +27,7 @@ class Beside(NamedTuple):
     @property
     def papers(self) -> bool:
         """Whether it is one of the paper's, and not of our own."""
-        return self.experiment.cheap is not None
+        return self.experiment.cheap is not None and self.experiment.of_paper
 
     def cell(self, task: str, variant: str) -> Cell | None:
         """What the paper has there: None where it has no such task or row."""
@@ -55,7 +55,9 @@ def of(header: Header) -> Beside | None:
 
 @functools.cache
 def _cells() -> dict[tuple[str, str, str], Cell]:
-    return {(c.table, c.task, c.variant): c for c in published.cells()}
+    # a task by the paper's name of it, whatever its version
+    every = (*published.cells(), *published.cells("simbav2.csv"))
+    return {(c.table, c.task.replace("-v4", "-v2"), c.variant): c for c in every}
 
 
 # ---------------------------------------------------------------- order

@@ -95,13 +95,9 @@ COMPARISONS = (
 )  # fmt: skip
 
 
-def cells() -> tuple[Cell, ...]:
-    """All cells, in the order of the tables."""
-    text = (
-        importlib.resources.files("coadapt.experiments")
-        .joinpath("scores.csv")
-        .read_text()
-    )
+def cells(file: str = "scores.csv") -> tuple[Cell, ...]:
+    """All cells of a file of this folder, in the order of the tables."""
+    text = importlib.resources.files("coadapt.experiments").joinpath(file).read_text()
     return tuple(
         Cell(
             row["table"],
