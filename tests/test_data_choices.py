@@ -333,7 +333,8 @@ def test_all_of_it_trains_with_finite_numbers_and_has_learned_before_it_acts(who
     store = jax.tree.map(lambda x: x[0], last.learner.store)
     assert int(store.count) == 150 + STEPS  # 5 episodes of 30 steps
     state = state_of(last)
-    assert float(state.moments.count) == pytest.approx(150 + 1 + STEPS)
+    # the data set's observations, of which each episode has one more, and each since
+    assert float(state.moments.count) == 155 + STEPS
     tree = np.asarray(state.sampling.tree)
     numbers = tree[len(tree) // 2 :]
     assert (numbers[: int(store.count)] > 0).all() and tree[1] == pytest.approx(
