@@ -90,22 +90,23 @@ def lowered(
         number, (schema.stack(configs), np.zeros(number, np.uint32))
     )
     size = runner.store_size(configs[0], spec, steps)
-    obs: Any = np.zeros((number, spec.obs_size), np.float32)
+    each = configs[0].data.envs
+    obs: Any = np.zeros((number * each, spec.obs_size), np.float32)
     count = np.int32(0)
     env: Any = None if envs.on_host(task) else envs.make(task, 1)
     states: Any = None
     if env is not None:
-        begin = runner.reset_device
-        states, obs = _placed(number, begin.eval_shape(seeds, count, env=env))
-        yield begin.lower(seeds, count, env=env)
+        begin, how = runner.reset_device, {"env": env, "each": each}
+        states, obs = _placed(number, begin.eval_shape(seeds, count, **how))
+        yield begin.lower(seeds, count, **how)
+    obs = runner.by_agent(stacked, obs)
     yield runner.start.lower(stacked, seeds, obs, spec=spec, size=size)
     learner = _placed(
         number, runner.start.eval_shape(stacked, seeds, obs, spec=spec, size=size)
     )
-    last = (
-        steps // configs[0].data.update_every * configs[0].data.update_every
-    )  # that may update
-    learns = last > 0 and runner.due(configs[0], last)
+    period = configs[0].data.period
+    last = steps // period * period  # that may update
+    learns = last > 0 and runner.due(configs[0], last) > 0
     args = configs[0], spec, episodes, stacked, learner, seeds, learns, log
     yield from _on_host(*args) if env is None else _on_device(env, states, *args)
 
@@ -116,10 +117,11 @@ def _on_host(config, spec, episodes, stacked, learner, seeds, learns, log):
     if learns:
         yield runner.update.lower(stacked, *learner, seeds, clock, log=log)
     action = _placed(number, runner.act.eval_shape(stacked, learner, seeds, count))
-    flags, words = np.zeros(number, bool), np.zeros(number, np.float32)
-    obs = np.zeros((number, spec.obs_size), np.float32)
-    step = TimeStep(obs, words, words, flags, obs)
     data = config.data
+    words = np.zeros(number * data.envs, np.float32)
+    obs = np.zeros((number * data.envs, spec.obs_size), np.float32)
+    step = TimeStep(obs, words, words, np.zeros(words.shape, bool), obs)
+    step = runner.by_agent(config, step)
     if isinstance(data, Replay) and data.overlap:
         yield runner.add_and_act.lower(
             stacked, learner.seen, learner.unseen, action, step, seeds, clock
@@ -136,7 +138,7 @@ def _on_device(
     env, states, config, spec, episodes, stacked, learner, seeds, learns, log
 ):
     count = np.int32(0)
-    waits = config.data.learning_starts > config.data.update_every or not learns
+    waits = config.data.learning_starts > config.data.period or not learns
     for updates in [True] * learns + [False] * waits:
         yield runner.iterate_device.lower(
             stacked, learner, states, seeds, Clock(count, count), count,

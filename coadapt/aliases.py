@@ -86,6 +86,7 @@ _FIELDS: tuple[tuple[tuple[str, ...], str], ...] = (
         "train_freq train_frequency update_every n_steps num_steps",
     ),
     (("data.update_every",), "rollout_length unroll_length steps_per_epoch"),
+    (("data.envs",), "num_envs n_envs n_env num_env number_of_envs num_actors"),
     (("data.dataset",), "dataset_name dataset_id"),
     (
         ("schedule.critic_steps", "schedule.policy_steps"),

@@ -11,7 +11,7 @@ from coadapt.config import Config
 from coadapt.progress import quiet, shown
 from coadapt.schema import ConfigError
 from coadapt.schema import shown as text
-from coadapt.sweep import CHECKPOINT_EVERY, Progress, Sweep, Variant
+from coadapt.sweep import DEFAULT, Progress, Sweep, Variant
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,7 @@ def train(
     task: str,
     seeds: int | Sequence[int] = 1,
     steps: int,
-    eval_every: int = 20_000,
+    eval_every: int | None = None,
     eval_episodes: int = 10,
     checkpoint_every: int | None = None,
     keep: int = 1,
@@ -38,7 +38,8 @@ def train(
     Args:
         variants: what `grid` and its like make, names of presets, or configs by name.
         seeds: how many (0, 1, ...), or which.
-        checkpoint_every: env steps; None: 20,000, as often as takes 5% of the time.
+        eval_every: env steps; None: 20,000, or more with data.envs.
+        checkpoint_every: env steps; None: as that, as often as takes 5% of the time.
         keep: how many checkpoints of a program stay; 0: of a finished one its agents.
         log: metrics and groups of them, as docs/logging.md lists them.
         reference: a return that is 1 in the task's unit; None: a standard task's own.
@@ -49,15 +50,14 @@ def train(
     """
     devices.use_cores(store.devices(workdir) if workdir is not None else None)
     rules = sweep.checkpoints(checkpoint_every, keep)
-    every = CHECKPOINT_EVERY if checkpoint_every is None else checkpoint_every
     asked = Sweep(
         experiment="train",
         variants={task: _chosen(variants, task)},
         seeds=sweep.seeds_of(seeds),
         steps=steps,
-        eval_every=eval_every,
+        eval_every=DEFAULT if eval_every is None else eval_every,
         eval_episodes=eval_episodes,
-        checkpoint_every=every,
+        checkpoint_every=DEFAULT if checkpoint_every is None else checkpoint_every,
         log=log,
         references={} if reference is None else {task: reference},
     )

@@ -533,7 +533,7 @@ def _learner(arrays: dict[str, Any], like: Learner, size: replay.Size) -> Learne
         found.append(array)
     learner: Learner = jax.tree.unflatten(jax.tree.structure(tree), found)["learner"]
     store = learner.store
-    if store is None or store.reward.shape[1] == size.capacity:
+    if store is None or store.reward.shape[-1] == size.capacity:
         return learner
     each = [
         replay.resized(jax.tree.map(lambda x, i=i: np.asarray(x[i]), store), size)

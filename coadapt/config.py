@@ -88,7 +88,10 @@ class Target:
 
 
 class Source(Protocol):
-    """What a class of data has; the fields `batch_size` and `update_every` among it."""
+    """What a class of data has; the fields `batch_size` and `update_every` among it.
+
+    All that is counted is in env steps of an agent, summed over its environments.
+    """
 
     in_order: ClassVar[bool] = False  # whole sequences are read, else single steps
     stored: ClassVar[bool] = True  # on the device; else a data set is read
@@ -113,14 +116,34 @@ class Source(Protocol):
         """Transitions of a minibatch of the policy's steps."""
         return self.batch_size  # type: ignore[attr-defined]
 
+    @property
+    def envs(self) -> int:
+        """E, the environments of an agent, which are stepped together."""
+        return 1
+
+    @property
+    def period(self) -> int:
+        """Env steps between two moments at which updates may be due."""
+        return max(self.update_every, self.envs)  # type: ignore[attr-defined]
+
+    @property
+    def updates_at_once(self) -> int:
+        """Updates at such a moment."""
+        return self.period // self.update_every  # type: ignore[attr-defined]
+
 
 @config
 class Replay(Source):
     """Minibatches from the transitions of a long past."""
 
-    capacity: Size = 1_000_000  # transitions
+    capacity: Size = 1_000_000  # transitions, a whole and equal share of each of envs
     batch_size: Size = 256  # transitions of a minibatch
-    update_every: Size = 1  # env steps from one update to the next
+    # env steps from one update to the next; with fewer than envs, there are as many
+    # updates after a step of all environments as make it so
+    update_every: Size = 1
+    # environments of an agent, E, which are stepped together. All counts of env steps
+    # are sums over them
+    envs: Size = 1
     learning_starts: Annotated[int, Range(ge=0)] = (
         10_000  # env steps before the first update
     )
@@ -163,9 +186,10 @@ class Trajectories(Source):
 
     in_order: ClassVar[bool] = True
 
-    capacity: Size = 50_000  # transitions of finished episodes
+    capacity: Size = 50_000  # transitions of finished episodes, as Replay
     batch_size: Size = 256  # transitions of a minibatch
     update_every: Size = 3000  # env steps from one iteration to the next
+    envs: Size = 1  # as Replay
     learning_starts: Annotated[int, Range(ge=0)] = (
         3000  # env steps before the first iteration
     )
@@ -185,6 +209,7 @@ class Rollout(Source):
 
     batch_size: Size = 64  # transitions of a minibatch
     update_every: Size = 2048  # env steps from one iteration to the next
+    envs: Size = 1  # as Replay; update_every is a multiple of it
     # of the policy's steps; none: as `batch_size`. With as many as `update_every`, each
     # step of the policy is on all of the data; where some steps wait for their
     # episode's end, some of the others count twice

@@ -45,8 +45,9 @@ def untrained(agents: Iterable[Asked]) -> tuple[str, ...]:
 
 def updates(config: Config, steps: int) -> int:
     """Updates within env steps 1 to `steps`: see `runner.due`."""
-    period, first = config.data.update_every, max(config.data.learning_starts, 1)
-    return max(steps // period - (first - 1) // period, 0)
+    data, first = config.data, max(config.data.learning_starts, 1)
+    moments = max(steps // data.period - (first - 1) // data.period, 0)
+    return moments * data.updates_at_once
 
 
 def _untrained(of: Asked) -> str:

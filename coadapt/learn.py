@@ -263,7 +263,7 @@ def _annotated(
         state.sampling, choose, config.data.batch_size, held, updates
     )
     if length == 1:
-        transition = _rewarded(config, state, replay.gather(store, drawn.index))
+        transition = _rewarded(config, state, replay.drawn(store, drawn.index))
         batch = agents.annotate(config, state, transition, key)
     else:
         sequence, mu = replay.sequences(store, drawn.index, length)
@@ -347,12 +347,10 @@ def _sequences(config: Config, store: Store) -> Episodes:
     """The stored steps in order of time, and which of them count."""
     data = config.data
     if isinstance(data, Trajectories):
-        return episodes.view(store, data.capacity)
+        return episodes.view(store, data.capacity // data.envs)
+    steps = data.update_every // data.envs
     return episodes.newest(
-        store,
-        data.update_every,
-        finished=_needs_ends(config),
-        whole=_needs_starts(config),
+        store, steps, finished=_needs_ends(config), whole=_needs_starts(config)
     )
 
 
@@ -367,11 +365,12 @@ def _needs_starts(config: Config) -> bool:
 
 def unfinished(config: Config, max_steps: int) -> int:
     """How many of the newest steps, at most, wait for the ends of their episodes."""
+    most = max_steps * config.data.envs
     if isinstance(config.data, Trajectories):
-        return max_steps
+        return most
     if not isinstance(config.data, Rollout):
         return 0
-    return max_steps * (int(_needs_ends(config)) + int(_needs_starts(config)))
+    return most * (int(_needs_ends(config)) + int(_needs_starts(config)))
 
 
 class _Pool(NamedTuple):
@@ -430,9 +429,11 @@ def _iterate(
     Args: entries: places in `steps` to learn from, and their number.
     """
     (state, store, log), data, (positions, n) = learner, config.data, entries
-    state, metrics = _kept(log, agents.solve(config, state, store.obs, steps))
-    labels = agents.label(config, state, store.obs, steps)
-    state = _look(config, state, store.obs[steps.row], steps.seen, clock)
+    obs = replay.rows(store)
+    rows = obs[steps.row]
+    state, metrics = _kept(log, agents.solve(config, state, obs, steps))
+    labels = agents.label(config, state, obs, steps)
+    state = _look(config, state, rows, steps.seen, clock)
     pool = _Pool(store, steps, positions, jnp.maximum(n, 1), labels, None)
     critic_key, policy_key = jax.random.split(key)
 
@@ -443,9 +444,8 @@ def _iterate(
     state, found = _repeat(critic_step, state, passes)
     metrics |= found
     if data.relabel:  # type: ignore[union-attr]
-        pool = pool._replace(labels=agents.label(config, state, store.obs, steps))
-    pool = pool._replace(prior=agents.priors(config, state, store.obs, steps))
-    size = data.policy_rows
+        pool = pool._replace(labels=agents.label(config, state, obs, steps))
+    pool = pool._replace(prior=agents.priors(config, state, obs, steps))
 
     def policy_step(state: AgentState, drawn: tuple[jax.Array, jax.Array]):
         step, chosen = drawn
@@ -453,14 +453,13 @@ def _iterate(
         batch, critic = pool.batch(chosen), state.params.critic
         return _kept(log, agents.improve(config, state, batch, own, critic))
 
-    passes = pool.passes(policy_key, config.schedule.policy_steps, size)
+    passes = pool.passes(policy_key, config.schedule.policy_steps, data.policy_rows)
     state, found = _repeat(policy_step, state, (jnp.arange(len(passes)), passes))
-    rows, score = store.obs[steps.row], pool.labels.score
+    score = pool.labels.score
     metrics |= found | kept(agents.weighed(config, state, score, steps), log)
     found = agents.settle(config, state, rows, score, pool.prior, steps.seen)
     state, found = _kept(log, found)
-    first = pool.batch(passes[0])
-    metrics |= found | _vitals(config, state, first, key, log)
+    metrics |= found | _vitals(config, state, pool.batch(passes[0]), key, log)
     return agents.track(config, state, clock.updates + 1), metrics
 
 

@@ -47,13 +47,15 @@ def check_meaning(config: Config) -> None:
     for path, part in parts:
         _hold(config, path, part, part.limits(config))
     for rule in (
-        _schedule(config),
-        _targets(config),
-        _numbers(config),
-        _networks(config),
-        _replay(config),
+        _schedule,
+        _targets,
+        _environments,
+        _one_environment,
+        _numbers,
+        _networks,
+        _replay,
     ):
-        for refusal in rule:
+        for refusal in rule(config):
             _require(False, *refusal)
 
 
@@ -271,6 +273,46 @@ def _of_learning_passes(config: Config, field: str, came: object) -> Iterator[Re
             "which has no learning passes of its own, so it must be none"
         )
         yield Refusal(field, came, reason)
+
+
+def _environments(config: Config) -> Iterator[Refusal]:
+    """How many an agent has, beside what is counted over all of them."""
+    data = config.data
+    if data.update_every % data.envs and (data.newest or data.envs % data.update_every):
+        before = data.update_every // data.envs * data.envs
+        near = [str(n) for n in (before, before + data.envs) if n]
+        reason = "" if data.newest else "divide it, or "
+        yield Refusal(
+            "data.update_every",
+            data.update_every,
+            f"the environments of an agent step together, and data.envs is "
+            f"{data.envs}, so it must {reason}be a multiple of it, such as "
+            f"{_either(near)}",
+        )
+    if data.stored and data.capacity < data.envs:  # type: ignore[union-attr]
+        yield Refusal(
+            "data.capacity",
+            data.capacity,  # type: ignore[union-attr]
+            f"each environment holds a share, so it must be at least data.envs, which "
+            f"is {data.envs}",
+        )
+
+
+def _one_environment(config: Config) -> Iterator[Refusal]:
+    """What hangs on the order in which the steps of one environment came."""
+    data, rule = config.data, config.reward
+    if data.envs == 1:
+        return
+    reason = f"data.envs is {data.envs}, whose steps have no one order"
+    if data.draws.in_order:
+        said = f"{reason}, so it must be UniformSampling"
+        yield Refusal("data.sampling", _name(data.draws), said)
+    if data.begins_with:
+        said = f"{reason}, so it must be ''"
+        yield Refusal("data.prefill", repr(data.begins_with), said)
+    if rule is not None and rule.counts:
+        said = f"it counts steps in order, and {reason}; use ClipReward"
+        yield Refusal("reward", _name(rule), said)
 
 
 def _numbers(config: Config) -> Iterator[Refusal]:

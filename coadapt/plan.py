@@ -39,7 +39,8 @@ def _program(number: int, alike: Sequence[Program]) -> list[str]:
         f"agents: {sum(each.agents for each in alike):,}",
         f"memory: {human_bytes(most)}",
         f"env steps: {sum(each.env_steps for each in alike):,}",
-        f"gradient steps: {sum(each.gradient_steps for each in alike):,}",
+        f"gradient steps: {sum(each.gradient_steps for each in alike):,} "
+        f"({first.ratio} env steps)",
     )
     differs = ", ".join(f"{p}={toggles.label(v)}" for p, v in first.differs.items())
     told = [who]

@@ -8,14 +8,14 @@ all agents of a program and stay outside of it, so that branches stay branches.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from coadapt import agent as agents
-from coadapt import devices, envs, learn, logs, schema
+from coadapt import cadence, devices, envs, learn, logs, schema
 from coadapt.agent import models
 from coadapt.config import Config, Offline, Replay, Rollout, Trajectories
 from coadapt.data import episodes, offline, replay
@@ -27,6 +27,8 @@ from coadapt.notes import note
 from coadapt.ops import moments
 from coadapt.streams import Purpose, host_seeds, pin, stream
 from coadapt.types import Action, AgentState, EnvSpec, Metrics, Rows, TimeStep
+
+T = TypeVar("T")
 
 
 class Failure(NamedTuple):
@@ -81,13 +83,18 @@ _SHORTEST = 4  # env steps of an episode, on average, for which a short run has 
 
 
 def store_size(config: Config, spec: EnvSpec, steps: int) -> replay.Size:
-    """What to hold on the device for each agent: never more than a run can make."""
+    """What to hold on the device for each agent: never more than a run can make.
+
+    Each of its environments holds an equal share.
+    """
     data, given, beside = config.data, 0, 0
     if isinstance(data, Offline):
         return replay.Size(0, 0)  # all agents read one store
     if isinstance(data, Rollout):  # and the step before; an episode may have one step
-        return replay.size(data.update_every + 1, shortest=1)
-    most = data.capacity
+        return replay.size(
+            data.update_every // data.envs + 1, shortest=1, envs=data.envs
+        )
+    most = data.capacity // data.envs
     if data.begins_with:
         first = offline.store(offline.read(data.begins_with, spec))
         given = first.reward.shape[0]
@@ -98,9 +105,10 @@ def store_size(config: Config, spec: EnvSpec, steps: int) -> replay.Size:
         replay.size,
         log_prob=config.g_estimate.reads_log_prob,
         precision=getattr(data, "precision", "float32"),
+        envs=data.envs,
     )
     # a store that the run cannot fill drops nothing that a longer run's would keep
-    room = min(most, given + max(steps, 1))
+    room = min(most, given + max(steps // data.envs, 1))
     made = sized(room, shortest=min(_SHORTEST, spec.max_steps))
     full = sized(most, shortest=min(50, spec.max_steps))
     return made._replace(rows=min(made.rows, full.rows) + beside)
@@ -111,7 +119,8 @@ def shapes(config: Config, spec: EnvSpec, steps: int) -> Learner:
     if isinstance(config.data, Offline):
         state = jax.eval_shape(lambda: _start_agent(config, jnp.uint32(0), spec))
         return Learner(state, None, jax.eval_shape(learn.healthy))  # type: ignore[arg-type]
-    size, obs = store_size(config, spec, steps), jnp.zeros(spec.obs_size)
+    size = store_size(config, spec, steps)
+    obs = _first(config, np.zeros((config.data.envs, spec.obs_size), np.float32))
     return jax.eval_shape(lambda: _start(config, jnp.uint32(0), obs, spec, size))
 
 
@@ -127,13 +136,28 @@ def _start_agent(config: Config, seed: jax.Array, spec: EnvSpec) -> AgentState:
 
 
 def _act(config: Config, learner: Learner, seed: jax.Array, steps: jax.Array) -> Action:
-    """The action of env step `steps`: the policy's, or uniform while warming up.
+    """The action that follows env step `steps`, or of each environment one, [E, ...].
 
     NaN of an agent that has failed: no environment has to be stepped for it.
     """
-    key = stream(seed, Purpose.ACT, steps)
     obs = replay.current(learner.store)
-    size, kept = learner.store.action.shape[1], learner.store.log_prob is not None
+    choose = partial(_choose, config, learner, seed, steps)
+    if config.data.envs == 1:
+        return choose(obs, 0)
+    return jax.vmap(choose)(obs, jnp.arange(config.data.envs, dtype=jnp.int32))
+
+
+def _choose(
+    config: Config,
+    learner: Learner,
+    seed: jax.Array,
+    steps: jax.Array,
+    obs: jax.Array,
+    environment: jax.typing.ArrayLike,
+) -> Action:
+    """The action at obs [O]: the policy's, or uniform while warming up."""
+    key = stream(seed, Purpose.ACT, steps, environment)
+    size, kept = learner.store.action.shape[-1], learner.store.log_prob is not None
 
     def chosen(action: jax.Array, log_prob: jax.Array | None) -> Action:
         return Action(jnp.where(learner.health.alive, action, jnp.nan), log_prob)
@@ -164,19 +188,21 @@ def as_stored(config: Config, step: TimeStep) -> TimeStep:
 def _add(
     config: Config, seen: Seen, chosen: Action, step: TimeStep, clock: Clock
 ) -> Seen:
-    """Store the env step after `clock`; a replay learner also counts its observation.
+    """Store the env step after `clock`, or one of each environment.
 
+    A replay learner also counts its observation.
     A step that is not finite is not stored, nor is any after it.
     """
     came, step = step, as_stored(config, step)
     known, norm = seen.moments, config.networks.input_norm
     steps = clock.steps
-    health = learn.look(seen.health, chosen, step, clock._replace(steps=steps + 1))
+    after = clock._replace(steps=steps + config.data.envs)
+    health = learn.look(seen.health, chosen, step, after)
     if norm is not None and isinstance(config.data, Replay):
         assert known is not None
-        obs = replay.current(seen.store)[None]
-        counts = jnp.asarray(health.alive & norm.counts(steps))[None]
-        known = moments.merge(known, obs, counts)
+        obs = jnp.atleast_2d(replay.current(seen.store))  # [E, O]
+        counts = jnp.asarray(health.alive & norm.counts(steps))
+        known = moments.merge(known, obs, jnp.broadcast_to(counts, obs.shape[:1]))
     rewards, rule = seen.rewards, config.reward
     if rule is not None:
         gamma = jnp.asarray(config.g_estimate.discount, jnp.float32)
@@ -201,6 +227,24 @@ _over_agents = jax.vmap
 _SHARED = None  # the in_axes of a counter
 
 
+def by_agent(configs: Config, tree: T) -> T:
+    """Arrays [N E, ...] as [N, E, ...], if agents have several environments."""
+    number = configs.data.envs
+    if number == 1:
+        return tree
+    return jax.tree.map(lambda x: x.reshape(-1, number, *x.shape[1:]), tree)
+
+
+def _first(config: Config, obs: Any) -> Any:
+    """First observations [E, O] as an agent's store begins with: [O] of one."""
+    return by_agent(config, obs)[0]
+
+
+def by_environment(action: Any) -> Any:
+    """Actions of all agents, [N, A] or [N, E, A], as [N E, A]."""
+    return action.reshape(-1, action.shape[-1])
+
+
 # Run once: time spent on making these fast is lost. (A fifth of the compile time.)
 _ONCE = {
     "xla_backend_optimization_level": 0,
@@ -211,7 +255,7 @@ _ONCE = {
 @partial(jax.jit, static_argnames=("spec", "size"), compiler_options=_ONCE)
 @devices.spread_out()
 def start(configs: Config, seeds: jax.Array, obs: jax.Array, *, spec, size):
-    """New learners. seeds [N], first observations [N, O]."""
+    """New learners. seeds [N], first observations [N, O], or [N, E, O]."""
     begin = partial(_start, spec=spec, size=size)
     return _over_agents(begin)(configs, seeds, obs)
 
@@ -289,7 +333,8 @@ def add_and_act(configs, seen, states, actions, step, seeds, clock):
     """
     seen = _add_all(configs, seen, actions, step, clock)
     learners = Learner(states, seen.store, seen.health).having(seen)
-    return seen, _act_all(configs, learners, seeds, clock.steps + 1)
+    steps = clock.steps + configs.data.envs
+    return seen, _act_all(configs, learners, seeds, steps)
 
 
 # ---------------------------------------------------------------- the loop
@@ -358,15 +403,16 @@ class Program(NamedTuple):
 
 def first_update(config: Config) -> int:
     """The env step, counted from 1, that the first update follows: see `due`."""
-    period = config.data.update_every
+    period = config.data.period
     return max(-(-config.data.learning_starts // period), 1) * period
 
 
-def due(config: Config, steps: int) -> bool:
-    """Whether an update follows env step number `steps` (counted from 1)."""
-    return (
-        steps >= config.data.learning_starts and steps % config.data.update_every == 0
-    )
+def due(config: Config, steps: int) -> int:
+    """How many updates follow env step number `steps` (counted from 1)."""
+    data = config.data
+    if steps < data.learning_starts or steps % data.period:
+        return 0
+    return data.updates_at_once
 
 
 class _Acting:
@@ -388,12 +434,14 @@ class _Acting:
         for i in range(first_updates(self.configs)):
             self.learn(Clock(np.int32(0), np.int32(i)))
 
-    def learn(self, clock: Clock) -> None:
-        """One update; returns before it is finished."""
+    def learn(self, clock: Clock, updates: int = 1) -> None:
+        """So many updates; returns before they are finished."""
         state, store, health = self.learner
-        state, health, self.metrics = update(
-            self.configs, state, store, health, self.seeds, clock, log=self.about.log
-        )
+        for i in range(updates):
+            now = clock._replace(updates=np.int32(clock.updates + i))
+            state, health, self.metrics = update(
+                self.configs, state, store, health, self.seeds, now, log=self.about.log
+            )
         self.learner = Learner(state, store, health)
 
 
@@ -419,16 +467,18 @@ class HostLoop(_Acting):
         self.action = act(self.configs, self.learner, self.seeds, np.int32(0))
 
     def _make(self) -> HostEnv:
-        env = envs.make(self.about.task, len(self.about.seeds))
+        about = self.about
+        env = envs.make(about.task, len(about.seeds) * about.configs.data.envs)
         assert isinstance(env, HostEnv)
         return env
 
     def _begin(self, index: int) -> np.ndarray:
         """The first observations of the episodes that checkpoint `index` begins."""
-        seeds = self.about.seeds
-        return self.env.reset(
-            [host_seeds(int(s), Purpose.RESET, index, 1)[0] for s in seeds]
-        )
+        configs, seeds = self.about.configs, self.about.seeds
+        each = configs.data.envs
+        words = [host_seeds(int(s), Purpose.RESET, index, each) for s in seeds]
+        obs = self.env.reset([word for own in words for word in own])
+        return by_agent(configs, obs)
 
     def renew(self, steps: int) -> None:
         """End the running episodes, and begin others in environments made anew."""
@@ -446,24 +496,29 @@ class HostLoop(_Acting):
         configs, data = self.configs, self.configs.data
         overlaps, needed = isinstance(data, Replay) and data.overlap, 1
         if overlaps:
-            needed = learn.steps_of_sequence(configs)
-        for t in range(begin, end):
-            learns, action = due(configs, t + 1), self.action
+            needed = learn.steps_of_sequence(configs) * data.envs
+        for t in range(begin, end, data.envs):
+            after, action = t + data.envs, self.action
+            learns = due(configs, after)
             overlap = overlaps and t >= needed  # else what it reads is not there yet
             before = Clock(np.int32(t), np.int32(updates))
-            clock = before._replace(steps=np.int32(t + 1))
+            clock = before._replace(steps=np.int32(after))
             if learns and overlap:  # not waited for: the environments step meanwhile
-                self.learn(clock)
-            step = self.env.step(np.asarray(action.action))
+                self.learn(clock, learns)
+            step = self._step(action)
             if learns and not overlap:
                 seen = add(configs, self.learner.seen, action, step, before)
                 self.learner = self.learner.having(seen)
-                self.learn(clock)
-                self.action = act(configs, self.learner, self.seeds, np.int32(t + 1))
+                self.learn(clock, learns)
+                self.action = act(configs, self.learner, self.seeds, np.int32(after))
             else:
                 self.add_and_act(action, step, before)
             updates += learns
         return updates
+
+    def _step(self, action: Action) -> TimeStep:
+        step = self.env.step(by_environment(np.asarray(action.action)))
+        return by_agent(self.configs, step)
 
     def add_and_act(self, action: Action, step: TimeStep, clock: Clock) -> None:
         """Store the env step after `clock`; choose the next action.
@@ -479,23 +534,57 @@ class HostLoop(_Acting):
     @property
     def causes(self) -> dict[int, str]:
         """What simulators raised, the first of each agent."""
-        return {**self.env.causes, **self._causes}
+        each, found = self.about.configs.data.envs, sorted(self.env.causes.items())
+        return {**{i // each: said for i, said in reversed(found)}, **self._causes}
 
     def close(self) -> None:
         self._causes = self.causes
         self.env.close()
 
 
-@partial(jax.jit, static_argnames="env")
+@partial(jax.jit, static_argnames=("env", "each"))
 @devices.spread_out(shared=(1,))
-def reset_device(seeds: jax.Array, index: jax.Array, *, env: DeviceEnv):
-    return jax.vmap(lambda s: env.reset(stream(s, Purpose.RESET, index)))(seeds)
+def reset_device(seeds: jax.Array, index: jax.Array, *, env: DeviceEnv, each: int = 1):
+    """`each` environments of N agents: states and first observations, [N E, ...]."""
+    if each == 1:
+        return jax.vmap(lambda s: env.reset(stream(s, Purpose.RESET, index)))(seeds)
+
+    def begin(seed: jax.Array, number: jax.Array) -> tuple[EnvState, jax.Array]:
+        return env.reset(stream(seed, Purpose.RESET, index, number))
+
+    numbers = jnp.arange(each, dtype=jnp.int32)
+    owners = jnp.repeat(seeds, each)
+    return jax.vmap(begin)(owners, jnp.tile(numbers, seeds.shape[0]))
 
 
 def _no_metrics(function: Callable, *args: Any) -> Metrics:
     """Zeros in the shapes of what an update tells."""
     shapes = jax.eval_shape(function, *args)[-1]
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+
+def _collect(
+    configs: Config,
+    seeds: jax.Array,
+    env: DeviceEnv,
+    clock: Clock,
+    moments: jax.Array,
+    carry: tuple[Learner, EnvState],
+) -> tuple[Learner, EnvState]:
+    """So many steps of all environments together, from `clock` on."""
+
+    def step_all(i: jax.Array, carry: tuple[Learner, EnvState]):
+        learners, states = carry
+        steps = i * configs.data.envs
+        now = clock._replace(steps=steps)
+        actions = _act_all(configs, learners, seeds, steps)
+        states, step = jax.vmap(env.step)(states, by_environment(actions.action))
+        step = by_agent(configs, step)
+        seen = _add_all(configs, learners.seen, actions, step, now)
+        return learners.having(seen), states
+
+    begin: Any = clock.steps // configs.data.envs
+    return jax.lax.fori_loop(begin, begin + moments, step_all, carry)
 
 
 @partial(jax.jit, static_argnames=("env", "learns", "log"), donate_argnums=(1, 2))
@@ -512,28 +601,29 @@ def iterate_device(
     learns: bool,
     log: Log = DEFAULT,
 ):
-    """Iterations of (env steps until an update is due, the update), on the device."""
+    """Iterations of (env steps until updates are due, the updates), on the device."""
+    period = configs.data.period if learns else configs.data.envs
+    at_once = configs.data.updates_at_once if learns else 0
 
-    def collect(updates: jax.Array, steps: jax.Array, carry):
-        learners, states = carry
-        actions = _act_all(configs, learners, seeds, steps)
-        states, step = jax.vmap(env.step)(states, actions.action)
-        clock = Clock(steps, updates)
-        seen = _add_all(configs, learners.seen, actions, step, clock)
-        return learners.having(seen), states
+    def learn_once(_: Any, carry):
+        learners, clock, _ = carry
+        state, health, metrics = learn_all(configs, *learners, seeds, clock)
+        learners = learners._replace(agent=state, health=health)
+        return learners, clock._replace(updates=clock.updates + 1), metrics
 
     def iterate(_: jax.Array, carry):
         learners, states, clock, metrics = carry
-        period = configs.data.update_every if learns else 1
         end = (clock.steps // period + 1) * period
-        learners, states = jax.lax.fori_loop(
-            clock.steps, end, partial(collect, clock.updates), (learners, states)
+        moments = (end - clock.steps) // configs.data.envs
+        learners, states = _collect(
+            configs, seeds, env, clock, moments, (learners, states)
         )
-        clock = clock._replace(steps=end)
-        if learns:
-            state, health, metrics = learn_all(configs, *learners, seeds, clock)
-            learners = learners._replace(agent=state, health=health)
-            clock = clock._replace(updates=clock.updates + 1)
+        carry = learners, clock._replace(steps=end), metrics
+        if at_once == 1:
+            carry = learn_once(None, carry)
+        elif at_once:
+            carry = jax.lax.fori_loop(0, at_once, learn_once, carry)
+        learners, clock, metrics = carry
         return learners, states, clock, metrics
 
     metrics, learn_all = {}, _once_traced(partial(_learn_all, log))
@@ -566,8 +656,10 @@ class DeviceLoop(_Acting):
         self._start(self._begin(0), size)
 
     def _begin(self, index: int) -> jax.Array:
-        self.states, obs = reset_device(self.seeds, np.int32(index), env=self.env)
-        return obs
+        self.states, obs = reset_device(
+            self.seeds, np.int32(index), env=self.env, each=self.configs.data.envs
+        )
+        return by_agent(self.configs, obs)
 
     def renew(self, steps: int) -> None:
         """End the running episodes, and begin others."""
@@ -576,15 +668,17 @@ class DeviceLoop(_Acting):
 
     def advance(self, begin: int, end: int, updates: int) -> int:
         """Env steps begin + 1 to end; returns the number of updates made so far."""
-        period = self.configs.data.update_every
+        data = self.configs.data
+        period, each = data.period, data.envs
         first = max(first_update(self.configs), (begin // period + 1) * period)
         quiet = min(max(first - period, begin), end)
         count = max((end - first) // period + 1, 0)
         rest = first + (count - 1) * period if count else quiet
-        self._iterate(begin, updates, quiet - begin, learns=False)
+        made = updates + count * data.updates_at_once
+        self._iterate(begin, updates, (quiet - begin) // each, learns=False)
         self._iterate(quiet, updates, count, learns=True)
-        self._iterate(rest, updates + count, end - rest, learns=False)
-        return updates + count
+        self._iterate(rest, made, (end - rest) // each, learns=False)
+        return made
 
     def _iterate(self, begin: int, updates: int, count: int, *, learns: bool) -> None:
         if count == 0:
@@ -870,12 +964,14 @@ def _other_half(precision: str) -> str:
 
 def _enough(config: Config, spec: EnvSpec, steps: int) -> None:
     """Refuse updates that would have nothing to learn from. Raises: ConfigError."""
-    data = config.data
-    if isinstance(data, Trajectories) and data.capacity < spec.max_steps:
+    data, of_each = config.data, ""
+    if data.envs > 1:
+        of_each = f" in each of {data.envs:,} environments (data.envs)"
+    if isinstance(data, Trajectories) and data.capacity // data.envs < spec.max_steps:
         raise schema.ConfigError(
             f"data.capacity is {data.capacity}: whole episodes are held, and those of "
-            f"{spec.task} have up to {spec.max_steps:,} steps, so it must be at least "
-            "that."
+            f"{spec.task} have up to {spec.max_steps:,} steps{of_each}, so it must be "
+            f"at least {f'{spec.max_steps * data.envs:,}' if of_each else 'that'}."
         )
     precision = getattr(data, "precision", "float32")
     if precision != "float32" and not devices.converts(precision):
@@ -884,10 +980,11 @@ def _enough(config: Config, spec: EnvSpec, steps: int) -> None:
             f"(or with these XLA_FLAGS), so it must be float32{_other_half(precision)}."
         )
     sequence = learn.steps_of_sequence(config)
-    if steps >= first_update(config) < sequence:
+    if steps >= first_update(config) < sequence * data.envs:
         raise schema.ConfigError(
             f"data.learning_starts is {data.learning_starts}: it must be at least "
-            f"{sequence}, because an update reads so many steps in a row "
+            f"{sequence * data.envs}, because an update reads so many steps in a row "
+            f"{f'({sequence}) of each environment ' if of_each else ''}"
             "(g_estimate.steps, n_step.most)."
         )
     unfinished = learn.unfinished(config, spec.max_steps)
@@ -901,7 +998,7 @@ def _enough(config: Config, spec: EnvSpec, steps: int) -> None:
         )
         raise schema.ConfigError(
             f"{field} is {data.learning_starts}: on {spec.task} (episodes of up to "
-            f"{spec.max_steps} steps) it must be at least "
+            f"{spec.max_steps} steps{of_each}) it must be at least "
             f"{data.batch_size + unfinished}, so that a minibatch of finished steps "
             "is there."
         )
@@ -944,9 +1041,9 @@ def train(
     task: str,
     *,
     steps: int,
-    eval_every: int = 20_000,
+    eval_every: int = cadence.EVERY,
     eval_episodes: int = 10,
-    checkpoint_every: int = 20_000,
+    checkpoint_every: int = cadence.EVERY,
     report: Callable[[Report], None] = lambda _: None,
     save: Callable[[Snapshot], None] = lambda _: None,
     start_at: Snapshot | None = None,
@@ -958,10 +1055,8 @@ def train(
 
     Evaluations are greedy episodes of the online policies, every `eval_every` env steps
     and at the end, in environments of their own: they touch nothing that learns. With
-    data=Offline, steps are updates.
-
-    An agent whose environment raises there, or whose return is NaN, has failed, as it
-    has where that happens in training: it stands still from then on.
+    data=Offline, steps are updates. An agent whose environment raises there, or whose
+    return is NaN, has failed, as in training: it stands still from then on.
 
     Every `checkpoint_every` env steps the running episodes end as time limits do, and
     environments are made anew: there, and at the end, `save` is told all that the
@@ -979,6 +1074,7 @@ def train(
     spec = envs.spec(task)
     for config in configs:
         admissible(config, spec, steps)
+        cadence.check(config, spec, steps, eval_every, checkpoint_every)
     about = _program(configs, seeds, spec, checkpoint_every, log, spread_over)
     return _Training(about, steps, eval_every, eval_episodes, start_at).run(
         report, save, stop

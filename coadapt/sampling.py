@@ -35,6 +35,11 @@ class Sampling(Protocol):
     """How minibatches are drawn."""
 
     @property
+    def in_order(self) -> bool:
+        """Whether it hangs on the order in which transitions came."""
+        return True
+
+    @property
     def two_sources(self) -> bool:
         """Whether it tells the data set that a replay began with from what came."""
         return False
@@ -70,6 +75,10 @@ def _uniform(key: jax.Array, size: int, tail: jax.Array, count: jax.Array) -> ja
 @config
 class UniformSampling(Sampling):
     """Each transition is as likely as each other."""
+
+    @property
+    def in_order(self) -> bool:
+        return False
 
     def draw(
         self, kept: Tree, key: jax.Array, size: int, held: Held, updates: Number
@@ -166,6 +175,11 @@ class SymmetricSampling(Sampling):
 
     Source: Ball et al. 2023 (RLPD). Before anything came, all is of the data set.
     """
+
+    @property
+    def in_order(self) -> bool:
+        """Whether it hangs on the order in which transitions came."""
+        return True
 
     @property
     def two_sources(self) -> bool:

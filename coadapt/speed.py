@@ -275,7 +275,8 @@ def measure_overhead(
     early = {"data.learning_starts": 300, "data.random_steps": 300}
     known = dict(schema.paths(config))
     config = schema.override(config, {k: v for k, v in early.items() if k in known})
-    period, begin = config.data.update_every, 300 + config.data.update_every
+    period, at_once = config.data.period, config.data.updates_at_once
+    begin = -(-300 // period) * period + period
     for number in agents:
         loop = start_loop(config, task, number, 100_000)
         assert isinstance(loop, runner.HostLoop)
@@ -285,7 +286,7 @@ def measure_overhead(
         for _ in range(rounds + 1):  # the first compiles
             end = begin + repeats * period
             whole = _seconds(partial(_advance, loop, begin, end, updates))
-            alone = _seconds(partial(_learn, loop, repeats))
+            alone = _seconds(partial(_learn, loop, repeats * at_once))
             times.append((whole / repeats, alone / repeats))
             begin = end
         loop.close()

@@ -19,7 +19,10 @@ def pin() -> None:
 
 
 class Purpose(IntEnum):
-    """What a stream is for. Numbers are part of the results: never reuse one."""
+    """What a stream is for. Numbers are part of the results: never reuse one.
+
+    They are below `_PURPOSES`.
+    """
 
     INIT = 0
     ACT = 1
@@ -30,13 +33,29 @@ class Purpose(IntEnum):
     RENEW = 6
 
 
-def stream(seed: jax.Array, purpose: Purpose, index: jax.typing.ArrayLike) -> jax.Array:
-    """The key number `index` of this seed's stream (an env step, an update, ...)."""
-    key = jax.random.fold_in(jax.random.key(seed, impl=_KIND), int(purpose))
+_PURPOSES = 256  # numbers that are kept for purposes
+
+
+def stream(
+    seed: jax.Array,
+    purpose: Purpose,
+    index: jax.typing.ArrayLike,
+    environment: jax.typing.ArrayLike = 0,
+) -> jax.Array:
+    """The key number `index` of this seed's stream (an env step, an update, ...).
+
+    Each environment of an agent has a stream of its own, which does not depend on how
+    many there are.
+    """
+    word = int(purpose) + _PURPOSES * environment
+    key = jax.random.fold_in(jax.random.key(seed, impl=_KIND), word)
     return jax.random.fold_in(key, index)
 
 
 def host_seeds(seed: int, purpose: Purpose, index: int, count: int) -> list[int]:
-    """Seeds of `count` environments on the host, for a (seed, purpose, index)."""
+    """Seeds of `count` environments on the host, for a (seed, purpose, index).
+
+    The seed of each does not depend on how many there are.
+    """
     words = np.random.SeedSequence([seed, int(purpose), index]).generate_state(count)
     return [int(word) for word in words]

@@ -5,6 +5,7 @@ structure share a program, and its agents are ordered variants x seeds.
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 import os
@@ -23,6 +24,7 @@ from coadapt import (
     ahead,
     algorithms,
     attempts,
+    cadence,
     cgroups,
     checkpoint,
     cost,
@@ -68,8 +70,8 @@ T = TypeVar("T")
 Axes = Mapping[Any, Sequence[object]]
 
 MOST, MOST_SEEDS = 2**31 - 1, 10_000  # steps are counted in int32
-CHECKPOINT_EVERY = 20_000  # env steps, where nothing else is asked for
 MOST_EPISODES = 10_000  # of an evaluation
+DEFAULT: Any = None  # a sweep chooses it itself
 _MEMORY_SHARE = 0.8  # of what is available; the rest is the programs' own
 # Python, JAX, MuJoCo and what XLA takes to compile: measured in docs/benchmarks.md
 _BASE_BYTES = 750 * 2**20
@@ -95,10 +97,11 @@ class Sweep:
     variants: Mapping[str, Sequence[Variant]]  # task -> its variants
     seeds: Sequence[int]
     steps: int | Mapping[str, int]  # env steps of each agent, or of those on each task
-    eval_every: int = 20_000  # env steps
+    eval_every: int = DEFAULT  # env steps; None: 20,000, as `cadence` has it
     eval_episodes: int = 10
-    # env steps; there episodes end, environments are made anew, and a run can go on
-    checkpoint_every: int = CHECKPOINT_EVERY
+    # env steps; there episodes end, environments are made anew, and a run can go on.
+    # None: as eval_every
+    checkpoint_every: int = DEFAULT
     # metrics and groups of them (`logs.GROUPS`); what is learned does not depend on it
     log: Sequence[str] = ("default",)
     # task -> a return that is 1 in the task's unit; others have their table's
@@ -107,6 +110,7 @@ class Sweep:
     protocol: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
+        self._choose_intervals()
         steps, plain = self.steps, schema.plain
         if isinstance(steps, Mapping):
             steps = {task: plain(number) for task, number in steps.items()}
@@ -115,6 +119,21 @@ class Sweep:
         own |= {"steps": plain(steps), "seeds": seeds_of(self.seeds)}
         for name, value in own.items():
             object.__setattr__(self, name, value)
+
+    def _choose_intervals(self) -> None:
+        """Those that were left open."""
+        every = [
+            (variant.config, task)
+            for task, variants in self.variants.items()
+            for variant in variants
+            if _is_countable(variant)
+        ]
+        if self.eval_every is None:
+            found = cadence.evaluations(config for config, _ in every)
+            object.__setattr__(self, "eval_every", found)
+        if self.checkpoint_every is None:
+            found = cadence.checkpoints((c, _spec_of(c, task)) for c, task in every)
+            object.__setattr__(self, "checkpoint_every", found)
 
     def steps_on(self, task: str) -> int:
         """Env steps of each agent there. Raises: ConfigError if nothing says so."""
@@ -127,6 +146,24 @@ class Sweep:
     def steps_of(self, task: str, variant: Variant) -> int:
         """Env steps of a variant's agents: its own, or those on the task."""
         return self.steps_on(task) if variant.steps is None else variant.steps
+
+
+def _is_countable(variant: Variant) -> bool:
+    """Whether it has environments; what has not is refused by `validate`."""
+    try:
+        return variant.config.data.envs >= 1
+    except (AttributeError, TypeError):
+        return False
+
+
+def _spec_of(config: Config, task: str) -> EnvSpec | None:
+    """None where nothing depends on it, or where there is no such task."""
+    if config.data.envs == 1:
+        return None
+    try:
+        return envs.spec(task)
+    except ValueError:
+        return None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -444,7 +481,10 @@ def _validate_task(task: str, variants: Sequence[Variant], sweep: Sweep) -> None
         if variant.steps is not None:
             _validate_count(f"steps of {variant.name}", variant.steps)
         check(variant.config)
-        runner.admissible(variant.config, spec, sweep.steps_of(task, variant))
+        steps = sweep.steps_of(task, variant)
+        runner.admissible(variant.config, spec, steps)
+        every = sweep.eval_every, sweep.checkpoint_every
+        cadence.check(variant.config, spec, steps, *every)
 
 
 # ---------------------------------------------------------------- the plan
@@ -459,6 +499,7 @@ class Program(NamedTuple):
     memory_bytes: int
     env_steps: int  # of all its agents
     gradient_steps: int  # of all its agents
+    ratio: str  # '5 to 16': gradient steps to env steps, from the first update on
     # static fields in which it is not as other programs of its algorithm on its task:
     # path -> its own value
     differs: Mapping[str, object]
@@ -510,11 +551,14 @@ class Cost(NamedTuple):
     parameter_bytes: int
     gradient_steps: int
     working_bytes: int = 0  # of an update, or of an evaluation
+    environment_bytes: int = (
+        0  # of its environments on the device, where it has several
+    )
 
     @property
     def memory(self) -> int:
         own = self.replay_bytes + _TRAINING_COPIES * self.parameter_bytes
-        return own + self.working_bytes
+        return own + self.working_bytes + self.environment_bytes
 
 
 def plan(sweep: Sweep, memory: int | None = None, most: int | None = None) -> Plan:
@@ -548,6 +592,7 @@ def plan_of(programs: Sequence[Group], sweep: Sweep, most: int | None = None) ->
                 memory_bytes=held[group] * costs.memory,
                 env_steps=len(group.agents) * steps_in(sweep, group),
                 gradient_steps=len(group.agents) * costs.gradient_steps,
+                ratio=_ratio(group.agents[0].variant.config),
                 differs=differs,
             )
             for (group, costs), differs in zip(each, _differing(programs), strict=True)
@@ -620,12 +665,29 @@ def cost_of(group: Group, sweep: Sweep) -> Cost:
     steps = steps_in(sweep, group)
     size = runner.store_size(config, spec, steps)
     each = config.schedule.critic_steps + config.schedule.policy_steps
+    acting = max(sweep.eval_episodes, config.data.envs)
     return Cost(
         replay_bytes=size.nbytes(spec),
         parameter_bytes=_parameter_bytes(config, spec),
         gradient_steps=updates(config, steps) * each,
-        working_bytes=cost.working_bytes(config, spec, sweep.eval_episodes),
+        working_bytes=cost.working_bytes(config, spec, acting),
+        environment_bytes=_environment_bytes(config.data.envs, group.task),
     )
+
+
+def _ratio(config: Config) -> str:
+    steps = config.schedule.critic_steps + config.schedule.policy_steps
+    common = math.gcd(steps, config.data.update_every)
+    return f"{steps // common} to {config.data.update_every // common}"
+
+
+@functools.cache
+def _environment_bytes(number: int, task: str) -> int:
+    """States of several on the device; one is little beside what a process has."""
+    if number == 1 or envs.on_host(task):
+        return 0
+    env: Any = envs.make(task, 1)
+    return number * _nbytes(jax.eval_shape(env.reset, jax.random.key(0)))
 
 
 def steps_in(sweep: Sweep, group: Group) -> int:
@@ -634,9 +696,11 @@ def steps_in(sweep: Sweep, group: Group) -> int:
 
 
 def _parameter_bytes(config: Config, spec: EnvSpec) -> int:
-    state = jax.eval_shape(lambda: agents.init(config, spec, jax.random.key(0)))
-    leaves = jax.tree.leaves(state)
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
+    return _nbytes(jax.eval_shape(lambda: agents.init(config, spec, jax.random.key(0))))
+
+
+def _nbytes(shapes: Any) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
 
 
 def human_bytes(number: float) -> str:

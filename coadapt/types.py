@@ -66,15 +66,18 @@ class Transition(NamedTuple):
 
 
 class Episodes(NamedTuple):
-    """The last C steps in order of time; `seen` marks those of the kept episodes."""
+    """The last C steps in order of time; `seen` marks those of the kept episodes.
 
-    index: jax.Array  # [C] int32, number of the transition since the start
-    row: jax.Array  # [C] int32, row of its obs in the store
+    Of several environments, those of one after those of the other.
+    """
+
+    index: jax.Array  # [C] int32, where `replay.gather` finds the transition
+    row: jax.Array  # [C] int32, row of its obs in `replay.rows`
     next_row: jax.Array  # [C] int32, row of its true successor
     action: jax.Array  # [C, A]
     reward: jax.Array  # [C]
     discount: jax.Array  # [C]
-    last: jax.Array  # [C] bool
+    last: jax.Array  # [C] bool, of an environment's newest step too, if it has several
     seen: jax.Array  # [C] bool, the steps that count
 
 

@@ -31,7 +31,7 @@ LAYERS = [
     ["coadapt.factors"],
     ["coadapt.config"],
     ["coadapt.algorithms", "coadapt.agent", "coadapt.cost", "coadapt.legality"],
-    ["coadapt.envs", "coadapt.changes"],
+    ["coadapt.envs", "coadapt.changes", "coadapt.cadence"],
     ["coadapt.data"],
     ["coadapt.learn"],
     ["coadapt.runner", "coadapt.taxonomy"],

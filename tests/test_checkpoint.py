@@ -52,10 +52,7 @@ def asked(task: str, config, steps: int = 400, seeds=(0, 1), **changes) -> Sweep
         variants={task: changes.pop("variants", variants)},
         seeds=seeds,
         steps=steps,
-        eval_every=150,
-        eval_episodes=2,
-        checkpoint_every=100,
-        **changes,
+        **{"eval_every": 150, "eval_episodes": 2, "checkpoint_every": 100} | changes,
     )
 
 

@@ -210,13 +210,17 @@ def define_sweep(values: Values) -> None:
     define_set(values)
     _define_asked(values)
     text("workdir", "folder of the results; the same command again goes on from there")
-    text("eval_every", "env steps from one evaluation to the next (20000)")
+    text(
+        "eval_every",
+        "env steps from one evaluation to the next (20000, or the next multiple of "
+        "data.envs)",
+    )
     text("eval_episodes", "episodes of an evaluation (10)")
     text(
         "checkpoint_every",
-        "env steps from one checkpoint to the next (20000), where running episodes end "
-        "and the same command can go on; given here, each is written, and otherwise as "
-        "many as take 5% of the time",
+        "env steps from one checkpoint to the next (20000, or more with data.envs), "
+        "where running episodes end and the same command can go on; given here, each "
+        "is written, and otherwise as many as take 5% of the time",
     )
     text(
         "keep",
@@ -339,7 +343,7 @@ def amounts(
     values: Values,
     seeds: int = 1,
     steps: int | None = None,
-    every: int = 20_000,
+    every: int = sweep.DEFAULT,
     episodes: int = 10,
 ) -> dict[str, Any]:
     """What flags say of how much there is to run, as arguments of `Sweep`."""
@@ -347,11 +351,16 @@ def amounts(
         "seeds": seeds_of(values, seeds),
         "steps": _steps(values, steps),
         "references": _references(values),
-        "eval_every": count(values, "eval_every", every),
+        "eval_every": _interval(values, "eval_every", every),
         "eval_episodes": count(values, "eval_episodes", episodes),
-        "checkpoint_every": count(values, "checkpoint_every", sweep.CHECKPOINT_EVERY),
+        "checkpoint_every": _interval(values, "checkpoint_every", sweep.DEFAULT),
         "log": logs.chosen(listed(get(values, "log")) or ("default",)),
     }
+
+
+def _interval(values: Values, name: str, default: int) -> int:
+    """Env steps; what is not given is left to the sweep. Raises: ConfigError."""
+    return default if get(values, name) is None else count(values, name)
 
 
 def steps_for_all(values: Values) -> list[str]:

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from coadapt.data import replay
 from coadapt.data.replay import Store
 from coadapt.ops.shuffle import Rounds, permute, rounds
 from coadapt.types import Episodes
@@ -14,7 +15,14 @@ def capacity_of_store(capacity: int, max_steps: int) -> int:
 
 
 def view(store: Store, capacity: int) -> Episodes:
-    """Finished episodes, the newest that fit into `capacity` steps, none in part."""
+    """Finished episodes, the newest that fit into `capacity` steps, none in part.
+
+    Of several environments, of each as many, one after the other.
+    """
+    return _in_a_row(store, replay.of_each(_view)(store, capacity=capacity))
+
+
+def _view(store: Store, *, capacity: int) -> Episodes:
     size = store.reward.shape[0]
     oldest = jnp.maximum(store.tail, store.count - size)
     return _finished(_in_order(store, oldest, size), oldest, capacity)
@@ -24,8 +32,33 @@ def newest(store: Store, steps: int, *, finished: bool, whole: bool) -> Episodes
     """The newest `steps` steps, which the store holds, and the one before them.
 
     `finished`: leave out the steps of an episode that still runs. `whole`: and those of
-    one that began before. Else all count; the one before never does.
+    one that began before. Else all count; the one before never does. Of several
+    environments, of each as many, one after the other.
     """
+    each = replay.of_each(_newest)
+    found = each(store, steps=steps, finished=finished, whole=whole)
+    return _in_a_row(store, found)
+
+
+def _in_a_row(store: Store, steps: Episodes) -> Episodes:
+    """The steps of several environments [E, C] as one row [E C].
+
+    The last of each ends as a time limit does: what follows is another environment's.
+    """
+    envs, room = replay.envs_of(store), store.obs.shape[-2]
+    if not envs:
+        return steps
+    env = jnp.arange(envs, dtype=jnp.int32)[:, None]
+    steps = steps._replace(
+        index=replay.places(store, env, steps.index),
+        row=env * room + steps.row,
+        next_row=env * room + steps.next_row,
+        last=steps.last.at[:, -1].set(True),
+    )
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), steps)
+
+
+def _newest(store: Store, *, steps: int, finished: bool, whole: bool) -> Episodes:
     oldest = store.count - steps - 1
     found = _in_order(store, oldest, steps + 1)
     # the step before bounds an episode if it ended one, or if nothing was before

@@ -213,10 +213,17 @@ def store(transitions: Transition) -> replay.Store:
 
 
 def from_store(store: replay.Store) -> Transition:
-    """All that the store of ONE agent holds, oldest first: numpy arrays [C, ...]."""
+    """All that the store of ONE agent holds, oldest first: numpy arrays [C, ...].
+
+    Of several environments, all of one's before the next one's.
+    """
     held: Any = jax.tree.map(np.asarray, store)
-    index: Any = np.arange(held.tail, held.count, dtype=np.int32)
-    return replay.gather(held, index)
+    ends = zip(np.atleast_1d(held.tail), np.atleast_1d(held.count), strict=True)
+    index: Any = [
+        replay.places(held, env, np.arange(tail, count, dtype=np.int32))  # type: ignore[arg-type]
+        for env, (tail, count) in enumerate(ends)
+    ]
+    return replay.gather(held, np.concatenate(index))  # type: ignore[arg-type]
 
 
 def describe(transitions: Transition) -> Summary:

@@ -5,10 +5,13 @@ episode ends, its final observation takes a row of its own before the next episo
 first. Transition t keeps the row of its obs, and its true successor is the row after.
 Insertion and sampling touch O(1) and O(B) rows and are in place where the store is
 donated. Observations and actions may be kept in half the bits; what is read is float32
-again. Every function is for one agent.
+again. Every function is for one agent. Where it has several environments, each has a
+ring of its own, of equal capacity: arrays [E, ...], which are read as one.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +20,15 @@ import numpy as np
 from coadapt.sampling import Held, UniformSampling
 from coadapt.types import Action, EnvSpec, TimeStep, Transition
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 
 class Store(NamedTuple):
-    """Capacity C transitions over R > C rows of observations."""
+    """Capacity C transitions over R > C rows of observations.
+
+    Of an agent with several environments, all arrays are [E, ...].
+    """
 
     obs: jax.Array  # [R, O], of the precision that the size says
     action: jax.Array  # [C, A], likewise
@@ -34,19 +43,20 @@ class Store(NamedTuple):
 
 
 class Size(NamedTuple):
-    """How much a store holds."""
+    """How much a store holds: of each environment, C transitions."""
 
     capacity: int  # C, transitions
     rows: int  # R, observations
     log_prob: bool = False  # whether those of actions are kept
     precision: str = "float32"  # of observations and actions
+    envs: int = 1  # E
 
     def nbytes(self, spec: EnvSpec) -> int:
         """Bytes of one agent's store."""
         numbers = self.rows * spec.obs_size + self.capacity * spec.action_size
         words = self.capacity * (3 + self.log_prob)
         each = jnp.dtype(self.precision).itemsize
-        return each * numbers + 4 * words + self.capacity + 12
+        return self.envs * (each * numbers + 4 * words + self.capacity + 12)
 
 
 def size(
@@ -55,16 +65,52 @@ def size(
     shortest: int = 50,
     log_prob: bool = False,
     precision: str = "float32",
+    envs: int = 1,
 ) -> Size:
     """Room for C transitions, the newest observation, and the finals of episodes.
 
     Episodes of `shortest` steps and more fit; of shorter ones, fewer are kept.
     """
-    return Size(capacity, capacity + capacity // shortest + 3, log_prob, precision)
+    rows = capacity + capacity // shortest + 3
+    return Size(capacity, rows, log_prob, precision, envs)
+
+
+# ---------------------------------------------------------------- several environments
+
+
+def envs_of(store: Store) -> int:
+    """0 where the agent has one environment, and the arrays no axis of it; else E."""
+    return store.count.shape[0] if jnp.ndim(store.count) else 0
+
+
+def of_each(
+    function: Callable[Concatenate[Store, P], T],
+) -> Callable[Concatenate[Store, P], T]:
+    """A function of one environment's store, over all those of an agent."""
+
+    @wraps(function)
+    def mapped(store: Store, *args: P.args, **constants: P.kwargs) -> T:
+        one = partial(function, **constants)
+        return (jax.vmap(one) if envs_of(store) else one)(store, *args)
+
+    return mapped
+
+
+def rows(store: Store) -> jax.Array:
+    """The observations of all environments, one after the other: [E R, O]."""
+    return store.obs.reshape(-1, store.obs.shape[-1])
+
+
+# ---------------------------------------------------------------- writing
 
 
 def init(spec: EnvSpec, size: Size, obs: jax.Array) -> Store:
-    """An empty store, whose first transition starts at obs [O]."""
+    """An empty store, whose first transition starts at obs [O]; of several [E, O]."""
+    begin = partial(_init, spec, size)
+    return begin(obs) if size.envs == 1 else jax.vmap(begin)(obs)
+
+
+def _init(spec: EnvSpec, size: Size, obs: jax.Array) -> Store:
     capacity, kept = size.capacity, jnp.dtype(size.precision)
     rows = jnp.zeros((size.rows, spec.obs_size), kept)
     return Store(
@@ -89,7 +135,15 @@ def add(
 ) -> Store:
     """Append the transition that starts at the current observation; `really`, or not.
 
-    Both successors are always written, the true one and the first of a new episode:
+    Of several environments, one of each: `chosen` and `step` [E, ...].
+    """
+    return of_each(_add)(store, chosen, step, really=really)
+
+
+def _add(
+    store: Store, chosen: Action, step: TimeStep, *, really: jax.typing.ArrayLike
+) -> Store:
+    """Both successors are always written, the true one and the first of a new episode:
     where the episode goes on, the second is overwritten by the step after.
     """
     capacity, room = store.reward.shape[0], store.obs.shape[0]
@@ -135,6 +189,7 @@ def _unspoilt(
     return tail
 
 
+@of_each
 def cut(store: Store, obs: jax.Array) -> Store:
     """End the running episode as a time limit does; a new one begins at obs [O]."""
     capacity, room = store.reward.shape[0], store.obs.shape[0]
@@ -154,6 +209,16 @@ def resized(store: Store, size: Size) -> Store:
 
     With room for more, it holds every transition that it has; with less, the newest.
     """
+    if not envs_of(store):
+        return _resized(store, size)
+    each = [
+        _resized(jax.tree.map(lambda x, e=e: x[e], store), size)
+        for e in range(envs_of(store))
+    ]
+    return jax.tree.map(lambda *x: np.stack(x), *each)
+
+
+def _resized(store: Store, size: Size) -> Store:
     old_capacity, old_room = store.reward.shape[0], store.obs.shape[0]
     count, head = int(store.count), int(store.head)
     index = np.arange(max(count - min(old_capacity, size.capacity), 0), count)
@@ -178,18 +243,32 @@ def resized(store: Store, size: Size) -> Store:
     return new._replace(tail=np.asarray(tail, np.int32))
 
 
+# ---------------------------------------------------------------- reading
+
+
+def places(store: Store, env: jax.Array, number: jax.Array) -> jax.Array:
+    """What `gather` takes for transitions of these environments, by number.
+
+    Of one environment it is the number itself, counted since the start; of several,
+    the slot in the rings of all, one after the other.
+    """
+    capacity = store.reward.shape[-1]
+    return env * capacity + number % capacity if envs_of(store) else number
+
+
 def gather(store: Store, index: jax.Array) -> Transition:
-    """Transitions by number, counted since the start: [...] -> leaves [..., ...]."""
-    slot = index % store.reward.shape[0]
-    row = store.row[slot]
-    room = store.obs.shape[0]
+    """Transitions at `places`: [...] -> leaves [..., ...]."""
+    capacity, room = store.reward.shape[-1], store.obs.shape[-2]
+    slot = index % store.reward.size
+    begin = slot // capacity * room if envs_of(store) else 0  # of its ring's rows
+    row, obs = store.row.reshape(-1)[slot], rows(store)
     return Transition(
-        obs=_read(store.obs, row % room),
-        action=_read(store.action, slot),
-        reward=store.reward[slot],
-        discount=store.discount[slot],
-        last=store.last[slot],
-        next_obs=_read(store.obs, (row + 1) % room),
+        obs=_read(obs, begin + row % room),
+        action=_read(store.action.reshape(-1, store.action.shape[-1]), slot),
+        reward=store.reward.reshape(-1)[slot],
+        discount=store.discount.reshape(-1)[slot],
+        last=store.last.reshape(-1)[slot],
+        next_obs=_read(obs, begin + (row + 1) % room),
     )
 
 
@@ -198,13 +277,40 @@ def _read(rows: jax.Array, index: jax.Array) -> jax.Array:
 
 
 def held(store: Store, steps: int = 1) -> Held:
-    """The transitions that so many steps follow, their own among them."""
-    return Held(store.tail, jnp.maximum(store.count - store.tail - (steps - 1), 1))
+    """The transitions that so many steps follow, their own among them.
+
+    Of one environment they have their numbers since the start; of several, those of
+    the first come first, and so on.
+    """
+    if not envs_of(store):
+        return Held(store.tail, jnp.maximum(_free(store, steps), 1))
+    number = jnp.sum(jnp.maximum(_free(store, steps), 0), dtype=jnp.int32)
+    return Held(jnp.zeros((), jnp.int32), jnp.maximum(number, 1))
+
+
+def _free(store: Store, steps: int) -> jax.Array:
+    return store.count - store.tail - (steps - 1)
+
+
+def located(store: Store, index: jax.Array, steps: int) -> tuple[jax.Array, jax.Array]:
+    """Environments, and numbers since their start, of indices [B] of `held`."""
+    if not envs_of(store):
+        return jnp.zeros_like(index), index
+    each = jnp.maximum(_free(store, steps), 0)  # [E]
+    ends = jnp.cumsum(each, dtype=jnp.int32)
+    env = jnp.searchsorted(ends, index, side="right").astype(jnp.int32)
+    env = jnp.minimum(env, ends.size - 1)  # where nothing is held
+    return env, store.tail[env] + index - (ends - each)[env]
 
 
 def sample(store: Store, key: jax.Array, size: int) -> Transition:
     """`size` transitions, uniform, none twice (unless there are fewer)."""
-    return gather(store, UniformSampling().draw(None, key, size, held(store), 0).index)
+    return drawn(store, UniformSampling().draw(None, key, size, held(store), 0).index)
+
+
+def drawn(store: Store, index: jax.Array) -> Transition:
+    """The transitions that a sampling drew of `held`: [B] -> leaves [B, ...]."""
+    return gather(store, places(store, *located(store, index, 1)))
 
 
 def sequences(
@@ -215,17 +321,20 @@ def sequences(
     A run may go over the end of an episode.
 
     Args:
-        index: [B], the numbers of their first steps.
+        index: [B], of `held`, where their first steps are.
 
     Returns:
         leaves [L, B, ...], and [L, B]; None of a store that does not keep it.
     """
-    index = index[None] + jnp.arange(steps, dtype=jnp.int32)[:, None]
-    found, slot = gather(store, index), index % store.reward.shape[0]
+    later = jnp.arange(steps, dtype=jnp.int32)[:, None]
+    env, number = located(store, index, steps)
+    index = places(store, env[None], number[None] + later)
+    found, slot = gather(store, index), index % store.reward.size
     # of a data set that was cut, what comes next may not follow
-    apart = jnp.diff(store.row[slot], axis=0) != 1
+    apart = jnp.diff(store.row.reshape(-1)[slot], axis=0) != 1
     found = found._replace(last=found.last.at[:-1].set(found.last[:-1] | apart))
-    return found, None if store.log_prob is None else store.log_prob[slot]
+    log_prob = store.log_prob
+    return found, None if log_prob is None else log_prob.reshape(-1)[slot]
 
 
 def begun_with(store: Store, first: Store) -> Store:
@@ -249,6 +358,7 @@ def begun_with(store: Store, first: Store) -> Store:
     )._replace(last=beginning("last").at[number - 1].set(True))
 
 
+@of_each
 def current(store: Store) -> jax.Array:
-    """The observation to act on. [O]."""
+    """The observation to act on. [O], or [E, O]."""
     return _read(store.obs, store.head % store.obs.shape[0])
