@@ -286,8 +286,8 @@ def test_updates_are_counted_in_env_steps(number, period, start, expected):
     "name, changes, said",
     [
         ("sac", {"data.envs": 4, "data.update_every": 3},
-         "data.update_every is 3: the environments of an agent step together, and data.envs "
-         "is 4, so it must divide it, or be a multiple of it, such as 4."),
+         "data.update_every is 3: the environments of an agent step together, and "
+         "data.envs is 4, so it must divide it, or be a multiple of it, such as 4."),
         ("ppo", {"data.envs": 60},
          "data.update_every is 2048: the environments of an agent step together, and "
          "data.envs is 60, so it must be a multiple of it, such as 2040 or 2100."),
