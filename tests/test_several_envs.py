@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from recipes import small
-from test_checkpoint import ALL, arrays, asked, assert_equal, interrupted, rows
+from test_checkpoint import ALL, arrays, asked, assert_equal, rows
 from test_learning import LQR as RECIPES
 
 from coadapt import agent as agents
@@ -374,7 +374,16 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(name, tmp_path):
     work = asked("toy/lqr", config, checkpoint_every=120, eval_every=100)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert sweep.run(work, whole, checkpoints=ALL) == 4
-    assert interrupted(work, cut, 2) == 240
+    told: list[int] = []
+
+    def tell(event: sweep.Progress) -> None:
+        told.append(event.report.steps if event.report else 0)
+
+    with pytest.raises(runner.Interrupted) as stopped:
+        sweep.run(
+            work, cut, tell, checkpoints=ALL, stop=lambda: max(told, default=0) >= 200
+        )
+    assert stopped.value.steps == 240
     assert sweep.run(work, cut, checkpoints=ALL) == 4
     assert_equal(arrays(work, whole), arrays(work, cut))
     assert rows(whole) == rows(cut)
