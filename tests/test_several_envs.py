@@ -28,6 +28,7 @@ from coadapt import (
     sweep,
 )
 from coadapt.data import offline, replay
+from coadapt.sampling import UniformSampling
 from coadapt.schema import ConfigError
 from coadapt.streams import Purpose, host_seeds
 from coadapt.types import Action, TimeStep
@@ -146,7 +147,9 @@ def test_a_sequence_is_of_one_environment():
     held = np.asarray(store.count - store.tail)
     assert held[1] < held[0] == held[2] == 20
     number = int((held - 2).sum())
-    drawn, mu = replay.sample_sequences(store, jax.random.key(0), number, 3)
+    key, there = jax.random.key(0), replay.held(store, 3)
+    chosen = UniformSampling().draw(None, key, number, there, np.int32(0))
+    drawn, mu = replay.sequences(store, chosen.index, 3)
     env, time = np.moveaxis(np.asarray(drawn.obs), -1, 0)
     assert (env == env[0]).all() and (np.diff(time, axis=0) == 1).all()
     np.testing.assert_array_equal(mu, 100 * env + time)
