@@ -26,6 +26,11 @@ NOISY = EARLY | {
     "data.random_steps": 1000,
     "pi_theta.noise": 0.3,
 }
+RESIDUAL = {name: value for name, value in EARLY.items() if "sizes" not in name} | {
+    "networks.policy.width": 32,
+    "networks.critic.width": 32,
+    "optim.dual.rate": 1e-3,
+}
 SIXTY = {"data.update_every": 600, "schedule.critic_steps": 60}
 BINS = {"pi_theta.bins": 11}
 
@@ -181,6 +186,23 @@ LQR |= {
         EARLY | {"optim.dual.rate": 1e-3, "schedule.critic_steps": 5},
     ),
     "tqc": Recipe(6000, NEARLY, EARLY | {"optim.dual.rate": 1e-3}),
+    "crossq": Recipe(
+        6000,
+        NEARLY,
+        EARLY | {"optim.dual.rate": 1e-3, "data.update_every": 1},
+    ),
+    "droq": Recipe(
+        2000,
+        NEARLY,
+        EARLY | {"optim.dual.rate": 1e-3, "schedule.critic_steps": 5},
+    ),
+    "sac_simba": Recipe(6000, NEARLY, RESIDUAL),
+    "sac_simbav2": Recipe(6000, NEARLY, RESIDUAL),
+    "sac_bro": Recipe(
+        2000,
+        NEARLY,
+        RESIDUAL | {"schedule.critic_steps": 4, "schedule.policy_steps": 4},
+    ),
     "d4pg": Recipe(
         6000,
         ROUGHLY,
