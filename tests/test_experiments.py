@@ -16,7 +16,7 @@ from coadapt.schema import ConfigError
 from coadapt.sweep import Sweep
 
 ROOT = Path(__file__).parents[1]
-OURS = ("quickstart", "every_task", "shortened")
+OURS = ("quickstart", "every_task", "shortened", "simbav2_design")
 PAPERS = [name for name in MODULES if name not in OURS]
 TABLES = [name for name in PAPERS if name.startswith("table")]
 SWAPS = tuple(figure2.TABLES.values())  # figure2 has their variants
@@ -24,10 +24,10 @@ HOPPER, CHEETAH, ANT = "gym/Hopper-v4", "gym/HalfCheetah-v4", "gym/Ant-v4"
 MUCH = 2**50  # bytes
 
 
-def published() -> dict[tuple[str, str], set[str]]:
+def published(name: str = "scores.csv") -> dict[tuple[str, str], set[str]]:
     """(table, task) -> the names of its rows."""
     found = {}
-    with (ROOT / "experiments" / "scores.csv").open() as file:
+    with (ROOT / "experiments" / name).open() as file:
         for row in csv.DictReader(file):
             key = row["table"], row["task"]
             found.setdefault(key, set()).add(row["variant"])
@@ -80,6 +80,16 @@ def test_every_variant_has_its_row_or_is_a_reading(name):
             assert row in there or not found.tables or not row, variant.name
     made = {v.name for task in found.tasks for v in found.variants(task)}
     assert set(found.same) <= made
+
+
+def test_simbav2s_design_study_has_its_published_rows():
+    """But one, whose formula its paper does not give."""
+    found, rows = load("simbav2_design"), published("simbav2.csv")
+    missing = {"d_resize_proj"}
+    for task in found.tasks:
+        made = {v.name for v in found.variants(task)}
+        name = task.removeprefix("gym/").replace("-v5", "-v4")
+        assert rows["simbav2", name] - made == missing and made <= rows["simbav2", name]
 
 
 def test_the_shortened_study_has_every_row_once():
@@ -188,7 +198,7 @@ def test_bounds_are_divided_where_they_were_not():
 
 
 @pytest.mark.parametrize("scale", [PAPER, *SCALES])
-@pytest.mark.parametrize("name", PAPERS)
+@pytest.mark.parametrize("name", [*PAPERS, "simbav2_design"])
 def test_every_experiment_is_legal_at_every_scale(name, scale, traced):
     found = scaled(load(name), scale)
     assert found.name == f"{name}@{scale}"
@@ -233,7 +243,7 @@ def test_a_scale_changes_the_budget_and_keeps_what_is_compared():
 
 def test_the_name_of_a_run_says_its_budget(capsys, monkeypatch):
     made = []
-    monkeypatch.setattr(command.command, "run_sweep", lambda _, a: made.append(a))
+    monkeypatch.setattr(command.command, "run_sweep", lambda _, a, **__: made.append(a))
     for flags in (
         [],
         ["--scale=reduced"],
@@ -272,7 +282,7 @@ def test_a_mistake_is_answered(flags, words, capsys):
 
 def test_variants_that_a_task_lacks_leave_it_out(capsys, monkeypatch):
     made = []
-    monkeypatch.setattr(command.command, "run_sweep", lambda _, a: made.append(a))
+    monkeypatch.setattr(command.command, "run_sweep", lambda _, a, **__: made.append(a))
     assert command.main(["--experiment=table12", "--variants=SAC-E+"]) == 0
     assert len(made[0].variants) == 12
     with pytest.raises(ConfigError, match="steps are missing"):

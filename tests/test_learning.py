@@ -186,19 +186,19 @@ LQR |= {
         EARLY | {"optim.dual.rate": 1e-3, "schedule.critic_steps": 5},
     ),
     "tqc": Recipe(6000, NEARLY, EARLY | {"optim.dual.rate": 1e-3}),
-    "crossq": Recipe(
+    "crossq": Recipe(  # -5.9
         6000,
         NEARLY,
         EARLY | {"optim.dual.rate": 1e-3, "data.update_every": 1},
     ),
-    "droq": Recipe(
+    "droq": Recipe(  # -5.1
         2000,
         NEARLY,
         EARLY | {"optim.dual.rate": 1e-3, "schedule.critic_steps": 5},
     ),
-    "sac_simba": Recipe(6000, NEARLY, RESIDUAL),
-    "sac_simbav2": Recipe(6000, NEARLY, RESIDUAL),
-    "sac_bro": Recipe(
+    "sac_simba": Recipe(6000, NEARLY, RESIDUAL),  # -5.4
+    "sac_simbav2": Recipe(6000, NEARLY, RESIDUAL),  # -5.8
+    "sac_bro": Recipe(  # -4.9
         2000,
         NEARLY,
         RESIDUAL | {"schedule.critic_steps": 4, "schedule.policy_steps": 4},

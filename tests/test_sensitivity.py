@@ -75,7 +75,7 @@ def design(tmp_path_factory):
     """Scores are the decades of the rate; seeds do not matter."""
     folder, asked = tmp_path_factory.mktemp("design"), list[sweep.Sweep]()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sweep, "plan", lambda x, _: asked.append(x) or 1 / 0)
+        patch.setattr(sweep, "plan", lambda x, *_: asked.append(x) or 1 / 0)
         with pytest.raises(ZeroDivisionError):
             sweep_command.main([*FLAGS, "--dry_run"])
     variants = asked[0].variants

@@ -96,9 +96,9 @@ MUTATIONS = (
         "test_rows.py::test_bracs_target_mixes_critics_and_may_take_the_divergence_off",
     ),
     Mutation(
-        "factors/g_estimate.py",
-        "in_time(log_ratio) - log_prob,",
-        "log_prob - in_time(log_ratio),",
+        "factors/multistep.py",
+        "return steps.log_prob - cast(jax.Array, steps.log_mu)",
+        "return cast(jax.Array, steps.log_mu) - steps.log_prob",
         "test_retrace.py::test_targets_are_those_of_the_definition",
     ),
     Mutation(
@@ -158,8 +158,8 @@ MUTATIONS = (
     # ------------------------------------------------ agent
     Mutation(
         "agent/__init__.py",
-        "each = 0.5 * jnp.mean(jnp.square(error), axis=1)",
-        "each = jnp.mean(jnp.square(error), axis=1)",
+        "each = 0.5 * jnp.mean(2.0 * rows, axis=1)",
+        "each = jnp.mean(2.0 * rows, axis=1)",
         "test_fidelity.py::test_awac",
     ),
     Mutation(
@@ -176,8 +176,8 @@ MUTATIONS = (
     ),
     Mutation(
         "agent/models.py",
-        "return self.state.target.critic\n",
-        "return self.state.params.critic\n",
+        "return self.state.params.critic if slow is None else slow",
+        "return self.state.params.critic",
         "test_rows.py::test_bears_target_is_the_best_of_ten_mixes",
     ),
     Mutation(

@@ -1,7 +1,8 @@
 """Distributional MPO (Hoffman et al. 2020)."""
 
 from coadapt import schema
-from coadapt.algorithms.mpo import TASKS, mpo
+from coadapt.algorithms.mpo import TASKS as MPO_TASKS
+from coadapt.algorithms.mpo import mpo
 from coadapt.config import Config
 
 BASE = "mpo"
@@ -27,4 +28,4 @@ def dmpo() -> Config:
     )
 
 
-__all__ = ["BASE", "TASKS", "dmpo"]
+TASKS: dict[str, dict[str, object]] = MPO_TASKS  # settings 1.3

@@ -265,7 +265,7 @@ class HLGauss(Categories):
 
     low: Scalar = -150.0  # the lower edge of the first bin
     high: Scalar = 150.0  # the upper edge of the last bin
-    bins: Bins = 51  # Farebrother et al. 2024
+    bins: Bins = 51  # equally wide; Farebrother et al. 2024
     std: Positive = 0.75  # of the normal, in widths of a bin; Farebrother et al. 2024
 
     @property

@@ -38,7 +38,7 @@ class SimbaV2(Torso):
     """
 
     width: Size = 512  # units of the stream
-    blocks: Size = 2
+    blocks: Size = 2  # how many, one after the other
     expansion: Size = 4  # units within a block, over those of the stream
     activation: Activation = "relu"  # within a block
     shift: Positive | None = 3.0  # the constant beside the input; none: nothing is

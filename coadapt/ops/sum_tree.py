@@ -10,26 +10,30 @@ import jax.numpy as jnp
 
 
 def empty(capacity: int) -> jax.Array:
-    """Room for so many numbers, all 0: [2 P]."""
+    """Room for so many numbers, all 0: [2 P]. Source: Schaul et al. 2016, B.2.1."""
     return jnp.zeros(2 << (max(capacity, 2) - 1).bit_length())
 
 
 def size(tree: jax.Array) -> int:
-    """P, for how many numbers there is room."""
+    """P, for how many numbers there is room. Source: Schaul et al. 2016, B.2.1."""
     return tree.shape[0] // 2
 
 
 def total(tree: jax.Array) -> jax.Array:
+    """The sum of all, a scalar. Source: Schaul et al. 2016, B.2.1."""
     return tree[1]
 
 
 def at(tree: jax.Array, place: jax.Array) -> jax.Array:
-    """The numbers at these places: [B]."""
+    """The numbers at these places: [B] -> [B]. Source: Schaul et al. 2016, B.2.1."""
     return tree[size(tree) + place]
 
 
 def put(tree: jax.Array, place: jax.Array, value: jax.Array) -> jax.Array:
-    """The tree with these numbers there: [B]; of those at one place the largest."""
+    """The tree with these numbers there: [B]; of those at one place the largest.
+
+    Source: Schaul et al. 2016, B.2.1.
+    """
     node = size(tree) + place
     # the order in which a device writes one place twice is not known
     tree = tree.at[node].set(0.0).at[node].max(value)
@@ -43,7 +47,10 @@ def put(tree: jax.Array, place: jax.Array, value: jax.Array) -> jax.Array:
 
 
 def draw(tree: jax.Array, key: jax.Array, number: int) -> jax.Array:
-    """Places, each as likely as its number, one of each of so many equal parts: [B]."""
+    """Places, each as likely as its number, one of each of so many equal parts: [B].
+
+    Source: Schaul et al. 2016, B.2.1.
+    """
     parts = jnp.arange(number, dtype=tree.dtype) + jax.random.uniform(key, (number,))
     rest, node = parts / number * total(tree), jnp.ones(number, jnp.int32)
 

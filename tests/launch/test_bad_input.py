@@ -130,7 +130,7 @@ TRAIN: list[tuple[list[str], list[str]]] = [
     (setting("optim.policy.rate=fast"), ["'fast'", "finite float32 > 0"]),
     (setting("optim.policy.rate=nan"), ["'nan'", "finite"]),
     (setting("g_estimate.discount=1.5"), ["'1.5'", ">= 0 and < 1"]),
-    (setting("g_estimate.critics=3"), ["'3'", "<= 2"]),
+    (setting("g_estimate.critics=101"), ["'101'", "<= 100"]),
     (setting("networks.policy.sizes=0"), ["'0'", "tuple", ">= 1"]),
     (setting("networks.policy.sizes=a,b"), ["'a,b'", "tuple"]),
     (setting("networks.policy.activation=rely"), ["'rely'", "did you mean 'relu'?"]),
