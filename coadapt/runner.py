@@ -398,7 +398,8 @@ class Program(NamedTuple):
 
     def spread_snapshot(self, snapshot: Snapshot) -> Learner:
         """The learner on the devices, as `start` leaves one there."""
-        return devices.spread(len(self.seeds), self.with_all(snapshot.learner))
+        learner = devices.spread(len(self.seeds), self.with_all(snapshot.learner))
+        return self.still(learner)
 
 
 def first_update(config: Config) -> int:
@@ -431,6 +432,7 @@ class _Acting:
         if name:
             first = offline.store(offline.read(name, spec))
             self.learner = begin_with(self.configs, self.learner, first)
+        self.learner = self.about.still(self.learner)
         for i in range(first_updates(self.configs)):
             self.learn(Clock(np.int32(0), np.int32(i)))
 
@@ -753,7 +755,7 @@ class OfflineLoop:
         state, health = start_offline(
             self.configs, self.seeds, self.store.obs, spec=about.spec
         )
-        self.learner = Learner(state, self.store, health)
+        self.learner = about.still(Learner(state, self.store, health))
 
     def advance(self, begin: int, end: int, updates: int) -> int:
         """Updates begin + 1 to end; returns the number of updates made so far."""
@@ -1111,7 +1113,6 @@ class _Training:
             self.began -= start_at.seconds
             self.told = self.done, start_at.seconds
         self.loop = loop(about, steps, start_at)
-        self.loop.learner = about.still(self.loop.learner)
         if start_at is None:
             self.updates = first_updates(about.configs)
         if start_at is not None:

@@ -23,11 +23,18 @@ def cases(
 
 
 MLP = {"networks.policy.sizes": (16, 16), "networks.critic.sizes": (16, 16)}
-REPLAY = MLP | {
+RING = {
     "data.capacity": 70,  # below every run's length, so that one program serves all
     "data.learning_starts": 64,
     "data.random_steps": 64,
     "data.batch_size": 32,
+}
+REPLAY = MLP | RING
+BLOCKS = RING | {
+    "networks.policy.width": 8,
+    "networks.policy.blocks": 1,
+    "networks.critic.width": 8,
+    "networks.critic.blocks": 1,
 }
 ROLLOUT = {"data.batch_size": 20, "data.update_every": 60}  # two episodes of toy/lqr
 ALL = ROLLOUT | {"data.policy_batch_size": 60}
@@ -73,6 +80,17 @@ SHORT: dict[str, dict[str, object]] = {
     "td3": REPLAY,
     "redq": REPLAY | {"g_estimate.critics": 4, "schedule.critic_steps": 3},
     "tqc": REPLAY | {"networks.critic.sizes": (16, 16)},
+    "crossq": REPLAY,
+    "droq": REPLAY | {"schedule.critic_steps": 3},
+    "sac_simba": BLOCKS,
+    "sac_simbav2": BLOCKS | {"critic.head.bins": 11},
+    "sac_bro": BLOCKS
+    | {
+        "critic.head.number": 5,
+        "schedule.critic_steps": 3,
+        "schedule.policy_steps": 3,
+        "schedule.resets.period": 150,  # once in a test
+    },
     "d4pg": REPLAY | {"target.policy.period": 20, "target.critic.period": 20},
     "dmpo": REPLAY
     | {
@@ -122,6 +140,11 @@ KNOBS = {  # the number that each row is known for
     "rebrac": "g_estimate.cloning.weight",
     "redq": "pi_q_update.temperature.target",
     "tqc": "critic.head.kappa",
+    "crossq": "pi_q_update.temperature.target",
+    "droq": "networks.critic.dropout",
+    "sac_simba": "pi_q_update.temperature.target",
+    "sac_simbav2": "critic.head.high",
+    "sac_bro": "pi_q_update.temperature.target",
     "d4pg": "critic.head.high",
     "dmpo": "pi_q_update.temperature.epsilon",
     "brac": "pi_q_update.temperature.value",

@@ -168,7 +168,7 @@ def test_curves_are_chosen(opened):
     variants = page.get_by_role("group", name="Variants")
     variants.get_by_role("button", name="none").click()
     assert panels(page) == 0 and "No curve" in page.locator("#panels").inner_text()
-    page.get_by_label("find among variants").fill("mpo/critics=2/batch=64")
+    page.get_by_label("find among variants").fill("mpo/critics=2/batch_size=64")
     variants.get_by_role("button", name="all").click()
     page.get_by_label("Axis").select_option("symlog")
     page.get_by_label("each seed").check()
@@ -177,7 +177,7 @@ def test_curves_are_chosen(opened):
     again = opened("grid", link)
     assert titles(again) == [HOPPER] and again.get_by_label("each seed").is_checked()
     assert again.get_by_label("Axis").input_value() == "symlog"
-    assert said_of(again) == "mpo/critics=2/batch=64"
+    assert said_of(again) == "mpo/critics=2/batch_size=64"
     assert again.evaluate("location.hash") == link
 
 
@@ -195,14 +195,14 @@ def value(folder, variant, task, step):
 
 
 def test_the_mouse_reads_value_interval_and_seeds(opened, folder):
-    page = opened("grid", "#panels=task&of=mpo/critics%3D2/batch%3D64&on=toy/lqr")
+    page = opened("grid", "#panels=task&of=mpo/critics%3D2/batch_size%3D64&on=toy/lqr")
     box = drawn(page).locator(".u-over").bounding_box()
     page.mouse.move(box["x"] + box["width"] - 2, box["y"] + 5)
     said = said_of(page)
     name = "mpo/g_estimate.critics=2/data.batch_size=64"
     mean, (low, high), n = value(folder / "grid", name, LQR, 300)
     words = f"{mean:.1f} [{low:.1f}, {high:.1f}], n = {n}"
-    assert said == f"At 300 steps: mpo/critics=2/batch=64 {words}"
+    assert said == f"At 300 steps: mpo/critics=2/batch_size=64 {words}"
 
 
 def test_a_part_is_zoomed_and_all_comes_back(opened):

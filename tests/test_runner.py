@@ -63,6 +63,12 @@ def agent(learner, index: int) -> list[np.ndarray]:
 # below 1e-5, such as the moments of a multiplier whose gradients cancel, no more is
 # asked.
 CLOSE = {name: (1e-3, 1e-5) for name in algorithms.PRESETS}  # relative, absolute
+# Of SimBa, one step of AdamW at its rate, where a gradient is rounding alone.
+CLOSE |= {"sac_simba": (1e-3, 1e-4)}
+# So is that of a bias before a batch norm, which takes it away again: it is left out.
+# CrossQ is compared after three updates, as its policy acts by running moments, which
+# lag behind such a bias, so that data differ later.
+UNFIXED = {"crossq": re.compile(r"hidden_\d'\]\['bias'\]")}
 # The gradient of BEAR's Laplacian kernel jumps where two samples cross, and MMD is the
 # root of a difference of numbers near 1: one rounding ends as another policy. It is
 # compared on a smooth kernel, while the policy is only pulled to the model.
@@ -80,7 +86,8 @@ def group_of(name: str) -> list:
 # each way that data are read and that a policy moves is in one of the others
 ALIKE = ("awac", "power", "rwr", "urex", "vmpo", "vmpo_table1", "trpo_table1", "ppo",
          "ddpg", "td3", "brac", "redq", "tqc", "d4pg", "dmpo",
-         "td3_bc", "rebrac", "crr")  # fmt: skip
+         "td3_bc", "rebrac", "crr",
+         "crossq", "droq", "sac_simba", "sac_simbav2", "sac_bro")  # fmt: skip
 
 
 @pytest.fixture(params=cases(algorithms.PRESETS, ALIKE), scope="module")
@@ -100,15 +107,19 @@ def name(request):
 def test_an_agent_is_the_same_alone_and_in_a_group(name):
     """Each of four agents of unlike rates and knobs, after some 120 updates (of
     sequences, 3 or 4 iterations)."""
-    steps = 40 if name == "bear" else 184
+    steps = {"bear": 40, "crossq": 66}.get(name, 184)
     configs, seeds = group_of(name), [3, 1, 4, 15]
     group = trained(configs, seeds, steps)
     relative, absolute = CLOSE[name]
     for i in range(4):
         alone = trained(configs[i : i + 1], seeds[i : i + 1], steps)
-        for one, many in zip(agent(alone, 0), agent(group, i), strict=True):
+        paths = jax.tree_util.tree_leaves_with_path(group.agent)
+        pairs = zip(paths, agent(alone, 0), agent(group, i), strict=True)
+        for (path, _), one, many in pairs:
             scale = np.abs(one).max() if one.size else 0.0
             assert np.isfinite(scale)
+            if name in UNFIXED and UNFIXED[name].search(jax.tree_util.keystr(path)):
+                continue
             close = relative * scale + absolute
             np.testing.assert_allclose(many, one, rtol=0, atol=close)
 

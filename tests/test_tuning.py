@@ -61,9 +61,9 @@ def asked(**fields):
     [
         (Tuning((Range("optim.x", 1, 3),)), {}, "optim.x is not a field of Optim"),
         (
-            Tuning((Range("data.batch_size", 1, 3),)),
+            Tuning((Range("data.batch", 1, 3),)),
             {},
-            "data.batch_size has another name now",
+            "data.batch has another name now; did you mean 'data.batch_size'",
         ),
         (Tuning((LOG,), 12), {}, "tune_budget is 12: it must be a power of 2"),
         (Tuning((LOG,), 2, rule="halving"), {}, "power of 2 of 4 to 1,024"),
