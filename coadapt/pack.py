@@ -62,8 +62,9 @@ class Pack(NamedTuple):
 def write(workdir: str | os.PathLike[str], out: str | os.PathLike[str]) -> Pack:
     """Pack a run store, with a report that is made for it; the store is only read.
 
-    Raises: ConfigError, if there is no store, no score in it, or a file of that name;
-        StoreError.
+    Raises:
+        ConfigError: there is no store, no score in it, or there is a file of that name.
+        StoreError: the store cannot be read.
     """
     folder, path = store.folder(workdir), store.expanded(out, "out")
     if path.exists():

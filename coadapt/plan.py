@@ -1,5 +1,6 @@
 """The programs of a plan, one after the other: what runs in each, and at what cost."""
 
+import textwrap
 from collections.abc import Sequence
 
 from coadapt import console, toggles
@@ -43,7 +44,9 @@ def _program(number: int, alike: Sequence[Program]) -> list[str]:
         f"({first.ratio} env steps)",
     )
     differs = ", ".join(f"{p}={toggles.label(v)}" for p, v in first.differs.items())
-    told = [who]
-    for text in (rest.lstrip(", "), "; ".join(cost), differs):
-        told += [console.cut(f"{'':{_INDENT}}{text}", width)] if text else []
-    return told
+    told, margin = [who], f"{'':{_INDENT}}"
+    told += [console.cut(f"{margin}{rest.lstrip(', ')}", width)] if rest else []
+    told += textwrap.wrap(
+        "; ".join(cost), width, initial_indent=margin, subsequent_indent=margin
+    )
+    return told + ([console.cut(f"{margin}{differs}", width)] if differs else [])
