@@ -289,7 +289,8 @@ def test_on_a_phone_nothing_is_cut(opened, name):
 def test_on_paper_there_are_curves_and_no_buttons(opened, tmp_path):
     page = opened("grid", "#panels=task", color_scheme="dark")
     page.emulate_media(media="print")
-    page.wait_for_function("panels.every((panel) => panel.plot)")
+    while not page.evaluate("panels.every((panel) => panel.plot)"):  # without eval
+        page.wait_for_timeout(50)
     assert not page.locator(".choose").is_visible()
     style = "getComputedStyle(document.body).backgroundColor"
     assert page.evaluate(style) == "rgb(255, 255, 255)"

@@ -164,7 +164,7 @@ def test_a_program_cut_by_memory_is_one_of_several_runs():
     found = sweep.plan(asked, memory=whole.memory_bytes // 2)
     lines = plans.lines(found)[len(found.lines()) :]
     assert lines[0] == "  1. sac, toy/lqr, 2 runs one after the other"
-    assert lines[1].startswith("     agents: 4; ") and len(lines) == 2
+    assert lines[1].startswith("     agents: 4; ") and len(lines) == 3
 
 
 # ---------------------------------------------------------------- flags
