@@ -17,6 +17,7 @@ from coadapt import curves as curves_of
 from coadapt import stats
 from coadapt.curves import Runs
 from coadapt.forest import Forest
+from coadapt.forest import Interval as Known
 from coadapt.looks import COLORS, DASHES, Look
 from coadapt.looks import looks as looks
 from coadapt.schema import ConfigError, nearest, unknown
@@ -293,17 +294,8 @@ def _label(axes: "Axes", metric: str) -> None:
 # ---------------------------------------------------------------- for a paper
 
 
-class Interval(Protocol):
+class Interval(Known, Protocol):
     """A number with the ends of its interval, as `stats.Estimate` is."""
-
-    @property
-    def value(self) -> float: ...
-
-    @property
-    def low(self) -> float: ...
-
-    @property
-    def high(self) -> float: ...
 
     @property
     def defined(self) -> bool: ...

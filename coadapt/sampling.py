@@ -177,11 +177,6 @@ class SymmetricSampling(Sampling):
     """
 
     @property
-    def in_order(self) -> bool:
-        """Whether it hangs on the order in which transitions came."""
-        return True
-
-    @property
     def two_sources(self) -> bool:
         return True
 

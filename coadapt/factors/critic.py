@@ -139,20 +139,25 @@ class Head(Ruled, Protocol):
             )
 
 
-@config
-class ScalarHead(Head):
-    """One output, the value itself."""
+class OneOutput(Head, Protocol):
+    """One output, which `critic.loss` compares with its target."""
 
-    usual: ClassVar[bool] = True
     own_loss: ClassVar[bool] = False
-
-    @property
-    def symbol(self) -> str:
-        return ""
 
     @property
     def outputs(self) -> int:
         return 1
+
+
+@config
+class ScalarHead(OneOutput):
+    """One output, the value itself."""
+
+    usual: ClassVar[bool] = True
+
+    @property
+    def symbol(self) -> str:
+        return ""
 
     def mean(self, outputs: jax.Array) -> jax.Array:
         return outputs[..., 0]
@@ -169,18 +174,12 @@ class ScalarHead(Head):
 
 
 @config
-class SymlogHead(Head):
+class SymlogHead(OneOutput):
     """One output, the symlog of the value. Source: Hafner et al. 2023, Sec. 2."""
-
-    own_loss: ClassVar[bool] = False
 
     @property
     def symbol(self) -> str:
         return "symlog"
-
-    @property
-    def outputs(self) -> int:
-        return 1
 
     def mean(self, outputs: jax.Array) -> jax.Array:
         return distributions.symexp(outputs[..., 0])
