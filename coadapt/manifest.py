@@ -120,7 +120,17 @@ class Header:
             units=dict(self.units)
             | {t: u for t, u in other.units.items() if t not in self.variants},
             protocol=self.protocol or other.protocol,
+            deviations=(
+                *self.deviations,
+                *(each for each in other.deviations if each not in self.deviations),
+            ),
         )
+
+    def joined(self, other: "Header") -> "Header":
+        """Both, of runs that were made apart: protocols that differ are a deviation."""
+        both = self.merged(other)
+        off = tuple(_deviations(both, self) + _deviations(both, other))
+        return dataclasses.replace(both, deviations=(*both.deviations, *off))
 
 
 def _merged(ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> dict[str, Entry]:
@@ -543,13 +553,10 @@ def write(
     A session is noted if it differs from the last. `noted`: all sessions that there
     were; None: those that are there. Raises: files.StoreError.
     """
-    merged = (old or new).merged(new)
+    join = Header.merged if session or noted is None else Header.joined
+    merged = join(old or new, new)
     noted = (sessions(workdir) if old else []) if noted is None else noted
-    if session:
-        here = provenance.here()
-        if not noted or {**noted[-1], **_UNLIKE} != {**here, **_UNLIKE}:
-            one = {"id": str(len(noted) + 1), "started": _now(), **here}
-            noted = [*noted, one]
+    noted = _with_this(noted) if session else noted
     off = [*merged.deviations, *(_deviations(old, new) if session else [])]
     data = {
         "format": FORMAT,
@@ -575,6 +582,14 @@ def write(
     _set_aside(workdir)
     files.replace(workdir / MANIFEST, text)
     return noted[-1]["id"] if noted else ""
+
+
+def _with_this(noted: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """Sessions, and this one where it differs from the last."""
+    here = provenance.here()
+    if noted and {**noted[-1], **_UNLIKE} == {**here, **_UNLIKE}:
+        return noted
+    return [*noted, {"id": str(len(noted) + 1), "started": _now(), **here}]
 
 
 def _planned(header: Header, deviations: list[Mapping[str, Any]]) -> dict[str, Any]:

@@ -143,7 +143,7 @@ def _write(target: Path, old: Header | None, sources: Sequence[_Source]) -> Merg
     for each in sources:
         sessions, renamed = manifest.joined(sessions, manifest.sessions(each.workdir))
         names.append(renamed)
-    header = functools.reduce(Header.merged, [each.header for each in sources])
+    header = functools.reduce(Header.joined, [each.header for each in sources])
     manifest.write(target, old, header, session=False, noted=sessions)
     merged, copied = manifest.load(target), 0
     assert merged is not None

@@ -226,6 +226,27 @@ def test_what_contradicts_is_refused_before_anything_is_written(
         assert "\n" not in str(said.value) and not (tmp_path / "c").exists()
 
 
+def test_protocols_that_differ_are_a_deviation_and_none_is_lost(disk, tmp_path):
+    plans = {"a": {"rule": "r", "margin": 0.1}, "b": {"rule": "r", "margin": 0.2}}
+    for seed, name in enumerate("abc"):
+        usual = asked(variants=("one",), seeds=(seed,))
+        plan = plans.get(name, {})
+        sweep.run(dataclasses.replace(usual, protocol=plan), tmp_path / name)
+    folders = [tmp_path / name for name in "abc"]
+    for _ in range(2):  # the second time, nothing is new
+        merge(folders, tmp_path / "all")
+        found = manifest.load(tmp_path / "all")
+        assert found is not None and found.protocol == plans["a"]
+        assert [each["changed"] for each in found.deviations] == [
+            {"margin": [0.1, 0.2]},
+            {"protocol": ["followed", "runs without it"]},
+        ]
+    merge([folders[0]], tmp_path / "again")
+    merge([tmp_path / "all"], tmp_path / "again")  # theirs are kept
+    again = manifest.load(tmp_path / "again")
+    assert again is not None and again.deviations == found.deviations
+
+
 def test_a_folder_is_not_merged_into_itself(parts):
     with pytest.raises(ConfigError, match="must be another folder"):
         merge(parts, parts[0])
