@@ -32,8 +32,8 @@ from benchmarks.peers.rounds import Setting
 from benchmarks.peers.sweeping import Sweeps
 from benchmarks.peers.tables import OURS
 from coadapt import devices, store
-from coadapt.cli import bench, command
-from coadapt.cli.command import Values, count, get, listed, required
+from coadapt.cli import bench, command, compiled
+from coadapt.cli.values import Values, count, get, listed, required
 from coadapt.schema import ConfigError, nearest
 
 WORKS = ("learner", "loop", "sweep")
@@ -87,7 +87,7 @@ NAMES = ("works", "peers_dir", "sizes", "buffers", "axes", "steps", "cells", "wr
 
 
 def _homes() -> Path:
-    return command.CACHE.parent / "peers"
+    return compiled.CACHE.parent / "peers"
 
 
 class Asked(NamedTuple):

@@ -13,6 +13,7 @@ import re
 import sys
 import tokenize
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from coadapt import algorithms, schema, taxonomy
 from coadapt.config import Config
 
 SOURCE = re.compile(r"(settings \d|Table \d|[A-Z]\w+ (et al\.|and \w+) \d)")
+SOURCES = Path(__file__).parents[1] / "docs" / "sources.md"  # of a checkout
 _NONE = dataclasses.MISSING
 
 
@@ -244,3 +246,15 @@ def _object(node: ast.expr, module: ModuleType) -> Any:
     if isinstance(node, ast.Attribute):
         return getattr(_object(node.value, module), node.attr)
     return vars(module)[node.id] if isinstance(node, ast.Name) else None
+
+
+def cited(words: str) -> list[str]:
+    """What docs/sources.md has of each line that is cited, where the file is there."""
+    if not SOURCES.exists():
+        return []
+    row = re.compile(r"^\| (\d\.\d+) \| (.*) \| (.*) \|$", re.MULTILINE)
+    known: dict[str, str] = {}
+    for number, what, where in row.findall(SOURCES.read_text(encoding="utf-8")):
+        known.setdefault(number, f"settings {number}: {what}; {where}")
+    found = dict.fromkeys(re.findall(r"\b\d\.\d+\b", words))
+    return ["", *(known[number] for number in sorted(found) if number in known)]

@@ -153,6 +153,13 @@ def test_the_library_has_no_flags(path):
     assert not re.search(r"(import|from) absl|argparse|sys\.argv", path.read_text())
 
 
+def test_commands_are_short():
+    """They parse flags and call the library: what takes more lines is the library's."""
+    parts = [path for path in FILES if path.parent.name in ("cli", "launch")]
+    lines = {module(path): len(path.read_text().splitlines()) for path in parts}
+    assert len(lines) > 40 and {m: n for m, n in lines.items() if n > 150} == {}
+
+
 @pytest.mark.parametrize("path", FILES, ids=module)
 def test_functions_are_short(path):
     longest = TABLE if path.parent.name == "algorithms" else LONGEST

@@ -8,6 +8,7 @@ import jax
 import pytest
 
 from coadapt import catalogue, schema, sweep
+from coadapt.cli import planning
 from coadapt.cli import sweep as command
 from coadapt.config import BoundCost, BoundLoss, Replay
 from coadapt.experiments import CURVES, MODULES, figure2, load, shortened
@@ -243,7 +244,7 @@ def test_a_scale_changes_the_budget_and_keeps_what_is_compared():
 
 def test_the_name_of_a_run_says_its_budget(capsys, monkeypatch):
     made = []
-    monkeypatch.setattr(command.command, "run_sweep", lambda _, a, **__: made.append(a))
+    monkeypatch.setattr(command.running, "run_sweep", lambda _, a, **__: made.append(a))
     for flags in (
         [],
         ["--scale=reduced"],
@@ -282,7 +283,7 @@ def test_a_mistake_is_answered(flags, words, capsys):
 
 def test_variants_that_a_task_lacks_leave_it_out(capsys, monkeypatch):
     made = []
-    monkeypatch.setattr(command.command, "run_sweep", lambda _, a, **__: made.append(a))
+    monkeypatch.setattr(command.running, "run_sweep", lambda _, a, **__: made.append(a))
     assert command.main(["--experiment=table12", "--variants=SAC-E+"]) == 0
     assert len(made[0].variants) == 12
     with pytest.raises(ConfigError, match="steps are missing"):
@@ -293,7 +294,7 @@ def test_the_time_is_measured_where_it_is_asked_for(capsys, monkeypatch):
     """Each program once, scaled by shapes and updates."""
     calls = []
     monkeypatch.setattr(
-        command.command.duration.speed,
+        planning.duration.speed,
         "update_seconds",
         lambda config, agents: calls.append(agents) or 0.5,
     )

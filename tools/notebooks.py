@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from absl import flags
 
 from coadapt import store
-from coadapt.cli import command
-from coadapt.cli.command import Values, get, listed
+from coadapt.cli import command, compiled
+from coadapt.cli.values import Values, get, listed
 from coadapt.schema import ConfigError, nearest
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def environment(home: Path) -> dict[str, str]:
 
     So nothing that Jupyter keeps of the user is read, or written.
     """
-    kept = os.environ.get("COADAPT_CACHE", str(command.CACHE))
+    kept = os.environ.get("COADAPT_CACHE", str(compiled.CACHE))
     ours = {
         "IPYTHONDIR": str(home / "ipython"),
         "JUPYTER_RUNTIME_DIR": str(home / "runtime"),

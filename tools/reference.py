@@ -18,8 +18,8 @@ from typing import Any
 from absl import flags
 
 from coadapt import algorithms, cli, fields, taxonomy
-from coadapt.cli import command
-from coadapt.cli.command import Values, get
+from coadapt.cli import command, parsing
+from coadapt.cli.values import Values, get
 from coadapt.config import Config
 from coadapt.schema import ConfigError, nearest
 
@@ -95,7 +95,7 @@ def flags_page() -> str:
 
 
 def _flag_row(flag: flags.Flag) -> taxonomy.Row:
-    about = " ".join((flag.help or "").split()).removesuffix(command.REPEAT)
+    about = " ".join((flag.help or "").split()).removesuffix(parsing.REPEAT)
     kind = flag.flag_type()
     usual = "" if flag.default in (None, False, "", []) else f"`{_path(flag.default)}`"
     return {

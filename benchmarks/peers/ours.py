@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.peers import protocol
 from benchmarks.peers.protocol import Job, Windows
 from coadapt import algorithms, cost, devices, envs, schema, speed
-from coadapt.cli import command
+from coadapt.cli import compiled
 from coadapt.config import Config, Replay, Trajectories
 
 OWN = ("mpo", "awr")  # compared at the paper's own sizes
@@ -82,6 +82,6 @@ WORKS: dict[str, Callable[[Job], None]] = {"learner": learner, "loop": loop}
 
 if __name__ == "__main__":
     devices.use_cores()
-    command.keep_compiled(None)
+    compiled.keep(None)
     asked = protocol.read(sys.argv)
     WORKS[asked.work](asked)

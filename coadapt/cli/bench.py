@@ -22,22 +22,15 @@ With --project, what an update would take on an accelerator, from its operations
 and kernels: not a measurement. On one, the first command measures it.
 """
 
-import itertools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from absl import flags
 
-from coadapt import algorithms, devices, legality, projection, rates, schema, speed
-from coadapt.cli import command
-from coadapt.cli.command import Values, count, get, listed
-from coadapt.config import Config
+from coadapt import algorithms, legality, projection, schema, speed
+from coadapt.cli import bench_rows, command, configs
+from coadapt.cli.values import Values, count, get, listed
 from coadapt.schema import ConfigError
-
-HEADER = (
-    "algorithm  agents  compile s  ms/update  agent-updates/s  "
-    "GFLOP/agent  GFLOP/s  limit  ratio  MB held"
-)
 
 
 def _define(values: Values) -> None:
@@ -89,13 +82,13 @@ def numbers(values: Values, flag: str) -> list[int]:
 
 
 def _run(values: Values) -> None:
-    changes, agents = command.changes(values), numbers(values, "agents")
+    changes, agents = configs.changes(values), numbers(values, "agents")
     rounds = count(values, "rounds", 5)
     if get(values, "envs"):
-        _envs(listed(get(values, "envs")), agents, rounds)
+        bench_rows.envs(listed(get(values, "envs")), agents, rounds)
         return
     if get(values, "products") is not None:
-        _products(numbers(values, "products"), rounds)
+        bench_rows.products(numbers(values, "products"), rounds)
         return
     if not listed(get(values, "algorithms")):
         raise ConfigError("--algorithms is empty: give presets, such as sac,mpo.")
@@ -106,75 +99,14 @@ def _run(values: Values) -> None:
     for preset in presets.values():
         legality.check(preset)
     if get(values, "project"):
-        _project(presets, projection.accelerator(get(values, "project")), agents)
+        bench_rows.project(
+            presets, projection.accelerator(get(values, "project")), agents
+        )
         return
     if get(values, "task"):
-        _overhead(presets, get(values, "task"), agents, rounds)
+        bench_rows.overhead(presets, get(values, "task"), agents, rounds)
         return
-    print(HEADER)
-    for name, preset in presets.items():
-        for row in speed.measure(preset, agents, rounds=rounds):
-            print(
-                f"{name:<9}{row.agents:>8}{row.compile:>11.1f}"
-                f"{1e3 * row.update:>11.2f}{row.updates:>17.1f}"
-                f"{row.flops / row.agents / 1e9:>13.3f}"
-                f"{row.flops / row.update / 1e9:>9.1f}{row.limit / 1e9:>7.0f}"
-                f"{row.fraction:>7.2f}{row.held / 1e6:>9.0f}",
-                flush=True,
-            )
-        devices.make_room()
-
-
-def _products(widths: list[int], rounds: int) -> None:
-    print("product  width  GFLOP/s  limit  of limit")
-    for row in speed.measure_products(widths, rounds=rounds):
-        print(
-            f"{row.name:<7}{row.width:>7}{row.rate / 1e9:>9.0f}{row.limit / 1e9:>7.0f}"
-            f"{row.fraction:>10.2f}",
-            flush=True,
-        )
-
-
-def _project(
-    presets: Mapping[str, Config],
-    device: projection.Accelerator,
-    agents: list[int],
-) -> None:
-    print(
-        f"algorithm  agents  ms/update on one {device.name}, projected  agent-updates/s"
-    )
-    for name, preset in presets.items():
-        work = projection.work(preset)
-        for n in agents:
-            took = device.seconds(work, n)
-            print(f"{name:<9}{n:>8}{1e3 * took:>37.2f}{n / took:>17.0f}", flush=True)
-        print(
-            f"{name}: {work.flops / 1e9:.3f} GFLOP and {work.bytes / 1e6:.0f} MB an "
-            f"agent, {work.kernels} kernels",
-            flush=True,
-        )
-        devices.make_room()
-
-
-def _overhead(presets, task: str, agents: list[int], rounds: int) -> None:
-    speed.require_host(task)
-    print("algorithm  agents  ms/update with env steps  ms/update alone  overhead")
-    for name, preset in presets.items():
-        for row in speed.measure_overhead(preset, task, agents, rounds=rounds):
-            print(
-                f"{name:<9}{row.agents:>8}{1e3 * row.step:>26.2f}"
-                f"{1e3 * row.update:>17.2f}{row.fraction:>10.1%}",
-                flush=True,
-            )
-        devices.make_room()
-
-
-def _envs(tasks: list[str], agents: list[int], rounds: int) -> None:
-    for task in tasks:
-        speed.require_host(task)  # before any is measured
-    for i, (task, n) in enumerate(itertools.product(tasks, agents)):
-        lines = rates.table(rates.measure(task, n, rounds))
-        print("\n".join(lines[2:] if i else lines), flush=True)
+    bench_rows.updates(presets, agents, rounds)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

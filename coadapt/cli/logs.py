@@ -19,7 +19,7 @@ from absl import flags
 
 from coadapt import metrics, sinks, store
 from coadapt.cli import command
-from coadapt.cli.command import Values, get, required
+from coadapt.cli.values import Values, get, required
 from coadapt.schema import ConfigError
 
 

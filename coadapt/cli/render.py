@@ -19,7 +19,7 @@ from absl import flags
 
 from coadapt import saved, store, video
 from coadapt.cli import command
-from coadapt.cli.command import Values, count, get, required
+from coadapt.cli.values import Values, count, get, required
 from coadapt.saved import SavedAgent
 from coadapt.schema import ConfigError
 

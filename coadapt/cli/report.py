@@ -18,7 +18,7 @@ from absl import flags
 
 from coadapt import report, store
 from coadapt.cli import command
-from coadapt.cli.values import Values, get, positive
+from coadapt.cli.values import Values, get, positive, required
 from coadapt.report import live
 from coadapt.schema import ConfigError
 
@@ -64,7 +64,7 @@ def _define(values: Values) -> None:
 
 
 def _run(values: Values) -> None:
-    out, workdir = get(values, "out"), command.required(values, "workdir")
+    out, workdir = get(values, "out"), required(values, "workdir")
     every = positive(values, "every")
     options = {
         "out": store.expanded(out, "--out") if out else None,

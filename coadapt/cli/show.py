@@ -10,21 +10,17 @@ the file, or the default of its class. What is no valid combination is refused, 
 coadapt train.
 """
 
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from absl import flags
 
 from coadapt import algorithms, changes, envs, fields, schema, taxonomy
-from coadapt.cli import command
-from coadapt.cli.command import Values, get, required
+from coadapt.cli import command, configs
+from coadapt.cli.values import Values, get, required
 from coadapt.config import Config
 from coadapt.schema import ConfigError
-
-SOURCES = Path(__file__).parents[2] / "docs" / "sources.md"  # of a checkout
 
 
 def _define(values: Values) -> None:
@@ -35,19 +31,19 @@ def _define(values: Values) -> None:
         ("format", "text", "text, markdown or csv (text)"),
     ):
         flags.DEFINE_string(name, default, about, flag_values=values)
-    command.define_set(values)
+    configs.define_set(values)
 
 
 def _run(values: Values) -> None:
     rows, style = _rows(values), get(values, "format")
     print(taxonomy.render(rows, style).rstrip("\n"))
     if style != "csv":
-        print(*_cited(rows), sep="\n")
+        print(*fields.cited(" ".join(row["source"] for row in rows)), sep="\n")
 
 
 def _rows(values: Values) -> list[taxonomy.Row]:
     """A line for each field, in the order of the config."""
-    asked, notes = command.changes(values), dict[str, str]()
+    asked, notes = configs.changes(values), dict[str, str]()
     file, name = get(values, "config"), get(values, "algorithm")
     if file is None:
         name = required(values, "algorithm")
@@ -55,7 +51,7 @@ def _rows(values: Values) -> list[taxonomy.Row]:
     elif name:
         raise ConfigError("--algorithm and --config are both given: give one.")
     else:
-        before = command.read_config(file)
+        before = configs.read_config(file)
         origins = {path: str(file) for path, _ in fields.differing(before)}
     config = changes.change(before, asked)
     _require_task(get(values, "task"))
@@ -129,19 +125,6 @@ def _origin(
     above = [p for p, origin in origins.items() if origin == "--set"]
     near = [p for p in above if path.startswith(f"{p}.")] or above
     return f"default of {owner.__name__}, with --set={near[0]}"
-
-
-def _cited(rows: Sequence[taxonomy.Row]) -> list[str]:
-    """What docs/sources.md has of each line that is cited, where the file is there."""
-    if not SOURCES.exists():
-        return []
-    row = re.compile(r"^\| (\d\.\d+) \| (.*) \| (.*) \|$", re.MULTILINE)
-    known: dict[str, str] = {}
-    for number, what, where in row.findall(SOURCES.read_text(encoding="utf-8")):
-        known.setdefault(number, f"settings {number}: {what}; {where}")
-    words = " ".join(row["source"] for row in rows)
-    cited = dict.fromkeys(re.findall(r"\b\d\.\d+\b", words))
-    return ["", *(known[number] for number in sorted(cited) if number in known)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

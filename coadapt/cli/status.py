@@ -15,7 +15,7 @@ from absl import flags
 
 from coadapt import console, store, work
 from coadapt.cli import command
-from coadapt.cli.command import Values, required
+from coadapt.cli.values import Values, required
 from coadapt.schema import ConfigError
 
 

@@ -19,7 +19,7 @@ from absl import flags
 
 from coadapt import catalogue, devices
 from coadapt.cli import command
-from coadapt.cli.command import Values, get
+from coadapt.cli.values import Values, count, get
 from coadapt.schema import ConfigError, nearest
 
 
@@ -41,7 +41,7 @@ def _run(values: Values) -> int:
         )
     chosen = [suite] if suite else list(catalogue.SUITES)
     if get(values, "check"):
-        return _check(chosen, command.count(values, "steps"))
+        return _check(chosen, count(values, "steps"))
     print(catalogue.report(chosen, get(values, "format")))
     return 0
 

@@ -13,7 +13,7 @@ from absl import flags
 
 from coadapt import taxonomy
 from coadapt.cli import command
-from coadapt.cli.command import Values, get
+from coadapt.cli.values import Values, get
 from coadapt.schema import ConfigError
 
 TABLES = {

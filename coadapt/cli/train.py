@@ -30,8 +30,8 @@ from pathlib import Path
 from absl import flags
 
 from coadapt import dataset, store, sweep
-from coadapt.cli import command, workers
-from coadapt.cli.command import Values, get, required
+from coadapt.cli import budget, command, configs, running, sweep_flags, workers
+from coadapt.cli.values import Values, get, required
 from coadapt.config import Config, Offline
 from coadapt.data import offline
 from coadapt.schema import ConfigError
@@ -55,26 +55,26 @@ def _define(values: Values) -> None:
         "half-cheetah/sac-v0, for --set=data=Offline --set=data.dataset=...",
         flag_values=values,
     )
-    command.define_sweep(values)
+    sweep_flags.define(values)
 
 
 def _run(values: Values) -> int:
     task = required(values, "task")
-    (variant,) = command.own_steps(values, [_variant(values, task)])
+    (variant,) = budget.own_steps(values, [_variant(values, task)])
     config = variant.config
     asked = Sweep(
         experiment="train",
         variants={task: (variant,)},
-        **command.amounts(values),
+        **budget.amounts(values),
     )
     name = get(values, "save_dataset")
     if name is None:
-        return command.run_sweep(values, asked)
+        return running.run_sweep(values, asked)
     workers.refuse(values, "save_dataset")
     _refuse(name, config)
     folder = store.folder(required(values, "workdir")).absolute()
     dataset.refuse(name, asked, folder)
-    command.run_sweep(values, asked, partial(dataset.hold, folder))
+    running.run_sweep(values, asked, partial(dataset.hold, folder))
     if get(values, "dry_run"):
         return 0
     path = dataset.write(name, asked, folder)
@@ -85,14 +85,14 @@ def _run(values: Values) -> int:
 
 def _variant(values: Values, task: str) -> Variant:
     """The preset or the config of the file, with every --set."""
-    path, changes = get(values, "config"), command.changes(values)
+    path, changes = get(values, "config"), configs.changes(values)
     if path is None:
         (preset,) = sweep.presets([required(values, "algorithm")], task)
         return dataclasses.replace(preset, config=sweep.change(preset.config, changes))
     if get(values, "algorithm"):
         raise ConfigError("--algorithm and --config are both given: give one.")
     name = Path(path).stem
-    return Variant(name, name, sweep.change(command.read_config(path), changes))
+    return Variant(name, name, sweep.change(configs.read_config(path), changes))
 
 
 def _refuse(name: str, config: Config) -> None:

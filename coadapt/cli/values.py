@@ -1,6 +1,8 @@
 """What flags have: their values, numbers and lists of them."""
 
+import contextlib
 import math
+import re
 from typing import Any
 
 from absl import flags
@@ -9,6 +11,9 @@ from coadapt import sweep
 from coadapt.schema import ConfigError
 
 Values = flags.FlagValues
+
+_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+_MEMORY = re.compile(r"([\d.]+) ?([kmgt]?)(i?b)?")
 
 
 def get(values: Values, name: str) -> Any:
@@ -60,6 +65,19 @@ def positive(values: Values, name: str) -> float | None:
     if not 0 < found < math.inf:
         raise ConfigError(f"--{name} is {text!r}: it must be a positive number.")
     return found
+
+
+def bytes_of(text: str | None) -> int | None:
+    """'80GiB' in bytes, K, M, G and T being of 1,024. Raises: ConfigError."""
+    if text is None:
+        return None
+    found = _MEMORY.fullmatch(text.strip().lower())
+    with contextlib.suppress(ValueError):
+        if found and (number := float(found[1])) > 0:
+            return int(number * _UNITS[found[2]])
+    raise ConfigError(
+        f"--device_memory is {text!r}: it must be a number of bytes, such as 80GiB."
+    )
 
 
 def listed(text: str | None) -> list[str]:

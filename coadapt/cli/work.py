@@ -19,7 +19,7 @@ from absl import flags
 
 from coadapt import devices, leases, progress, slurm, store, work
 from coadapt import pool as statuses
-from coadapt.cli import command, signals, workers
+from coadapt.cli import command, compiled, signals, workers
 from coadapt.cli.values import Values, get, required
 from coadapt.runner import Interrupted, TimeOver
 
@@ -31,7 +31,7 @@ def _define(values: Values) -> None:
         (
             "compile_cache",
             "folder that keeps compiled programs; empty: none "
-            f"(the environment's COADAPT_CACHE, or {command.CACHE})",
+            f"(the environment's COADAPT_CACHE, or {compiled.CACHE})",
         ),
     ):
         flags.DEFINE_string(name, None, about, flag_values=values)
@@ -52,7 +52,7 @@ def _run(values: Values) -> int:
     folder = store.folder(required(values, "workdir")).absolute()
     name, grace = required(values, "program"), get(values, "grace")
     devices.use_cores(work.job(folder, name).devices)
-    command.keep_compiled(get(values, "compile_cache"))
+    compiled.keep(get(values, "compile_cache"))
     task = None if grace is None else slurm.task(work.named(folder, name), grace)
     hours = workers.deadline(values).seconds
     seconds = min(hours, task.seconds if task else hours)

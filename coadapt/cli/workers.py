@@ -1,7 +1,5 @@
 """Flags of the processes that run the programs of a sweep, and running it in them."""
 
-import contextlib
-import re
 import time
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +10,7 @@ from absl import flags
 
 from coadapt import engines, leases
 from coadapt.cli import board, slurm
-from coadapt.cli.values import Values, count, definers, get, positive
+from coadapt.cli.values import Values, bytes_of, count, definers, get, positive
 from coadapt.deadline import Deadline
 from coadapt.engines import Options
 from coadapt.local import Local
@@ -22,8 +20,6 @@ from coadapt.sweep import Checkpoints, Sweep
 from coadapt.work import Unit
 
 MOST = 100_000  # processes
-_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
-_MEMORY = re.compile(r"([\d.]+) ?([kmgt]?)(i?b)?")
 
 
 def define(values: Values) -> None:
@@ -105,19 +101,6 @@ def _passed_on(values: Values) -> list[str]:
     given = [] if cache is None else [f"--compile_cache={cache}"]
     given += [f"--import={name}" for name in get(values, "import")]
     return [f"--lease={get(values, 'lease')}", *given]
-
-
-def bytes_of(text: str | None) -> int | None:
-    """'80GiB' in bytes, K, M, G and T being of 1,024. Raises: ConfigError."""
-    if text is None:
-        return None
-    found = _MEMORY.fullmatch(text.strip().lower())
-    with contextlib.suppress(ValueError):
-        if found and (number := float(found[1])) > 0:
-            return int(number * _UNITS[found[2]])
-    raise ConfigError(
-        f"--device_memory is {text!r}: it must be a number of bytes, such as 80GiB."
-    )
 
 
 def refuse(values: Values, name: str) -> None:

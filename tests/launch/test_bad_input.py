@@ -440,7 +440,7 @@ def test_any_text_is_a_change_or_a_sentence(path, mark, value):
     train._define(values)
     try:
         values(["", f"--set={path}{mark}{value}"])
-        changes = train.command.changes(values)
+        changes = train.configs.changes(values)
         changed = sweep.change(SAC, changes)
     except (ConfigError, train.flags.Error) as error:
         assert str(error).strip()

@@ -184,7 +184,7 @@ def test_a_program_cut_by_memory_is_one_of_several_runs():
 )
 def test_seeds_are_a_number_or_named(text, seeds, monkeypatch):
     made = []
-    monkeypatch.setattr(train.command, "run_sweep", lambda _, asked: made.append(asked))
+    monkeypatch.setattr(train.running, "run_sweep", lambda _, asked: made.append(asked))
     assert train.main([*TRAIN, f"--seeds={text}"]) == 0
     assert made[0].seeds == seeds
 

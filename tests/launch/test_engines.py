@@ -95,7 +95,7 @@ def test_workers_get_the_flags_that_are_theirs(tmp_path, monkeypatch):
     monkeypatch.setattr(
         workers.engines, "run", lambda *each, **_: given.append(each) or ([], {})
     )
-    monkeypatch.setattr(train.command.report, "make", lambda *_, **__: None)
+    monkeypatch.setattr(train.running.report, "make", lambda *_, **__: None)
     flags = ["--workers=2", "--import=string", "--compile_cache=", "--lease=9"]
     asked = ["--algorithm=sac", *CHEAP, f"--workdir={tmp_path / 'run'}"]
     assert train.main([*asked, *flags]) == 0

@@ -24,7 +24,7 @@ def launched(monkeypatch, *flags):
     """The sweep that a command asks for."""
     found = []
     monkeypatch.setattr(
-        sweep_command.command, "run_sweep", lambda _, asked, **__: found.append(asked)
+        sweep_command.running, "run_sweep", lambda _, asked, **__: found.append(asked)
     )
     assert sweep_command.main([*SWEEP, *flags]) == 0
     return found[0].variants[TASK]

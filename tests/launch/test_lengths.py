@@ -14,7 +14,7 @@ def asked(monkeypatch, *flags):
     """The sweep that a command asks for."""
     found = []
     monkeypatch.setattr(
-        sweep_command.command, "run_sweep", lambda _, each, **__: found.append(each)
+        sweep_command.running, "run_sweep", lambda _, each, **__: found.append(each)
     )
     assert sweep_command.main(list(flags)) == 0
     return found[0]

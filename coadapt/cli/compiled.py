@@ -1,0 +1,41 @@
+"""Where compiled programs are kept between runs: compiling is most of a short sweep."""
+
+import os
+from pathlib import Path
+
+import jax
+
+from coadapt import store
+from coadapt.schema import ConfigError
+
+CACHE = Path("~/.cache/coadapt/xla")
+
+
+def keep(flag: str | None) -> None:
+    """Keep compiled programs between runs: compiling is most of a short sweep.
+
+    Raises: ConfigError.
+    """
+    keep_in(folder_of(flag))
+
+
+def keep_in(folder: Path | None) -> None:
+    if folder is None:
+        jax.config.update("jax_enable_compilation_cache", False)
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder.absolute()))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def folder_of(flag: str | None) -> Path | None:
+    """The folder of compiled programs, None for none. Raises: ConfigError."""
+    given = "COADAPT_CACHE" in os.environ and flag is None
+    place = os.environ.get("COADAPT_CACHE", str(CACHE)) if flag is None else flag
+    if not place:
+        return None
+    name = "COADAPT_CACHE" if given else "--compile_cache"
+    folder = store.expanded(place, name)
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ConfigError(f"{name} is {place!r}: it must be a folder.")
+    return folder

@@ -1,0 +1,66 @@
+"""A part of `coadapt sweep`: an experiment by name, at its scale or at one's own."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from coadapt.cli import budget
+from coadapt.cli import variants as variants_of
+from coadapt.cli.values import Values, get, listed
+from coadapt.experiments import load
+from coadapt.experiments.base import PAPER, Experiment, scaled
+from coadapt.schema import ConfigError, nearest
+from coadapt.sweep import Sweep, Variant
+
+
+def _budgeted(values: Values, name: str) -> Experiment:
+    """The experiment at its scale; what flags change is no scale's: 'table3@own'."""
+    found, scale = load(name), get(values, "scale")
+    if scale is None and found.cheap is None:
+        return found
+    made = scaled(found, scale or PAPER)
+    own = ("set", "steps", "eval_every", "eval_episodes")
+    if any(get(values, flag) for flag in own):
+        made = dataclasses.replace(made, name=f"{found.name}@own")
+    return made
+
+
+def _chosen(
+    values: Values, variants: Mapping[str, Sequence[Variant]]
+) -> Mapping[str, Sequence[Variant]]:
+    """Those of --variants, on the tasks that have any. Raises: ConfigError."""
+    names = listed(get(values, "variants"))
+    known = dict.fromkeys(v.name for found in variants.values() for v in found)
+    for name in names:
+        if name not in known:
+            raise ConfigError(
+                f"--variants has {name!r}: it must be of {', '.join(known)}"
+                f"{nearest(name, known)}"
+            )
+    if not names:
+        return variants
+    kept = {t: [v for v in vs if v.name in names] for t, vs in variants.items()}
+    return {task: found for task, found in kept.items() if found}
+
+
+def asked(values: Values, name: str) -> Sweep:
+    """The sweep. Raises: ConfigError."""
+    for other in ("algorithms", "grid", "factorial"):
+        if get(values, other):
+            raise ConfigError(
+                f"--{other} and --experiment are both given: an experiment has its own "
+                "variants; change them with --set."
+            )
+    if (get(values, "tasks") or get(values, "task")) and not variants_of.tasks(values):
+        raise ConfigError("--tasks has no task: give one, such as gym/Hopper-v5.")
+    found = _budgeted(values, name)
+    tasks = variants_of.tasks(values) or found.tasks
+    variants = {
+        task: variants_of.changed(values, found.variants(task)) for task in tasks
+    }
+    chosen = _chosen(values, variants)
+    amounts = budget.amounts(
+        values, found.seeds, 1, found.eval_every, found.eval_episodes
+    )
+    if not budget.steps_for_all(values):
+        amounts["steps"] = {task: found.steps_on(task) for task in chosen}
+    return Sweep(experiment=found.name, variants=chosen, **amounts)

@@ -1,0 +1,105 @@
+"""A part of `coadapt sweep`: settings that are tuned for each variant, or drawn."""
+
+import dataclasses
+
+from absl import flags
+
+from coadapt import sweep, tuning
+from coadapt.cli import configs
+from coadapt.cli.values import Values, count, get
+from coadapt.schema import ConfigError
+from coadapt.sweep import Sweep
+
+
+def define(values: Values) -> None:
+    """Flags of both."""
+    _define_tuning(values)
+    _define_random(values)
+
+
+def _define_tuning(values: Values) -> None:
+    flags.DEFINE_multi_string(
+        "tune",
+        [],
+        "choose this field for each variant, path=low..high or path=low..high:log: "
+        "--tune=optim.policy.rate=1e-5..1e-2:log; repeat for more",
+        flag_values=values,
+    )
+    for name, about in (
+        ("tune_budget", "settings that each variant is tried at, a power of 2 (16)"),
+        ("tune_seeds", "of each setting, apart from those of --seeds (3)"),
+        ("tune_steps", "env steps of a run that tunes (those of --steps)"),
+        (
+            "tune_rule",
+            "best: all settings run to their end; halving: the worse half is dropped "
+            "at a quarter of the steps, and again at a half (best)",
+        ),
+    ):
+        flags.DEFINE_string(name, None, about, flag_values=values)
+
+
+def _define_random(values: Values) -> None:
+    flags.DEFINE_string(
+        "random",
+        None,
+        "run each variant at so many settings, drawn uniformly from --vary",
+        flag_values=values,
+    )
+    flags.DEFINE_multi_string(
+        "vary",
+        [],
+        "a field of the random design, path=low..high or path=low..high:log; repeat "
+        "for more",
+        flag_values=values,
+    )
+
+
+def tuned(values: Values) -> tuning.Tuning | None:
+    """What --tune and its like say. Raises: ConfigError."""
+    ranges = configs.changes(values, "tune")
+    if not ranges:
+        for name in ("tune_budget", "tune_seeds", "tune_steps", "tune_rule"):
+            if get(values, name) is not None:
+                raise ConfigError(f"--{name} is of tuning: give --tune with it.")
+        return None
+    steps = get(values, "tune_steps")
+    return tuning.Tuning(
+        tuple(tuning.ranged(path, text) for path, text in ranges.items()),
+        count(values, "tune_budget", 16),
+        count(values, "tune_seeds", 3, most=sweep.MOST_SEEDS),
+        steps and count(values, "tune_steps"),
+        get(values, "tune_rule") or tuning.BEST,
+    )
+
+
+def drawn(values: Values, asked: Sweep) -> Sweep:
+    """With each variant at the settings of --random. Raises: ConfigError."""
+    texts = configs.changes(values, "vary")
+    if (get(values, "random") is None) != (not texts):
+        raise ConfigError(
+            "--random and --vary go together: how many settings, and of which fields."
+        )
+    if not texts:
+        return asked
+    for other in ("tune", "until"):
+        if get(values, other):
+            raise ConfigError(
+                f"--{other} and --random exclude each other: give one of them."
+            )
+    ranges = [tuning.ranged(path, text) for path, text in texts.items()]
+    tuning.require_fields(asked, ranges)
+    number = count(values, "random", least=4, most=tuning.MOST)
+    return dataclasses.replace(
+        asked,
+        variants={
+            task: tuple(tuning.uniform(variants, ranges, number))
+            for task, variants in asked.variants.items()
+        },
+        protocol={
+            "rule": tuning.RANDOM,
+            "ranges": [list(each) for each in ranges],
+            "number": number,
+            "variants": [v.name for vs in asked.variants.values() for v in vs],
+            "seeds": list(asked.seeds),
+        },
+    )

@@ -1,0 +1,101 @@
+"""Tables of effects: of comparisons of a run store, and of the paper's own cells."""
+
+import math
+from collections.abc import Sequence
+
+from coadapt import taxonomy
+from coadapt.comparison import Comparison, interval
+from coadapt.experiments import published
+from coadapt.report import verdicts
+from coadapt.verdict import Verdict, named
+
+
+def paper(margin: float, style: str) -> list[str]:
+    """The verdicts on the paper's cells, and what they hang on."""
+    rows, otherwise = [], []
+    for each in published.COMPARISONS:
+        first, second, gap, found = published.judged(each, margin=margin)
+        ours, theirs = published.scaled(each)
+        finite = published.judged(each, margin=margin, diverged=False).verdict
+        labels = (each.first, each.second)
+        rows.append(
+            {
+                "tables": _numbers(each.tables),
+                "toggle": each.toggle,
+                "A": each.first,
+                "B": each.second,
+                "effect on A": interval(first, ""),
+                "effect on B": interval(second, ""),
+                "A - B": interval(gap, ""),
+                "verdict": _said(found, labels),
+                "seeds": verdicts.count(found.seeds),
+                "tasks A": _signs(published.signs(ours)),
+                "tasks B": _signs(published.signs(theirs)),
+                "-inf": str(int(ours.diverged.sum() + theirs.diverged.sum())),
+                "paper": each.paper,
+            }
+        )
+        if finite.word != found.word:
+            otherwise.append(f"{each.toggle} of {each.first}, {each.second}")
+    notes = [
+        "effects of means of ten seeds with Welch's 95% intervals, on the range of "
+        "each table, since the paper fixed no unit",
+        "tasks: how many have an effect above 0, below 0, and not decided; A and B may "
+        "have been run on different ones",
+        "seeds: an arm, that would decide what is seen (power 0.8)",
+        "-inf: tasks with a cell that diverged, which counts as the task's worst; "
+        + (
+            f"without them these verdicts change: {'; '.join(otherwise)}"
+            if otherwise
+            else "without them no verdict changes"
+        ),
+    ]
+    return lines(rows, style, notes)
+
+
+def _said(found: Verdict, labels: Sequence[str]) -> str:
+    detail = f" ({named(found.detail, labels)})" if found.detail else ""
+    return f"{named(found.word, labels)}{detail}"
+
+
+def _numbers(tables: Sequence[str]) -> str:
+    """'3', '5-10', '11, 12'."""
+    numbers = [table.removeprefix("table") for table in tables]
+    return f"{numbers[0]}-{numbers[-1]}" if len(numbers) > 2 else ", ".join(numbers)
+
+
+def _signs(signs: Sequence[int]) -> str:
+    return f"{signs.count(1)}+ {signs.count(-1)}- {signs.count(0)}?"
+
+
+def row(found: Comparison) -> dict[str, str]:
+    shown = dict(zip("AB", found.labels, strict=False))
+    row = {"toggle": found.toggle, **(shown if len(shown) > 1 else {})}
+    many = len(found.tasks) > 2
+    row |= {"tasks": str(len(found.tasks)) if many else ", ".join(found.tasks)}
+    for name, each in zip(shown, found.effects, strict=False):
+        title = f"effect on {name}" if len(shown) > 1 else "effect"
+        row |= {title: interval(each, found.unit)}
+    if found.gap:
+        row |= {"A - B": interval(found.gap, found.unit)}
+    p = found.verdict.p
+    return row | {
+        "verdict": _said(found.verdict, found.labels),
+        "wrong": verdicts.wrong(found.verdict),
+        "p": "-" if math.isnan(p) else f"{p:.3f}",
+        "seeds": verdicts.count(found.verdict.seeds),
+    }
+
+
+def lines(
+    rows: Sequence[dict[str, str]], style: str, notes: Sequence[str]
+) -> list[str]:
+    """The table; what is to be known of it below, unless it is to be read by programs.
+
+    Raises: ConfigError on a style that there is not.
+    """
+    shown = taxonomy.render(rows, style)
+    if style == "csv":
+        return [shown]
+    mark = "* " if style == "markdown" else ""
+    return [shown, "", *(f"{mark}{note}" for note in notes)]
