@@ -55,6 +55,7 @@ LAYERS = [
     ["coadapt.curves"],
     [
         "coadapt.checkpoint",
+        "coadapt.variants",
         "coadapt.rates",
         "coadapt.effects",
         "coadapt.foreseen",
