@@ -11,6 +11,7 @@ import pytest
 import coadapt
 from coadapt import (
     algorithms,
+    envs,
     legality,
     networks,
     optim,
@@ -206,3 +207,97 @@ def test_it_trains_is_saved_loaded_and_printed(own, tmp_path, capsys):
     assert agent.config.pi_q.slope == 1.0
     assert show.main([*shown, "--import=own_weight"]) == 2
     assert "--import is 'own_weight'" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- torso and tasks
+
+NETS = '''
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from coadapt import envs, networks
+from coadapt.envs import base, toy
+from coadapt.networks.layers import Dense
+from coadapt.schema import Size, config
+
+@config
+class Waves(networks.Torso):
+    """One layer, and the sines of what it makes."""
+
+    width: Size = 4  # of the layer
+    activation: str = "sine"
+    output: networks.Init = networks.Init()
+
+    symbol = "waves"
+    norm_symbol = "-"
+    start = networks.Init()
+
+    def layers(self):
+        return (networks.Layer("hidden_0", self.width, "hidden_0", jnp.sin),)
+
+    def products(self, inputs, outputs):
+        return [(inputs, self.width), (self.width, outputs)]
+
+    def module(self, outputs, precision):
+        return Layers(self, outputs, precision)
+
+class Layers(nn.Module):
+    spec: Waves
+    outputs: int
+    precision: str
+
+    @nn.compact
+    def __call__(self, x):
+        x = Dense(self.spec.width, networks.Init(), self.precision, name="hidden_0")(x)
+        x = jnp.sin(x)
+        last = Dense(self.outputs, self.spec.output, self.precision, name="output")
+        return last(x), x
+
+class Still(toy.OneStep):
+    """One step, whose reward is the action."""
+
+    num_actions = 0
+
+    def advance(self, physics, action, key):
+        return physics, action[0], jnp.array(True)
+
+def spec(name):
+    return base.EnvSpec(task=f"mine/{name}", obs_size=1, action_size=1, max_steps=1,
+                        action_low=(-1.0,), action_high=(1.0,), provider="mine 1.0")
+
+def make(name, count):
+    return base.Autoreset(Still(), spec(name))
+
+envs.FAMILIES["mine"] = envs.Family(make, spec, lambda: ["still"], on_host=False)
+'''
+
+
+@pytest.fixture
+def nets(tmp_path, monkeypatch):
+    (tmp_path / "own_nets.py").write_text(NETS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path
+    envs.FAMILIES.pop("mine", None)
+    sys.modules.pop("own_nets", None)
+
+
+def test_a_torso_and_a_family_of_tasks_train_are_loaded_and_printed(nets, capsys):
+    """In one run of a policy that is all of the torso's, on a task of the family."""
+    torso, task = "own_nets:Waves", "mine/still"
+    command = [
+        "--algorithm=sac", f"--task={task}", f"--set=networks.policy={torso}",
+        "--set=networks.critic.sizes=8", *SMALL[2:5], *SMALL[6:],
+        f"--workdir={nets / 'run'}",
+    ]  # fmt: skip
+    assert train.main([*command[:2], "--steps=40"]) == 2  # nobody has imported it yet
+    assert "with a family of gym, dmc" in capsys.readouterr().err
+    assert train.main([*command, "--import=own_nets"]) == 0
+    agent = coadapt.load(nets / "run", variant="sac", seed=0)
+    assert (agent.task, agent.spec.provider) == (task, "mine 1.0")
+    layers = agent.state.params.policy["net"]
+    assert layers["hidden_0"]["kernel"].shape == (1, 4)
+    assert np.isfinite(agent.act(np.ones((2, 1)))).all()
+    assert taxonomy.table4({"mine": agent.config})[0]["sizes (policy)"] == "waves"
+    capsys.readouterr()
+    assert show.main([*command[:3], "--import=own_nets"]) == 0
+    assert torso in capsys.readouterr().out
