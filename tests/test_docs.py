@@ -72,7 +72,7 @@ REFUSED = [
     args
     for page in PAGES
     for args in re.findall(
-        r"^python -m launch\.train (.*)\n```\n\n```text\nerror: ",
+        r"^coadapt train (.*)\n```\n\n```text\nerror: ",
         page.read_text(),
         re.M,
     )

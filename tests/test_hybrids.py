@@ -35,7 +35,7 @@ def test_the_page_is_what_is_generated():
 def test_the_commands_of_the_page_do_as_it_says(capsys):
     """The mistake gives the error shown; the other one is a legal, nameless point."""
     text = (ROOT / "docs" / "hybrids.md").read_text()
-    good, bad = re.findall(r"\$ python -m launch\.train (.*)\n", text)
+    good, bad = re.findall(r"\$ coadapt train (.*)\n", text)
     assert train.main(bad.split()) == 2
     assert capsys.readouterr().err in text
     changes = dict(re.findall(r"--set=([\w.]+)=(\S+)", good))
