@@ -540,7 +540,14 @@ def steps_in(sweep: Sweep, group: Group) -> int:
 
 
 def _parameter_bytes(config: Config, spec: EnvSpec) -> int:
-    return _nbytes(jax.eval_shape(lambda: agents.init(config, spec, jax.random.key(0))))
+    return _nbytes(_agent.eval_shape(config, spec))
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _agent(config: Config, spec: EnvSpec) -> agents.AgentState:
+    """Of which the shapes are asked for: once traced, JAX knows them for every number
+    that the config may have where it is traced."""
+    return agents.init(config, spec, jax.random.key(0))
 
 
 def _nbytes(shapes: Any) -> int:
