@@ -39,7 +39,12 @@ PROGRAM = """
 
 @pytest.mark.parametrize(
     ("name", "task"),
-    [("sac", "gym/Pendulum-v1"), ("awr", "gym/Pendulum-v1"), ("sac", "toy/lqr")],
+    [
+        ("sac", "gym/Pendulum-v1"),
+        ("awr", "toy/lqr"),
+        pytest.param("awr", "gym/Pendulum-v1", marks=pytest.mark.long),
+        pytest.param("sac", "toy/lqr", marks=pytest.mark.long),
+    ],
 )
 def test_training_compiles_nothing_of_its_own(name, task):
     """But for a comparison of a few numbers, made eagerly."""

@@ -229,7 +229,7 @@ def test_the_algorithm_of_the_guide_is_one_file_and_one_line(tmp_path):
     ).groups()
     line = f"from coadapt.algorithms.{name} import {name} as {name}\n"
     assert line in guide
-    for package in ("coadapt", "experiments", "launch"):
+    for package in ("coadapt", "experiments"):
         shutil.copytree(ROOT / package, tmp_path / package)
     home = tmp_path / "coadapt" / "algorithms"
     (home / f"{name}.py").write_text(code)
@@ -241,18 +241,18 @@ def test_the_algorithm_of_the_guide_is_one_file_and_one_line(tmp_path):
     last = "from coadapt.algorithms.sac import sac as sac\n"
     (home / "__init__.py").write_text(registry.replace(last, last + line))
 
-    def run(*command: str) -> str:
-        return subprocess.run(
-            [sys.executable, "-m", *command],
-            cwd=tmp_path, capture_output=True, text=True, check=True,
-        ).stdout  # fmt: skip
-
-    table = run("launch.taxonomy")
-    assert f"\n{name.upper()}" in table and "\nBARE" in table
     sizes = [f"--set=networks.{net}.sizes=8,8,8" for net in ("policy", "critic")]
     sizes += ["--set=data.batch_size=8", "--set=data.learning_starts=100"]
     flags = [f"--algorithm={name}", "--task=toy/lqr", "--steps=200", "--workdir=runs"]
-    assert re.search(rf"{name} +200 +-", run("launch.train", *flags, *sizes))
+    # both commands in one process: to start it takes as long as either
+    calls = f"taxonomy.main([]); train.main({[*flags, *sizes]})"
+    script = f"from coadapt.cli import taxonomy, train; {calls}"
+    said = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert f"\n{name.upper()}" in said and "\nBARE" in said
+    assert re.search(rf"{name} +200 +-", said)
 
 
 def test_every_source_that_the_code_cites_is_listed():

@@ -21,6 +21,7 @@ import pytest
 
 from coadapt import checkpoint, store, sweep
 from coadapt.checkpoint import ABOUT
+from coadapt.cli import sweep as command
 from tests import test_store_model
 from tests.recipes import cases, small
 from tests.test_checkpoint import ALL, asked
@@ -46,14 +47,26 @@ KINDS = {
 STEPS, EVERY = 600, 100
 
 
-def begin(kind: str, folder: Path, script: str = "") -> subprocess.Popen[str]:
-    """The sweep of a kind, in a process of its own; `script` runs in it before."""
-    words = [
+@pytest.fixture(scope="module", autouse=True)
+def _two_devices():
+    """Of each process: rounding hangs on their number."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_NUM_CPU_DEVICES", "2")
+        yield
+
+
+def words(kind: str, folder: Path) -> list[str]:
+    """The sweep of a kind."""
+    return [
         *KINDS[kind], "--grid=optim.policy.rate=1e-3,2e-3", "--seeds=2",
         f"--steps={STEPS}", f"--checkpoint_every={EVERY}", "--eval_every=150",
         "--eval_episodes=1", f"--workdir={folder}",
     ]  # fmt: skip
-    call = f"sys.exit(sweep.main({words}))"
+
+
+def begin(kind: str, folder: Path, script: str = "") -> subprocess.Popen[str]:
+    """The sweep of a kind, in a process of its own; `script` runs in it before."""
+    call = f"sys.exit(sweep.main({words(kind, folder)}))"
     run = f"import sys\n{script}\nfrom coadapt.cli import sweep\n{call}"
     return subprocess.Popen(
         [sys.executable, "-c", run], cwd=ROOT, text=True, start_new_session=True,
@@ -61,8 +74,13 @@ def begin(kind: str, folder: Path, script: str = "") -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def finish(kind: str, folder: Path) -> float:
-    """Runs to the end; returns how many seconds that took."""
+def finish(kind: str, folder: Path) -> None:
+    """Runs to the end, in this process, where what it compiles is kept."""
+    assert command.main(words(kind, folder)) == 0
+
+
+def timed(kind: str, folder: Path) -> float:
+    """Seconds that a process of its own takes to the end."""
     began = time.monotonic()
     process = begin(kind, folder)
     out, _ = process.communicate(timeout=300)
@@ -116,7 +134,7 @@ def seconds(whole, tmp_path_factory) -> Callable[[str], float]:
     @functools.cache
     def find(kind: str):
         expected, folder = whole(kind), tmp_path_factory.mktemp("again") / "run"
-        took = finish(kind, folder)
+        took = timed(kind, folder)
         assert_same(everything(folder), expected)
         return took
 
