@@ -32,6 +32,9 @@ def critic_step(config: Config, spec: EnvSpec) -> int:
     """
     policy, critic, number = _nets(config, spec)
     total = number * _train(*critic)
+    if config.g_estimate.value is not None:  # V, from the critics, and in the target
+        beside = (config.networks.critic, spec.obs_size, 1)
+        total += _train(*beside) + _forward(*beside) + number * _forward(*critic)
     drawn = config.g_estimate.next_samples(config.pi_p.samples)
     if drawn:
         total += _forward(*policy) + drawn * number * _forward(*critic)

@@ -17,6 +17,7 @@ from coadapt.factors.pi_p import Prior
 from coadapt.logs import DEFAULT, Log, kept
 from coadapt.ops import moments
 from coadapt.ops.moments import Moments
+from coadapt.sampling import Drawn
 from coadapt.streams import Purpose, stream
 from coadapt.types import (
     Action,
@@ -109,6 +110,7 @@ def _learned(state: AgentState) -> list[tuple[str, jax.Array]]:
     parts = {
         "moments": state.moments,
         "prior": params.prior,
+        "value": params.value,
         "critic": params.critic,
         "policy": params.policy,
         "dual": params.dual,
@@ -253,22 +255,46 @@ def _warm(config: Config, state: AgentState, clock: Clock) -> jax.Array | None:
     return jnp.less(clock.updates, first)
 
 
-def _annotated(
-    config: Config, learner: _Reads, choose: jax.Array, key: jax.Array, updates: Counter
-) -> Batch:
-    """A minibatch of transitions, or of the sequences that the estimate asks for."""
+class _Taken(NamedTuple):
+    """What a replay gave for a minibatch."""
+
+    steps: Transition  # leaves [B, ...], or of sequences [L, B, ...]
+    log_prob: jax.Array | None  # [L, B], of a sequence's actions, where it is kept
+    drawn: Drawn
+    length: int  # L
+
+    @property
+    def first(self) -> Transition:
+        """Leaves [B, ...]."""
+        steps = self.steps
+        return steps if self.length == 1 else jax.tree.map(lambda x: x[0], steps)
+
+
+def _taken(
+    config: Config, learner: _Reads, choose: jax.Array, updates: Counter
+) -> _Taken:
+    """Transitions, or the sequences that the estimate asks for."""
     (state, store, _), length = learner, config.g_estimate.length
     held = replay.held(store, length)
     drawn = config.data.draws.draw(
         state.sampling, choose, config.data.batch_size, held, updates
     )
     if length == 1:
-        transition = _rewarded(config, state, replay.drawn(store, drawn.index))
-        batch = agents.annotate(config, state, transition, key)
+        steps, mu = replay.drawn(store, drawn.index), None
     else:
-        sequence, mu = replay.sequences(store, drawn.index, length)
-        sequence = _rewarded(config, state, sequence)
-        batch = agents.annotate_sequences(config, state, sequence, mu, key)
+        steps, mu = replay.sequences(store, drawn.index, length)
+    return _Taken(_rewarded(config, state, steps), mu, drawn, length)
+
+
+def _annotated(
+    config: Config, state: AgentState, taken: _Taken, key: jax.Array
+) -> Batch:
+    """The minibatch with its targets."""
+    steps, mu, drawn, length = taken
+    if length == 1:
+        batch = agents.annotate(config, state, steps, key)
+    else:
+        batch = agents.annotate_sequences(config, state, steps, mu, key)
     return batch._replace(index=drawn.index, weight=drawn.weight)
 
 
@@ -295,10 +321,14 @@ def _learn_steps(
     keys = jax.random.split(key, schedule.critic_steps + schedule.policy_steps)
     warm = _warm(config, state, clock)
 
-    def draw(state: AgentState, key: jax.Array):
+    def draw(state: AgentState, key: jax.Array, fits: bool = True):
+        """With a step of V first, where critics are to follow and there is one."""
         choose, annotate, improve = jax.random.split(key, 3)
-        now = learner._replace(agent=state)
-        return _annotated(config, now, choose, annotate, clock.updates), improve
+        taken = _taken(config, learner._replace(agent=state), choose, clock.updates)
+        if fits:
+            own = jax.random.fold_in(annotate, 5)
+            state = agents.fit_value(config, state, taken.first, own)
+        return state, _annotated(config, state, taken, annotate), improve
 
     def evaluate(state: AgentState, batch: Batch, step: Counter):
         state, metrics = _kept(log, agents.evaluate(config, state, batch))
@@ -309,17 +339,18 @@ def _learn_steps(
 
     def critic_step(state: AgentState, drawn: tuple[jax.Array, jax.Array]):
         step, key = drawn
-        return evaluate(state, draw(state, key)[0], step)
+        state, batch, _ = draw(state, key)
+        return evaluate(state, batch, step)
 
     def policy_step(state: AgentState, key: jax.Array):
-        batch, improve = draw(state, key)
+        _, batch, improve = draw(state, key, fits=False)
         return _kept(log, agents.improve(config, state, batch, improve, critic, warm))
 
     last = schedule.critic_steps - 1  # 0 or more: legality.check holds it
     steps = jnp.arange(last, dtype=jnp.int32)
     state, _ = _repeat(critic_step, state, (steps, keys[:last]), _UNROLLED)
     before = state.params.critic
-    batch, improve = draw(state, keys[last])
+    state, batch, improve = draw(state, keys[last])
     state, metrics = evaluate(state, batch, np.int32(last))
     critic = before if schedule.simultaneous else state.params.critic
     found = agents.improve(config, state, batch, improve, critic, warm)

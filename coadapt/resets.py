@@ -70,6 +70,7 @@ def _mixed(old: Params, new: Params, chosen: Chosen, dual: bool) -> Params:
         policy=_picked(old.policy, new.policy, chosen.get("policy", ())),
         critic=_picked(old.critic, new.critic, chosen.get("critic", ())),
         dual=new.dual if dual else old.dual,
+        value=_picked(old.value, new.value, chosen.get("critic", ())),
     )
 
 

@@ -95,6 +95,7 @@ class Params(NamedTuple):
     critic: Tree  # leaves [K, ...]; None where there is no critic
     dual: dict[str, Any]  # raw multipliers by name, scalars or [A]
     prior: Tree | None = None  # the model of a behaviour policy
+    value: Tree | None = None  # V of states beside Q, where the estimate has one
 
 
 class Targets(NamedTuple):

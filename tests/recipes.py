@@ -107,6 +107,7 @@ SHORT: dict[str, dict[str, object]] = {
         "target.policy.period": 20,
         "target.critic.period": 20,
     },
+    "iql": MLP | {"data.batch_size": 32, "optim.policy.schedule.length": 1000},
     "brac": MLP
     | {"data.batch_size": 32, "pi_p.pretrain_updates": 20, "schedule.warm_start": 40},
     "bear": MLP
@@ -118,6 +119,7 @@ FROM_DATA = (
     "td3_bc",
     "rebrac",
     "crr",
+    "iql",
 )  # with a model of who made them, or without
 KNOBS = {  # the number that each row is known for
     "mpo": "pi_q_update.temperature.epsilon",
@@ -137,6 +139,7 @@ KNOBS = {  # the number that each row is known for
     "td3": "g_estimate.smoothing.std",
     "td3_bc": "pi_q.gradient.cloning.alpha",
     "crr": "pi_q_update.temperature.value",
+    "iql": "g_estimate.value.expectile",
     "rebrac": "g_estimate.cloning.weight",
     "redq": "pi_q_update.temperature.target",
     "tqc": "critic.head.kappa",

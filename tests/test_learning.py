@@ -498,6 +498,7 @@ OFFLINE = {
         3000,
         ATOMS | {"target.policy.period": 25, "target.critic.period": 25},
     ),
+    "iql": (3000, {"optim.policy.schedule.length": 3000}),
 }
 
 

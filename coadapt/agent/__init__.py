@@ -12,6 +12,7 @@ between algorithms is a field that it reads.
     label      returns and scores of sequences    (estimate.py)
     evaluate   one step of the critics
     improve    one step of the policy             (improve.py)
+    fit_value  one step of the state value beside Q
     settle     what is set once an iteration      (improve.py)
     weighed    what its weights say of episodes   (improve.py)
     track      target networks; the critics' alone: track_critic
@@ -23,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from coadapt import networks, optim
-from coadapt.agent import behavior, models
+from coadapt.agent import behavior, models, state_value
 from coadapt.agent.estimate import (
     Labels,
     annotate,
@@ -51,6 +52,7 @@ __all__ = [
     "end",
     "evaluate",
     "fit_prior",
+    "fit_value",
     "improve",
     "init",
     "label",
@@ -67,6 +69,7 @@ __all__ = [
 ]
 
 fit_prior = behavior.fit
+fit_value = state_value.fit
 
 
 # ---------------------------------------------------------------- init and act
@@ -88,6 +91,7 @@ def init(config: Config, spec: EnvSpec, key: jax.Array) -> AgentState:
         critic=_init_critics(config, spec, jax.random.fold_in(key, 1)),
         dual=_init_duals(config, size),
         prior=behavior.init(config, spec, policy, jax.random.fold_in(key, 2)),
+        value=state_value.init(config, spec, jax.random.fold_in(key, 3)),
     )
     target = Targets(
         policy=None if config.target.policy is None else params.policy,
@@ -117,6 +121,9 @@ def _init_optimisers(config: Config, params: Params) -> Params:
         prior=None
         if params.prior is None
         else optim.init(rules.prior, clip, params.prior),
+        value=None
+        if params.value is None
+        else optim.init(rules.critic, clip, params.value),
     )
 
 

@@ -307,6 +307,10 @@ class View(NamedTuple):
     def v(self, critic: Tree, obs: jax.Array) -> jax.Array:
         return state_values(self.config, self.state, critic, obs)
 
+    def beside(self, obs: jax.Array) -> jax.Array:
+        spec, params = self.config.networks.critic, self.state.params.value
+        return self.network(spec, params, self.inputs(obs))[..., 0]
+
     def network(self, spec: networks.Torso, params: Tree, rows: jax.Array) -> jax.Array:
         return networks.apply(spec, params, rows, self.config.networks.precision)
 

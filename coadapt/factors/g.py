@@ -85,10 +85,13 @@ class Objective(Ruled, Protocol):
 
 @config
 class Q(Objective):
-    """The action value, less the mean over `baseline` of the policy's own actions."""
+    """The action value, less the mean over `baseline` of the policy's own actions, or
+    less the V that is learned beside it."""
 
     critic: Literal["online", "target"] = "online"  # whose Q scores the actions
     baseline: Annotated[int, Range(ge=0)] = 0  # actions; 0 leaves the value as it is
+    # less V of the state, where g_estimate.value learns one: Kostrikov et al. 2022
+    over_value: bool = False
 
     total: ClassVar[bool] = True
 
@@ -125,6 +128,20 @@ class Q(Objective):
                 "it changes no gradient of a parametric pi_q, no weights at "
                 "pi_p.states='next', and needs a critic, so it must be 0",
             )
+        if self.over_value:
+            yield from self._of_value(config)
+
+    def _of_value(self, config: Config) -> Iterator[Refusal]:
+        """Where V is there to be taken off, and changes anything."""
+        reason = ""
+        if config.g_estimate.value is None:
+            reason = "no V is learned beside Q; use g_estimate.value=Expectile"
+        elif config.pi_q.parametric:
+            reason = "it changes no gradient of a parametric pi_q, so it must be false"
+        elif self.baseline:
+            reason = "g.baseline is taken off already, so it must be false"
+        if reason:
+            yield Refusal("g.over_value", True, reason)
 
     @property
     def own_samples(self) -> int:
@@ -143,6 +160,8 @@ class Q(Objective):
             return view.estimate.combine(view.q(critic, obs, a))
 
         value = score(action)
+        if self.over_value:
+            return value - view.beside(obs)[None]
         if not self.baseline:
             return value
         own = view.pi.sample(view.policy(obs), key, self.baseline)

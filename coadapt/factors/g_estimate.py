@@ -20,6 +20,7 @@ from coadapt.factors.multistep import (
     log_probs,
 )
 from coadapt.factors.rules import Config, Need, Refusal, Ruled
+from coadapt.factors.state_value import Expectile
 from coadapt.factors.view import Dist, View, lacks
 from coadapt.ops import distributions, ensemble, lagrange, minimize, returns
 from coadapt.ops.distributions import Atoms
@@ -40,6 +41,7 @@ class Estimate(Ruled, Protocol):
     whole_return: ClassVar[bool] = False  # all rewards that follow
     reads_log_prob: ClassVar[bool] = False  # how likely stored actions were
     instead: ClassVar[str] = ""  # with what it would give a distribution
+    value: Expectile | None = None  # V of states, beside a critic of (s, a)
 
     @property
     def symbol(self) -> str:
@@ -276,17 +278,20 @@ class TD0(OneStepEstimate):
     ensemble: Ensembles = Minimum()  # what the critics say together
     n_step: NStepReturn | None = None  # rewards before the bootstrap; none: one
     cloning: NextCloning | None = None  # of stored actions, in the target
+    # V beside Q, from which targets bootstrap; none: Q of the policy's own actions
+    value: Expectile | None = None
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
         return self.targets
 
     @property
     def symbol(self) -> str:
-        return "TD(0)" if self.n_step is None else "n-step TD"
+        step = "TD(0)" if self.n_step is None else "n-step TD"
+        return step if self.value is None else f"{step}, V by expectile"
 
     @property
     def distributes(self) -> bool:
-        return True
+        return self.value is None
 
     @property
     def reads_log_prob(self) -> bool:  # type: ignore[override]
@@ -326,12 +331,36 @@ class TD0(OneStepEstimate):
         if self.cloning is not None and (self.n_step is not None or self.best_counts):
             reason = "it is of the mean over actions at the next step; use n_step=none "
             yield Refusal("g_estimate.cloning", name, f"{reason}and over='mean'")
+        if self.value is not None:
+            yield from self._of_value(config)
+
+    def _of_value(self, config: Config) -> Iterator[Refusal]:
+        """What V leaves without a meaning."""
+        usual = {"samples": 1, "over": "mean", "smoothing": None, "cloning": None}
+        for name, none in usual.items():
+            came = getattr(self, name)
+            if came != none:
+                yield Refusal(
+                    f"g_estimate.{name}",
+                    repr(came) if isinstance(came, str | int) else type(came).__name__,
+                    "it is of actions at the next state, and with g_estimate.value="
+                    f"{type(self.value).__name__} a target bootstraps from V, so it "
+                    f"must be {'none' if none is None else repr(none)}",
+                )
+        net = config.networks.critic
+        if net.drops or net.of_batch:
+            yield Refusal(
+                "g_estimate.value",
+                type(self.value).__name__,
+                "its network is like a critic's, and dropout and norms of a batch are "
+                "of the critics' own passes; use none, or another networks.critic",
+            )
 
     def critics_of(self, g: G) -> int:
         return self.critics
 
     def next_samples(self, prior: int) -> int:
-        return self.samples
+        return self.samples if self.value is None else 0
 
     def combine(self, values: jax.Array) -> jax.Array:
         if values.shape[0] == 1:
@@ -362,8 +391,11 @@ class TD0(OneStepEstimate):
         """With the sequence, whose first step it is, where its next action counts."""
         obs = transition.next_obs
         dist, raw, action = self._drawn(view, obs, key)
-        outputs = view.outputs(view.target_critic, obs, action[: self.samples])
-        future = self.future(view, outputs, key, best=self.best_counts)
+        if self.value is None:
+            outputs = view.outputs(view.target_critic, obs, action[: self.samples])
+            future = self.future(view, outputs, key, best=self.best_counts)
+        else:
+            future = view.beside(obs)
         discount = self.discount * transition.discount
         penalty: Any = 0.0
         if self.cloning is not None and sequence is not None:

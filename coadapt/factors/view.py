@@ -135,6 +135,10 @@ class View(Protocol):
         """V of all critics, in units of reward: obs [B, O] -> [K, B]."""
         ...
 
+    def beside(self, obs: jax.Array) -> jax.Array:
+        """V of the state value beside Q: obs [B, O] -> [B]."""
+        ...
+
     def network(self, spec: Torso, params: Tree, rows: jax.Array) -> jax.Array:
         """A network of a factor's own: rows [..., in] -> [..., out]."""
         ...

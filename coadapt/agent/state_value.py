@@ -1,0 +1,45 @@
+"""The state value beside Q, where the estimate has one: a step of its fit."""
+
+import jax
+import jax.numpy as jnp
+
+from coadapt import networks, optim
+from coadapt.agent.models import View
+from coadapt.config import Config
+from coadapt.types import AgentState, EnvSpec, Transition, Tree
+
+
+def init(config: Config, spec: EnvSpec, key: jax.Array) -> Tree | None:
+    """Its parameters; None where the estimate has none."""
+    if config.g_estimate.value is None:
+        return None
+    return networks.init(config.networks.critic, key, spec.obs_size, 1)
+
+
+def fit(
+    config: Config, state: AgentState, transition: Transition, key: jax.Array
+) -> AgentState:
+    """One step of V towards the slow critics at stored actions [B, ...].
+
+    The key is of the ensemble's draw, where it draws critics.
+    """
+    value, estimate = config.g_estimate.value, config.g_estimate
+    if value is None:
+        return state
+    view, (obs, action) = View(config, state), (transition.obs, transition.action)
+    outputs = view.outputs(view.target_critic, obs, action[None])
+    aim = jax.lax.stop_gradient(estimate.future(view, outputs, key))
+
+    def loss(params: Tree) -> jax.Array:
+        found = view.network(config.networks.critic, params, view.inputs(obs))
+        return jnp.mean(value.each(aim - found[..., 0]))
+
+    old, rules = state.params.value, config.optim
+    grads = jax.grad(loss)(old)
+    new, opt = optim.step(
+        rules.critic, rules.clip, grads, state.opt.value, old, rules.weight_decay
+    )
+    new = config.networks.critic.project(new)
+    return state._replace(
+        params=state.params._replace(value=new), opt=state.opt._replace(value=opt)
+    )
