@@ -287,15 +287,18 @@ def _taken(
 
 
 def _annotated(
-    config: Config, state: AgentState, taken: _Taken, key: jax.Array
-) -> Batch:
-    """The minibatch with its targets."""
+    config: Config, state: AgentState, taken: _Taken, key: jax.Array, *, fits: bool
+) -> tuple[AgentState, Batch]:
+    """The minibatch with its targets; where `fits`, V's step comes before them."""
     steps, mu, drawn, length = taken
+    if fits:
+        own = jax.random.fold_in(key, 5)
+        state = agents.fit_value(config, state, taken.first, own)
     if length == 1:
         batch = agents.annotate(config, state, steps, key)
     else:
         batch = agents.annotate_sequences(config, state, steps, mu, key)
-    return batch._replace(index=drawn.index, weight=drawn.weight)
+    return state, batch._replace(index=drawn.index, weight=drawn.weight)
 
 
 def _rewarded(config: Config, state: AgentState, steps: Steps) -> Steps:
@@ -322,13 +325,10 @@ def _learn_steps(
     warm = _warm(config, state, clock)
 
     def draw(state: AgentState, key: jax.Array, fits: bool = True):
-        """With a step of V first, where critics are to follow and there is one."""
         choose, annotate, improve = jax.random.split(key, 3)
         taken = _taken(config, learner._replace(agent=state), choose, clock.updates)
-        if fits:
-            own = jax.random.fold_in(annotate, 5)
-            state = agents.fit_value(config, state, taken.first, own)
-        return state, _annotated(config, state, taken, annotate), improve
+        state, batch = _annotated(config, state, taken, annotate, fits=fits)
+        return state, batch, improve
 
     def evaluate(state: AgentState, batch: Batch, step: Counter):
         state, metrics = _kept(log, agents.evaluate(config, state, batch))

@@ -139,7 +139,7 @@ KNOBS = {  # the number that each row is known for
     "td3": "g_estimate.smoothing.std",
     "td3_bc": "pi_q.gradient.cloning.alpha",
     "crr": "pi_q_update.temperature.value",
-    "iql": "g_estimate.value.expectile",
+    "iql": "pi_q_update.temperature.value",
     "rebrac": "g_estimate.cloning.weight",
     "redq": "pi_q_update.temperature.target",
     "tqc": "critic.head.kappa",

@@ -1,4 +1,4 @@
-"""V beside Q by an expectile, against plain NumPy: its step, the target, the weights."""
+"""V beside Q by an expectile, against NumPy: its step, the target, the weights."""
 
 import jax
 import jax.numpy as jnp
