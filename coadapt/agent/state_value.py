@@ -1,11 +1,14 @@
 """The state value beside Q, where the estimate has one: a step of its fit."""
 
+from typing import cast
+
 import jax
 import jax.numpy as jnp
 
 from coadapt import networks, optim
 from coadapt.agent.models import View
 from coadapt.config import Config
+from coadapt.factors.g_estimate import OneStepEstimate
 from coadapt.types import AgentState, EnvSpec, Transition, Tree
 
 
@@ -23,12 +26,14 @@ def fit(
 
     The key is of the ensemble's draw, where it draws critics.
     """
-    value, estimate = config.g_estimate.value, config.g_estimate
+    estimate = cast(OneStepEstimate, config.g_estimate)
+    value = estimate.value
     if value is None:
         return state
     view, (obs, action) = View(config, state), (transition.obs, transition.action)
     outputs = view.outputs(view.target_critic, obs, action[None])
-    aim = jax.lax.stop_gradient(estimate.future(view, outputs, key))
+    aim = cast(jax.Array, estimate.future(view, outputs, key))  # a number: no atoms
+    aim = jax.lax.stop_gradient(aim)
 
     def loss(params: Tree) -> jax.Array:
         found = view.network(config.networks.critic, params, view.inputs(obs))
