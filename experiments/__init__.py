@@ -32,6 +32,9 @@ MODULES = {
     "table12": "coadapt.experiments.table12",
     "confounds": "coadapt.experiments.confounds",
     "shortened": "coadapt.experiments.shortened",
+    "learns": "coadapt.experiments.learns",
+    "hundred": "coadapt.experiments.hundred",
+    "parity": "coadapt.experiments.parity",
     "simbav2_design": "coadapt.experiments.simbav2_design",
 }
 # the paper shows the curves of these tables in its appendix

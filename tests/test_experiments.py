@@ -17,7 +17,8 @@ from coadapt.schema import ConfigError
 from coadapt.sweep import Sweep
 
 ROOT = Path(__file__).parents[1]
-OURS = ("quickstart", "every_task", "shortened", "simbav2_design")
+RECORD = ("learns", "hundred", "parity")
+OURS = ("quickstart", "every_task", "shortened", "simbav2_design", *RECORD)
 PAPERS = [name for name in MODULES if name not in OURS]
 TABLES = [name for name in PAPERS if name.startswith("table")]
 SWAPS = tuple(figure2.TABLES.values())  # figure2 has their variants
@@ -106,6 +107,47 @@ def test_the_shortened_study_has_every_row_once():
         for row, twin in found.twins.items():
             made_anew = shortened.shortened(shortened.PAPERS[row], row, task)
             assert made_anew.config == made[twin], row
+
+
+@pytest.mark.parametrize(
+    "name, agents, steps",
+    # by hand: rows x seeds x steps, over all tasks
+    [
+        ("learns", 15 * 3 * 5, 3 * 5 * (5 * 30_000 + 9 * 100_000 + 300_000)),
+        ("hundred", 6 * 12, 6 * 12 * 100_000),
+        (
+            "parity",
+            (5 + 5 + 8 + 8) * 10,
+            2 * 10 * (3 * 10_000 + 2 * 40_960)
+            + 2 * 10 * (4 * 30_000 + 3 * 100_000 + 300_000),
+        ),
+    ],
+)
+def test_a_study_of_the_record_is_one_command(name, agents, steps, capsys):
+    """Its plan is legal, and printed before anything compiles."""
+    found = load(name)
+    assert found.name == name and found.claim.endswith(".")
+    plan = sweep.plan(asked(found, found.tasks), memory=MUCH)
+    assert (plan.agents, plan.env_steps) == (agents, steps)
+    assert command.main([f"--experiment={name}", "--dry_run"]) == 0
+    assert f"env steps: {steps:,}" in capsys.readouterr().out
+
+
+def test_the_record_leaves_presets_as_they_are():
+    """But for what its plans say."""
+    own = {"reps": {"pi_theta.bins"}, "urex": {"pi_theta.bins"}}
+    for task in load("learns").tasks:
+        for v in load("learns").variants(task):
+            (preset,) = sweep.presets([v.name], task)
+            assert set(schema.diff(preset.config, v.config)) == own.get(v.name, set())
+    for v in load("parity").variants("gym/HalfCheetah-v5"):
+        (preset,) = sweep.presets([v.name], "gym/HalfCheetah-v5")
+        changed = {p.partition(".")[0] for p in schema.diff(preset.config, v.config)}
+        assert changed == ({"pi_q_update"} if v.name == "ppo" else set())
+    hundred, task = load("hundred"), "gym/HalfCheetah-v5"
+    made = {v.name: v.config for v in hundred.variants(task)}
+    for twin, name in hundred.twins.items():
+        assert figure2.ROWS[twin].variant(twin, task).config == made[name]
 
 
 def test_figures_are_tables_or_are_there():
