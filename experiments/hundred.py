@@ -26,9 +26,9 @@ six of a seed, on one kind of CPU and one commit (`--seeds` of a block in a stor
 own, which `coadapt merge` joins); blocks in the order of seeds, and what is there after
 the hours are spent is judged if it is 10 or more.
 
-Left out: AWR, whose rate has hardly moved it by 100,000 steps; clipped double Q, ELU and
-layer norm, which the paper's own cells say need 38 to 74 seeds; other tasks, of which
-these say nothing.
+Left out: AWR, whose rate has hardly moved it by 100,000 steps; clipped double Q, ELU
+and layer norm, which the paper's own cells say need 38 to 74 seeds; other tasks, of
+which these say nothing.
 """
 
 from coadapt.experiments import figure2, table3

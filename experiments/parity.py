@@ -2,18 +2,18 @@
 
 Question, of each row and task: is ours worse than an implementation that the field
 trusts, by the same algorithm, settings, task version, steps and evaluation?
-`benchmarks/peers/parity_works.py` runs the other side from the configs of this file:
+`python -m benchmarks.peers.parity` runs the other side from the configs of this file:
 Stable-Baselines3 for SAC, TD3, DDPG and PPO, sb3-contrib for TRPO. MPO, AWR, AWAC and
 V-MPO wait for transcriptions of their sources, and are run by no one yet.
 
 Settings are the presets', but that PPO clips its ratio, as the other does, and that on
-cheap tasks networks and minibatches are small, replays are learned from after 500 steps,
-and rates and discounts are such that 10,000 and 40,000 steps are enough. What
+cheap tasks networks and minibatches are small, replays are learned from after 500
+steps, and rates and discounts are such that 10,000 and 40,000 steps are enough. What
 the other side can not have as ours is in its notes, beside its rows.
 
 Rule, of each row and task, d = (ours - theirs) / (theirs - random), means of scores:
     did not learn   theirs is not 3 stds of a random policy above it
-    worse           the upper 97.5% bound of d is below 0, after Holm over all cells
+    worse           the upper bound of d is below 0, at 97.5% after Holm over all cells
     not worse       the lower 97.5% bound of d is above -0.25
     not decided     all else
 A failed run counts as a random policy, on either side. Strata are kinds of CPU. A row

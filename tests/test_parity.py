@@ -1,0 +1,136 @@
+"""Verdicts on ours beside another implementation, by formulas of their own."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import coadapt
+from benchmarks import parity
+from coadapt.schema import ConfigError
+
+RNG = np.random.default_rng(0)
+
+
+def scores(mean, std, n=10):
+    """Of exactly this mean and std (n - 1)."""
+    z = RNG.standard_normal(n)
+    return mean + std * (z - z.mean()) / z.std(ddof=1)
+
+
+def one(ours, theirs, random=0.0, std=10.0):
+    return parity.found([(ours, theirs)], random, std)
+
+
+def test_the_numbers_are_welchs():
+    """Written out for one stratum, sides of other sizes and stds, random not 0."""
+    ours, theirs, random = scores(80, 12, 9), scores(100, 6, 7), -50.0
+    d = (80 - 100) / 150
+    a, b = 12**2 / 9 / 150**2, (1 + d) ** 2 * 6**2 / 7 / 150**2
+    freedom = (a + b) ** 2 / (a**2 / 8 + b**2 / 6)
+    reach = stats.t.ppf(0.975, freedom) * math.sqrt(a + b)
+    got = one(ours, theirs, random)
+    assert [got.d, got.low, got.high] == pytest.approx([d, d - reach, d + reach])
+    assert got.p == pytest.approx(stats.t.cdf(d / math.sqrt(a + b), freedom))
+
+
+def test_a_difference_of_kinds_of_cpu_is_none_of_programs():
+    """Both sides 100 lower on one kind, in other shares: d is 0, but pooled it is not;
+    runs whose kind the other side has not are left out, and counted."""
+    strata = [
+        (scores(300, 5, 8), scores(300, 5, 3)),
+        (scores(200, 5, 3), scores(200, 5, 8)),
+        (scores(900, 5, 4), np.zeros(0)),
+    ]
+    got = parity.found(strata, 0.0, 1.0)
+    assert got.d == pytest.approx(0) and got.left_out == 4 and len(got.ours) == 11
+    pooled = [np.concatenate([s[i] for s in strata[:2]]) for i in (0, 1)]
+    assert one(*pooled).d > 0.1
+    with pytest.raises(ConfigError, match="two runs"):
+        parity.found(strata[2:], 0.0, 1.0)
+
+
+def test_power_is_what_equal_programs_show():
+    """Or a little less: a low d has a smaller error too, which power leaves out."""
+    draws = np.random.default_rng(1).normal(1, 0.2, (2000, 2, 10))
+    shown = np.mean([one(o, t, std=0.01).low > -0.25 for o, t in draws])
+    told = one(scores(1, 0.2), scores(1, 0.2), std=0.01).power
+    assert 0.7 < told < shown + 0.03 < told + 0.08  # 0.03: 3 errors of a share of 2000
+
+
+@pytest.mark.parametrize(
+    "ours, theirs, word",
+    [
+        ((100, 10), (100, 10), parity.NOT_WORSE),
+        ((90, 1), (100, 1), parity.WORSE),  # within the margin, and yet worse
+        ((100, 60), (100, 60), parity.OPEN),
+        ((130, 5), (100, 5), parity.NOT_WORSE),
+        ((10, 1), (29, 1), parity.UNLEARNED),  # not three stds of 10 above 0
+    ],
+)
+def test_each_verdict(ours, theirs, word):
+    cells = {("t", "a"): one(scores(*ours), scores(*theirs))}
+    assert parity.verdicts(cells) == {("t", "a"): word}
+
+
+def test_worse_is_holms():
+    """p near 0.015 is worse alone; beside another of its kind and a small one not."""
+    weak = one(scores(90, 10.5), scores(100, 9.5))
+    strong = one(scores(50, 5), scores(100, 5))
+    assert 0.025 / 2 < weak.p < 0.025
+    assert parity.verdicts({("t", "a"): weak})["t", "a"] == parity.WORSE
+    said = parity.verdicts({("t", "a"): weak, ("t", "b"): weak, ("t", "c"): strong})
+    assert said["t", "c"] == parity.WORSE
+    assert parity.WORSE not in (said["t", "a"], said["t", "b"])
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A store of a toy, and rows of a peer that are its own, 1 lower."""
+    place = tmp_path_factory.mktemp("parity")
+    make_store(place)
+    return place
+
+
+def make_store(place):
+    from coadapt.cli import sweep as command
+
+    assert command.main([
+        "--algorithms=sac", "--task=gym/Pendulum-v1", "--seeds=2", "--steps=600",
+        "--eval_every=200", "--eval_episodes=1", f"--workdir={place}",
+        "--set=data.learning_starts=590", "--set=networks.policy.sizes=8",
+        "--set=networks.critic.sizes=8", "--set=data.batch_size=8",
+    ]) == 0  # fmt: skip
+    rows = coadapt.store.read(place)
+    rows = rows[rows.metric == "return"]
+    kind = parity.facts(coadapt.manifest.sessions(place)[0])[parity.INSTRUCTIONS]
+    peer = pd.DataFrame({
+        "method": rows.variant, "task": rows.task, "step": rows.env_steps,
+        "seed": rows.seed, "return": rows.value - 1, "cpu": kind,
+    })  # fmt: skip
+    (place / "peers").mkdir()
+    peer.to_csv(place / "peers" / "sb3.csv", index=False)
+    (place / "peers" / "notes.json").write_text(json.dumps({"sb3": "a peer"}))
+
+
+def test_a_store_and_a_peers_rows_make_a_page(study, capsys):
+    (cell,) = parity.cells(study).values()
+    assert cell.theirs == pytest.approx(cell.ours - 1)
+    parity.main([f"--place={study}"])
+    text = capsys.readouterr().out
+    assert text == parity.made(study) and "* **sb3**: a peer" in text
+    assert f"| sac | gym/Pendulum-v1 | {cell.ours.mean():,.1f} ±" in text
+
+
+def test_sides_of_other_lengths_are_refused(study):
+    file = study / "peers" / "sb3.csv"
+    whole = pd.read_csv(file)
+    whole[whole.step < 600].to_csv(file, index=False)
+    try:
+        with pytest.raises(ConfigError, match="3 evaluations in 600 steps, theirs 2"):
+            parity.cells(study)
+    finally:
+        whole.to_csv(file, index=False)
