@@ -49,8 +49,8 @@ CHEAP = {
     "sac": Row("sac", REPLAY | RATES, steps=10_000),
     "td3": Row("td3", REPLAY, steps=10_000),
     "ddpg": Row("ddpg", REPLAY, steps=10_000),
-    "ppo": Row("ppo", CLIP, steps=40_960),
-    "trpo": Row("trpo", steps=40_960),
+    "ppo": Row("ppo", CLIP, steps=40_000),
+    "trpo": Row("trpo", steps=40_000),
 }
 # without it 40,000 steps do not swing it up: its episodes are 200 costs
 SIGHT = {"g_estimate.discount": 0.9}

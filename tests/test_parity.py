@@ -10,6 +10,9 @@ from scipy import stats
 
 import coadapt
 from benchmarks import parity
+from benchmarks.peers import PARITY
+from benchmarks.peers import parity as peers
+from coadapt.experiments import load
 from coadapt.schema import ConfigError
 
 RNG = np.random.default_rng(0)
@@ -134,3 +137,72 @@ def test_sides_of_other_lengths_are_refused(study):
             parity.cells(study)
     finally:
         whole.to_csv(file, index=False)
+
+
+# ---------------------------------------------------------------- the other side
+
+OF_REPLAY = {
+    "buffer_size": 1_000_000, "tau": 0.005, "gamma": 0.99, "train_freq": 1,
+    "gradient_steps": 1, "batch_size": 64, "learning_starts": 500,
+    "learning_rate": 1e-3,
+}  # fmt: skip
+OF_ROLLOUTS = {"n_steps": 2048, "gamma": 0.99, "gae_lambda": 0.95}
+KEYWORDS = {
+    "sac": OF_REPLAY | {"ent_coef": "auto_1.0"},
+    "ddpg": OF_REPLAY | {"noise": 0.1},
+    "td3": OF_REPLAY
+    | {
+        "noise": 0.1,
+        "policy_delay": 2,
+        "target_policy_noise": 0.2,
+        "target_noise_clip": 0.5,
+    },
+    "ppo": OF_ROLLOUTS
+    | {
+        "learning_rate": 3e-4,
+        "batch_size": 64,
+        "n_epochs": 10,
+        "clip_range": 0.2,
+        "vf_coef": 1.0,
+        "max_grad_norm": 1e9,
+    },
+    "trpo": OF_ROLLOUTS
+    | {
+        "learning_rate": 1e-3,
+        "batch_size": 128,
+        "target_kl": 0.01,
+        "cg_max_steps": 15,
+        "cg_damping": 0.1,
+        "line_search_max_iter": 10,
+        "line_search_shrinking_factor": 0.5,
+        "n_critic_updates": 10,
+    },
+}
+
+
+@pytest.mark.parametrize("method", PARITY.algorithms)
+def test_the_other_side_has_our_settings(method):
+    """In its words, by hand from the plan's docstring and the presets' sources."""
+    named = {
+        v.name: v.config for v in load("parity").variants("gym/InvertedPendulum-v5")
+    }
+    got = peers.settings(named[method], method)
+    assert got["keywords"] == KEYWORDS[method]
+    on_policy = method in ("ppo", "trpo")
+    assert got["sizes"] == [64, 64]
+    assert got["activation"] == ("tanh" if on_policy else "relu")
+    assert got["inputs"] == ({"clip_obs": 5.0, "epsilon": 0.01} if on_policy else None)
+    weights = {"sac": "xavier_uniform"}.get(
+        method, "orthogonal" if on_policy else "fan_in_uniform"
+    )
+    assert {i["weights"] for i in got["initial"].values()} == {weights}
+    json.dumps(got)
+
+
+def test_a_seed_that_is_whole_is_not_run_again(tmp_path):
+    file = tmp_path / "a.csv"
+    assert peers.todo(file, [0, 1, 2], 400) == [0, 1, 2]
+    lines = [",".join(peers.COLUMNS), "sac,t,200,0,1.0,k", "sac,t,400,0,2.0,k"]
+    file.write_text("\n".join([*lines, "sac,t,200,1,3.0,k"]) + "\n")
+    assert peers.todo(file, [0, 1, 2], 400) == [1, 2]
+    assert file.read_text().splitlines() == lines

@@ -73,3 +73,13 @@ PEERS = {
         axes=_AXES,
     ),
 }
+# what ours is laid beside for what it learns, not for its speed
+PARITY = Peer(
+    script="parity_works.py",
+    home="parity",
+    pins=("stable_baselines3==2.9.2", "sb3-contrib==2.9.2", *_TORCH, *_GYM),
+    told=("stable_baselines3", "sb3-contrib", "torch", "gymnasium", "mujoco", "numpy"),
+    algorithms=("sac", "td3", "ddpg", "ppo", "trpo"),
+    tasks=(),
+    axes=(),
+)
