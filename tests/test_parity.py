@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -206,3 +208,12 @@ def test_a_seed_that_is_whole_is_not_run_again(tmp_path):
     file.write_text("\n".join([*lines, "sac,t,200,1,3.0,k"]) + "\n")
     assert peers.todo(file, [0, 1, 2], 400) == [1, 2]
     assert file.read_text().splitlines() == lines
+
+
+def test_the_page_shows_commands_that_there_are():
+    page = Path(__file__).parents[1] / "docs" / "experiments.md"
+    (line,) = re.findall(r"^python -m benchmarks\.peers\.parity (.*)$",
+                         page.read_text(), re.M)  # fmt: skip
+    asked = peers.arguments(line.split())
+    assert asked.task in load("parity").tasks
+    assert asked.out == (parity.PLACE / "peers").relative_to(parity.ROOT)

@@ -171,7 +171,7 @@ def run(
         subprocess.run([interpreter, str(script), json.dumps(job)], check=True)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--task", required=True)
     parser.add_argument("--methods", default=",".join(PARITY.algorithms))
@@ -180,7 +180,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", default="0-9", help="first-last")
     parser.add_argument("--steps", type=int, help="those of the plan")
-    asked = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    asked = arguments(argv)
     plan, (first, last) = load("parity"), map(int, asked.seeds.split("-"))
     interpreter = asked.python or homes.python(PARITY, asked.homes)
     asked.out.mkdir(parents=True, exist_ok=True)
