@@ -652,9 +652,7 @@ def _e_step(config: Config, state: AgentState, store: Store, key: jax.Array):
         chosen = episodes.minibatch(key, positions, jnp.maximum(n, 1), 0, size)  # type: ignore[arg-type]
         score = score[chosen][None]
     else:
-        batch = learn._annotated(
-            config, learn._Reads(state, store, ()), choose, noise, np.int32(0)
-        )
+        batch = learn.minibatch(config, state, store, choose, noise)
         support = config.pi_p.support(models.View(config, state), batch, draws)
         score = config.pi_q.standardized(support.score)
     eta = config.pi_q_update.eta(state.params.dual)

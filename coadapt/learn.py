@@ -301,6 +301,20 @@ def _annotated(
     return state, batch._replace(index=drawn.index, weight=drawn.weight)
 
 
+def minibatch(
+    config: Config, state: AgentState, store: Store, choose: jax.Array, key: jax.Array
+) -> Batch:
+    """Transitions of a replay with their targets, as the next update would have them.
+
+    Nothing is learned of them.
+
+    Args:
+        choose, key: which are drawn; and the samples that targets take an average of.
+    """
+    taken = _taken(config, _Reads(state, store, ()), choose, np.int32(0))
+    return _annotated(config, state, taken, key, fits=False)[1]
+
+
 def _rewarded(config: Config, state: AgentState, steps: Steps) -> Steps:
     """Stored steps with their rewards as the critics learn from them."""
     if config.reward is None:

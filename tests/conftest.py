@@ -29,6 +29,7 @@ os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # level 0; of child processe
 # 183 MiB of a process so, and 57 with this. Read when a process begins: of workers, and
 # of child processes.
 os.environ.update(MALLOC_ARENA_MAX="2", MALLOC_MMAP_THRESHOLD_=str(2**20))
+os.environ["COLUMNS"] = "80"  # what is printed is cut at the terminal's width
 
 import jax
 import psutil
