@@ -443,8 +443,10 @@ class _Pool(NamedTuple):
         """The minibatch of these places in `kept`."""
         transition = replay.gather(self.store, self.kept.index[chosen])
         prior = jax.tree.map(lambda x: x[chosen], self.prior)
-        target, score = self.labels.target[chosen], self.labels.score[chosen]
-        return Batch(transition, target, None, score, prior)
+        labels = jax.tree.map(lambda x: x[chosen], self.labels)
+        return Batch(
+            transition, labels.target, None, labels.score, prior, before=labels.before
+        )
 
 
 def _learn_sequences(

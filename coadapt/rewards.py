@@ -91,6 +91,9 @@ class ScaleReward(Rewards):
     """
 
     epsilon: NonNegative = 1e-8  # added to the variance
+    # the largest magnitude of what is stored; none: it is not clipped. Huang et al.
+    # 2022 (PPO), of continuous actions: 10
+    limit: Positive | None = None
 
     @property
     def counts(self) -> bool:
@@ -110,7 +113,10 @@ class ScaleReward(Rewards):
         return _after(kept, total, really)
 
     def stored(self, kept: Returns, reward: Rows) -> Rows:
-        return reward / jnp.sqrt(kept.moments.var[0] + self.epsilon)
+        scaled = reward / jnp.sqrt(kept.moments.var[0] + self.epsilon)
+        if self.limit is None:
+            return scaled
+        return jnp.clip(scaled, -self.limit, self.limit)
 
 
 @config

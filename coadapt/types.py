@@ -142,3 +142,5 @@ class Batch(NamedTuple):
     beside: tuple[jax.Array, jax.Array] | None = None
     index: jax.Array | None = None  # [B], numbers of the transitions in a replay
     weight: jax.Array | None = None  # [B], of each in the critics' loss; None: 1
+    # [B, n], the critic's outputs when the iteration began, where its loss reads them
+    before: jax.Array | None = None

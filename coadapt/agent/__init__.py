@@ -214,12 +214,12 @@ def evaluate(
     config: Config, state: AgentState, batch: Batch
 ) -> tuple[AgentState, Metrics]:
     """One step of every critic towards the targets, by the loss of its head."""
-    (head, by), old = (config.critic.head, config.critic.loss), state.params.critic
+    head, old = config.critic.head, state.params.critic
     scale, masks = config.g_estimate.scale(), models.masks(state, 1)
 
     def loss(critic: Tree) -> tuple[jax.Array, tuple[jax.Array, jax.Array, Tree]]:
         outputs, kept = models.fitted_outputs(config, state, critic, batch, masks)
-        rows = head.losses(outputs, batch.target, scale, by)  # [K, B]
+        rows = config.critic.losses(outputs, batch.target, scale, batch.before)
         if batch.weight is not None:
             rows = rows * batch.weight[None]
         # doubled and halved again, so that half a square is rounded when it is summed

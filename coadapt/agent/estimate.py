@@ -17,6 +17,8 @@ class Labels(NamedTuple):
 
     target: jax.Array  # [C], what the critic is fitted to
     score: jax.Array  # [C], G, standardised where the config says so
+    # [C, n], the critic's outputs as they are now, where its loss reads them
+    before: jax.Array | None
 
 
 # ---------------------------------------------------------------- single transitions
@@ -82,7 +84,11 @@ def label(
     target = estimate.returns(seen, reward, values, episodes)
     score = config.g.score(seen, episodes, target, values[episodes.row])
     score = config.pi_q.scores(seen, score, obs, episodes)
-    return Labels(jax.lax.stop_gradient(target), jax.lax.stop_gradient(score))
+    before = None
+    if config.critic.clip is not None:
+        outputs = models.state_outputs(config, state, seen.critic, obs)
+        before = outputs[0][episodes.row]
+    return jax.lax.stop_gradient(Labels(target, score, before))
 
 
 def priors(

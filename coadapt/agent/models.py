@@ -143,8 +143,15 @@ def state_values(
     config: Config, state: AgentState, params: Tree, obs: jax.Array
 ) -> jax.Array:
     """V of all critics, in units of reward: obs [B, O] -> [K, B]."""
-    outputs, _ = _ensemble(config, params, inputs(config, state, obs), How())
+    outputs = state_outputs(config, state, params, obs)
     return config.critic.head.mean(outputs) / config.g_estimate.scale()
+
+
+def state_outputs(
+    config: Config, state: AgentState, params: Tree, obs: jax.Array
+) -> jax.Array:
+    """Of all critics of s alone: obs [B, O] -> [K, B, n]."""
+    return _ensemble(config, params, inputs(config, state, obs), How())[0]
 
 
 def values(

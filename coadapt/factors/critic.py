@@ -345,8 +345,63 @@ Heads = ScalarHead | SymlogHead | C51 | HLGauss | TwoHot | Quantiles
 
 
 @config
+class ValueClip(Ruled):
+    """The larger of two losses: of an output, and of it near what it was before.
+
+    Before is when the iteration began, as of a policy that is kept near its last one.
+    Source: Huang et al. 2022 (PPO), detail 9; Engstrom et al. 2020, Sec. 3.
+    """
+
+    limit: Positive = 0.2  # how far an output may have moved; Huang et al. 2022
+
+    def near(self, outputs: jax.Array, before: jax.Array) -> jax.Array:
+        """Outputs [K, B, n], kept near those of before [B, n]."""
+        moved = outputs - before[None]
+        return before[None] + jnp.clip(moved, -self.limit, self.limit)
+
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        estimate, head = config.g_estimate, config.critic.head
+        if estimate.one_step or not (critics(config) and estimate.by_gradient):
+            yield Refusal(
+                "critic.clip",
+                type(self).__name__,
+                "it is of a critic that SG fits to returns along sequences, as it was "
+                f"when an iteration began, and g_estimate={type(estimate).__name__} "
+                f"with g={type(config.g).__name__} has none; use none",
+            )
+        elif head.own_loss:
+            yield Refusal(
+                "critic.clip",
+                type(self).__name__,
+                f"it clips a value, and critic.head={type(head).__name__} says bins or "
+                "quantiles; use ScalarHead or SymlogHead",
+            )
+
+
+@config
 class Critic:
     """What critics say, and how they are fitted."""
 
     head: Heads = ScalarHead()  # what the outputs mean
     loss: Losses = Squared()  # of the error of a value
+    # what keeps outputs near those at the start of an iteration; none: nothing
+    clip: ValueClip | None = None
+
+    def losses(
+        self,
+        outputs: jax.Array,
+        target: jax.Array | Atoms,
+        scale: jax.Array | float,
+        before: jax.Array | None = None,
+    ) -> jax.Array:
+        """What is descended, of each row: [K, B, n] -> [K, B].
+
+        Args:
+            target: as of `Head.losses`.
+            before: [B, n], the outputs when the iteration began, where `clip` is.
+        """
+        found = self.head.losses(outputs, target, scale, self.loss)
+        if self.clip is None or before is None:
+            return found
+        near = self.clip.near(outputs, before)
+        return jnp.maximum(found, self.head.losses(near, target, scale, self.loss))

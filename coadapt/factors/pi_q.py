@@ -17,7 +17,7 @@ from coadapt.factors.rules import Combination, Config, Need, Refusal, Ruled, sev
 from coadapt.factors.temperature import Temperature
 from coadapt.factors.view import Dist, View
 from coadapt.ops import ensemble, weights
-from coadapt.schema import Positive, Range, Size, Toggle, config
+from coadapt.schema import NonNegative, Positive, Range, Size, Toggle, config
 from coadapt.types import Batch, Episodes, Metrics, Tree
 
 
@@ -524,12 +524,30 @@ class Pathwise(Movement):
 
 
 @config
+class EntropyBonus(Ruled):
+    """The policy's entropy at the states of the data, beside G.
+
+    Source: Schulman et al. 2017, Eq. 9; Huang et al. 2022 (PPO), detail 10.
+    """
+
+    weight: NonNegative = 0.01  # of the entropy; Huang et al. 2022, of Atari
+
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        reason = "the bonus is a formula for the entropy"
+        yield Need("pi_theta", lambda pi: pi.has_entropy, reason)
+
+
+@config
 class LikelihoodRatio(Movement):
     """The gradient of E_{pi_p}[ pi_theta / pi_p G ], on stored actions of the prior."""
 
     by_samples: ClassVar[bool] = False
 
     standardize: Toggle = True  # G in standard deviations over the data; settings 3.6
+    # what G is standardised over: an iteration's data, or each minibatch of the policy;
+    # Huang et al. 2022, detail 7
+    over: Literal["data", "minibatch"] = "data"
+    entropy: EntropyBonus | None = None  # of the policy, beside G; none: no bonus
 
     def needs(self, config: Config) -> Iterator[Need | Refusal]:
         reason = "a parametric pi_q is moved along a gradient"
@@ -549,7 +567,14 @@ class LikelihoodRatio(Movement):
     def standardized(
         self, score: jax.Array, where: jax.Array | None = None
     ) -> jax.Array:
+        if self.over == "minibatch":  # which `terms` sees
+            return score
         return _standardized(self.standardize, score, where)
+
+    def limits(self, config: Config) -> Iterator[Refusal]:
+        if self.over == "minibatch" and config.data.policy_rows == 1:
+            reason = "one row has no spread, so its minibatch must be 2 or more"
+            yield Refusal("data.batch_size", 1, reason)
 
     def terms(
         self,
@@ -565,7 +590,12 @@ class LikelihoodRatio(Movement):
         log_ratio = pi.log_prob(dist, transition.action) - pi.log_prob(
             prior, transition.action
         )
-        gain = view.update.gain(jnp.exp(log_ratio), batch.score)
+        score = batch.score
+        if self.over == "minibatch":
+            score = _standardized(self.standardize, score, None)
+        gain = view.update.gain(jnp.exp(log_ratio), score)
+        if self.entropy is not None:
+            gain = gain + self.entropy.weight * pi.entropy(dist)
         return Terms(gain, pi.kl(prior, dist), dist, None)
 
     def loss(self, terms: Terms, eta: jax.Array) -> jax.Array:
