@@ -36,6 +36,7 @@ def later() -> list[Row]:
 _NAMES = {
     "power": "PoWER",
     "vmpo": "V-MPO",
+    "ppo_details": "PPO (details)",
     "td3_bc": "TD3+BC",
     "rebrac": "ReBRAC",
 }  # as the paper writes them

@@ -76,6 +76,9 @@ SHORT: dict[str, dict[str, object]] = {
     "trpo": MLP | ALL | {"schedule.critic_steps": 4},
     "trpo_table1": MLP | ALL | {"schedule.critic_steps": 4},
     "ppo": MLP | ROLLOUT | {"schedule.critic_steps": 4, "schedule.policy_steps": 20},
+    "ppo_details": MLP
+    | ROLLOUT
+    | {"schedule.critic_steps": 4, "schedule.policy_steps": 20},
     "ddpg": REPLAY,
     "td3": REPLAY,
     "redq": REPLAY | {"g_estimate.critics": 4, "schedule.critic_steps": 3},
@@ -135,6 +138,7 @@ KNOBS = {  # the number that each row is known for
     "trpo": "pi_q_update.max_kl",
     "trpo_table1": "pi_q_update.max_kl",
     "ppo": "pi_q_update.trust_region.target",
+    "ppo_details": "pi_q_update.trust_region.epsilon",
     "ddpg": "pi_theta.noise",
     "td3": "g_estimate.smoothing.std",
     "td3_bc": "pi_q.gradient.cloning.alpha",

@@ -355,6 +355,15 @@ CHOICES: dict[str, tuple[str, dict[str, object]]] = {
     "symlog-huber": ("ppo", {"critic.head": "SymlogHead", "critic.loss": "Huber"}),
     "log-cosh": ("vmpo", {"critic.loss": "LogCosh"}),
     "no-copy": ("mpo", {"target.critic": "none"}),
+    "kept-near": ("vmpo", {"critic.clip": "ValueClip"}),
+    "kept-near-symlog": (
+        "ppo",
+        {"critic.clip": "ValueClip", "critic.head": "SymlogHead"},
+    ),
+    "entropy-bonus": (
+        "trpo",
+        {"pi_q.gradient.entropy": "EntropyBonus", "pi_q.gradient.over": "minibatch"},
+    ),
     "cloned-target": ("rebrac", {}),
     "indicator": ("crr", {"pi_q.form": "indicator"}),
     "copy-each-step": ("td3", {"target.each_step": True}),
@@ -391,6 +400,22 @@ REFUSED: dict[str, tuple[str, dict[str, object], str]] = {
         {"critic.head": "Quantiles"},
         "critic.head is Quantiles: g_estimate=GAE gives the expected return, and no "
         "distribution of it; use HLGauss or TwoHot, whose target is a number.",
+    ),
+    "clip of single steps": (
+        "sac",
+        {"critic.clip": "ValueClip"},
+        "critic.clip is ValueClip: it is of a critic that SG fits to returns along "
+        "sequences",
+    ),
+    "clip of bins": (
+        "ppo",
+        {"critic.clip": "ValueClip", "critic.head": "HLGauss"},
+        "use ScalarHead or SymlogHead",
+    ),
+    "entropy of none": (
+        "ppo",
+        {"pi_q.gradient.entropy": "EntropyBonus", "pi_theta": "TanhGaussian"},
+        "the bonus is a formula for the entropy",
     ),
     "no critic": ("rwr", {"critic.head": "HLGauss"}, "it must be ScalarHead."),
     "no steps": ("reps", {"critic.loss": "Huber"}, "no critic is fitted by SG"),

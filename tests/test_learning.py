@@ -174,6 +174,9 @@ LQR = {
     "ppo": Recipe(  # -5.2
         20_000, NEARLY, NEAR | FAST | SIXTY | {"schedule.policy_steps": 60}
     ),
+    "ppo_details": Recipe(
+        20_000, 2 * NEARLY, NEAR | FAST | SIXTY | {"schedule.policy_steps": 60}
+    ),
     "ddpg": Recipe(4000, ROUGHLY, NOISY | {"optim.policy.rate": 1e-4}),  # -6.2
     "td3": Recipe(5000, ROUGHLY, NOISY),  # -7.0
 }

@@ -86,7 +86,7 @@ def group_of(name: str) -> list:
 # each way that data are read and that a policy moves is in one of the others
 ALIKE = ("awac", "power", "rwr", "urex", "vmpo", "vmpo_table1", "trpo_table1", "ppo",
          "ddpg", "td3", "brac", "redq", "tqc", "d4pg", "dmpo",
-         "td3_bc", "rebrac", "crr", "iql",
+         "td3_bc", "rebrac", "crr", "iql", "ppo_details",
          "crossq", "droq", "sac_simba", "sac_simbav2", "sac_bro")  # fmt: skip
 
 

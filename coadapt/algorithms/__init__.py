@@ -42,6 +42,7 @@ from coadapt.algorithms.td3_bc import td3_bc as td3_bc
 from coadapt.algorithms.rebrac import rebrac as rebrac
 from coadapt.algorithms.crr import crr as crr
 from coadapt.algorithms.iql import iql as iql
+from coadapt.algorithms.ppo_details import ppo_details as ppo_details
 from coadapt.algorithms.crossq import crossq as crossq
 from coadapt.algorithms.droq import droq as droq
 from coadapt.algorithms.sac_simba import sac_simba as sac_simba
