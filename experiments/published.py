@@ -42,6 +42,7 @@ class Comparison(NamedTuple):
     first_cells: tuple[str, str]
     second_cells: tuple[str, str]
     paper: str  # how its text reads them
+    remark: str = ""  # what the cells of one side are besides
 
 
 def _swap(first: str, second: str) -> Comparison:
@@ -57,13 +58,18 @@ def _swap(first: str, second: str) -> Comparison:
     )
 
 
+DOUBLE, BOTH = "clipped double Q", "ELU, layer norm"
+
+
 def _mark(toggle: str, cell: str, tables: tuple[str, ...]) -> Comparison:
     """What MPO has of itself; SAC got each alone, MPO lost both at once."""
-    mpo = ("MPO", "MPO-E-L-")
-    return Comparison(toggle, "MPO", "SAC", tables, mpo, (cell, "SAC"), "transfers")
+    mpo, both = ("MPO", "MPO-E-L-"), "MPO's cells have ELU and layer norm at once"
+    return Comparison(
+        toggle, "MPO", "SAC", tables, mpo, (cell, "SAC"), "transfers",
+        "" if toggle == BOTH else both,
+    )  # fmt: skip
 
 
-DOUBLE = "clipped double Q"
 COMPARISONS = (
     Comparison(
         DOUBLE, "SAC", "AWAC", ("table2",), ("SAC(D)", "SAC(S)"),
@@ -89,7 +95,7 @@ COMPARISONS = (
         for toggle, cell in (
             ("ELU", "SAC-E+"),
             ("layer norm", "SAC-L+"),
-            ("ELU, layer norm", "SAC-E+L+"),
+            (BOTH, "SAC-E+L+"),
         )
     ),
 )  # fmt: skip

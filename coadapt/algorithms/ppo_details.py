@@ -16,7 +16,7 @@ def ppo_details() -> Config:
 
     There the gradients of policy and critic are clipped by one norm together, the
     critic's has half the weight, the rate falls once an iteration, and a time limit is
-    a termination (data.terminate_at_limit=True).
+    a termination (`data.terminate_at_limit`).
     """
     return schema.override(
         ppo(),

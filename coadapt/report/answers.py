@@ -198,7 +198,8 @@ def _forests(asked: Question, found: Sequence[Comparison], of: _Of) -> Iterable[
         theirs.append((name, _rows(whose, effects, _size(of, task, unit), unit)))
     theirs = [(name, rows) for name, rows in theirs if rows]
     if theirs:
-        yield forest.forest("the paper", words, theirs, shared=shared)
+        remark = asked.source.remark and f" ({asked.source.remark})"
+        yield forest.forest(f"the paper{remark}", words, theirs, shared=shared)
 
 
 def _groups(

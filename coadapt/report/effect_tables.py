@@ -43,6 +43,7 @@ def paper(margin: float, style: str) -> list[str]:
         "tasks: how many have an effect above 0, below 0, and not decided; A and B may "
         "have been run on different ones",
         "seeds: an arm, that would decide what is seen (power 0.8)",
+        *_remarks(),
         "-inf: tasks with a cell that diverged, which counts as the task's worst; "
         + (
             f"without them these verdicts change: {'; '.join(otherwise)}"
@@ -51,6 +52,15 @@ def paper(margin: float, style: str) -> list[str]:
         ),
     ]
     return lines(rows, style, notes)
+
+
+def _remarks() -> list[str]:
+    """'A, B: what their cells are besides', in the order of the table."""
+    toggles: dict[str, dict[str, None]] = {}
+    for each in published.COMPARISONS:
+        if each.remark:
+            toggles.setdefault(each.remark, {})[each.toggle] = None
+    return [f"{', '.join(named)}: {remark}" for remark, named in toggles.items()]
 
 
 def _said(found: Verdict, labels: Sequence[str]) -> str:

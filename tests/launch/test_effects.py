@@ -12,6 +12,7 @@ import coadapt
 from coadapt import store, taxonomy
 from coadapt.cli import effects
 from coadapt.comparison import interval
+from coadapt.experiments import published
 
 PAGE = Path(__file__).parents[2] / "docs" / "effects.md"
 TASKS = ("toy/lqr", "toy/bandit")
@@ -74,6 +75,9 @@ def test_the_papers_cells(capsys):
     assert found["11, 12", "ELU, layer norm", "SAC"] == "not decided"
     assert found["2", "clipped double Q", "AWAC"] == "not decided"
     assert "without them no verdict changes" in notes[-1]
+    assert "ELU, layer norm: MPO's cells have ELU and layer norm at once" in notes[-2]
+    said = {each.toggle for each in published.COMPARISONS if each.remark}
+    assert said == {"ELU", "layer norm"}  # not of both at once, as MPO lost them
 
 
 def test_the_page_shows_what_is_printed(capsys):
