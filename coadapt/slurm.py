@@ -119,9 +119,17 @@ def require(workdir: Path) -> None:
 
 
 def _there(job: str) -> list[str]:
-    """Tasks of a job that wait or run; none of one that Slurm has forgotten."""
+    """Tasks of a job that wait or run; none of one that Slurm has forgotten.
+
+    Raises: ConfigError, where Slurm does not answer: they may run.
+    """
     command = ["squeue", "--noheader", "--array", "--format=%i", f"--jobs={job}"]
     done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode and "Invalid job id" not in done.stderr:
+        raise ConfigError(
+            f"--engine=slurm: squeue does not say whether job {job} still runs: "
+            f"{' '.join(done.stderr.split())}; try again when Slurm answers."
+        )
     return done.stdout.split() if done.returncode == 0 else []
 
 

@@ -109,7 +109,8 @@ def said(given: dict[str, str], *command: str) -> str:
     done = subprocess.run(
         command, env=os.environ | given, capture_output=True, text=True
     )
-    return done.stdout.strip()
+    # a daemon that is late is no empty queue: what went wrong, as words
+    return done.stdout.strip() if done.returncode == 0 else f"failed: {done.stderr}"
 
 
 def _wait(until, folder: Path, seconds: float = 60.0) -> None:

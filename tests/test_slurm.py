@@ -39,7 +39,8 @@ def commands(tmp_path, monkeypatch) -> Path:
     for name, does in {
         "sbatch": "echo $((40 + $(grep -c sbatch LOG)))",
         "scontrol": 'echo "MaxArraySize = 5"',
-        "squeue": "cat QUEUE 2>/dev/null || exit 1",
+        "squeue": "cat QUEUE 2>/dev/null && exit; echo 'slurm_load_jobs error: "
+        "Invalid job id specified' >&2; exit 1",
     }.items():
         text = f'#!/bin/sh\necho "{name} $*" >> LOG\n{does}\n'
         text = text.replace("LOG", str(log)).replace("QUEUE", str(tmp_path / "queue"))
@@ -212,6 +213,17 @@ def test_one_that_comes_to_no_checkpoint_is_given_up(unit, commands, capsys):
     assert failed is not None and "give its jobs more time" in failed.reason
     run(unit.record.folder.parents[1], unit)
     assert work.fruitless(unit.record) == 0
+
+
+def test_a_queue_that_does_not_answer_is_not_an_empty_one(commands, tmp_path):
+    home = tmp_path / "run" / slurm.FOLDER
+    home.mkdir(parents=True)
+    (home / slurm.JOBS).write_text("41\n")
+    slurm.require(tmp_path / "run")  # forgotten
+    squeue = tmp_path / "bin" / "squeue"
+    squeue.write_text("#!/bin/sh\necho 'Socket timed out' >&2\nexit 1\n")
+    with pytest.raises(ConfigError, match="job 41 still runs: Socket timed out; try"):
+        slurm.require(tmp_path / "run")
 
 
 def _raise():
