@@ -261,13 +261,6 @@ class _Taken(NamedTuple):
     steps: Transition  # leaves [B, ...], or of sequences [L, B, ...]
     log_prob: jax.Array | None  # [L, B], of a sequence's actions, where it is kept
     drawn: Drawn
-    length: int  # L
-
-    @property
-    def first(self) -> Transition:
-        """Leaves [B, ...]."""
-        steps = self.steps
-        return steps if self.length == 1 else jax.tree.map(lambda x: x[0], steps)
 
 
 def _taken(
@@ -283,18 +276,18 @@ def _taken(
         steps, mu = replay.drawn(store, drawn.index), None
     else:
         steps, mu = replay.sequences(store, drawn.index, length)
-    return _Taken(_rewarded(config, state, steps), mu, drawn, length)
+    return _Taken(_rewarded(config, state, steps), mu, drawn)
 
 
 def _annotated(
     config: Config, state: AgentState, taken: _Taken, key: jax.Array, *, fits: bool
 ) -> tuple[AgentState, Batch]:
     """The minibatch with its targets; where `fits`, V's step comes before them."""
-    steps, mu, drawn, length = taken
+    (steps, mu, drawn), single = taken, config.g_estimate.length == 1
     if fits:
-        own = jax.random.fold_in(key, 5)
-        state = agents.fit_value(config, state, taken.first, own)
-    if length == 1:
+        first = steps if single else jax.tree.map(lambda x: x[0], steps)
+        state = agents.fit_value(config, state, first, jax.random.fold_in(key, 5))
+    if single:
         batch = agents.annotate(config, state, steps, key)
     else:
         batch = agents.annotate_sequences(config, state, steps, mu, key)

@@ -33,6 +33,7 @@ Left out: REPS, RWR, UREX, PoWER, BRAC and BEAR, for which no such implementatio
 from collections.abc import Mapping
 
 from coadapt.experiments.base import Experiment, Row
+from coadapt.experiments.learns import LONG, SHORT, USUAL
 from coadapt.sweep import Variant
 
 CLIP = {"pi_q_update.trust_region": "ClippedRatio"}
@@ -44,7 +45,6 @@ REPLAY = SMALL | {
     "data.random_steps": 500,
 }
 RATES = {f"optim.{one}.rate": 1e-3 for one in ("policy", "critic", "dual")}
-SHORT, USUAL, LONG = 30_000, 100_000, 300_000  # env steps
 CHEAP = {
     "sac": Row("sac", REPLAY | RATES, steps=10_000),
     "td3": Row("td3", REPLAY, steps=10_000),

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from contextlib import contextmanager
 
 import jax
 import jax.numpy as jnp
@@ -88,13 +89,19 @@ SMALL = [
 ]  # fmt: skip
 
 
+@contextmanager
+def written(name, text, folder, monkeypatch):
+    """A user's module, which is not imported yet; it is forgotten at the end."""
+    (folder / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(str(folder))
+    yield folder
+    sys.modules.pop(name, None)
+
+
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    """The module, which is not imported yet."""
-    (tmp_path / "own_weights.py").write_text(MODULE)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield tmp_path
-    sys.modules.pop("own_weights", None)
+    with written("own_weights", MODULE, tmp_path, monkeypatch) as folder:
+        yield folder
 
 
 def chosen(**changes):
@@ -274,11 +281,9 @@ envs.FAMILIES["mine"] = envs.Family(make, spec, lambda: ["still"], on_host=False
 
 @pytest.fixture
 def nets(tmp_path, monkeypatch):
-    (tmp_path / "own_nets.py").write_text(NETS)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield tmp_path
+    with written("own_nets", NETS, tmp_path, monkeypatch) as folder:
+        yield folder
     envs.FAMILIES.pop("mine", None)
-    sys.modules.pop("own_nets", None)
 
 
 def test_a_torso_and_a_family_of_tasks_train_are_loaded_and_printed(nets, capsys):

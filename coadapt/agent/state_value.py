@@ -36,8 +36,7 @@ def fit(
     aim = jax.lax.stop_gradient(aim)
 
     def loss(params: Tree) -> jax.Array:
-        found = view.network(config.networks.critic, params, view.inputs(obs))
-        return jnp.mean(value.each(aim - found[..., 0]))
+        return jnp.mean(value.each(aim - view.beside(obs, params)))
 
     old, rules = state.params.value, config.optim
     grads = jax.grad(loss)(old)
