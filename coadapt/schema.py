@@ -146,7 +146,34 @@ def config(cls: type[T]) -> type[T]:
         except TypeError as error:
             raise TypeError(f"{made.__name__}.{name}: {error}") from None
     made.__config__ = members
-    return jax.tree_util.register_dataclass(made, data, meta)
+    _register(made, tuple(data), tuple(meta))
+    return made
+
+
+def _register(cls: type, data: tuple[str, ...], meta: tuple[str, ...]) -> None:
+    """Make `cls` a pytree: fields of `data` are its children, of `meta` its program.
+
+    Not by `jax.tree_util.register_dataclass`: with jaxlib 0.10.2 structures that differ
+    in the class alone compare equal there. Their hashes differ, but a table compares
+    wherever a part of them is alike, so that `jax.jit` now and then (some 1% of pairs
+    and processes) ran the program of LearnedStd for LearnedLogStd.
+    """
+    keys, names = [jax.tree_util.GetAttrKey(name) for name in data], data + meta
+
+    def parts(x: Any) -> tuple[list[Any], tuple[Any, ...]]:
+        own = x.__dict__
+        return [own[name] for name in data], tuple([own[name] for name in meta])
+
+    def keyed(x: Any) -> tuple[list[tuple[Any, Any]], tuple[Any, ...]]:
+        children, fixed = parts(x)
+        return list(zip(keys, children, strict=True)), fixed
+
+    def joined(fixed: Iterable[Any], children: Iterable[Any]) -> Any:
+        made = object.__new__(cls)  # as often as a program is called: no checks here
+        made.__dict__.update(zip(names, (*children, *fixed), strict=True))
+        return made
+
+    jax.tree_util.register_pytree_with_keys(cls, keyed, joined, parts)
 
 
 def nearest(word: object, allowed: Iterable[str]) -> str:

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coadapt import schema
+from coadapt.factors import pi_theta
 from coadapt.schema import (
     ConfigError,
     Count,
@@ -161,6 +162,19 @@ def test_static_field_changes_the_compile_key(path, value):
     key = jax.tree.structure(Agent())
     assert jax.tree.structure(changed(path, value)) != key
     assert hash(key) == hash(jax.tree.structure(Agent()))
+
+
+def test_classes_that_have_the_same_fields_are_different_compile_keys():
+    """Equality is what counts: tables compare where only a part of the hashes is alike,
+    and by `jax.tree_util.register_dataclass` these structures would be equal."""
+    first, second = (schema.config(type(name, (), {})) for name in ("One", "Other"))
+    one, other = jax.tree.structure(first()), jax.tree.structure(second())
+    assert one == jax.tree.structure(first())
+    assert one != other
+    scales = [pi_theta.LearnedStd(), pi_theta.LearnedLogStd()]
+    assert jax.tree.structure(scales[0]) != jax.tree.structure(scales[1])
+    with pytest.raises(ValueError, match="is not the same program"):
+        schema.stack(scales)
 
 
 def test_leaves_are_the_traced_fields_in_declared_order():
