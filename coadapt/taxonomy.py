@@ -39,11 +39,16 @@ _NAMES = {
     "ppo_details": "PPO (details)",
     "td3_bc": "TD3+BC",
     "rebrac": "ReBRAC",
-}  # as the paper writes them
+    "crossq": "CrossQ",
+    "droq": "DroQ",
+    "sac_simba": "SimBa-SAC",
+    "sac_simbav2": "SimbaV2-SAC",
+    "sac_bro": "BRO",
+}  # what is no preset's name in capitals
 
 
 def _method(name: str) -> str:
-    """As the paper writes it."""
+    """As its paper writes it."""
     name = name.removesuffix("_table1")
     return _NAMES.get(name, name.upper())
 
