@@ -613,8 +613,15 @@ def _deviations(old: Header | None, new: Header) -> list[dict[str, Any]]:
         keys = dict.fromkeys([*old.protocol, *new.protocol])
         both = ((key, old.protocol.get(key), new.protocol.get(key)) for key in keys)
         off = {key: [was, now] for key, was, now in both if was != now}
+        off |= _more_seeds(old, new)
     known = [each["changed"] for each in old.deviations]
     return [{"at": _now(), "changed": off}] if off and off not in known else []
+
+
+def _more_seeds(old: Header, new: Header) -> dict[str, Any]:
+    """Where a protocol says how many and not which: more than it says."""
+    most, there = old.protocol.get("seeds"), len({*old.seeds, *new.seeds})
+    return {"seeds": [most, there]} if isinstance(most, int) and there > most else {}
 
 
 def _set_aside(workdir: Path) -> None:

@@ -7,6 +7,7 @@ written in: a file of your own is like one of them, and has one value, `experime
 import importlib
 
 from coadapt.experiments.base import Experiment as Experiment
+from coadapt.experiments.base import Plan as Plan
 from coadapt.experiments.base import Row as Row
 from coadapt.experiments.base import variants as variants
 from coadapt.experiments.own import load_file

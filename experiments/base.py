@@ -13,6 +13,16 @@ from coadapt.sweep import Variant
 Variants = Callable[[str], Sequence[Variant]]  # of a task
 
 
+class Plan(NamedTuple):
+    """What of a study is settled before its first run, in words, a paragraph each."""
+
+    question: str
+    rule: str  # by which it is answered
+    power: str  # what the rule would find
+    budget: str  # and in what order it is spent
+    left_out: str  # and what is done with runs that are
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Experiment:
     """A question as data: what is compared, on which tasks, and what is claimed."""
@@ -35,6 +45,7 @@ class Experiment:
     twins: Mapping[str, str] = dataclasses.field(default_factory=dict)
     cheap: Sequence[str] | None = None  # tasks of the budgets below; None: no budgets
     of_paper: bool = True  # with budgets: whether it is Furuta et al.'s
+    plan: Plan | None = None  # with a hash in the manifest, before the first run
 
     def steps_on(self, task: str) -> int:
         """Env steps of each agent."""

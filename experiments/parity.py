@@ -1,38 +1,16 @@
 """Our side of a comparison with other implementations, at equal settings.
 
-Question, of each row and task: is ours worse than an implementation that the field
-trusts, by the same algorithm, settings, task version, steps and evaluation?
-`python -m benchmarks.peers.parity` runs the other side from the configs of this file:
-Stable-Baselines3 for SAC, TD3, DDPG and PPO, sb3-contrib for TRPO. MPO, AWR, AWAC and
-V-MPO wait for transcriptions of their sources, and are run by no one yet.
-
-Settings are the presets', but that PPO clips its ratio, as the other does, and that on
-cheap tasks networks and minibatches are small, replays are learned from after 500
-steps, and rates and discounts are such that 10,000 and 40,000 steps are enough. What
-the other side can not have as ours is in its notes, beside its rows.
-
-Rule, of each row and task, d = (ours - theirs) / (theirs - random), means of scores:
-    did not learn   theirs is not 3 stds of a random policy above it
-    worse           the upper bound of d is below 0, at 97.5% after Holm over all cells
-    not worse       the lower 97.5% bound of d is above -0.25
-    not decided     all else
-A failed run counts as a random policy, on either side. Strata are kinds of CPU. A row
-that is worse is looked into: a fault is mended, a setting is named, and it is judged
-again on fresh seeds, in a store of its own; the first verdict stays.
-
-Power of 'not worse' for equal programs, 10 seeds an arm, by the std of runs over
-(theirs - random), one task: 1.00, 0.80, 0.38, 0.09 at 0.1, 0.2, 0.3, 0.5.
-
-Budget: a minute or two a cell on the cheap tasks, ours and theirs, so an hour in all;
-on HalfCheetah and Reacher, whose runs differ less, 10 hours where theirs is as fast as
-ours. Cheap tasks first; no program is over 90 minutes.
-
-Left out: REPS, RWR, UREX, PoWER, BRAC and BEAR, for which no such implementation is.
+`python -m benchmarks.peers.parity` runs the other side from the configs of this file,
+and `python -m benchmarks.parity` judges both by the rule of `PLAN`. Settings are the
+presets', but that PPO clips its ratio, as the other does, and that on cheap tasks
+networks and minibatches are small, replays are learned from after 500 steps, and rates
+and discounts are such that 10,000 and 40,000 steps are enough. What the other side can
+not have as ours is in its notes, beside its rows.
 """
 
 from collections.abc import Mapping
 
-from coadapt.experiments.base import Experiment, Row
+from coadapt.experiments.base import Experiment, Plan, Row
 from coadapt.experiments.learns import LONG, SHORT, USUAL
 from coadapt.sweep import Variant
 
@@ -83,9 +61,36 @@ def variants(task: str) -> tuple[Variant, ...]:
     return tuple(row.variant(name, task) for name, row in rows.items())
 
 
+PLAN = Plan(
+    question="Of each row and task: is ours worse than another implementation of the "
+    "same algorithm, at the same settings, task version, steps and evaluation? The "
+    "other is Stable-Baselines3 for SAC, TD3, DDPG and PPO, sb3-contrib for TRPO, and "
+    "for what neither has a plain transcription of its paper's formulas, in "
+    "benchmarks/peers; a row that has none is not judged.",
+    rule="d = (ours - theirs) / (theirs - random), of mean scores of runs, a run's "
+    "being the mean of its last evaluations. 'did not learn': theirs is not 3 stds of "
+    "a random policy's episodes above it. 'worse': the upper bound of d is below 0, at "
+    "97.5% after Holm over all cells. 'not worse': the lower 97.5% bound is above "
+    "-0.25. 'not decided': all else. Bounds are Welch's, within strata, which are "
+    "models of CPU. A failed run counts as a random policy, on either side.",
+    power="Of 'not worse' for equal programs, 10 seeds an arm, one task, by the std of "
+    "runs over (theirs - random): 1.00 at 0.1, 0.80 at 0.2, 0.38 at 0.3, 0.09 at 0.5.",
+    budget="A minute or two a cell on the cheap tasks, ours and theirs, so an hour in "
+    "all; on HalfCheetah and Reacher, whose runs differ less, 10 hours where theirs is "
+    "as fast as ours. Cheap tasks first; no program is over 90 minutes. 10 seeds an "
+    "arm. An arm with fewer when the hours are spent is judged by what it has, and its "
+    "power says so.",
+    left_out="REPS, RWR, UREX, PoWER, BRAC and BEAR, for which no such implementation "
+    "is. A row that is worse is looked into: a fault is mended, a setting is named, "
+    "and it is judged again on fresh seeds of both, in a store of its own; the first "
+    "verdict stays in a log. Runs of a model of CPU that the other side has not are "
+    "left out, and counted.",
+)
+
 EXPERIMENTS = (
     Experiment(
         name="parity",
+        plan=PLAN,
         claim="No row learns worse than an implementation that the field trusts.",
         variants=variants,
         tasks=tuple(TASKS),

@@ -2,17 +2,20 @@
 
 import csv
 import dataclasses
+import hashlib
+import json
 from pathlib import Path
 
 import jax
 import pytest
 
-from coadapt import catalogue, schema, sweep
+from coadapt import catalogue, schema, store, sweep
 from coadapt.cli import planning
 from coadapt.cli import sweep as command
 from coadapt.config import BoundCost, BoundLoss, Replay
 from coadapt.experiments import CURVES, MODULES, figure2, load, shortened
-from coadapt.experiments.base import PAPER, SCALES, paper_steps, scaled
+from coadapt.experiments.base import PAPER, SCALES, Plan, paper_steps, scaled
+from coadapt.report import protocols
 from coadapt.schema import ConfigError
 from coadapt.sweep import Sweep
 
@@ -148,6 +151,86 @@ def test_the_record_leaves_presets_as_they_are():
     made = {v.name: v.config for v in hundred.variants(task)}
     for twin, name in hundred.twins.items():
         assert figure2.ROWS[twin].variant(twin, task).config == made[name]
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """The sweep of flags, as the command has it."""
+    found, plan = [], sweep.plan
+    monkeypatch.setattr(sweep, "plan", lambda x, *m: found.append(x) or plan(x, *m))
+
+    def make(*flags: str) -> Sweep:
+        assert command.main([*flags, "--dry_run"]) == 0
+        return found.pop()
+
+    return make
+
+
+HUNDRED, OTHER = "--experiment=hundred", "--set=data.batch_size=32"
+
+
+@pytest.mark.parametrize(
+    "flags, changed",
+    [
+        (["--seeds=3-5"], set()),  # a block
+        (["--variants=SAC(tanh),MPO(tanh)"], set()),
+        (["--seeds=40-51"], set()),  # as many, fresh ones
+        (["--steps=2000"], {"variants"}),
+        ([OTHER], {"variants"}),
+        (["--seeds=13"], {"seeds"}),
+        (["--eval_every=1000"], {"evaluation"}),
+        (["--task=gym/Hopper-v5"], {"variants", "reference"}),
+    ],
+)
+def test_a_part_of_a_planned_study_has_the_plan_of_the_whole(flags, changed, made):
+    whole, part = made(HUNDRED).protocol, made(HUNDRED, *flags).protocol
+    assert {name for name in whole if whole[name] != part[name]} == changed
+    assert whole["plan"] == load("hundred").plan._asdict()
+    assert whole["seeds"] == 12 and len(whole["variants"]["gym/HalfCheetah-v5"]) == 6
+
+
+def test_a_task_of_several_has_the_plan_of_all(made):
+    tasks = load("parity").tasks
+    apart = [made("--experiment=parity", f"--task={task}") for task in tasks]
+    assert all(each.protocol == apart[0].protocol for each in apart)
+    assert list(apart[0].protocol["variants"]) == list(tasks)
+
+
+def test_a_store_keeps_its_plan_and_notes_what_is_otherwise(made, tmp_path):
+    """Blocks and their seeds are the plan's; steps, and a 13th seed, are not."""
+
+    def write(*flags: str) -> store.Header:
+        with store.owned(tmp_path):
+            store.Store(tmp_path, sweep.header(made(HUNDRED, *flags)))
+        found = store.load(tmp_path)
+        assert found is not None
+        return found
+
+    write("--seeds=0-5", "--variants=SAC(tanh)")
+    kept = write("--seeds=6-11")
+    assert not kept.deviations
+    said = json.loads((tmp_path / store.MANIFEST).read_text())["protocol"]
+    text = json.dumps(said["plan"], sort_keys=True, separators=(",", ":"))
+    assert said["hash"] == hashlib.sha256(text.encode()).hexdigest()
+    assert said["plan"]["plan"] == load("hundred").plan._asdict()
+    shown = dict(protocols.facts(kept))
+    assert shown["plan's left out"] == said["plan"]["plan"]["left_out"]
+    (off,) = write("--seeds=12-12").deviations
+    assert off["changed"] == {"seeds": [12, 13]}
+    off = write("--steps=2000", "--seeds=1").deviations[1:]
+    assert [set(each["changed"]) for each in off] == [{"variants", "seeds"}]
+
+
+def test_a_plan_says_all_that_is_settled(capsys):
+    for name in RECORD:
+        plan = load(name).plan
+        assert isinstance(plan, Plan) and all(text.strip() for text in plan)
+        assert all(text.endswith((".", "?")) for text in plan)
+    assert command.main([HUNDRED, "--dry_run"]) == 0
+    said = capsys.readouterr().out
+    plan = load("hundred").plan
+    assert f"plan's question: {plan.question}\n" in said
+    assert f"plan's rule: {plan.rule}\n" in said
 
 
 def test_figures_are_tables_or_are_there():

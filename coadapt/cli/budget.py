@@ -53,7 +53,7 @@ def _steps(values: Values, default: int | None) -> int:
 
 
 def own_steps(values: Values, variants: Sequence[Variant]) -> list[Variant]:
-    """With the env steps that --steps has of their name, or of their algorithm.
+    """With the env steps that --steps has of their name, of their algorithm, or of all.
 
     Raises: ConfigError.
     """
@@ -69,8 +69,11 @@ def own_steps(values: Values, variants: Sequence[Variant]) -> list[Variant]:
                 f"--steps has {name!r}: it must be of {', '.join(known)}"
                 f"{nearest(name, known)}"
             )
+    of_all = bool(steps_for_all(values))  # it goes before a row's own
     return [
-        dataclasses.replace(v, steps=own.get(v.name, own.get(v.algorithm, v.steps)))
+        dataclasses.replace(
+            v, steps=own.get(v.name, own.get(v.algorithm, None if of_all else v.steps))
+        )
         for v in variants
     ]
 

@@ -2,7 +2,9 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from coadapt import until
 from coadapt.cli import budget
 from coadapt.cli import variants as variants_of
 from coadapt.cli.values import Values, get, listed
@@ -63,4 +65,36 @@ def asked(values: Values, name: str) -> Sweep:
     )
     if not budget.steps_for_all(values):
         amounts["steps"] = {task: found.steps_on(task) for task in chosen}
-    return Sweep(experiment=found.name, variants=chosen, **amounts)
+    made = Sweep(experiment=found.name, variants=chosen, **amounts)
+    return dataclasses.replace(made, protocol=_protocol(values, found, made))
+
+
+def _protocol(values: Values, found: Experiment, asked: Sweep) -> dict[str, Any]:
+    """What the plan fixes: of the whole, whichever part is asked for; {} of none.
+
+    Seeds are how many an arm has, since they are split, and chosen anew. Raises:
+    ConfigError.
+    """
+    if found.plan is None:
+        return {}
+    tasks = dict.fromkeys([*found.tasks, *asked.variants])
+    all_alike = budget.steps_for_all(values)
+    whole = dataclasses.replace(
+        asked,
+        variants={task: _changed(values, found, task) for task in tasks},
+        steps=asked.steps if all_alike else {t: found.steps_on(t) for t in tasks},
+    )
+    return {
+        "plan": found.plan._asdict(),
+        "seeds": max(found.seeds, len(asked.seeds)),
+        **until.fixed(whole),
+    }
+
+
+def _changed(values: Values, found: Experiment, task: str) -> Sequence[Variant]:
+    """As flags change them, or as they are where a flag is of other tasks alone."""
+    variants = found.variants(task)
+    try:
+        return variants_of.changed(values, variants)
+    except ConfigError:
+        return variants

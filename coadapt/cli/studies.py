@@ -10,7 +10,7 @@ from absl import flags
 from coadapt import manifest, sweep, tuning, until, verdict
 from coadapt.cli import prospects, running, settings
 from coadapt.cli.values import Values, count, get, positive
-from coadapt.report import verdicts
+from coadapt.report import protocols, verdicts
 from coadapt.schema import ConfigError, nearest
 from coadapt.sweep import Sweep
 
@@ -58,7 +58,7 @@ def planned(values: Values, asked: Sweep) -> tuple[Sweep, running.Parts | None]:
         made = tuning.fixed(asked, tuned, margin) | made
     if not made:
         return settings.drawn(values, asked), None
-    asked = dataclasses.replace(asked, protocol=made)
+    asked = dataclasses.replace(asked, protocol={**asked.protocol, **made})
     if tuned is not None:
         rest = until.parts if word else None
         return asked, partial(tuning.parts, asked, rest=rest)
@@ -86,6 +86,7 @@ def about(values: Values, asked: Sweep) -> list[str]:
     """Lines of the plan: what it can decide, and what of it is fixed."""
     design = asked.protocol.get("rule") == tuning.RANDOM
     lines = [] if design else prospects.paragraph(values, asked)
+    lines += [f"{name}: {text}" for name, text in protocols.planned(asked.protocol)]
     plan = until.plan(asked.protocol)
     if asked.protocol.get("tuning"):
         lines += _of_tuning(asked)

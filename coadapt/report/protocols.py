@@ -13,7 +13,8 @@ _LONGEST = 60  # letters of a value
 
 def facts(header: Header) -> list[tuple[str, str]]:
     """Name and sentence of each; none without a protocol."""
-    found = [("protocol", each) for each in _rules(header.protocol)]
+    found = planned(header.protocol)
+    found += [("protocol", each) for each in _rules(header.protocol)]
     found += [("tuning", each) for each in _tuning(header)]
     if header.protocol:
         digest = manifest.digest(header.protocol)
@@ -26,6 +27,12 @@ def facts(header: Header) -> list[tuple[str, str]]:
         )
         for each in header.deviations
     ]
+
+
+def planned(protocol: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What an experiment says before it is run: its question, its rule and so on."""
+    words = protocol.get("plan", {})
+    return [(f"plan's {n.replace('_', ' ')}", text) for n, text in words.items()]
 
 
 def _rules(protocol: Mapping[str, Any]) -> list[str]:
