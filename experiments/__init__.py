@@ -37,6 +37,7 @@ MODULES = {
     "hundred": "coadapt.experiments.hundred",
     "parity": "coadapt.experiments.parity",
     "simbav2_design": "coadapt.experiments.simbav2_design",
+    "modern": "coadapt.experiments.modern",
 }
 # the paper shows the curves of these tables in its appendix
 CURVES = {

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from coadapt import sweep
+from coadapt import schema, sweep
 from coadapt.algorithms import for_task
 from coadapt.config import Replay
 from coadapt.schema import ConfigError, nearest
@@ -46,6 +46,11 @@ class Experiment:
     cheap: Sequence[str] | None = None  # tasks of the budgets below; None: no budgets
     of_paper: bool = True  # with budgets: whether it is Furuta et al.'s
     plan: Plan | None = None  # with a hash in the manifest, before the first run
+    # fields of variants that are lengths: a smaller budget shortens them as the run
+    lengths: Sequence[str] = ()
+    claims: Mapping[str, str] = dataclasses.field(default_factory=dict)  # of choices
+    # what might be asked and means nothing -> the sentence that says why
+    left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def steps_on(self, task: str) -> int:
         """Env steps of each agent."""
@@ -129,8 +134,9 @@ SCALES = {
 def scaled(experiment: Experiment, scale: str = PAPER) -> Experiment:
     """The experiment with a budget, which its name then says: 'table3@reduced'.
 
-    Variants stay what they are; at scale 'smoke' alone replays are learned from
-    earlier, without which most of them would never learn. Raises: ConfigError.
+    Variants stay what they are, but for the experiment's `lengths`; at scale 'smoke'
+    alone replays are learned from earlier, without which most of them would never
+    learn. Raises: ConfigError.
     """
     names = (PAPER, *SCALES)
     if scale not in names:
@@ -151,7 +157,9 @@ def scaled(experiment: Experiment, scale: str = PAPER) -> Experiment:
         return budget.shorter(experiment.steps_on(task))
 
     def early(task: str) -> tuple[Variant, ...]:
-        return tuple(_early(v, budget) for v in experiment.variants(task))
+        share = steps(task) / experiment.steps_on(task)
+        made = (_shorter(v, experiment, share) for v in experiment.variants(task))
+        return tuple(_early(v, budget) for v in made)
 
     return dataclasses.replace(
         experiment,
@@ -163,6 +171,18 @@ def scaled(experiment: Experiment, scale: str = PAPER) -> Experiment:
         eval_every=budget.eval_every,
         eval_episodes=budget.eval_episodes,
     )
+
+
+def _shorter(variant: Variant, experiment: Experiment, share: float) -> Variant:
+    """With this share of the lengths that it has."""
+    known = dict(schema.paths(variant.config))
+    changes = {
+        path: max(round(share * known[path]), 1)
+        for path in experiment.lengths
+        if path in known
+    }
+    config = schema.override(variant.config, changes)
+    return dataclasses.replace(variant, config=config)
 
 
 def _early(variant: Variant, budget: Scale) -> Variant:

@@ -21,7 +21,8 @@ from coadapt.sweep import Sweep
 
 ROOT = Path(__file__).parents[1]
 RECORD = ("learns", "hundred", "parity")
-OURS = ("quickstart", "every_task", "shortened", "simbav2_design", *RECORD)
+BY_SETS = ("simbav2_design", "modern")  # of no paper's table here, with budgets
+OURS = ("quickstart", "every_task", "shortened", *BY_SETS, *RECORD)
 PAPERS = [name for name in MODULES if name not in OURS]
 TABLES = [name for name in PAPERS if name.startswith("table")]
 SWAPS = tuple(figure2.TABLES.values())  # figure2 has their variants
@@ -95,6 +96,63 @@ def test_simbav2s_design_study_has_its_published_rows():
         made = {v.name for v in found.variants(task)}
         name = task.removeprefix("gym/").replace("-v5", "-v4")
         assert rows["simbav2", name] - made == missing and made <= rows["simbav2", name]
+
+
+def test_modern_choices_stand_alone_or_are_left_out_with_a_reason():
+    """Five algorithms by seven choices: an arm differs in its choice's fields."""
+    found = load("modern")
+    fields = {
+        "SimBa": ("networks.",),
+        "CrossQ": ("networks.", "target.critic"),
+        "HL-Gauss": ("critic.head",),
+        "REDQ": ("g_estimate.", "pi_q.gradient.critic"),
+        "3-step": ("g_estimate.n_step",),
+        "AdamW": ("optim.",),
+        "resets": ("schedule.resets",),
+    }
+    assert set(found.claims) == set(fields)
+    for task in found.tasks:
+        made = {v.name: v for v in found.variants(task)}
+        bases = {v.algorithm: v for v in made.values() if "(" not in v.name}
+        assert list(bases) == ["sac", "mpo", "awac", "td3", "ppo"]
+        names = {f"{a.upper()}({choice})" for a in bases for choice in fields}
+        assert set(made) - {a.upper() for a in bases} == names - set(found.left_out)
+        for name in names & set(made):
+            choice = name.partition("(")[2].removesuffix(")")
+            base = bases[made[name].algorithm].config
+            differing = set(schema.diff(base, made[name].config))
+            assert differing, name
+            assert all(path.startswith(fields[choice]) for path in differing), name
+    # by hand: nothing follows an action value of one step, and no data stay
+    assert set(found.left_out) == {
+        f"PPO({choice})" for choice in ("CrossQ", "REDQ", "3-step", "resets")
+    }
+
+
+def test_a_smaller_budget_shortens_the_lengths_that_an_experiment_names():
+    """A twentieth: resets after 0.35 of the run, and one cosine over all of it."""
+    whole, less = load("modern"), scaled(load("modern"), "reduced")
+    (task,) = less.tasks
+    ratios = {"sac": (1, 1), "mpo": (1 / 2, 1 / 2), "td3": (1 / 2, 1)}  # grad. steps
+    for found, steps in ((whole, 200_000), (less, 10_000)):
+        assert found.steps_on(task) == steps
+        made = {v.name: v.config for v in found.variants(task)}
+        for name, (policy, critic) in ratios.items():
+            optim = made[f"{name.upper()}(AdamW)"].optim
+            assert optim.policy.schedule.length == policy * steps
+            assert optim.critic.schedule.length == critic * steps
+            period = made[f"{name.upper()}(resets)"].schedule.resets.period
+            assert period == 0.35 * steps * policy
+        renorm = made["SAC(CrossQ)"].networks.critic.norm
+        assert renorm.warmup == steps / 10
+
+
+def test_a_plan_says_the_claims_and_what_is_left_out(capsys):
+    assert command.main(["--experiment=modern", "--scale=reduced", "--dry_run"]) == 0
+    said = capsys.readouterr().out
+    assert "claim of SimBa: residual blocks" in said
+    assert "left out: PPO(CrossQ): networks.policy.norm is BatchRenorm: a pass" in said
+    assert "agents: 180\nprograms: 36\n" in said
 
 
 def test_the_shortened_study_has_every_row_once():
@@ -324,7 +382,7 @@ def test_bounds_are_divided_where_they_were_not():
 
 
 @pytest.mark.parametrize("scale", [PAPER, *SCALES])
-@pytest.mark.parametrize("name", [*PAPERS, "simbav2_design"])
+@pytest.mark.parametrize("name", [*PAPERS, *BY_SETS])
 def test_every_experiment_is_legal_at_every_scale(name, scale, traced):
     found = scaled(load(name), scale)
     assert found.name == f"{name}@{scale}"

@@ -44,6 +44,13 @@ def _chosen(
     return {task: found for task, found in kept.items() if found}
 
 
+def remarks(name: str) -> list[str]:
+    """Lines of the plan: what is claimed of each choice, and what has no variant."""
+    found = load(name)
+    claims = [f"claim of {each}: {claim}" for each, claim in found.claims.items()]
+    return claims + [f"left out: {each}: {why}" for each, why in found.left_out.items()]
+
+
 def asked(values: Values, name: str) -> Sweep:
     """The sweep. Raises: ConfigError."""
     for other in ("algorithms", "grid", "factorial"):

@@ -81,9 +81,12 @@ def _run(values: Values) -> int:
     name = get(values, "experiment")
     asked = grids.asked(values) if name is None else named.asked(values, name)
     asked, parts = studies.planned(values, asked)
-    return running.run_sweep(
-        values, asked, about=lambda: studies.about(values, asked), parts=parts
-    )
+
+    def about() -> list[str]:
+        said = [] if name is None else named.remarks(name)
+        return said + studies.about(values, asked)
+
+    return running.run_sweep(values, asked, about=about, parts=parts)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
