@@ -20,7 +20,7 @@ from scipy import stats as distributions
 
 from coadapt import manifest, score, store
 from coadapt.comparison import arms_of
-from coadapt.provenance import INSTRUCTIONS, facts
+from coadapt.provenance import CPU, facts
 from coadapt.schema import ConfigError
 from coadapt.score import Arm
 from coadapt.tables import SESSION
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 PLACE, PAGE = ROOT / "docs" / "results" / "parity", ROOT / "docs" / "parity.md"
-PEERS, NOTES = "peers", "notes.json"  # a folder beside the store; a file in it
+OURS, PEERS, NOTES = "ours", "peers", "notes.json"  # a store; a folder; a file in it
 MARGIN, ALPHA, ABOVE = 0.25, 0.025, 3.0  # the rule's; ABOVE in a random policy's stds
 UNLEARNED, WORSE, NOT_WORSE, OPEN = (
     "did not learn",
@@ -39,7 +39,7 @@ UNLEARNED, WORSE, NOT_WORSE, OPEN = (
     "not worse",
     "not decided",
 )
-Stratum = tuple[np.ndarray, np.ndarray]  # scores of ours and of theirs, of one CPU kind
+Stratum = tuple[np.ndarray, np.ndarray]  # scores of ours and of theirs, of a CPU's kind
 
 
 class Found(NamedTuple):
@@ -146,14 +146,14 @@ def _kinds(rows: "pd.DataFrame", of: Sequence[str]) -> dict[tuple[str, str, int]
 
 def cells(place: Path) -> dict[tuple[str, str], Found]:
     """What each row and task that both sides have says. Raises: ConfigError."""
-    header, rows = store.load(store.folder(place)), store.read(place)
+    folder = store.folder(place / OURS)
+    header, rows = store.load(folder), store.read(folder)
     assert header is not None  # or read would have raised
     by_id = {
-        str(each["id"]): facts(each).get(INSTRUCTIONS, "")
-        for each in manifest.sessions(store.folder(place))
+        str(each["id"]): facts(each).get(CPU, "") for each in manifest.sessions(folder)
     }
     kinds = _kinds(rows, [by_id.get(str(s), "") for s in rows[SESSION]])
-    ours = arms_of(place)
+    ours = arms_of(folder)
     others, their_kinds = theirs(place / PEERS, header.units)
     return {
         key: _found(ours[key], kinds, others[key], their_kinds)

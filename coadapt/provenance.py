@@ -27,7 +27,10 @@ LEVELS = {
     "AVX512_VNNI": "avx512vnni", "AVX512_BF16": "avx512bf16", "AMX": "amx-bf16",
     "AMX_FP16": "amx-fp16",
 }  # fmt: skip
-INSTRUCTIONS, DEVICES = "instruction set", "number of devices"
+INSTRUCTIONS, DEVICES, CPU = "instruction set", "number of devices", "CPU"
+# of a CPU's flags in /proc/cpuinfo, those by which products of matrices may differ
+_WIDE = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16",
+         "amx_tile", "amx_bf16")  # fmt: skip
 # facts that decide how products round: see `facts`
 DECIDE = ("jaxlib", "device", INSTRUCTIONS)
 
@@ -41,6 +44,7 @@ def here() -> dict[str, Any]:
         **({"own modules": own} if own else {}),
         "host": socket.gethostname(),
         "device": device(),
+        "cpu": cpu(),
         "instructions": instructions(),
         "devices": jax.local_device_count(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
@@ -64,6 +68,34 @@ def device() -> str:
     if found.platform == "cpu":
         return f"cpu, {platform.machine()}, {os.cpu_count()} cores"
     return f"{found.platform}, {found.device_kind}"
+
+
+@functools.cache
+def cpu() -> str:
+    """Its model, and which wide instructions it has: also where XLA uses them not.
+
+    'AMD EPYC, family 26, model 2: avx2, fma, avx512f', of Linux; elsewhere what Python
+    calls it, which may be ''.
+    """
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    return cpu_of(text) or platform.processor()
+
+
+def cpu_of(text: str) -> str:
+    """As `cpu`, of the text of /proc/cpuinfo; '' where it names no model."""
+    pairs = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
+    said = {name.strip(): value.strip() for name, _, value in pairs}
+    if "model name" not in said:
+        return ""
+    # a virtual machine may be told no more than the brand
+    numbers = [f"{n.removeprefix('cpu ')} {said[n]}"
+               for n in ("cpu family", "model") if n in said]  # fmt: skip
+    flags = [name for name in _WIDE if name in said.get("flags", "").split()]
+    model = ", ".join([" ".join(said["model name"].split()), *numbers])
+    return f"{model}: {', '.join(flags)}" if flags else model
 
 
 @functools.cache
@@ -97,6 +129,7 @@ def facts(session: Mapping[str, Any]) -> dict[str, str]:
         **session.get("versions", {}),
         "device": device.rpartition(", ")[0] if device.startswith("cpu") else device,
         INSTRUCTIONS: session.get("instructions", ""),
+        CPU: session.get("cpu", ""),
         "commit": code,
         "host": session.get("host", ""),
     }

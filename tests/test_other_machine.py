@@ -274,6 +274,32 @@ def test_sessions_are_compared_by_what_they_say():
     assert provenance.compared([]) == ""
 
 
+CPUINFO = """\
+processor\t: 0
+cpu family\t: 6
+model\t\t: 143
+model name\t: Intel(R)  Xeon(R) Platinum 8481C CPU
+flags\t\t: fpu sse4_2 avx2 avx512f amx_tile avx512_vnni
+
+processor\t: 1
+model name\t: another
+flags\t\t: fma
+"""
+
+
+def test_a_session_notes_the_cpus_model_and_its_wide_instructions():
+    """Of the first core; a virtual machine may be told no numbers, an ARM no model."""
+    model = "Intel(R) Xeon(R) Platinum 8481C CPU"
+    wide = "avx2, avx512f, avx512_vnni, amx_tile"
+    assert provenance.cpu_of(CPUINFO) == f"{model}, family 6, model 143: {wide}"
+    assert provenance.cpu_of("model name : QEMU\nflags : fpu\n") == "QEMU"
+    assert provenance.cpu_of("") == provenance.cpu_of("processor : 0\n") == ""
+    assert provenance.here()["cpu"] == provenance.cpu()
+    one, two = {"id": "1", "cpu": "A: avx2"}, {"id": "2", "cpu": "B"}
+    assert provenance.compared([one, two]) == "CPU: A: avx2 (1), B (2)"
+    assert "CPU" not in provenance.deciding(one)  # it is said, and refuses nothing
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="XLA's names are of x86")
 def test_the_instruction_set_is_what_xla_uses():
     """Every x86 CPU has SSE 4.2, and XLA keeps to what its flag allows."""

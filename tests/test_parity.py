@@ -105,13 +105,13 @@ def make_store(place):
 
     assert command.main([
         "--algorithms=sac", "--task=gym/Pendulum-v1", "--seeds=2", "--steps=600",
-        "--eval_every=200", "--eval_episodes=1", f"--workdir={place}",
+        "--eval_every=200", "--eval_episodes=1", f"--workdir={place / parity.OURS}",
         "--set=data.learning_starts=590", "--set=networks.policy.sizes=8",
         "--set=networks.critic.sizes=8", "--set=data.batch_size=8",
     ]) == 0  # fmt: skip
-    rows = coadapt.store.read(place)
+    rows = coadapt.store.read(place / parity.OURS)
     rows = rows[rows.metric == "return"]
-    kind = parity.facts(coadapt.manifest.sessions(place)[0])[parity.INSTRUCTIONS]
+    kind = coadapt.manifest.sessions(place / parity.OURS)[0]["cpu"]
     peer = pd.DataFrame({
         "method": rows.variant, "task": rows.task, "step": rows.env_steps,
         "seed": rows.seed, "return": rows.value - 1, "cpu": kind,

@@ -161,7 +161,7 @@ def run(
         "method": variant.name,
         "task": task,
         "seeds": seeds,
-        "cpu": provenance.instructions(),
+        "cpu": provenance.cpu(),
         "rows": str(file),
         "columns": COLUMNS,
         **settings(variant.config, variant.name),
