@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coadapt import algorithms, cost, rates, runner, schema, speed
+from coadapt import algorithms, cost, learn, rates, runner, schema, speed
 from coadapt.cli import bench
 from coadapt.data import replay
 
@@ -32,7 +32,7 @@ def test_compiled_update_does_little_more_than_the_count(name):
     shapes = runner.start.eval_shape(
         configs, seeds, obs, spec=speed.SPEC, size=replay.size(1000)
     )
-    clock = runner.Clock(np.int32(1000), np.int32(1))
+    clock = learn.Clock(np.int32(1000), np.int32(1))
     program = runner.update.lower(configs, *shapes, seeds, clock).compile()
     done = program.cost_analysis()["flops"]
     counted = cost.update_flops(config, speed.SPEC)

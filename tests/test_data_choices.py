@@ -21,7 +21,7 @@ from coadapt.sampling import (
     UniformSampling,
 )
 from coadapt.schema import ConfigError
-from coadapt.types import EnvSpec, TimeStep
+from coadapt.types import Action, EnvSpec, TimeStep
 
 SPEC = EnvSpec(task="none", obs_size=3, action_size=2, max_steps=10, provider="numbers")
 KEY = jax.random.key(3)
@@ -104,7 +104,7 @@ def test_an_update_weighs_errors_and_writes_priorities():
         obs = number(3)
         step = TimeStep(obs, number(), jnp.float32(1), jnp.bool_(False), obs)
         kept = rule.added(kept, store.count, True)
-        store = replay.add(store, runner.Action(jnp.tanh(number(2)), None), step)
+        store = replay.add(store, Action(jnp.tanh(number(2)), None), step)
     index, weight = jnp.array([1, 5, 8, 0]), jnp.array([1.0, 0.5, 0.25, 1.0])
     state = state._replace(sampling=kept)
     batch = agents.annotate(config, state, replay.gather(store, index), KEY)

@@ -31,7 +31,7 @@ def traced_anew():
 
 
 def forget() -> None:
-    for function in vars(runner).values():
+    for function in vars(runner).values():  # all that are compiled are named there
         if hasattr(function, "clear_cache"):
             function.clear_cache()
 

@@ -12,6 +12,7 @@ from recipes import FROM_DATA, KNOBS, RATES, cases, get, small, write_dataset
 from coadapt import algorithms, devices, envs, learn, runner, schema, speed
 from coadapt.data import replay
 from coadapt.envs import toy
+from coadapt.training import evaluate
 
 TASK = "toy/lqr"
 DATASET = "runner/lqr-v0"
@@ -220,7 +221,7 @@ def test_what_is_traced_never_retraces(task, traced):
 def test_of_one_episode_no_spread_is_known():
     for episodes, std in ((1, np.nan), (2, 0.5)):
         total = np.arange(2 * episodes, dtype=float).reshape(2, episodes)
-        told = runner._told(runner.Episodes(total))
+        told = evaluate.agent_metrics(runner.Episodes(total))
         np.testing.assert_array_equal(told["return_std"], [std, std])
         np.testing.assert_array_equal(told["return"], total.mean(axis=1))
 
@@ -433,7 +434,7 @@ def test_updates_in_turn_are_updates_together(name, monkeypatch):
     """As much as one update can differ: float32 sums in another order."""
     configs, seeds = variants(name, 4), np.arange(4, dtype=np.uint32)
     learner = trained(configs, seeds, steps=184)
-    args = schema.stack(configs), *learner, seeds, runner.Clock(184, 40)
+    args = schema.stack(configs), *learner, seeds, learn.Clock(184, 40)
     found = []
     for cache in (0, 2**62):
         monkeypatch.setattr(devices, "_CACHE", cache)
@@ -454,7 +455,7 @@ def test_a_replay_is_read_in_place():
         shapes = runner.start.eval_shape(
             configs, seeds, obs, spec=speed.SPEC, size=replay.size(capacity)
         )
-        clock = runner.Clock(np.int32(1), np.int32(1))
+        clock = learn.Clock(np.int32(1), np.int32(1))
         program = runner.update.lower(configs, *shapes, seeds, clock).compile()
         held.append(program.memory_analysis().temp_size_in_bytes)
     assert held[0] == held[1]

@@ -31,6 +31,7 @@ from coadapt.data import offline, replay
 from coadapt.sampling import UniformSampling
 from coadapt.schema import ConfigError
 from coadapt.streams import Purpose, host_seeds
+from coadapt.training.steps import act_one
 from coadapt.types import Action, TimeStep
 
 E, SEEDS = 3, (5, 6)
@@ -101,7 +102,7 @@ def test_the_policy_draws_an_action_for_each_environment():
     store = replay.init(LQR, runner.store_size(config, LQR, 30), obs)
     learner = learn.Learner(state, store, learn.healthy())
     seed, when = jnp.uint32(5), jnp.int32(6)
-    act, draw = jax.jit(runner._act), jax.jit(agents.act)
+    act, draw = jax.jit(act_one), jax.jit(agents.act)
     found = act(config, learner, seed, when).action
     for e in range(E):
         alone = draw(config, state, obs[e][None], key_of(5, Purpose.ACT, 6, e))[0]

@@ -274,13 +274,14 @@ def measure(case: str, updates: int) -> dict[str, list[tuple[str, str]]]:
     import numpy as np
 
     from coadapt import logs, runner, schema
+    from coadapt.data import replay
     from coadapt.learn import Clock
 
     config, spec = config_of(case), _spec(case)
     configs, seeds = schema.stack([config] * AGENTS), np.arange(AGENTS, dtype=np.uint32)
     size = runner.store_size(config, spec, ROWS)
     if not size.capacity:  # a data set's, of which each agent has its own here
-        size = runner.replay.size(ROWS)
+        size = replay.size(ROWS)
     obs = np.ones((AGENTS, spec.obs_size), np.float32)
     learner = runner.start(configs, seeds, obs, spec=spec, size=size)
     found = {"start": _leaves(learner.agent)}

@@ -1,0 +1,1 @@
+"""One program of agents: its steps, loops, evaluations and rules."""
