@@ -66,6 +66,7 @@ LAYERS = [
         "coadapt.projection",
         "coadapt.sinks",
     ],
+    ["coadapt.sweeps"],
     [
         "coadapt.merge",
         "coadapt.sweep",

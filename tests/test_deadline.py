@@ -13,6 +13,7 @@ from coadapt.learn import Clock
 from coadapt.pool import STOPPED, TIME_OVER, Pool
 from coadapt.runner import Interrupted, Snapshot, TimeOver
 from coadapt.sweep import Checkpoints
+from coadapt.sweeps import job
 from tests import test_store_model
 from tests.test_store_model import CHECKPOINT, EVERY
 from tests.test_work import Inline, asked, names, planned, rows
@@ -96,8 +97,8 @@ def test_it_stops_at_the_last_checkpoint_before(seconds, steps, clock, tmp_path)
 def test_an_interval_is_known_from_before_it_was_stopped():
     """30 s for 60 steps, and a checkpoint every 20."""
     found = Snapshot(None, Clock(60, 60), {}, 30.0)
-    assert sweep._interval(asked(), found) == 10.0
-    assert sweep._interval(asked(), None) == 0.0
+    assert job._interval(asked(), found) == 10.0
+    assert job._interval(asked(), None) == 0.0
 
 
 @pytest.mark.parametrize("call", range(3))

@@ -31,6 +31,7 @@ from coadapt.data import offline, replay
 from coadapt.sampling import UniformSampling
 from coadapt.schema import ConfigError
 from coadapt.streams import Purpose, host_seeds
+from coadapt.sweeps import packing
 from coadapt.training.steps import act_one
 from coadapt.types import Action, TimeStep
 
@@ -364,7 +365,7 @@ def test_the_plan_says_the_ratio():
     assert (made.gradient_steps, made.env_steps) == (48, 4096)
     said = " ".join(" ".join(plan.lines(made)).split())  # at any terminal's width
     assert "gradient steps: 48 (3 to 256 env steps)" in said
-    more = sweep._environment_bytes(64, "toy/lqr")
+    more = packing._environment_bytes(64, "toy/lqr")
     assert more == 64 * (8 + 8 + 4 + 8)  # two observed numbers, the time, a key
     assert cadence.EVERY == 20_000
 

@@ -39,6 +39,7 @@ from coadapt.runner import Interrupted, Report, Snapshot
 from coadapt.schema import ConfigError
 from coadapt.store import Cell, StoreError
 from coadapt.sweep import Checkpoints, Sweep, Variant
+from coadapt.sweeps import packing
 from tests.recipes import small
 
 TASK, EVERY, CHECKPOINT = "toy/lqr", 10, 20
@@ -186,7 +187,7 @@ def no_training():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "train", train)
         patch.setattr(runner, "shapes", shapes)
-        patch.setattr(sweep, "cost_of", lambda *_: sweep.Cost(1, 0, 0))
+        patch.setattr(packing, "cost_of", lambda *_: sweep.Cost(1, 0, 0))
         patch.setattr(sweep, "_to_compile", lambda *_: [])
         yield
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from recipes import KNOBS, RATES, get
 
-from coadapt import algorithms, schema, store, sweep
+from coadapt import algorithms, devices, schema, store, sweep
 from coadapt.config import BoundCost, BoundLoss, BoundWeights
 from coadapt.envs import toy
 from coadapt.legality import check
@@ -219,7 +219,7 @@ def test_a_plan_counts_what_earlier_programs_leave(programs, mib):
 def test_every_group_is_traced_once(tmp_path, traced, monkeypatch):
     """Six agents of three variants in two programs: two traces of the update."""
     # hundreds of programs of other tests may be there, which would be dropped
-    monkeypatch.setattr(sweep.devices, "make_room", lambda: None)
+    monkeypatch.setattr(devices, "make_room", lambda: None)
     variants = [
         tiny(**{"networks.policy.sizes": "9"}),  # of no other test, so not traced yet
         dataclasses.replace(

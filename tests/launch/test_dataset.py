@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from coadapt import dataset, envs, store, sweep
+from coadapt import dataset, envs, store
 from coadapt.cli import train
 from coadapt.data import offline
+from coadapt.sweeps import packing
 from tests.recipes import cases
 
 NETS = ["--set=networks.policy.sizes=8,8", "--set=networks.critic.sizes=8,8"]
@@ -129,7 +130,7 @@ def test_a_run_that_was_killed_writes_it_at_the_end(folder, tmp_path, when, caps
 
 @pytest.mark.faults
 def test_several_programs_write_one(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep, "_fitting", lambda *_: 1)
+    monkeypatch.setattr(packing, "number_fitting", lambda *_: 1)
     flags = ["--quiet", f"--workdir={tmp_path}", "--save_dataset=lqr/two-v0"]
     assert train.main([*SAC, *flags]) == 0
     found = offline.read("lqr/two-v0", envs.spec("toy/lqr"))
