@@ -13,6 +13,7 @@ import coadapt
 from coadapt import agent as agents
 from coadapt import algorithms, diagnostics, envs, plot, runner, schema, store, sweep
 from coadapt.data import replay
+from coadapt.diagnostics.sampling import key_of, traced
 from coadapt.envs import toy
 from coadapt.ops import weights
 from coadapt.saved import SavedAgent
@@ -433,8 +434,8 @@ def test_the_weights_are_those_of_the_engine():
     size, samples = config.data.batch_size, config.pi_p.samples
     assert step.weight.shape == (samples, size) and step.per_state
     np.testing.assert_allclose(step.weight.sum(axis=0), 1.0, rtol=1e-5)
-    choose, noise, draws = jax.random.split(diagnostics._key(agent, 2), 3)
-    config, state = diagnostics._traced(agent), agent.state
+    choose, noise, draws = jax.random.split(key_of(agent, 2), 3)
+    config, state = traced(agent), agent.state
 
     @jax.jit
     def theirs(store):

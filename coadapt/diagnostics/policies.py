@@ -1,0 +1,62 @@
+"""A policy's entropy, and its actions at the border of the box."""
+
+from functools import partial
+
+import jax
+import numpy as np
+
+from coadapt.config import Config
+from coadapt.diagnostics.sampling import actions, draw, key_of, traced
+from coadapt.saved import SavedAgent
+from coadapt.schema import ConfigError
+from coadapt.types import AgentState, Rows
+
+
+def entropy(agent: SavedAgent, obs: Rows, *, samples: int = 256) -> np.ndarray:
+    """The policy's entropy at obs [B, O], nats: [B].
+
+    In closed form where there is one: of a Gaussian, sum log std + A/2 log(2 pi e), of
+    a Softmax, whose options are counted, - sum p log p. Else the mean of -log pi over
+    so many samples. Source: textbook.
+    Raises: ConfigError, of a deterministic policy.
+    """
+    pi, dist = agent.config.pi_theta, agent.policy(obs)
+    if pi.has_entropy:
+        return np.asarray(pi.entropy(dist))
+    return sampled_entropy(agent, obs, samples=samples)
+
+
+def sampled_entropy(agent: SavedAgent, obs: Rows, *, samples: int = 256) -> np.ndarray:
+    """The mean of -log pi over so many of the policy's actions at obs [B, O]: [B].
+
+    Raises: ConfigError, of a deterministic policy.
+    """
+    if not agent.config.pi_theta.has_density:
+        raise ConfigError(
+            f"{agent.variant} has a deterministic policy: it has no entropy."
+        )
+    seen, key = np.asarray(obs, np.float32), key_of(agent, 3)
+    found = _surprise(traced(agent), agent.state, seen, key, number=samples)
+    return np.asarray(found).mean(axis=0)
+
+
+@partial(jax.jit, static_argnames="number")
+def _surprise(config: Config, state: AgentState, obs, key, *, number: int):
+    raw, _, dist = draw(config, state, obs, key, number=number)
+    return -config.pi_theta.log_prob_of(dist, raw)
+
+
+def saturated(
+    agent: SavedAgent, obs: Rows, *, limit: float = 0.99, samples: int = 32
+) -> np.ndarray:
+    """The share of the policy's actions at the border of the box or beyond it: [A].
+
+    Per dimension, |a| >= limit in agent units, of so many actions at each of obs
+    [B, O]. Raises: ConfigError, of discrete actions.
+    """
+    if agent.spec.num_actions:
+        raise ConfigError(
+            f"the actions of {agent.task} are discrete: no box holds them."
+        )
+    action = actions(agent, obs, samples, key_of(agent, 3))
+    return (np.abs(action) >= limit).mean(axis=(0, 1))
