@@ -1,0 +1,64 @@
+"""Learning curves, and what `diagnostics` finds.
+
+Figures are made without pyplot, so no window system is touched, and in a style of their
+own, which no matplotlibrc changes. What cannot be drawn is a ConfigError.
+"""
+
+from coadapt.looks import Look, looks
+from coadapt.plot.beliefs import (
+    Bias,
+    Landscape,
+    Weights,
+    action_line,
+    action_plane,
+    calibration,
+    half_level,
+    overestimation,
+    weights,
+)
+from coadapt.plot.canvas import BESIDE, LONG
+from coadapt.plot.estimates import Interval, best_of, forest, intervals
+from coadapt.plot.files import pdf, png, save
+from coadapt.plot.lines import (
+    COLUMN,
+    COLUMNS,
+    LETTERS,
+    NAMED,
+    column,
+    curves,
+    metrics,
+    panel,
+    panels,
+)
+
+__all__ = [
+    "BESIDE",
+    "COLUMN",
+    "COLUMNS",
+    "LETTERS",
+    "LONG",
+    "NAMED",
+    "Bias",
+    "Interval",
+    "Landscape",
+    "Look",
+    "Weights",
+    "action_line",
+    "action_plane",
+    "best_of",
+    "calibration",
+    "column",
+    "curves",
+    "forest",
+    "half_level",
+    "intervals",
+    "looks",
+    "metrics",
+    "overestimation",
+    "panel",
+    "panels",
+    "pdf",
+    "png",
+    "save",
+    "weights",
+]

@@ -1,0 +1,45 @@
+"""Figures as the bytes of files."""
+
+import io
+import os
+from typing import TYPE_CHECKING
+
+from coadapt.plot.canvas import in_own_style
+from coadapt.schema import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@in_own_style
+def pdf(figure: "Figure") -> bytes:
+    """A figure as the bytes of a PDF, the same for the same figure."""
+    out = io.BytesIO()
+    figure.savefig(out, format="pdf", metadata={"CreationDate": None})
+    return out.getvalue()
+
+
+@in_own_style
+def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
+    """Write a figure as its suffix says: .pdf, .svg, .png.
+
+    Text stays text, in TrueType fonts as journals ask, and the same figure gives the
+    same file, to the bit. Raises: ConfigError on another suffix; OSError.
+    """
+    dated = {".pdf": "CreationDate", ".svg": "Date", ".png": None}
+    suffix = os.path.splitext(path)[1]
+    if suffix not in dated:
+        raise ConfigError(
+            f"path is {str(path)!r}: it must end in {', '.join(dated)}"
+            f"{nearest(suffix, dated) or '.'}"
+        )
+    date = dated[suffix]
+    figure.savefig(path, metadata={date: None} if date else None)
+
+
+@in_own_style
+def png(figure: "Figure") -> bytes:
+    """A figure as the bytes of a PNG file."""
+    out = io.BytesIO()
+    figure.savefig(out, format="png")
+    return out.getvalue()
