@@ -247,11 +247,27 @@ def test_a_part_of_a_planned_study_has_the_plan_of_the_whole(flags, changed, mad
     assert whole["seeds"] == 12 and len(whole["variants"]["gym/HalfCheetah-v5"]) == 6
 
 
-def test_a_task_of_several_has_the_plan_of_all(made):
-    tasks = load("parity").tasks
-    apart = [made("--experiment=parity", f"--task={task}") for task in tasks]
-    assert all(each.protocol == apart[0].protocol for each in apart)
-    assert list(apart[0].protocol["variants"]) == list(tasks)
+def test_tasks_rows_and_seeds_in_turn_are_one_store(made, tmp_path):
+    """Each command adds its cells, and none is lost or a deviation."""
+    parts = [
+        ("gym/Pendulum-v1", "sac,td3", "0-4"),
+        ("gym/Pendulum-v1", "ppo", "0-4"),
+        ("gym/HalfCheetah-v5", "mpo", "2-3"),
+        ("gym/Pendulum-v1", "sac,td3", "5-9"),
+    ]
+    for task, names, seeds in parts:
+        flags = (f"--task={task}", f"--variants={names}", f"--seeds={seeds}")
+        with store.owned(tmp_path):
+            store.Store(tmp_path, sweep.header(made("--experiment=parity", *flags)))
+    found = store.load(tmp_path)
+    assert found is not None and not found.deviations
+    assert list(found.protocol["variants"]) == list(load("parity").tasks)  # all of it
+    count = {(t, n): [] for t, names, _ in parts for n in names.split(",")}
+    for cell in found.cells():
+        count[cell.task, cell.variant].append(cell.seed)
+    assert [sorted(seeds) for seeds in count.values()] == [
+        [*range(10)], [*range(10)], [*range(5)], [2, 3]
+    ]  # fmt: skip
 
 
 def test_a_store_keeps_its_plan_and_notes_what_is_otherwise(made, tmp_path):
