@@ -1,6 +1,6 @@
 """Factorial designs and their effects; published means on one scale.
 
-Effects of a run store are in the unit of its tasks: see verdict.py and comparison.py.
+Effects of a run store are in the unit of its tasks: see verdict.py and comparison/.
 Published means have no such unit: `by_range` puts them on the range of their table.
 """
 
