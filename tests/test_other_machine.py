@@ -20,6 +20,7 @@ import coadapt
 from coadapt import attempts, envs, files, manifest, provenance, runner, saved, store
 from coadapt import sweep as sweeps
 from coadapt.data import offline
+from coadapt.data.offline import folders
 from coadapt.report import findings, sections
 from coadapt.schema import ConfigError
 from coadapt.store import Cell
@@ -322,7 +323,7 @@ OFFLINE = Variant("brac", "brac", small("brac", data__dataset=DATA))
 
 def put(scale):
     """The data set, in the place of one that was there."""
-    shutil.rmtree(offline._root() / DATA, ignore_errors=True)
+    shutil.rmtree(folders.minari_folder() / DATA, ignore_errors=True)
     spec, rng = envs.spec(TASK), np.random.default_rng(0)
     obs = rng.normal(size=(65, spec.obs_size)).astype(np.float32)
     action = rng.uniform(-1, 1, (64, spec.action_size)).astype(np.float32)

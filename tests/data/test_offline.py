@@ -17,6 +17,7 @@ from walks import SPEC, fill
 
 from coadapt import envs
 from coadapt.data import offline, replay
+from coadapt.data.offline import writing
 from coadapt.notes import note_once
 from coadapt.schema import ConfigError
 from coadapt.types import Transition
@@ -497,7 +498,7 @@ def test_what_cannot_be_written_leaves_nothing(folder, monkeypatch):
     def full(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(offline, "_buffers", full)
+    monkeypatch.setattr(writing, "_buffers", full)
     with pytest.raises(OSError, match="disk full"):
         write(made)
     assert not list(folder.iterdir())

@@ -6,6 +6,7 @@ import pytest
 from coadapt import dataset, envs, store
 from coadapt.cli import train
 from coadapt.data import offline
+from coadapt.data.offline import writing
 from coadapt.sweeps import packing
 from tests.recipes import cases
 
@@ -95,7 +96,7 @@ KILLS = {
     "while it is held": (np, "savez"),
     "once it is held": (store.Attempt, "finish"),
     "before it is written": (offline, "write"),
-    "while it is written": (offline, "_make_namespace"),
+    "while it is written": (writing, "_make_namespace"),
     "once it is there": (dataset.shutil, "rmtree"),
 }
 
