@@ -51,6 +51,14 @@ class Range(NamedTuple):
             found = self.low + share * (self.high - self.low)
         return float(f"{found:.{DIGITS}g}")
 
+    def share(self, value: float) -> float:
+        """How much of the way from low to high a value is, 0 to 1."""
+        if self.log:
+            found = math.log(value / self.low) / math.log(self.high / self.low)
+        else:
+            found = (value - self.low) / (self.high - self.low)
+        return min(max(found, 0.0), 1.0)  # of a value that was rounded
+
 
 class Tuning(NamedTuple):
     """How each variant's setting is chosen."""
@@ -80,8 +88,8 @@ class Tuning(NamedTuple):
         return [(self.budget // 2**i, 2.0 ** (i - 2)) for i in range(3)]
 
 
-def ranged(path: str, text: str) -> Range:
-    """Of '1e-5..1e-2:log' or '0.1..0.9'. Raises: ConfigError."""
+def ranged(path: str, text: str, flag: str = "tune") -> Range:
+    """Of '1e-5..1e-2:log' or '0.1..0.9'. Raises: ConfigError, which names the flag."""
     ends, _, scale = text.partition(":")
     low, dots, high = ends.partition("..")
     try:
@@ -92,7 +100,7 @@ def ranged(path: str, text: str) -> Range:
     except ValueError:
         pass
     raise ConfigError(
-        f"tune is {path}={text!r}: it must be low..high, or low..high:log with a "
+        f"{flag} is {path}={text!r}: it must be low..high, or low..high:log with a "
         "positive low, such as 1e-5..1e-2:log."
     )
 
@@ -356,7 +364,7 @@ def choices(header: Header) -> list[Choice]:
 
 
 def _choice(task: str, name: str, entry: Entry, tuning: Tuning) -> Choice:
-    values = {r.path: _read(entry.config, r.path) for r in tuning.ranges}
+    values = {r.path: value_at(entry.config, r.path) for r in tuning.ranges}
     edges = []
     for path, value in values.items():
         every = [
@@ -368,7 +376,8 @@ def _choice(task: str, name: str, entry: Entry, tuning: Tuning) -> Choice:
     return Choice(task, name, values, tuple(edges))
 
 
-def _read(config: Any, path: str) -> float:
+def value_at(config: Any, path: str) -> float:
+    """A field's value in a config as the manifest has it."""
     for part in path.split("."):
         config = config[part]
     return config

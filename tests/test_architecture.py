@@ -75,10 +75,17 @@ LAYERS = [
         "coadapt.page",
     ],
     ["coadapt.progress", "coadapt.comparison", "coadapt.plan"],
-    ["coadapt.work", "coadapt.power", "coadapt.until", "coadapt.sensitivity"],
+    [
+        "coadapt.work",
+        "coadapt.power",
+        "coadapt.until",
+        "coadapt.sensitivity",
+        "coadapt.importance",
+    ],
     ["coadapt.pool"],
     ["coadapt.engines", "coadapt.local", "coadapt.slurm"],
     ["coadapt.tuning"],
+    ["coadapt.designs"],
     [
         "coadapt.api",
         "coadapt.dataset",

@@ -122,4 +122,7 @@ def test_another_design_is_refused_with_the_one_that_answers(tmp_path, capsys):
     assert "run coadapt sweep --random=16 --vary=" in capsys.readouterr().err
     assert sweep_command.main([*FLAGS[:-1], "--dry_run"]) == 2
     assert "--random and --vary go together" in capsys.readouterr().err
+    bad = [*FLAGS[:-1], f"--vary={RATE}=1e-2..1e-5", "--dry_run"]
+    assert sweep_command.main(bad) == 2
+    assert "vary is optim.policy.rate='1e-2..1e-5'" in capsys.readouterr().err
     assert store.load(tmp_path) is not None

@@ -1,6 +1,7 @@
 """Tuning inside an ablation: points and choices by hand, and a study cut short."""
 
 import dataclasses
+import io
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,8 @@ import pytest
 import stores
 from scipy.stats import qmc
 
-from coadapt import manifest, report, store, sweep, tuning, until
+from coadapt import comparison, manifest, report, store, sweep, tuning, until
+from coadapt.cli import sensitivity
 from coadapt.cli import sweep as command
 from coadapt.report import verdicts
 from coadapt.schema import ConfigError
@@ -262,6 +264,32 @@ def test_its_report_has_no_score_of_tuning_and_says_what_it_rests_on(studies, ca
     page = (whole / "report" / "index.html").read_text()
     assert "The setting that was chosen for each variant." in page
     assert str(tuning.FIRST_SEED) not in page
+
+
+def test_the_score_at_each_setting_is_shown_and_the_best_of_n_refused(
+    studies, tmp_path, capsys
+):
+    whole, _ = studies
+    picture = tmp_path / "settings.svg"
+    flags = [f"--workdir={whole}", "--by_setting", "--format=csv"]
+    assert sensitivity.main([*flags, f"--figure={picture}"]) == 0
+    shown = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert shown.groupby("variant").size().tolist() == [4, 4]
+    header, tried = store.load(whole), whole / manifest.TUNING
+    assert header is not None
+    arms = comparison.arms_of(tried)
+    names = {(v.rpartition("/")[0], v.rpartition("=")[2]): v for _, v in arms}
+    unit = arms[TASK, next(iter(names.values()))].unit
+    assert unit.size is not None and unit.random is not None
+    for row in shown.itertuples():
+        arm = arms[TASK, names[row.variant, str(row[3])]]
+        expected = (arm.scores().mean() - unit.random) / unit.size
+        assert row.score == pytest.approx(expected, rel=0.01, abs=0.01)
+    chosen = shown[shown.chosen == "*"].set_index("variant")[RATE].to_dict()
+    assert chosen == {c.variant: c.values[RATE] for c in tuning.choices(header)}
+    assert RATE in picture.read_text()
+    assert sensitivity.main([f"--workdir={whole}"]) == 2
+    assert "of which a part is no sample: run" in capsys.readouterr().err
 
 
 def test_the_plan_has_what_tuning_will_take(capsys):

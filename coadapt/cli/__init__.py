@@ -29,6 +29,7 @@ COMMANDS = (  # as they are listed
     "effects",
     "power",
     "sensitivity",
+    "importance",
     "show",
     "tasks",
     "taxonomy",

@@ -1,13 +1,15 @@
-"""Print how much a variant hangs on its setting, from a random design.
+"""Print how much a variant hangs on its setting: best of n, or the score at each.
 
 Examples:
   coadapt sensitivity --workdir=runs/random
   coadapt sensitivity --workdir=runs/random --figure=best.png
+  coadapt sensitivity --workdir=runs/tuned --by_setting --figure=settings.png
 
 The best of n settings, against n: what a search of n settings would have found, if the
 best is selected on half of the seeds and scored on the others. With two tasks or more
 that have references, what one setting for all tasks loses (Adkins et al. 2024). The
-design is that of coadapt sweep --random: docs/tuning.md.
+design is that of coadapt sweep --random; the score at each setting is of --tune, too:
+docs/tuning.md.
 """
 
 import sys
@@ -15,51 +17,64 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from coadapt import comparison, plot, sensitivity, store, taxonomy, tuning
-from coadapt.cli import command
-from coadapt.cli.values import Values, get, required
+from coadapt import designs, plot, sensitivity, store, taxonomy
+from coadapt.cli import by_setting, command
+from coadapt.cli.by_setting import Shown
+from coadapt.cli.values import Values, definers, get, required
+from coadapt.comparison import Arms
+from coadapt.designs import Read
 from coadapt.schema import ConfigError
 from coadapt.stats import number
-from coadapt.store import Header
 
 
 def _define(values: Values) -> None:
-    for name, about in (
-        ("workdir", "folder of the results of a random design"),
-        ("figure", "a file for a picture of the curves, such as best.png"),
-        ("format", "text, markdown or csv (text)"),
-    ):
-        flags.DEFINE_string(name, None, about, flag_values=values)
+    text, switch = definers(values)
+    text("workdir", "folder of the results of a random design, or of a tuned study")
+    switch(
+        "by_setting",
+        "print each setting's score with its interval, and draw it over each field",
+    )
+    text("figure", "a file for a picture of what is printed, such as best.png")
+    flags.DEFINE_string(
+        "format", "text", "text, markdown or csv (text)", flag_values=values
+    )
 
 
 def _run(values: Values) -> None:
     workdir = store.folder(required(values, "workdir"))
-    arms, header = comparison.arms_of(workdir), store.load(workdir)
-    assert header is not None  # or its rows could not have been read
-    settings = _settings(header)
-    curves = sensitivity.curves(arms, settings)
-    style = get(values, "format") or "text"
-    print(taxonomy.render(_rows(curves), style))
-    if style != "csv" and len(header.variants) > 1:
-        print("", *_shared(arms, settings), sep="\n")
+    found, style = designs.read(workdir), get(values, "format")
+    shown = by_setting.shown if get(values, "by_setting") else _best
+    rows, notes, figure = shown(found)
+    print(taxonomy.render(rows, style))
+    if style != "csv" and notes:
+        print("", *notes, sep="\n")
     if get(values, "figure"):
-        named = {f"{c.variant}, {c.task}": c.values for c in curves}
         path = store.expanded(get(values, "figure"), "--figure")
-        plot.save(plot.best_of(named), path)
+        plot.save(figure(), path)
 
 
-def _settings(header: Header) -> dict[str, list[str]]:
-    """Of each variant its settings' names. Raises: ConfigError, of another design."""
-    if header.protocol.get("rule") != tuning.RANDOM:
+# ---------------------------------------------------------------- best of n
+
+
+def _best(found: Read) -> Shown:
+    """Rows, notes, and what draws them. Raises: ConfigError, of another design."""
+    if not designs.is_random(found.header):
         raise ConfigError(
-            "the best of n is of settings that were drawn at random, and this store "
-            "has none: run coadapt sweep --random=16 --vary=path=low..high."
+            "the best of n is of settings that were drawn at random, and those of "
+            f"--tune are points of a Sobol sequence, of which a part is no sample: run "
+            f"{designs.HOW}, or ask for the score at each setting, --by_setting."
         )
-    first = next(iter(header.variants.values()))
-    return {
-        variant: [name for name in first if name.startswith(f"{variant}/")]
-        for variant in dict.fromkeys(header.protocol["variants"])
-    }
+    settings = _settings(found)
+    curves = sensitivity.curves(found.arms, settings)
+    tasks = len(found.header.variants)
+    notes = _shared(found.arms, settings) if tasks > 1 else []
+    named = {f"{c.variant}, {c.task}": c.values for c in curves}
+    return _rows(curves), notes, lambda: plot.best_of(named)
+
+
+def _settings(found: Read) -> dict[str, list[str]]:
+    """Of each variant its settings' names, which are the same on all tasks."""
+    return {variant: names for (_, variant), names in designs.names(found).items()}
 
 
 def _rows(curves: Sequence[sensitivity.Curve]) -> list[dict[str, str]]:
@@ -79,7 +94,7 @@ def _rows(curves: Sequence[sensitivity.Curve]) -> list[dict[str, str]]:
     ]
 
 
-def _shared(arms: comparison.Arms, settings: dict[str, list[str]]) -> list[str]:
+def _shared(arms: Arms, settings: dict[str, list[str]]) -> list[str]:
     """A line for each variant; why there is none."""
     try:
         found = sensitivity.shared(arms, settings)

@@ -45,6 +45,12 @@ def _define_random(values: Values) -> None:
         "run each variant at so many settings, drawn uniformly from --vary",
         flag_values=values,
     )
+    flags.DEFINE_string(
+        "random_seed",
+        None,
+        "of the settings of --random: another has others (0)",
+        flag_values=values,
+    )
     flags.DEFINE_multi_string(
         "vary",
         [],
@@ -80,25 +86,29 @@ def drawn(values: Values, asked: Sweep) -> Sweep:
             "--random and --vary go together: how many settings, and of which fields."
         )
     if not texts:
+        if get(values, "random_seed") is not None:
+            raise ConfigError("--random_seed is of --random: give it too.")
         return asked
     for other in ("tune", "until"):
         if get(values, other):
             raise ConfigError(
                 f"--{other} and --random exclude each other: give one of them."
             )
-    ranges = [tuning.ranged(path, text) for path, text in texts.items()]
+    ranges = [tuning.ranged(path, text, "vary") for path, text in texts.items()]
     tuning.require_fields(asked, ranges)
     number = count(values, "random", least=4, most=tuning.MOST)
+    seed = count(values, "random_seed", 0, least=0)
     return dataclasses.replace(
         asked,
         variants={
-            task: tuple(tuning.uniform(variants, ranges, number))
+            task: tuple(tuning.uniform(variants, ranges, number, seed))
             for task, variants in asked.variants.items()
         },
         protocol={
             "rule": tuning.RANDOM,
             "ranges": [list(each) for each in ranges],
             "number": number,
+            "seed": seed,
             "variants": [v.name for vs in asked.variants.values() for v in vs],
             "seeds": list(asked.seeds),
         },

@@ -17,6 +17,7 @@ from coadapt.plot.beliefs import (
     weights,
 )
 from coadapt.plot.canvas import BESIDE, LONG
+from coadapt.plot.designs import importance, settings
 from coadapt.plot.estimates import Interval, best_of, forest, intervals
 from coadapt.plot.files import pdf, png, save
 from coadapt.plot.lines import (
@@ -51,6 +52,7 @@ __all__ = [
     "curves",
     "forest",
     "half_level",
+    "importance",
     "intervals",
     "looks",
     "metrics",
@@ -60,5 +62,6 @@ __all__ = [
     "pdf",
     "png",
     "save",
+    "settings",
     "weights",
 ]

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
 from coadapt.looks import Look
 from coadapt.schema import ConfigError
@@ -81,3 +81,16 @@ def legend_beside(axes: "Axes", lines: "Sequence[Artist]") -> None:
     place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
     names = [str(line.get_label()) for line in lines]
     axes.legend(lines, names, frameon=False, fontsize="small", **place)
+
+
+def logarithmic_axis(
+    axes: "Axes", side: Literal["x", "y"], digits: Sequence[int] = (1,)
+) -> None:
+    """A logarithmic axis with few and plain numbers, which begin with these digits."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set(**{f"{side}scale": "log"})
+    axis = axes.xaxis if side == "x" else axes.yaxis
+    axis.set_major_locator(LogLocator(subs=digits, numticks=8))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())

@@ -19,6 +19,7 @@ from coadapt.plot.canvas import (
     legend_below,
     legend_beside,
     line_of,
+    logarithmic_axis,
     plain_axes,
     require_some,
 )
@@ -288,7 +289,7 @@ def metrics(
         positive = (rows.value[rows.metric == name] > 0).any()
         if name in logarithmic and positive:
             _draw(axes, rows, task, name, look, logarithmic=True)
-            _logarithmic(axes)
+            logarithmic_axis(axes, "y", (1, 2, 5))
         else:
             _draw(axes, rows, task, name, look)
         axes.set_title(labels[name], loc="left", fontsize="medium")
@@ -298,13 +299,3 @@ def metrics(
         axes.set_axis_off()
     legend_below(figure, [line_of(one) for one in look.values()], list(look))
     return list(grid[: len(there)])
-
-
-def _logarithmic(axes: "Axes") -> None:
-    """A logarithmic y axis with few and plain numbers."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
