@@ -105,19 +105,31 @@ def studied(
     Args:
         looks: seeds of each arm, and what lies beyond each end of an interval then.
     """
-    rng, most = np.random.default_rng(seed), looks[-1].seeds
-    drawn_ = [
+    rng, shape = np.random.default_rng(seed), (runs, looks[-1].seeds)
+    effects = [
         [
-            (sign / len(arms), drawn(each, (runs, most), rng, noise))
+            (sign / len(arms), drawn(each, shape, rng, noise))
             for sign, arms in ((1.0, on), (-1.0, off))
             for each in arms
         ]
         for on, off in pairs
     ]
+    return judged(effects, looks, margin)
+
+
+def judged(
+    effects: Sequence[Sequence[verdict.Part]], looks: Sequence[Look], margin: float
+) -> Frequencies:
+    """Of studies whose scores are there: a row of each arm is one study's.
+
+    Args:
+        effects: on each algorithm, its arms with their weights, [runs, seeds].
+    """
+    runs, most = effects[0][0][1].shape
     found, taken = dict[str, float](), np.full(runs, float(most))
     still = np.ones(runs, bool)
     for look in looks:
-        ends = [_ends(parts, look) for parts in drawn_]
+        ends = [_ends(parts, look) for parts in effects]
         low, high = (np.array(each) for each in zip(*ends, strict=True))
         for word, holds in verdict.claims(low, high, margin).items():
             said = holds & still
@@ -213,6 +225,7 @@ def error_table() -> list[dict[str, str]]:
     kinds: dict[str, tuple[float, float, float, Noise]] = {
         "std 0.2": (0.2, 1.0, 0.0, "normal"),
         "std 0.05": (0.05, 1.0, 0.0, "normal"),
+        "std 0.5": (0.5, 1.0, 0.0, "normal"),
         "std 0.2, a quarter of it without the toggle": (0.2, 0.25, 0.0, "normal"),
         "std 0.2, t with 3 degrees of freedom": (0.2, 1.0, 0.0, "t3"),
         "std 0.03, one arm fails in 5%": (0.03, 1.0, 0.05, "normal"),
@@ -258,7 +271,7 @@ def looks_table() -> list[dict[str, str]]:
     }
     rows = []
     for truth, (shares, word) in truths.items():
-        for std in (0.05, 0.1, 0.15, 0.17, 0.2):
+        for std in sorted({*STDS, 0.17}):
             pairs = [
                 ([Source(share * MARGIN, std)], [Source(0.0, std)]) for share in shares
             ]
@@ -278,6 +291,84 @@ def looks_table() -> list[dict[str, str]]:
     return rows
 
 
+# ---------------------------------------------------------------- tuned studies
+
+BUDGET, TRIES = 16, 3  # settings of each variant, and seeds of each
+PRESET, MOVED = 0.5, 0.8  # places in the range of the field that is tuned
+STEEP = 2 * MARGIN / (MOVED - PRESET) ** 2  # 2 m are lost at the preset, where it moved
+
+
+class Surface(NamedTuple):
+    """The true score of a variant at a place of the tuned range, 0 to 1: a parabola."""
+
+    best: float  # the score at the optimum
+    optimum: float = PRESET
+
+    def at(self, place: np.ndarray | float) -> np.ndarray:
+        return np.asarray(self.best - STEEP * (place - self.optimum) ** 2)
+
+
+def tuned(
+    surface: Surface, std: float, seeds: int, runs: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores [runs, seeds] at the setting that each study chose; its place [runs].
+
+    Settings are points of a scrambled Sobol sequence of one field: one, uniform, in
+    each of as many equal parts of its range.
+    """
+    places = (np.arange(BUDGET) + rng.random((runs, BUDGET))) / BUDGET
+    noise = std / math.sqrt(TRIES) * rng.standard_normal((runs, BUDGET))
+    best = np.argmax(surface.at(places) + noise, 1)
+    chosen = places[np.arange(runs), best]
+    fresh = std * rng.standard_normal((runs, seeds))
+    return surface.at(chosen)[:, None] + fresh, chosen
+
+
+def tuning_table() -> list[dict[str, str]]:
+    """What the same toggle is called at the presets and at chosen settings.
+
+    A's optimum moves with the toggle, so that its preset loses 2 m of what it would
+    have; all other optima are the presets.
+    """
+    truths = {
+        "tuning alone: co-adapted is wrong": (Surface(0.0, MOVED), verdict.SPLIT),
+        "A gains 2 m: helps A only is right": (
+            Surface(2 * MARGIN, MOVED),
+            (verdict.HELPS_A,),
+        ),
+    }
+    return [
+        {"truth": truth, "std": f"{std:g}", **_tuned_row(with_it, std, words)}
+        for truth, (with_it, words) in truths.items()
+        for std in STDS
+    ]
+
+
+def _tuned_row(with_it: Surface, std: float, words: Sequence[str]) -> dict[str, str]:
+    rng, seeds, row = np.random.default_rng(0), SIZES[-1], dict[str, str]()
+    arms = (with_it, Surface(0.0), Surface(0.0), Surface(0.0))
+    at_presets = [
+        arm.at(PRESET) + std * rng.standard_normal((RUNS, seeds)) for arm in arms
+    ]
+    made = [tuned(arm, std, seeds, RUNS, rng) for arm in arms]
+    chosen = [scores for scores, _ in made]
+    for name, scores in (("presets", at_presets), ("tuned", chosen)):
+        effects = [[(1.0, scores[i]), (-1.0, scores[i + 1])] for i in (0, 2)]
+        for looks in (_fixed(SIZES[1]), _fixed(seeds)):
+            said = judged(effects, looks, MARGIN).words
+            number = sum(said[word] for word in words)
+            row[f"{name}, {looks[0].seeds} seeds"] = f"{number:.3f}"
+    lost = [
+        arm.best - arm.at(place) for arm, (_, place) in zip(arms, made, strict=True)
+    ]
+    return {**row, "below the best": f"{np.mean(lost):.3f}"}
+
+
 def tables() -> dict[str, list[dict[str, str]]]:
     """Those of docs/statistics.md, by their marks."""
-    return {"power": power_table(), "errors": error_table(), "looks": looks_table()}
+    return {
+        "power": power_table(),
+        "errors": error_table(),
+        "looks": looks_table(),
+        "tuned": tuning_table(),
+    }

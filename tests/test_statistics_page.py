@@ -11,6 +11,7 @@ TABLES = {
     "power": simulation.power_table,
     "errors": simulation.error_table,
     "looks": simulation.looks_table,
+    "tuned": simulation.tuning_table,
 }
 
 
