@@ -26,8 +26,13 @@ class Setting(NamedTuple):
 
     name: str  # of the variant there
     values: tuple[float, ...]  # of each field
-    score: Effect  # the mean over seeds, with its interval
+    runs: np.ndarray  # [seeds], their scores
     chosen: bool = False  # by tuning, to be reported
+
+    @property
+    def score(self) -> Effect:
+        """The mean over seeds, with its interval."""
+        return verdict.effect([(1.0, self.runs)])
 
 
 class Design(NamedTuple):
@@ -74,7 +79,7 @@ def is_random(header: Header) -> bool:
 
 
 def read(workdir: Path) -> Read:
-    """Of a random design's folder, or a tuned study's.
+    """Of the folder of a random design, of scrambled ones, or of a tuned study.
 
     Raises: ConfigError, of another design, and where tuning dropped settings before
     their end.
@@ -82,7 +87,7 @@ def read(workdir: Path) -> Read:
     header = store.load(workdir)
     assert header is not None  # the folder was found
     plan = tuning.of(header.protocol)
-    if is_random(header):
+    if header.protocol.get("rule") in tuning.DESIGNS:
         ranges = tuple(Range(*each) for each in header.protocol["ranges"])
         return Read(header, ranges, comparison.arms_of(workdir))
     if plan is None:
@@ -103,6 +108,35 @@ def read(workdir: Path) -> Read:
     tried = store.load(store.folder(folder))
     assert tried is not None
     return Read(tried, plan.ranges, comparison.arms_of(folder), chosen)
+
+
+def scrambles(found: Read, design: Design) -> list[list[Setting]]:
+    """The settings of each scramble. Raises: ConfigError, of another design."""
+    said = found.header.protocol
+    if said.get("rule") != tuning.SCRAMBLES:
+        raise ConfigError(
+            "the value of tuning is of several scrambles of a Sobol sequence: run "
+            "coadapt sweep --random=16 --scrambles=4 --seeds=8 --vary=path=low..high."
+        )
+    made = tuning.scrambled(
+        found.ranges, said["number"], said["scrambles"], said["seed"]
+    )
+    known = {each.values: each for each in design.settings}
+    keys = [[_key(each, design.settings[0].values) for each in part] for part in made]
+    if any(key not in known for part in keys for key in part):
+        raise ConfigError(
+            f"{design.variant} on {design.task} has settings without finished runs: "
+            "the value of tuning is of all; let the sweep end."
+        )
+    return [[known[key] for key in dict.fromkeys(part)] for part in keys]
+
+
+def _key(setting: tuning.Setting, like: tuple[float, ...]) -> tuple[float, ...]:
+    """Its values as a config has them: whole where the field's are."""
+    return tuple(
+        round(x) if isinstance(old, int) else x
+        for x, old in zip(setting.values(), like, strict=True)
+    )
 
 
 def names(found: Read) -> dict[tuple[str, str], list[str]]:
@@ -140,7 +174,7 @@ def _design(found: Read, task: str, variant: str, settings: Sequence[str]) -> De
             Setting(
                 name,
                 values,
-                verdict.effect([(1.0, scores[name])]),
+                scores[name],
                 (task, variant, values) in found.chosen,
             )
         )

@@ -26,6 +26,8 @@ from coadapt.sweep import Sweep, Variant
 
 BEST, HALVING = RULES = ("best", "halving")
 RANDOM = "random design"  # the rule of a protocol whose settings are iid uniform
+SCRAMBLES = "scrambled designs"  # that of Sobol points, scrambled several times
+DESIGNS = (RANDOM, SCRAMBLES)  # whose variants are settings, and no levels of a toggle
 FIXED = "fixed seeds"  # the rule of a protocol whose reported seeds do not grow
 FIRST_SEED = 1_000_000_000  # of those for tuning, apart from what is reported
 MOST = 1024  # settings
@@ -105,14 +107,18 @@ def ranged(path: str, text: str, flag: str = "tune") -> Range:
     )
 
 
-def require(tuning: Tuning, asked: Sweep) -> None:
-    """Raises: ConfigError, for a budget or fields that can not be."""
-    budget, least = tuning.budget, 4 if tuning.rule == HALVING else 2
+def require_budget(name: str, budget: int, least: int = 2) -> None:
+    """Raises: ConfigError, for a number of settings that Sobol points do not have."""
     if budget & (budget - 1) or not least <= budget <= MOST:
         raise ConfigError(
-            f"tune_budget is {budget}: it must be a power of 2 of {least} to {MOST:,}, "
+            f"{name} is {budget}: it must be a power of 2 of {least} to {MOST:,}, "
             "as Sobol points are balanced in such numbers."
         )
+
+
+def require(tuning: Tuning, asked: Sweep) -> None:
+    """Raises: ConfigError, for a budget or fields that can not be."""
+    require_budget("tune_budget", tuning.budget, 4 if tuning.rule == HALVING else 2)
     if tuning.rule not in RULES:
         raise ConfigError(
             f"tune_rule is {tuning.rule!r}: it must be one of {', '.join(RULES)}"
@@ -233,30 +239,33 @@ def _length(
 
 def _varied(variant: Variant, tuning: Tuning) -> dict[str, Variant]:
     """The variant at each setting, by name: those that round to one are one."""
-    found = {}
-    for setting in tuning.settings:
-        made = sweep.vary(variant, _rounded(variant, setting))
-        found.setdefault(made.name, made)
-    return found
+    return {each.name: each for each in varied([variant], tuning.settings)}
 
 
-def uniform(
-    variants: Sequence[Variant], ranges: Sequence[Range], number: int, seed: int = 0
-) -> list[Variant]:
-    """Each variant at so many settings, iid uniform in the ranges, the same for all.
+def uniform(ranges: Sequence[Range], number: int, seed: int = 0) -> list[Setting]:
+    """So many settings, iid uniform in the ranges.
 
     The random design of Andrychowicz et al. 2021: of its points, unlike Sobol's, any
-    part is a sample, too. Raises: ConfigError.
+    part is a sample, too.
     """
     shares = np.random.default_rng(seed).random((number, len(ranges)))
-    made = [
-        sweep.vary(
-            v,
-            _rounded(v, {r.path: r.value(x) for r, x in zip(ranges, row, strict=True)}),
-        )
-        for v in variants
-        for row in shares
+    return [
+        {r.path: r.value(x) for r, x in zip(ranges, row, strict=True)} for row in shares
     ]
+
+
+def scrambled(
+    ranges: Sequence[Range], number: int, times: int, seed: int = 0
+) -> list[list[Setting]]:
+    """The settings that so many tunings would try, each with a scramble of its own."""
+    return [
+        Tuning(tuple(ranges), number, scramble=seed + i).settings for i in range(times)
+    ]
+
+
+def varied(variants: Sequence[Variant], settings: Sequence[Setting]) -> list[Variant]:
+    """Each variant at each setting. Raises: ConfigError."""
+    made = [sweep.vary(v, _rounded(v, each)) for v in variants for each in settings]
     return list({v.name: v for v in made}.values())
 
 

@@ -81,6 +81,7 @@ LAYERS = [
         "coadapt.until",
         "coadapt.sensitivity",
         "coadapt.importance",
+        "coadapt.procedure",
     ],
     ["coadapt.pool"],
     ["coadapt.engines", "coadapt.local", "coadapt.slurm"],

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from coadapt import simulation, taxonomy
+from coadapt import procedure, simulation, taxonomy
 
 PAGE = Path(__file__).parents[1] / "docs" / "statistics.md"
 TABLES = {
@@ -12,6 +12,7 @@ TABLES = {
     "errors": simulation.error_table,
     "looks": simulation.looks_table,
     "tuned": simulation.tuning_table,
+    "procedure": procedure.coverage_table,
 }
 
 

@@ -7,14 +7,19 @@ python -m tools.evidence --write
 import sys
 from pathlib import Path
 
-from coadapt import simulation, taxonomy
+from coadapt import procedure, simulation, taxonomy
 
 PAGE = Path(__file__).parents[1] / "docs" / "statistics.md"
 
 
+def tables() -> dict[str, list[dict[str, str]]]:
+    """Those of the page, by their marks."""
+    return simulation.tables() | {"procedure": procedure.coverage_table()}
+
+
 def written(page: str) -> str:
     """The page with each table between its marks made anew."""
-    for name, rows in simulation.tables().items():
+    for name, rows in tables().items():
         head, mark, rest = page.partition(f"<!-- {name} -->\n")
         _, end, tail = rest.partition("<!-- end -->")
         table = taxonomy.render(rows, "markdown").strip()
@@ -26,7 +31,7 @@ def main() -> None:
     if "--write" in sys.argv[1:]:
         PAGE.write_text(written(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
         return
-    for name, rows in simulation.tables().items():
+    for name, rows in tables().items():
         print(f"{name}\n\n{taxonomy.render(rows, 'text')}\n")
 
 

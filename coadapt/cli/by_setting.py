@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from coadapt import designs, plot
+from coadapt import designs, plot, tuning
 from coadapt.designs import Design, Read
 from coadapt.stats import number
 
@@ -22,7 +22,7 @@ def shown(found: Read) -> Shown:
         "an interval is Student's, 95%, over a setting's seeds; the highest of many is "
         "too high."
     ]
-    if not designs.is_random(found.header):
+    if tuning.of(found.header.protocol) is not None:
         notes.append(
             "scores are of tuning, and no result of the study: its report has those of "
             "fresh seeds at the setting that was chosen (*)."

@@ -40,7 +40,7 @@ def _run(values: Values) -> None:
     if not designs.is_random(found.header):
         raise ConfigError(
             "importance is of settings that were drawn at random, whose permutations "
-            f"have a null, and those of --tune are points of a Sobol sequence: run "
+            "have a null, and these are points of a Sobol sequence: run "
             f"{designs.HOW}."
         )
     times = count(values, "permutations", importance.PERMUTATIONS, least=FEWEST)

@@ -4,6 +4,7 @@ Examples:
   coadapt sensitivity --workdir=runs/random
   coadapt sensitivity --workdir=runs/random --figure=best.png
   coadapt sensitivity --workdir=runs/tuned --by_setting --figure=settings.png
+  coadapt sensitivity --workdir=runs/scrambles --procedure=3
 
 The best of n settings, against n: what a search of n settings would have found, if the
 best is selected on half of the seeds and scored on the others. With two tasks or more
@@ -13,14 +14,15 @@ docs/tuning.md.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from absl import flags
 
 from coadapt import designs, plot, sensitivity, store, taxonomy
-from coadapt.cli import by_setting, command
+from coadapt.cli import by_procedure, by_setting, command
 from coadapt.cli.by_setting import Shown
-from coadapt.cli.values import Values, definers, get, required
+from coadapt.cli.values import Values, count, definers, get, required
 from coadapt.comparison import Arms
 from coadapt.designs import Read
 from coadapt.schema import ConfigError
@@ -34,6 +36,11 @@ def _define(values: Values) -> None:
         "by_setting",
         "print each setting's score with its interval, and draw it over each field",
     )
+    text(
+        "procedure",
+        "print what tuning by so many seeds a setting finds, of coadapt sweep "
+        "--random=16 --scrambles=4 --seeds=8",
+    )
     text("figure", "a file for a picture of what is printed, such as best.png")
     flags.DEFINE_string(
         "format", "text", "text, markdown or csv (text)", flag_values=values
@@ -43,14 +50,22 @@ def _define(values: Values) -> None:
 def _run(values: Values) -> None:
     workdir = store.folder(required(values, "workdir"))
     found, style = designs.read(workdir), get(values, "format")
-    shown = by_setting.shown if get(values, "by_setting") else _best
-    rows, notes, figure = shown(found)
+    rows, notes, figure = _shown(values)(found)
     print(taxonomy.render(rows, style))
     if style != "csv" and notes:
         print("", *notes, sep="\n")
     if get(values, "figure"):
         path = store.expanded(get(values, "figure"), "--figure")
         plot.save(figure(), path)
+
+
+def _shown(values: Values) -> Callable[[Read], Shown]:
+    """What is asked for. Raises: ConfigError."""
+    if get(values, "procedure") is None:
+        return by_setting.shown if get(values, "by_setting") else _best
+    if get(values, "by_setting"):
+        raise ConfigError("--procedure and --by_setting exclude each other: give one.")
+    return partial(by_procedure.shown, tries=count(values, "procedure"))
 
 
 # ---------------------------------------------------------------- best of n
@@ -60,8 +75,8 @@ def _best(found: Read) -> Shown:
     """Rows, notes, and what draws them. Raises: ConfigError, of another design."""
     if not designs.is_random(found.header):
         raise ConfigError(
-            "the best of n is of settings that were drawn at random, and those of "
-            f"--tune are points of a Sobol sequence, of which a part is no sample: run "
+            "the best of n is of settings that were drawn at random, and these are "
+            "points of a Sobol sequence, of which a part is no sample: run "
             f"{designs.HOW}, or ask for the score at each setting, --by_setting."
         )
     settings = _settings(found)

@@ -1,10 +1,12 @@
 """A part of `coadapt sweep`: settings that are tuned for each variant, or drawn."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
-from coadapt import sweep, tuning
+from coadapt import procedure, sweep, tuning
 from coadapt.cli import configs
 from coadapt.cli.values import Values, count, get
 from coadapt.schema import ConfigError
@@ -51,6 +53,13 @@ def _define_random(values: Values) -> None:
         "of the settings of --random: another has others (0)",
         flag_values=values,
     )
+    flags.DEFINE_string(
+        "scrambles",
+        None,
+        "take the settings of --random from so many scrambles of a Sobol sequence, "
+        "each with as many, to see what tuning by that number is worth (4 or more)",
+        flag_values=values,
+    )
     flags.DEFINE_multi_string(
         "vary",
         [],
@@ -86,8 +95,9 @@ def drawn(values: Values, asked: Sweep) -> Sweep:
             "--random and --vary go together: how many settings, and of which fields."
         )
     if not texts:
-        if get(values, "random_seed") is not None:
-            raise ConfigError("--random_seed is of --random: give it too.")
+        for name in ("random_seed", "scrambles"):
+            if get(values, name) is not None:
+                raise ConfigError(f"--{name} is of --random: give it too.")
         return asked
     for other in ("tune", "until"):
         if get(values, other):
@@ -96,20 +106,36 @@ def drawn(values: Values, asked: Sweep) -> Sweep:
             )
     ranges = [tuning.ranged(path, text, "vary") for path, text in texts.items()]
     tuning.require_fields(asked, ranges)
-    number = count(values, "random", least=4, most=tuning.MOST)
-    seed = count(values, "random_seed", 0, least=0)
+    settings, said = _settings(values, ranges)
     return dataclasses.replace(
         asked,
         variants={
-            task: tuple(tuning.uniform(variants, ranges, number, seed))
+            task: tuple(tuning.varied(variants, settings))
             for task, variants in asked.variants.items()
         },
         protocol={
-            "rule": tuning.RANDOM,
+            **said,
             "ranges": [list(each) for each in ranges],
-            "number": number,
-            "seed": seed,
             "variants": [v.name for vs in asked.variants.values() for v in vs],
             "seeds": list(asked.seeds),
         },
     )
+
+
+def _settings(
+    values: Values, ranges: Sequence[tuning.Range]
+) -> tuple[list[tuning.Setting], dict[str, Any]]:
+    """Iid uniform, or of scrambles of a Sobol sequence; what a protocol says of them.
+
+    Raises: ConfigError.
+    """
+    number = count(values, "random", least=4, most=tuning.MOST)
+    seed = count(values, "random_seed", 0, least=0)
+    said = {"number": number, "seed": seed}
+    if get(values, "scrambles") is None:
+        return tuning.uniform(ranges, number, seed), {"rule": tuning.RANDOM, **said}
+    tuning.require_budget("random", number)
+    times = count(values, "scrambles", least=procedure.LEAST, most=tuning.MOST)
+    said |= {"rule": tuning.SCRAMBLES, "scrambles": times}
+    made = tuning.scrambled(ranges, number, times, seed)
+    return [setting for each in made for setting in each], said

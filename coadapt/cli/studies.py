@@ -84,7 +84,7 @@ def _until(values: Values, asked: Sweep, tuned: bool) -> dict[str, Any]:
 
 def about(values: Values, asked: Sweep) -> list[str]:
     """Lines of the plan: what it can decide, and what of it is fixed."""
-    design = asked.protocol.get("rule") == tuning.RANDOM
+    design = asked.protocol.get("rule") in tuning.DESIGNS
     lines = [] if design else prospects.paragraph(values, asked)
     lines += [f"{name}: {text}" for name, text in protocols.planned(asked.protocol)]
     plan = until.plan(asked.protocol)

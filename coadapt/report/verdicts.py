@@ -80,7 +80,7 @@ def questions(header: Header) -> list[Question]:
     of it alone. Of a tuned study each is asked at the chosen settings, on which the
     verdict rests, and at the presets.
     """
-    if header.protocol.get("rule") == tuning.RANDOM:
+    if header.protocol.get("rule") in tuning.DESIGNS:
         return []  # its settings are no levels of a toggle
     asked = _at_presets(header)
     if tuning.of(header.protocol) is None:
