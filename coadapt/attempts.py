@@ -18,7 +18,7 @@ import datetime
 import hashlib
 import json
 import logging
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,10 +80,14 @@ class Program(NamedTuple):
 
 
 def program(path: Path) -> Program | None:
-    """What program.json says; None where there is none. Raises: StoreError."""
+    """What program.json says; None where no program was begun. Raises: StoreError."""
     try:
         data = files.unsealed(path / PROGRAM)
-        return None if data is None else parsed(path, data)
+        if data is not None:
+            return parsed(path, data)
+        if Program(path, (), ()).attempts():  # which are begun after it was written
+            raise files.damaged(path / PROGRAM, "it is missing")
+        return None
     except DamagedError as error:
         raise DamagedError(f"{error} {_WAY_OUT}") from None
 
@@ -97,7 +101,7 @@ def parsed(path: Path, data: dict[str, Any]) -> Program:
             raise ValueError("its lists differ in length, or are empty")
         devices, number = data.get("devices", 0), data.get("number", 0)
         return Program(path, cells, prints, int(devices), int(number))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise files.damaged(path / PROGRAM, repr(error)) from None
 
 
@@ -225,6 +229,7 @@ def attempt(folder: Path) -> Attempt:
     """
     # before the rows
     done, session = unsealed(folder / DONE), unsealed(folder / ATTEMPT)
+    least = {} if done else _newest_about(folder)
     rows = tables.read(folder / ROWS, tables.COLUMNS)
     failures = tables.read(folder / FAILURES, tables.FAILURE_COLUMNS)
     if not (folder / ATTEMPT).exists():
@@ -233,7 +238,29 @@ def attempt(folder: Path) -> Attempt:
     for name, table in ((ROWS, rows), (FAILURES, failures)):
         if table.damaged:
             _say(folder / name, table.damaged)
+    if least and not rows.damaged and not has_rows(found, least):
+        _say(folder / ROWS, f"lines up to its snapshot {least['steps']} are missing")
     return found._replace(done=_done(found, done)) if done else found
+
+
+def _newest_about(folder: Path) -> dict[str, Any]:
+    """What the newest snapshot of an attempt says of itself; {} of none.
+
+    One that cannot be read keeps nobody from the rows: who goes on from it will hear.
+    """
+    steps = sorted((int(n) for n in files.names(folder) if n.isdigit()), reverse=True)
+    for number in steps:
+        with contextlib.suppress(StoreError):
+            said = files.unsealed(folder / str(number) / ABOUT) or {}
+            if (said.get("program"), said.get("steps")) == (folder.parent.name, number):
+                return said
+    return {}
+
+
+def has_rows(one: Attempt, said: Mapping[str, Any]) -> bool:
+    """Whether the rows up to a snapshot are as they were when it was written."""
+    rows, failures = Mark(*said["rows"]), Mark(*said["failures"])
+    return one.rows.has(rows) and one.failures.has(failures)
 
 
 def _done(found: Attempt, data: dict[str, Any]) -> Done | None:

@@ -286,7 +286,8 @@ def newest(record: Record, steps: int, *, aside: bool = False) -> int:
                 set_aside(record, found, error)
             continue
         usable = said["goes_on"] or found == steps or not said["alive"]
-        if usable and _has_rows(record.at(found).parent, said):
+        home = record.at(found).parent
+        if usable and attempts.has_rows(attempts.attempt(home), said):
             _require_readable(record.at(found), said)
             return found
     return 0
@@ -297,13 +298,6 @@ def origin(record: Record, steps: int) -> Start:
     said = about(record, steps)
     rows, failures = Mark(*said["rows"]), Mark(*said["failures"])
     return Start(record.at(steps).parent, steps, rows, failures)
-
-
-def _has_rows(home: Path, said: dict[str, Any]) -> bool:
-    """Whether the rows up to a snapshot are as they were when it was written."""
-    there = attempts.attempt(home)
-    rows, failures = Mark(*said["rows"]), Mark(*said["failures"])
-    return there.rows.has(rows) and there.failures.has(failures)
 
 
 def _require_readable(folder: Path, said: dict[str, Any]) -> None:

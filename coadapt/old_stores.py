@@ -10,7 +10,7 @@ import json
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from coadapt import attempts, files, tables
 from coadapt.attempts import Program
@@ -24,6 +24,10 @@ RESULTS, FAILURES, DONE, CHECKPOINTS = (
     "results.csv", "failures.csv", "done.csv", "checkpoints"
 )  # fmt: skip
 _DONE_COLUMNS = ("task", "variant", "seed", "steps", "seconds", "checksum")
+_WAY_OUT = (
+    "All rows are read all the same; its agents are loaded once the file is back from "
+    "a copy."
+)
 
 
 def read(workdir: Path) -> "pd.DataFrame":
@@ -105,17 +109,31 @@ def _done(workdir: Path) -> dict[Cell, tuple[int, int]]:
 
 
 def programs(workdir: Path) -> list[Program]:
-    """All that were begun. Raises: files.StoreError."""
-    folder, found = workdir / CHECKPOINTS, []
-    for name in files.names(folder):
-        path = folder / name / attempts.PROGRAM
+    """All that were begun. One whose program.json is damaged is said, and left out.
+
+    Raises: files.StoreError.
+    """
+    folder = workdir / CHECKPOINTS
+    found = [_program(folder / name) for name in files.names(folder)]
+    return [each for each in found if each is not None]
+
+
+def _program(folder: Path) -> Program | None:
+    path = folder / attempts.PROGRAM
+    try:
         text = files.read(path)
-        if text is not None:
-            try:
-                found.append(attempts.parsed(path.parent, json.loads(text)))
-            except (ValueError, RecursionError) as error:
-                raise files.damaged(path, str(error)) from None
-    return found
+        return None if text is None else attempts.parsed(folder, _json(path, text))
+    except files.DamagedError as error:
+        attempts.say_once(path, "%s %s", error, _WAY_OUT)
+        return None
+
+
+def _json(path: Path, text: str) -> Any:
+    """Raises: files.DamagedError."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise files.damaged(path, str(error)) from None
 
 
 def _damaged(path: Path, reason: str) -> ConfigError:

@@ -255,7 +255,7 @@ def _places(
     if not there:
         raise ConfigError(
             f"{name} has no snapshot in {str(workdir)!r}: it has not come to its first "
-            "checkpoint, or its checkpoints were removed."
+            "checkpoint, its checkpoints were removed, or a program.json is damaged."
         )
     if steps is not None and steps not in there:
         close = min(there, key=lambda n: abs(n - steps))

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 import coadapt
-from coadapt import store
+from coadapt import attempts, store
 from coadapt.cli import report
+from coadapt.schema import ConfigError
 
 OLD = Path(__file__).parent / "data" / "store_format_3"
 ALGORITHMS = ("sac", "mpo", "trpo")
@@ -55,3 +56,32 @@ def test_agents_are_loaded(old, variant):
     assert agent.config.networks.policy.sizes == (4, 4)
     obs = np.zeros((3, agent.spec.obs_size), np.float32)
     assert np.isfinite(agent.act(obs)).all()
+
+
+DAMAGES = {
+    "cut": lambda text: text[:-9],
+    "empty": lambda _: "",
+    "number": lambda _: "1",
+    "endless": lambda text: text.replace("0\n", "Infinity\n", 1),
+    "list": lambda text: text.replace('"cells"', '"cell"'),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_damaged_program_costs_its_own_agents_alone(old, how, caplog):
+    """All rows are read, other agents are loaded, and it is said with the way out."""
+    attempts._SAID.clear()
+    (path,) = old.glob("checkpoints/*-mpo-*/program.json")
+    whole = path.read_text()
+    path.write_text(DAMAGES[how](whole))
+    assert path.read_text() != whole
+    assert store.read(old).equals(store.read(OLD))
+    about = store.load(old)
+    assert store.finished(old, about) == dict.fromkeys(about.cells(), 400)
+    assert coadapt.load(old, variant="sac", seed=0).steps == 400
+    (said,) = [r.message for r in caplog.records]
+    assert str(path) in said and "it is damaged" in said and "from a copy" in said
+    with pytest.raises(ConfigError, match=r"a program\.json is damaged"):
+        coadapt.load(old, variant="mpo", seed=0)
+    path.write_text(whole)
+    assert coadapt.load(old, variant="mpo", seed=0).steps == 400

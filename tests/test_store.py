@@ -519,6 +519,46 @@ def test_one_bit_of_a_program_leaves_its_rows_to_read(tmp_path, caplog):
     assert [r.message.count(str(path)) for r in caplog.records] == [1]
 
 
+def test_a_program_file_that_is_missing_leaves_its_rows_to_read(tmp_path, caplog):
+    """As one that is damaged; where no attempt was begun, there is nothing to lose."""
+    write(tmp_path, steps=30)
+    frame, done = store.read(tmp_path), finished(tmp_path, header(steps=30))
+    (path,) = tmp_path.rglob("program.json")
+    path.unlink()
+    path.with_name("0002").mkdir()
+    (path.parents[1] / "killed-1").mkdir()
+    before = contents(tmp_path)
+    assert store.read(tmp_path).equals(frame)
+    assert finished(tmp_path, header(steps=30)) == done
+    with pytest.raises(StoreError, match=r"it is missing.*bring the file back"):
+        Store(tmp_path, header(steps=30))
+    assert contents(tmp_path) == before
+    assert [r.message.count(str(path)) for r in caplog.records] == [1]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_rows_that_a_snapshot_counts_and_that_are_missing_are_said(
+    tmp_path, caplog, lost
+):
+    """Their file ends at the end of a write, as if no more had come."""
+    write(tmp_path, finish=False)
+    (program,) = attempts.programs(tmp_path)
+    (home,) = program.attempts()
+    start, old = origin(program, 20), scores(tmp_path)
+    (home / "20").mkdir()
+    said = {"program": program.folder.name, "steps": 20}
+    said |= {"rows": start.rows, "failures": start.failures}
+    (home / "20" / attempts.ABOUT).write_text(files.sealed(said))
+    if lost:
+        lines = (home / attempts.ROWS).read_text().splitlines(True)
+        (home / attempts.ROWS).write_text("".join(lines[:3]))
+    assert scores(tmp_path) == (
+        {seed: values[:1] for seed, values in old.items()} if lost else old
+    )
+    words = "lines up to its snapshot 20 are missing"
+    assert [words in r.message for r in caplog.records] == [True] * lost
+
+
 def test_programs_that_are_away_are_a_sentence_before_any_write(tmp_path):
     """As where a disk is not mounted; once it is back, all is as it was."""
     write(tmp_path, finish=False)
