@@ -1,11 +1,13 @@
 """Whether ours is worse than another implementation: docs/parity.md from the rows.
 
     python -m benchmarks.parity            the page, printed
-    python -m benchmarks.parity --write    docs/parity.md
+    python -m benchmarks.parity --write    docs/parity.md, and its curves
 
-Ours is a run store of `--experiment=parity`, theirs are files that
-`python -m benchmarks.peers.parity` writes beside it. The rule is in
-experiments/parity.py: of each row and task d = (ours - theirs) / (theirs - random).
+A study is a folder with `ours`, a run store of `--experiment=parity`, and `peers`,
+files that `python -m benchmarks.peers.parity` writes. docs/results/parity is the first.
+Rows that are judged again, on fresh seeds, are a study in `again-1`, `again-2` and so
+on, in it: their verdict is the page's, and the earlier stays in its log, with what was
+mended since, a sentence a row in `mended.json`. The rule is in experiments/parity.py.
 """
 
 import argparse
@@ -13,11 +15,12 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from scipy import stats as distributions
 
+from benchmarks import parity_curves
+from benchmarks.parity_rule import Found, found, verdicts
 from coadapt import manifest, score, store
 from coadapt.comparison import arms_of
 from coadapt.provenance import CPU, facts
@@ -31,103 +34,91 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 PLACE, PAGE = ROOT / "docs" / "results" / "parity", ROOT / "docs" / "parity.md"
-OURS, PEERS, NOTES = "ours", "peers", "notes.json"  # a store; a folder; a file in it
-MARGIN, ALPHA, ABOVE = 0.25, 0.025, 3.0  # the rule's; ABOVE in a random policy's stds
-UNLEARNED, WORSE, NOT_WORSE, OPEN = (
-    "did not learn",
-    "worse",
-    "not worse",
-    "not decided",
-)
-Stratum = tuple[np.ndarray, np.ndarray]  # scores of ours and of theirs, of a CPU's kind
+OURS, PEERS = "ours", "peers"  # of a study: a run store, and a folder of rows
+AGAIN, MENDED, NOTES = "again-*", "mended.json", "notes.json"  # the last, of peers
+Key = tuple[str, str]  # task, row
+Kinds = Mapping[tuple[str, str, int], str]  # of a run, its kind of CPU
 
 
-class Found(NamedTuple):
-    """Of a row on a task; ratios are of (theirs - random)."""
+class Study(NamedTuple):
+    """What a folder of both sides says, by task and row."""
 
-    ours: np.ndarray  # scores
-    theirs: np.ndarray
-    d: float
-    low: float  # each bound 97.5%
-    high: float
-    p: float  # of theirs being better, one-sided
-    learned: bool  # whether theirs did
-    power: float  # of 'not worse', of equal programs with these stds
-    left_out: int  # runs of a kind of CPU that the other side has not
-
-
-def found(strata: Sequence[Stratum], random: float, std: float) -> Found:
-    """What two arms say. Welch's bounds within strata, by the delta method.
-
-    Args:
-        random: the mean return of a random policy; `std` is that of its episodes.
-    Raises: ConfigError, where no stratum has two runs of either.
-    """
-    whole = [each for each in strata if min(map(len, each)) > 1]
-    if not whole:
-        raise ConfigError("no kind of CPU has two runs of ours and of theirs.")
-    sizes = np.array([len(o) + len(t) for o, t in whole], float)
-    means = np.array([(o.mean(), t.mean()) for o, t in whole])
-    ours, theirs = sizes / sizes.sum() @ means
-    scale = theirs - random
-    d = (ours - theirs) / scale
-    error, freedom = _error(whole, sizes / sizes.sum(), (1.0, 1.0 + d))
-    error, reach = error / abs(scale), distributions.t.isf(ALPHA, freedom)
-    level, _ = _error(whole, sizes / sizes.sum(), (1.0, 1.0))
-    shift = MARGIN * abs(scale) / max(level, 1e-12)
-    kept = int(sizes.sum())
-    return Found(
-        np.concatenate([o for o, _ in whole]),
-        np.concatenate([t for _, t in whole]),
-        float(d),
-        float(d - reach * error),
-        float(d + reach * error),
-        float(distributions.t.cdf(d / max(error, 1e-12), freedom)),
-        bool(theirs - random >= ABOVE * std),
-        float(distributions.nct.sf(reach, freedom, shift)),
-        sum(len(o) + len(t) for o, t in strata) - kept,
-    )
-
-
-def _error(
-    strata: Sequence[Stratum], shares: np.ndarray, factors: tuple[float, float]
-) -> tuple[float, float]:
-    """Standard error of a weighted contrast, and Satterthwaite's degrees of freedom."""
-    parts = [
-        ((share * factor) ** 2 * arm.var(ddof=1) / len(arm), len(arm) - 1)
-        for share, arms in zip(shares, strata, strict=True)
-        for factor, arm in zip(factors, arms, strict=True)
-    ]
-    total = sum(v for v, _ in parts)
-    squares = sum(v**2 / f for v, f in parts)
-    least = float(min(f for _, f in parts))
-    return math.sqrt(total), total**2 / squares if squares > 0 else least
-
-
-def verdicts(cells: Mapping[tuple[str, str], Found]) -> dict[tuple[str, str], str]:
-    """The word of each cell; 'worse' by Holm (1979) over those that learned."""
-    judged = sorted((c.p, key) for key, c in cells.items() if c.learned)
-    worse = set()
-    for i, (p, key) in enumerate(judged):
-        if p >= ALPHA / (len(judged) - i):
-            break
-        worse.add(key)
-    said = {}
-    for key, cell in cells.items():
-        if not cell.learned:
-            said[key] = UNLEARNED
-        elif key in worse:
-            said[key] = WORSE
-        else:
-            said[key] = NOT_WORSE if cell.low > -MARGIN else OPEN
-    return said
+    name: str
+    place: Path
+    cells: Mapping[Key, Found]
+    words: Mapping[Key, str]  # verdicts
+    open: Mapping[Key, str]  # why there is none
+    seeds: Mapping[Key, set[int]]  # of either side
+    ours: str  # versions
+    notes: Mapping[str, str]  # of the other side, its versions among them
+    mended: Mapping[str, str]  # row -> what was, before this study
 
 
 # ---------------------------------------------------------------- reading
 
 
-def theirs(folder: Path, units: Mapping[str, Unit]):
+def studies(place: Path) -> list[Study]:
+    """The first, and those of rows that were judged again. Raises: ConfigError."""
+    made = [study(each) for each in (place, *sorted(place.glob(AGAIN)))]
+    seen: dict[Key, set[int]] = {}
+    for each in made:
+        for key, seeds in each.seeds.items():
+            again = seeds & seen.get(key, set())
+            if again:
+                raise ConfigError(
+                    f"{key[1]} on {key[0]} is judged again in {each.name} with seeds "
+                    f"{', '.join(map(str, sorted(again)))}, which an earlier study has:"
+                    " it takes fresh ones, of both sides."
+                )
+            seen.setdefault(key, set()).update(seeds)
+    return made
+
+
+def study(place: Path) -> Study:
+    """Of one folder. Raises: ConfigError."""
+    folder = store.folder(place / OURS)
+    header, rows = store.load(folder), store.read(folder)
+    assert header is not None  # or read would have raised
+    sessions = manifest.sessions(folder)
+    by_id = {str(each["id"]): facts(each).get(CPU, "") for each in sessions}
+    kinds = _kinds(rows, [by_id.get(str(s), "") for s in rows[SESSION]])
+    ours = arms_of(folder)
+    others, their_kinds = theirs(place / PEERS, header.units)
+    cells, left = dict[Key, Found](), dict[Key, str]()
+    for key, arm in ours.items():
+        try:
+            cells[key] = _found(arm, kinds, others.get(key), their_kinds)
+        except ConfigError as error:
+            left[key] = str(error)
+    seeds = {k: {*ours[k].seeds, *(others[k].seeds if k in others else ())}
+             for k in ours}  # fmt: skip
+    return Study(
+        place.name, place, cells, verdicts(cells), left, seeds, _versions(sessions),
+        _json(place / PEERS / NOTES), _json(place / MENDED),
+    )  # fmt: skip
+
+
+def _json(path: Path) -> dict[str, str]:
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _versions(sessions: Sequence[Mapping[str, Any]]) -> str:
+    """Of ours; each that there was, of each fact."""
+    names = ("coadapt", "commit", "jax", "jaxlib", "gymnasium", "mujoco", CPU)
+    said = [facts(each) for each in sessions]
+    words = {n: dict.fromkeys(f[n] for f in said if n in f) for n in names}
+    told = {name: " and ".join(found) for name, found in words.items() if found}
+    return ", ".join(f"{name} {text}" for name, text in told.items())
+
+
+def theirs(folder: Path, units: Mapping[str, Unit]) -> tuple[dict[Key, Arm], Kinds]:
     """Arms of the peers' files, and the kind of CPU of each of their runs."""
+    rows = their_rows(folder)
+    return score.arms(rows, units), _kinds(rows, rows.cpu)
+
+
+def their_rows(folder: Path) -> "pd.DataFrame":
+    """As a store's. Raises: ConfigError, where there are none."""
     import pandas as pd
 
     files = sorted(folder.glob("*.csv"))
@@ -135,62 +126,38 @@ def theirs(folder: Path, units: Mapping[str, Unit]):
         raise ConfigError(f"{str(folder)!r} has no rows of a peer, which are *.csv.")
     rows = pd.concat([pd.read_csv(each) for each in files], ignore_index=True)
     names = {"method": "variant", "step": "env_steps", "return": "value"}
-    rows = rows.rename(columns=names).assign(metric="return")
-    return score.arms(rows, units), _kinds(rows, rows.cpu)
+    return rows.rename(columns=names).assign(metric="return")
 
 
-def _kinds(rows: "pd.DataFrame", of: Sequence[str]) -> dict[tuple[str, str, int], str]:
+def _kinds(rows: "pd.DataFrame", of: Sequence[str]) -> Kinds:
     keys = zip(rows.task, rows.variant, rows.seed, strict=True)
     return dict(zip(keys, of, strict=True))
 
 
-def cells(place: Path) -> dict[tuple[str, str], Found]:
-    """What each row and task that both sides have says. Raises: ConfigError."""
-    folder = store.folder(place / OURS)
-    header, rows = store.load(folder), store.read(folder)
-    assert header is not None  # or read would have raised
-    by_id = {
-        str(each["id"]): facts(each).get(CPU, "") for each in manifest.sessions(folder)
-    }
-    kinds = _kinds(rows, [by_id.get(str(s), "") for s in rows[SESSION]])
-    ours = arms_of(folder)
-    others, their_kinds = theirs(place / PEERS, header.units)
-    return {
-        key: _found(ours[key], kinds, others[key], their_kinds)
-        for key in ours
-        if key in others and ours[key].seeds
-    }
-
-
-def _found(
-    ours: Arm,
-    our_kinds: Mapping[tuple[str, str, int], str],
-    theirs: Arm,
-    their_kinds: Mapping[tuple[str, str, int], str],
-) -> Found:
-    what, unit = f"{ours.variant} on {ours.task}", ours.unit
+def _found(ours: Arm, our_kinds: Kinds, theirs: Arm | None, their_kinds: Kinds):
+    """What both sides of a cell say. Raises: ConfigError, where that is nothing."""
+    unit = ours.unit
+    if theirs is None:
+        raise ConfigError("nothing of the other side is there.")
+    if not (ours.seeds and theirs.seeds):
+        raise ConfigError("no run has come to its end.")
     if (ours.env_steps, ours.evaluations) != (theirs.env_steps, theirs.evaluations):
         raise ConfigError(
-            f"{what}: ours has {ours.evaluations} evaluations in {ours.env_steps} "
-            f"steps, theirs {theirs.evaluations} in {theirs.env_steps}."
+            f"ours has {ours.evaluations} evaluations in {ours.env_steps} steps, "
+            f"theirs {theirs.evaluations} in {theirs.env_steps}."
         )
     if unit.random is None or unit.error is None:
-        raise ConfigError(f"{what}: the store has no random policy's return.")
+        raise ConfigError("the store has no random policy's return.")
     sides = [_by_kind(ours, our_kinds), _by_kind(theirs, their_kinds)]
     none = np.zeros(0)
     strata = [
         (sides[0].get(kind, none), sides[1].get(kind, none))
         for kind in sorted({*sides[0], *sides[1]})
     ]
-    try:
-        return found(strata, unit.random, unit.error * math.sqrt(unit.episodes - 1))
-    except ConfigError as error:
-        raise ConfigError(f"{what}: {error}") from None
+    return found(strata, unit.random, unit.error * math.sqrt(unit.episodes - 1))
 
 
-def _by_kind(
-    arm: Arm, kinds: Mapping[tuple[str, str, int], str]
-) -> dict[str, np.ndarray]:
+def _by_kind(arm: Arm, kinds: Kinds) -> dict[str, np.ndarray]:
     of = np.array([kinds[arm.task, arm.variant, seed] for seed in arm.seeds])
     return {kind: arm.scores()[of == kind] for kind in dict.fromkeys(of.tolist())}
 
@@ -204,60 +171,109 @@ Generated by `python -m benchmarks.parity --write` from `docs/results/parity`. O
 `--experiment=parity`, theirs another implementation at the same settings, task \
 version, steps and evaluation. Scores are means of a run's last evaluations; mean ± \
 std (n - 1) of so many seeds. d is (ours - theirs) / (theirs - random) with a 97.5% \
-bound on each side, within a kind of CPU. *not worse*: the lower bound is above -0.25. \
-*worse*: the upper is below 0, by Holm over all lines, whatever the lower one is. *did \
-not learn*: theirs is not three stds of a random policy above it. Power is how often \
-equal programs with these stds are found not worse, at least.
+bound on each side, within a model of CPU. *not worse*: the lower bound is above \
+-0.25. *worse*: the upper is below 0, by Holm over all lines of a study, whatever the \
+lower one is. *did not learn*: theirs is not three stds of a random policy above it. \
+Power is how often equal programs with these stds are found not worse, at least.
 """
 COLUMNS = ("row", "task", "ours", "theirs", "d", "verdict", "power")
 
 
-def page(found: Mapping[tuple[str, str], Found], notes: Mapping[str, str]) -> str:
-    """Markdown; `notes` are what the peers are, and what of them is not as ours."""
-    said = verdicts(found)
-    lines = [COLUMNS, ("---",) * len(COLUMNS)]
-    for (task, row), cell in found.items():
-        lines.append(
-            (
-                row,
-                task,
-                _scores(cell.ours),
-                _scores(cell.theirs),
-                f"{cell.d:+.2f} [{cell.low:+.2f}, {cell.high:+.2f}]",
-                said[task, row],
-                f"{cell.power:.2f}",
-            )
-        )
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    out = sum(cell.left_out for cell in found.values())
-    rest = f"\n{out} runs are left out: no peer of their kind of CPU.\n" if out else ""
-    about = "".join(f"* **{name}**: {text}\n" for name, text in notes.items())
-    return f"{HEAD}\n{table}\n{rest}\n## The other side\n\n{about}"
+def page(found: Sequence[Study]) -> str:
+    """Markdown. Each row has its newest verdict, and earlier ones stay in a log."""
+    newest = {key: each for each in found for key in each.cells}
+    lines = [_line(newest[key], key) for key in sorted(newest)]
+    log = [
+        (each.name, *_line(each, key), newest[key].mended.get(key[1], ""))
+        for each in found
+        for key in each.cells
+        if newest[key] is not each
+    ]
+    parts = [HEAD, _table(COLUMNS, lines)]
+    left_out = sum(each.cells[key].left_out for key, each in newest.items())
+    if left_out:
+        parts.append(f"{left_out} runs are left out: no peer of their model of CPU.\n")
+    parts += [_curves(newest), _log(log), _not_judged(found), *map(_sides, found)]
+    return "\n".join(filter(None, parts))
+
+
+def _line(study: Study, key: Key) -> tuple[str, ...]:
+    cell, (task, row) = study.cells[key], key
+    return (
+        row,
+        task,
+        _scores(cell.ours),
+        _scores(cell.theirs),
+        f"{cell.d:+.2f} [{cell.low:+.2f}, {cell.high:+.2f}]",
+        study.words[key],
+        f"{cell.power:.2f}",
+    )
 
 
 def _scores(scores: np.ndarray) -> str:
     return f"{scores.mean():,.1f} ± {scores.std(ddof=1):,.1f} ({len(scores)})"
 
 
+def _table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    every = [columns, ("---",) * len(columns), *lines]
+    return "".join(f"| {' | '.join(line)} |\n" for line in every)
+
+
+def _curves(newest: Mapping[Key, Study]) -> str:
+    tasks = sorted({task for task, _ in newest})
+    shown = [f"![{t}](img/{parity_curves.name(t)})\n" for t in tasks]
+    return "\n".join(["## Curves\n", parity_curves.ABOUT, *shown])
+
+
+def _log(lines: Sequence[Sequence[str]]) -> str:
+    if not lines:
+        return ""
+    columns = ("study", *COLUMNS, "what was mended since")
+    return f"## Earlier verdicts\n\n{_table(columns, lines)}"
+
+
+def _not_judged(found: Sequence[Study]) -> str:
+    lines = [
+        f"* {row} on {task}: {why}\n"
+        for each in found
+        for (task, row), why in each.open.items()
+    ]
+    return "## Not judged\n\n" + "".join(lines) if lines else ""
+
+
+def _sides(study: Study) -> str:
+    """Versions and notes of a study."""
+    about = "".join(f"* **{name}**: {text}\n" for name, text in study.notes.items())
+    return f"## Both sides, {study.name}\n\nOurs: {study.ours}.\n\nTheirs:\n\n{about}"
+
+
 def made(place: Path = PLACE) -> str:
-    """The page of a store. Raises: ConfigError."""
-    notes = place / PEERS / NOTES
-    return page(cells(place), json.loads(notes.read_text()) if notes.exists() else {})
+    """The page of a study, and of those in it. Raises: ConfigError."""
+    return page(studies(place))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--place", type=Path, default=PLACE)
+    parser.add_argument("--page", type=Path, default=PAGE)
     asked = parser.parse_args(argv)
     try:
-        text = made(asked.place)
+        there = studies(asked.place)
     except ConfigError as error:
         raise SystemExit(str(error)) from None
     if asked.write:
-        PAGE.write_text(text)
+        asked.page.write_text(page(there))
+        newest = {key: each.place for each in there for key in each.cells}
+        rows = {
+            place: (store.read(place / OURS), their_rows(place / PEERS))
+            for place in dict.fromkeys(newest.values())
+        }
+        for task in sorted({task for task, _ in newest}):
+            of = {row: rows[place] for (t, row), place in newest.items() if t == task}
+            parity_curves.write(task, of, asked.page.parent / "img")
     else:
-        print(text, end="")
+        print(page(there), end="")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from scipy import stats
 
 import coadapt
-from benchmarks import parity
+from benchmarks import parity, parity_rule
 from benchmarks.peers import PARITY
 from benchmarks.peers import parity as peers
 from coadapt.experiments import load
@@ -58,6 +59,15 @@ def test_a_difference_of_kinds_of_cpu_is_none_of_programs():
         parity.found(strata[2:], 0.0, 1.0)
 
 
+def test_the_rule_is_the_plans():
+    rule = load("parity").plan.rule
+    assert f"above -{parity_rule.MARGIN:g}." in rule and "at 97.5%" in rule
+    assert parity_rule.ALPHA == 0.025
+    assert f"is not {parity_rule.ABOVE:g} stds" in rule
+    words = [parity_rule.UNLEARNED, parity_rule.WORSE, parity_rule.NOT_WORSE]
+    assert re.findall(r"'([\w ]+)'", rule) == [*words, parity_rule.OPEN]
+
+
 def test_power_is_what_equal_programs_show():
     """Or a little less: a low d has a smaller error too, which power leaves out."""
     draws = np.random.default_rng(1).normal(1, 0.2, (2000, 2, 10))
@@ -69,11 +79,11 @@ def test_power_is_what_equal_programs_show():
 @pytest.mark.parametrize(
     "ours, theirs, word",
     [
-        ((100, 10), (100, 10), parity.NOT_WORSE),
-        ((90, 1), (100, 1), parity.WORSE),  # within the margin, and yet worse
-        ((100, 60), (100, 60), parity.OPEN),
-        ((130, 5), (100, 5), parity.NOT_WORSE),
-        ((10, 1), (29, 1), parity.UNLEARNED),  # not three stds of 10 above 0
+        ((100, 10), (100, 10), parity_rule.NOT_WORSE),
+        ((90, 1), (100, 1), parity_rule.WORSE),  # within the margin, and yet worse
+        ((100, 60), (100, 60), parity_rule.OPEN),
+        ((130, 5), (100, 5), parity_rule.NOT_WORSE),
+        ((10, 1), (29, 1), parity_rule.UNLEARNED),  # not three stds of 10 above 0
     ],
 )
 def test_each_verdict(ours, theirs, word):
@@ -86,10 +96,10 @@ def test_worse_is_holms():
     weak = one(scores(90, 10.5), scores(100, 9.5))
     strong = one(scores(50, 5), scores(100, 5))
     assert 0.025 / 2 < weak.p < 0.025
-    assert parity.verdicts({("t", "a"): weak})["t", "a"] == parity.WORSE
+    assert parity.verdicts({("t", "a"): weak})["t", "a"] == parity_rule.WORSE
     said = parity.verdicts({("t", "a"): weak, ("t", "b"): weak, ("t", "c"): strong})
-    assert said["t", "c"] == parity.WORSE
-    assert parity.WORSE not in (said["t", "a"], said["t", "b"])
+    assert said["t", "c"] == parity_rule.WORSE
+    assert parity_rule.WORSE not in (said["t", "a"], said["t", "b"])
 
 
 @pytest.fixture(scope="module")
@@ -121,24 +131,78 @@ def make_store(place):
     (place / "peers" / "notes.json").write_text(json.dumps({"sb3": "a peer"}))
 
 
-def test_a_store_and_a_peers_rows_make_a_page(study, capsys):
-    (cell,) = parity.cells(study).values()
+KEY = "gym/Pendulum-v1", "sac"
+
+
+def test_a_store_and_a_peers_rows_make_a_page(study, tmp_path, capsys):
+    """With a picture that it shows; `--write` and none say the same."""
+    cell = parity.study(study).cells[KEY]
     assert cell.theirs == pytest.approx(cell.ours - 1)
     parity.main([f"--place={study}"])
     text = capsys.readouterr().out
     assert text == parity.made(study) and "* **sb3**: a peer" in text
     assert f"| sac | gym/Pendulum-v1 | {cell.ours.mean():,.1f} ±" in text
+    assert f"Ours: coadapt {coadapt.__version__}, " in text and "CPU " in text
+    parity.main(["--write", f"--place={study}", f"--page={tmp_path / 'parity.md'}"])
+    assert (tmp_path / "parity.md").read_text() == text
+    (shown,) = re.findall(r"!\[.*\]\((.*)\)", text)
+    assert (tmp_path / shown).read_bytes().startswith(b"\x89PNG")
 
 
-def test_sides_of_other_lengths_are_refused(study):
-    file = study / "peers" / "sb3.csv"
-    whole = pd.read_csv(file)
-    whole[whole.step < 600].to_csv(file, index=False)
-    try:
-        with pytest.raises(ConfigError, match="3 evaluations in 600 steps, theirs 2"):
-            parity.cells(study)
-    finally:
-        whole.to_csv(file, index=False)
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda rows: rows[rows.step < 600],
+         "ours has 3 evaluations in 600 steps, theirs 2 in 400"),
+        (lambda rows: rows.assign(cpu="other"), "no kind of CPU has two runs"),
+        (lambda rows: rows.assign(method="td3"), "nothing of the other side"),
+    ],
+)  # fmt: skip
+def test_what_can_not_be_judged_is_told(study, tmp_path, change, said):
+    """Sides of other lengths, on other CPUs, or of which there is one alone."""
+    shutil.copytree(study, tmp_path / "study")
+    file = tmp_path / "study" / parity.PEERS / "sb3.csv"
+    change(pd.read_csv(file)).to_csv(file, index=False)
+    found = parity.study(tmp_path / "study")
+    assert not found.cells and said in found.open[KEY]
+    assert f"## Not judged\n\n* sac on {KEY[0]}: {said}" in parity.page([found])
+
+
+def test_a_row_that_is_judged_again_takes_fresh_seeds(study, tmp_path):
+    shutil.copytree(study, tmp_path / "study")
+    shutil.copytree(study, tmp_path / "study" / "again-1")
+    with pytest.raises(ConfigError, match="again in again-1 with seeds 0, 1, which"):
+        parity.studies(tmp_path / "study")
+
+
+def test_an_earlier_verdict_stays_in_the_log(study):
+    """The newest is the page's; what was not judged again keeps its own."""
+    cells = {("t", "a"): one(scores(50, 5), scores(100, 5)),
+             ("t", "b"): one(scores(80, 60), scores(100, 5))}  # fmt: skip
+    old = parity.study(study)._replace(
+        name="first", cells=cells, words=parity.verdicts(cells)
+    )
+    better = {("t", "a"): one(scores(99, 5), scores(100, 5))}
+    new = old._replace(
+        name="again-1",
+        cells=better,
+        words=parity.verdicts(better),
+        mended={"a": "Its rate was 3."},
+    )
+    top, rest = parity.page([old, new]).split("## Earlier verdicts")
+    assert re.findall(r"^\| (\w) \|.* \| ([a-z ]+) \| [\d.]+ \|$", top, re.M) == [
+        ("a", parity_rule.NOT_WORSE),
+        ("b", parity_rule.OPEN),
+    ]
+    (line,) = re.findall(r"^\| first .*$", rest, re.M)
+    assert "| worse |" in line and line.endswith("| Its rate was 3. |")
+
+
+def test_the_page_is_what_the_stores_say():
+    if not (parity.PLACE / parity.OURS).is_dir():
+        assert not parity.PAGE.exists()
+        pytest.skip("docs/results/parity has no store, and so there is no page")
+    assert parity.PAGE.read_text() == parity.made()
 
 
 # ---------------------------------------------------------------- the other side

@@ -1,0 +1,51 @@
+"""Curves of ours beside theirs: a picture a task, a panel a row."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coadapt.figure import OwnFigure, own_style
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ABOUT = """\
+Mean and std (n - 1) over seeds of the mean return of an evaluation's episodes: ours \
+in blue, theirs in orange.
+"""
+ACROSS, WIDTH, HEIGHT = 4, 3.2, 2.4  # panels in a line; inches of each
+SIDES = (("ours", "tab:blue"), ("theirs", "tab:orange"))
+Rows = tuple["pd.DataFrame", "pd.DataFrame"]  # of ours and of theirs
+
+
+def name(task: str) -> str:
+    """Of the picture's file."""
+    return f"parity_{task.replace('/', '_')}.png"
+
+
+def write(task: str, rows: Mapping[str, Rows], folder: Path) -> None:
+    """The picture of a task; `rows` are of each of its rows, ours and theirs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    across = min(ACROSS, len(rows))
+    down = -(-len(rows) // across)
+    with own_style():
+        figure = OwnFigure(figsize=(WIDTH * across, HEIGHT * down), layout="tight")
+        for i, (row, sides) in enumerate(sorted(rows.items())):
+            axes = figure.add_subplot(down, across, i + 1, title=row)
+            for (label, color), frame in zip(SIDES, sides, strict=True):
+                _curve(axes, curve(frame, task, row), label, color)
+            axes.tick_params(labelsize=7)
+        figure.savefig(folder / name(task), dpi=80)
+
+
+def curve(frame: "pd.DataFrame", task: str, row: str) -> "pd.DataFrame":
+    """Mean and std over seeds, by env steps."""
+    counts = (frame.task == task) & (frame.variant == row) & (frame.metric == "return")
+    own = frame.loc[counts]
+    return own.groupby("env_steps").value.agg(["mean", "std"])
+
+
+def _curve(axes, found: "pd.DataFrame", label: str, color: str) -> None:
+    axes.plot(found.index, found["mean"], color=color, label=label)
+    ends = found["mean"] - found["std"], found["mean"] + found["std"]
+    axes.fill_between(found.index, *ends, color=color, alpha=0.2, lw=0)
