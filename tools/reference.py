@@ -22,6 +22,7 @@ from coadapt.cli import command, parsing
 from coadapt.cli.values import Values, get
 from coadapt.config import Config
 from coadapt.schema import ConfigError, nearest
+from tools import choices
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -209,6 +210,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "flags": flags_page,
     "config": config_page,
     "taxonomy": taxonomy_page,
+    "choices": choices.page,
 }
 
 

@@ -31,8 +31,8 @@ def test_pages_are_printed_and_written(capsys, tmp_path, monkeypatch):
 def test_another_page_is_refused_in_a_sentence(capsys):
     assert reference.main(["--page=flag"]) == 2
     assert capsys.readouterr().err == (
-        "error: --page is 'flag': it must be one of flags, config, taxonomy; did you "
-        "mean 'flags'?.\n"
+        "error: --page is 'flag': it must be one of flags, config, taxonomy, choices; "
+        "did you mean 'flags'?.\n"
     )
 
 
