@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from coadapt import schema, sweep
 from coadapt.algorithms import for_task
@@ -175,7 +175,7 @@ def scaled(experiment: Experiment, scale: str = PAPER) -> Experiment:
 
 def _shorter(variant: Variant, experiment: Experiment, share: float) -> Variant:
     """With this share of the lengths that it has."""
-    known = dict(schema.paths(variant.config))
+    known: dict[str, Any] = dict(schema.paths(variant.config))
     changes = {
         path: max(round(share * known[path]), 1)
         for path in experiment.lengths
