@@ -219,7 +219,7 @@ def _replay(config: Config) -> Iterator[Refusal]:
             "which data.prefill must name, so it must be 0"
         )
         yield Refusal("data.pretrain_updates", data.pretrain_updates, reason)  # type: ignore[union-attr]
-    if begins and config.g_estimate.length > 1:
+    if begins and config.g_estimate.reads_log_prob:
         reason = "a data set does not say how likely its actions were, so it must be ''"
         yield Refusal("data.prefill", repr(data.begins_with), reason)
     if begins and rule is not None and rule.on_arrival:

@@ -8,7 +8,7 @@ from recipes import small, write_dataset
 
 from coadapt import agent as agents
 from coadapt import algorithms, legality, runner, schema
-from coadapt.data import replay
+from coadapt.data import offline, replay
 from coadapt.networks import InputNorm
 from coadapt.ops import moments, sum_tree
 from coadapt.resets import Resets
@@ -21,7 +21,7 @@ from coadapt.sampling import (
     UniformSampling,
 )
 from coadapt.schema import ConfigError
-from coadapt.types import Action, EnvSpec, TimeStep
+from coadapt.types import Action, EnvSpec, TimeStep, Transition
 
 SPEC = EnvSpec(task="none", obs_size=3, action_size=2, max_steps=10, provider="numbers")
 KEY = jax.random.key(3)
@@ -263,6 +263,28 @@ REFUSED = [
     ("sac", {"data.prefill": "a/b-v0", "reward": "ScaleReward"}, "reward is ScaleRew"),
     ("brac", {"data.dataset": "a/b-v0", "reward": "BoundReward"}, "reward is BoundRew"),
 ]
+
+
+def test_a_replay_that_begins_with_a_data_set_has_steps_in_a_row():
+    """Those that read how likely stored actions were alone are refused; and no run of
+    steps goes from the data set into what came after it.
+    """
+    for preset, changes in (
+        ("d4pg", {}),
+        ("sac", {"g_estimate.n_step": "NStepReturn"}),
+        ("mpo", {"g_estimate.steps": 2, "g_estimate.trace": "Peng"}),
+    ):
+        changes = changes | {"data.prefill": "a/b-v0"}
+        legality.check(schema.override(algorithms.preset(preset), changes))
+    obs = np.arange(12, dtype=np.float32).reshape(4, 3)
+    ones, going = np.ones(4, np.float32), np.zeros(4, bool)
+    given = offline.store(Transition(obs, obs[:, :2], ones, ones, going, obs + 3))
+    empty = replay.init(SPEC, replay.size(8, shortest=1), jnp.full(3, 50.0))
+    store = replay.begun_with(empty, given)
+    found, _ = replay.sequences(store, jnp.arange(3), 2)
+    np.testing.assert_array_equal(found.reward, 1.0)
+    np.testing.assert_array_equal(found.last[0], False)
+    np.testing.assert_array_equal(found.last[1], [False, False, True])
 
 
 @pytest.mark.parametrize(("preset", "changes", "said"), REFUSED)
