@@ -116,10 +116,18 @@ def dataset(tmp_path_factory):
 @pytest.mark.long
 @pytest.mark.parametrize("number", range(POINTS))
 def test_a_sampled_point_trains_with_finite_numbers(number, dataset):
-    """Two agents for some updates: all that they are stays finite, and is not what it
-    was; so do the metrics, but those that a preset has none of.
+    trains(points()[number])
+
+
+@pytest.mark.long
+def test_steps_in_a_row_of_a_replay_that_begins_with_a_data_set(dataset):
+    trains(Point("d4pg", tuple(by_path()["data.prefill"])))
+
+
+def trains(point: Point) -> None:
+    """Two agents for some updates: all that they are stays finite, and no metric is
+    infinite; one that a preset has none of is NaN.
     """
-    point = points()[number]
     config, told = point.config(), []
     steps = LONGER.get(point.preset, STEPS)
     last = runner.train(
