@@ -63,9 +63,13 @@ def _few_programs():
     """The suite compiles hundreds of programs, in one process or two.
 
     A worker is to stay near 2 GiB, of which what its tests import takes more than one.
+    Only a test that compiled is a reason to look: with 20,000 memory maps, which a
+    worker has, a look takes 20 ms, and the suite has thousands of tests.
     """
     yield
-    devices.make_room(most=384 * 2**20)
+    if _COMPILED:
+        _COMPILED.clear()
+        devices.make_room(most=384 * 2**20)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -102,12 +106,14 @@ def x64():
         yield
 
 
-_TRACED = Counter()
+_TRACED, _COMPILED = Counter(), Counter()  # by the name of a function
 
 
 def _count(event: str, _: float, **about: object) -> None:
     if event == "/jax/core/compile/jaxpr_trace_duration":
         _TRACED[about.get("fun_name")] += 1
+    if event == "/jax/core/compile/backend_compile_duration":  # of those kept, too
+        _COMPILED[about.get("fun_name")] += 1
 
 
 jax.monitoring.register_event_duration_secs_listener(_count)
