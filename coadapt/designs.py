@@ -183,3 +183,39 @@ def _design(found: Read, task: str, variant: str, settings: Sequence[str]) -> De
 
 def _values(config: Mapping[str, Any], ranges: Sequence[Range]) -> tuple[float, ...]:
     return tuple(tuning.value_at(config, each.path) for each in ranges)
+
+
+def points(workdir: Path) -> tuple[Arms, dict[str, dict[str, tuple[object, ...]]]]:
+    """Of each variant the values of each setting, by its name: a design's, or a grid's.
+
+    Raises: ConfigError.
+    """
+    header = store.load(workdir)
+    assert header is not None  # the folder was found
+    if header.protocol.get("rule") in tuning.DESIGNS or tuning.of(header.protocol):
+        found = read(workdir)
+        made: dict[str, dict[str, tuple[object, ...]]] = {}
+        for (task, variant), settings in names(found).items():
+            entries = found.header.variants[task]
+            made.setdefault(variant, {}).update(
+                {n: _values(entries[n].config, found.ranges) for n in settings}
+            )
+        return found.arms, made
+    grid = _grid([name for named in header.variants.values() for name in named])
+    if not any(len(found) > 1 for found in grid.values()):
+        raise ConfigError(
+            "this store has one setting of each variant: run a design, "
+            f"{HOW}, or a grid, --grid=path=v1,v2."
+        )
+    return comparison.arms_of(workdir), grid
+
+
+def _grid(variants: Sequence[str]) -> dict[str, dict[str, tuple[object, ...]]]:
+    """Of each variant of a grid, the values in the names of its settings."""
+    made: dict[str, dict[str, tuple[object, ...]]] = {}
+    for name in dict.fromkeys(variants):
+        parts = name.split("/")
+        home = "/".join(part for part in parts if "=" not in part)
+        values = tuple(part.partition("=")[2] for part in parts if "=" in part)
+        made.setdefault(home, {})[name] = values
+    return made

@@ -5,6 +5,7 @@ setting is selected on some seeds and scored on others: on the same ones the bes
 is the luckiest of n, too.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -77,19 +78,29 @@ def sensitivity(scores: Mapping[str, Sequence[float]]) -> Sensitivity:
     return Sensitivity(float(table.max(0).mean()), float(means[best]), names[best])
 
 
-def dimensions(
-    scores: Mapping[tuple[float, ...], float], default: int, share: float = 0.95
+Point = tuple[object, ...]  # a setting's values
+
+
+def dimensions(scores: Mapping[Point, float], default: int, share: float = 0.95) -> int:
+    """`effective` of one task, `default` being the place of a point in `scores`."""
+    return effective([scores], list(scores)[default], share)
+
+
+def effective(
+    scores: Sequence[Mapping[Point, float]], default: Point, share: float = 0.95
 ) -> int:
     """How many fields have to be tuned to have this share of the best score.
 
     Args:
-        scores: of each point of a full grid, by its values; all positive at the best.
-        default: the place of the point at which fields that are not tuned stand.
-    Returns: the smallest number of fields, others being at the default's values, that
-    reaches share * best. Source: Adkins et al. 2024, effective dimensionality.
+        scores: of each task, those of each point of the same full grid; positive in the
+            mean of the tasks' best.
+        default: the point at which fields that are not tuned stand.
+    Returns: the size of the smallest set of fields which, tuned for each task while the
+    others are the default's, has share * the mean of the tasks' best. Source: Adkins et
+    al. 2024, effective hyperparameter dimensionality.
     Raises: ConfigError, if the points are no full grid.
     """
-    points = list(scores)
+    points = list(scores[0])
     axes = [set(values) for values in zip(*points, strict=True)]
     whole = math.prod(len(axis) for axis in axes)
     if len(points) != whole:
@@ -97,11 +108,21 @@ def dimensions(
             f"effective dimensionality is of a full grid: here are {len(points)} of "
             f"{whole} points; run all combinations."
         )
-    start, goal = points[default], share * max(scores.values())
-    return min(
-        sum(a != b for a, b in zip(point, start, strict=True))
-        for point in points
-        if scores[point] >= goal
+    goal = share * np.mean([max(each.values()) for each in scores])
+
+    def reached(fields: Sequence[int]) -> float:
+        kept = [i for i in range(len(axes)) if i not in fields]
+        near = [p for p in points if all(p[i] == default[i] for i in kept)]
+        return float(np.mean([max(each[p] for p in near) for each in scores]))
+
+    return next(
+        (
+            size
+            for size in range(len(axes))
+            for fields in itertools.combinations(range(len(axes)), size)
+            if reached(fields) >= goal
+        ),
+        len(axes),
     )
 
 
@@ -158,3 +179,12 @@ def shared(arms: Arms, settings: Mapping[str, Sequence[str]]) -> dict[str, Sensi
             {name: [float(own[name].mean()) for own in known.scores] for name in names}
         )
     return found
+
+
+def on_tasks(arms: Arms, points: Mapping[str, Point]) -> list[dict[Point, float]]:
+    """Of each task the mean score at each point. Raises: ConfigError."""
+    known = comparison.in_unit(arms, list(points))
+    return [
+        {point: float(own[name].mean()) for name, point in points.items()}
+        for own in known.scores
+    ]

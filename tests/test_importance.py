@@ -137,9 +137,8 @@ def written(folder, asked, score, seeds=2):
         )
 
 
-def test_the_command_ranks_the_fields_of_each_variant(tmp_path, capsys, monkeypatch):
+def test_the_command_ranks_the_fields_of_each_variant(tmp_path, capsys):
     """sac hangs on its rate, mpo on nothing."""
-    monkeypatch.setattr(importance, "TREES", 16)  # half of the time
     rng = np.random.default_rng(0)
 
     def score(cell):

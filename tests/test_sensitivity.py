@@ -53,6 +53,17 @@ def test_the_fields_that_must_be_tuned_are_counted():
     assert sensitivity.dimensions(grid, list(grid).index((0, 1))) == 0
 
 
+def test_fields_are_counted_over_tasks_with_one_set_for_all():
+    """Each task hangs on one of three fields: two must be tuned, though each alone
+    asks for one."""
+    points = list(itertools.product((0, 1), repeat=3))
+    tasks = [{p: 1.0 - 0.5 * p[i] for p in points} for i in (0, 1)]
+    assert [sensitivity.effective([t], (1, 1, 1)) for t in tasks] == [1, 1]
+    assert sensitivity.effective(tasks, (1, 1, 1)) == 2
+    assert sensitivity.effective(tasks, (0, 1, 1)) == 1
+    assert sensitivity.effective(tasks, (0, 0, 1)) == 0
+
+
 def test_what_can_not_be_answered_is_refused_with_what_could():
     with pytest.raises(ConfigError, match=r"best of n needs 4 settings.*random design"):
         sensitivity.best_of([1, 2, 3], [1, 2, 3])
@@ -126,3 +137,43 @@ def test_another_design_is_refused_with_the_one_that_answers(tmp_path, capsys):
     assert sweep_command.main(bad) == 2
     assert "vary is optim.policy.rate='1e-2..1e-5'" in capsys.readouterr().err
     assert store.load(tmp_path) is not None
+
+
+OTHER = "gym/Walker2d-v5"
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    """A rate that is best high on one task and low on the other, and an idle field."""
+    folder = tmp_path_factory.mktemp("grid")
+    axes = {RATE: [1e-4, 1e-3], "g_estimate.discount": [0.9, 0.99]}
+    variants = {task: sweep.grid(["sac"], axes, task=task) for task in (TASK, OTHER)}
+
+    def score(cell):
+        high = f"{RATE}=0.001" in cell.variant
+        return 1.5 * ((80 if high else 40) if cell.task == TASK else 60 - 20 * high)
+
+    stores.build(folder, "sweep", variants, dict.fromkeys(variants, 300), score=score)
+    return folder
+
+
+def test_one_setting_for_all_tasks_is_asked_of_a_grid(grid, tmp_path, capsys):
+    picture = tmp_path / "tasks.svg"
+    flags = [f"--workdir={grid}", "--by_task", "--format=csv", f"--figure={picture}"]
+    assert command.main(flags) == 0
+    head, row = capsys.readouterr().out.splitlines()[:2]
+    assert head == (
+        "variant,settings,own setting,one for all,sensitivity,fields,to tune,that one"
+    )
+    # 0.8 and 0.6 at their own rates, 0.8 and 0.4 at the high one
+    assert row.split(",")[:7] == ["sac", "4", "0.70", "0.60", "0.10", "2", "1"]
+    assert f"{RATE}=0.001" in row
+    assert "sac" in picture.read_text()
+
+
+def test_two_answers_at_once_and_one_setting_are_refused(grid, tmp_path, capsys):
+    assert command.main([f"--workdir={grid}", "--by_task", "--by_setting"]) == 2
+    assert "--by_setting and --by_task exclude each other" in capsys.readouterr().err
+    stores.build(tmp_path, "sweep", {TASK: sweep.presets(["sac"], TASK)}, {TASK: 300})
+    assert command.main([f"--workdir={tmp_path}", "--by_task"]) == 2
+    assert "one setting of each variant: run a design" in capsys.readouterr().err

@@ -1,5 +1,7 @@
 """A part of `coadapt sensitivity`: what tuning is worth as a procedure."""
 
+from pathlib import Path
+
 import numpy as np
 
 from coadapt import designs, plot, procedure
@@ -9,8 +11,9 @@ from coadapt.stats import number
 from coadapt.verdict import Effect
 
 
-def shown(found: Read, tries: int) -> Shown:
+def shown(workdir: Path, tries: int) -> Shown:
     """Rows, notes, and what draws them. Raises: ConfigError, of another design."""
+    found = designs.read(workdir)
     made = designs.designs(found)
     values = [_value(found, each, tries) for each in made]
     rows = [

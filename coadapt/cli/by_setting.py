@@ -1,10 +1,11 @@
 """A part of `coadapt sensitivity`: the score at each setting of a design."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coadapt import designs, plot, tuning
-from coadapt.designs import Design, Read
+from coadapt.designs import Design
 from coadapt.stats import number
 
 if TYPE_CHECKING:
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 Shown = tuple[list[dict[str, str]], list[str], "Callable[[], Figure]"]
 
 
-def shown(found: Read) -> Shown:
+def shown(workdir: Path) -> Shown:
     """Rows, notes, and what draws them. Raises: ConfigError."""
+    found = designs.read(workdir)
     made = designs.designs(found)
     rows = [row for each in made for row in _scores(each)]
     notes = [

@@ -4,29 +4,36 @@ Examples:
   coadapt sensitivity --workdir=runs/random
   coadapt sensitivity --workdir=runs/random --figure=best.png
   coadapt sensitivity --workdir=runs/tuned --by_setting --figure=settings.png
+  coadapt sensitivity --workdir=runs/grid --by_task --figure=tasks.png
   coadapt sensitivity --workdir=runs/scrambles --procedure=3
 
 The best of n settings, against n: what a search of n settings would have found, if the
 best is selected on half of the seeds and scored on the others. With two tasks or more
-that have references, what one setting for all tasks loses (Adkins et al. 2024). The
-design is that of coadapt sweep --random; the score at each setting is of --tune, too:
-docs/tuning.md.
+that have references, --by_task has what one setting for all tasks loses (Adkins et al.
+2024). The design is that of coadapt sweep --random; the score at each setting is of
+--tune, too, and one setting for all of --grid: docs/tuning.md.
 """
 
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 from absl import flags
 
 from coadapt import designs, plot, sensitivity, store, taxonomy
-from coadapt.cli import by_procedure, by_setting, command
+from coadapt.cli import by_procedure, by_setting, by_task, command
 from coadapt.cli.by_setting import Shown
 from coadapt.cli.values import Values, count, definers, get, required
-from coadapt.comparison import Arms
 from coadapt.designs import Read
 from coadapt.schema import ConfigError
 from coadapt.stats import number
+
+_OTHERS = {
+    "by_setting": by_setting.shown,
+    "by_task": by_task.shown,
+    "procedure": by_procedure.shown,
+}
 
 
 def _define(values: Values) -> None:
@@ -35,6 +42,11 @@ def _define(values: Values) -> None:
     switch(
         "by_setting",
         "print each setting's score with its interval, and draw it over each field",
+    )
+    switch(
+        "by_task",
+        "print what one setting for all tasks loses, and how many fields must be "
+        "tuned for each: of two tasks or more, which have references",
     )
     text(
         "procedure",
@@ -49,8 +61,8 @@ def _define(values: Values) -> None:
 
 def _run(values: Values) -> None:
     workdir = store.folder(required(values, "workdir"))
-    found, style = designs.read(workdir), get(values, "format")
-    rows, notes, figure = _shown(values)(found)
+    style = get(values, "format")
+    rows, notes, figure = _shown(values)(workdir)
     print(taxonomy.render(rows, style))
     if style != "csv" and notes:
         print("", *notes, sep="\n")
@@ -59,20 +71,24 @@ def _run(values: Values) -> None:
         plot.save(figure(), path)
 
 
-def _shown(values: Values) -> Callable[[Read], Shown]:
+def _shown(values: Values) -> Callable[[Path], Shown]:
     """What is asked for. Raises: ConfigError."""
-    if get(values, "procedure") is None:
-        return by_setting.shown if get(values, "by_setting") else _best
-    if get(values, "by_setting"):
-        raise ConfigError("--procedure and --by_setting exclude each other: give one.")
-    return partial(by_procedure.shown, tries=count(values, "procedure"))
+    asked = [name for name in _OTHERS if get(values, name)]
+    if len(asked) > 1:
+        raise ConfigError(
+            f"--{asked[0]} and --{asked[1]} exclude each other: give one."
+        )
+    if asked == ["procedure"]:
+        return partial(by_procedure.shown, tries=count(values, "procedure"))
+    return _OTHERS[asked[0]] if asked else _best
 
 
 # ---------------------------------------------------------------- best of n
 
 
-def _best(found: Read) -> Shown:
+def _best(workdir: Path) -> Shown:
     """Rows, notes, and what draws them. Raises: ConfigError, of another design."""
+    found = designs.read(workdir)
     if not designs.is_random(found.header):
         raise ConfigError(
             "the best of n is of settings that were drawn at random, and these are "
@@ -81,8 +97,8 @@ def _best(found: Read) -> Shown:
         )
     settings = _settings(found)
     curves = sensitivity.curves(found.arms, settings)
-    tasks = len(found.header.variants)
-    notes = _shared(found.arms, settings) if tasks > 1 else []
+    more = len(found.header.variants) > 1
+    notes = ["what one setting for all tasks loses: --by_task"] if more else []
     named = {f"{c.variant}, {c.task}": c.values for c in curves}
     return _rows(curves), notes, lambda: plot.best_of(named)
 
@@ -106,20 +122,6 @@ def _rows(curves: Sequence[sensitivity.Curve]) -> list[dict[str, str]]:
             },
         }
         for each in curves
-    ]
-
-
-def _shared(arms: Arms, settings: dict[str, list[str]]) -> list[str]:
-    """A line for each variant; why there is none."""
-    try:
-        found = sensitivity.shared(arms, settings)
-    except ConfigError as error:
-        return [str(error)]
-    return [
-        f"{variant}: {each.own:.2f} with each task at its own setting, "
-        f"{each.shared:.2f} at one for all ({each.setting}): sensitivity "
-        f"{each.value:.2f}"
-        for variant, each in found.items()
     ]
 
 

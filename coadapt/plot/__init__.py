@@ -17,7 +17,7 @@ from coadapt.plot.beliefs import (
     weights,
 )
 from coadapt.plot.canvas import BESIDE, LONG
-from coadapt.plot.designs import importance, settings
+from coadapt.plot.design import Explained, Settings, by_task, importance, settings
 from coadapt.plot.estimates import Interval, best_of, forest, intervals
 from coadapt.plot.files import pdf, png, save
 from coadapt.plot.lines import (
@@ -40,13 +40,16 @@ __all__ = [
     "LONG",
     "NAMED",
     "Bias",
+    "Explained",
     "Interval",
     "Landscape",
     "Look",
+    "Settings",
     "Weights",
     "action_line",
     "action_plane",
     "best_of",
+    "by_task",
     "calibration",
     "column",
     "curves",

@@ -1,4 +1,4 @@
-"""What designs of settings show: scores over fields, and which fields matter."""
+"""Scores over the settings of a design, and what each field explains of them."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -16,6 +16,7 @@ from coadapt.plot.canvas import (
     require_some,
 )
 from coadapt.plot.estimates import Interval
+from coadapt.plot.lines import COLUMN, LETTERS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -134,4 +135,32 @@ def importance(found: Mapping[str, Sequence[Explained]]) -> "Figure":
         axes.spines[["top", "right"]].set_visible(False)
     label = "share of the score's variance; mark: 95% of its null"
     figure.supxlabel(label, fontsize="small")
+    return figure
+
+
+class ByTask(Protocol):
+    """Of `sensitivity.Sensitivity` what is drawn."""
+
+    @property
+    def own(self) -> float: ...
+    @property
+    def shared(self) -> float: ...
+
+
+@in_own_style
+def by_task(found: Mapping[str, ByTask]) -> "Figure":
+    """Each task at its own best setting, and all at one: a line a variant between."""
+    require_some("variants", found)
+    figure = figure_of(COLUMN, 0.9 + 0.28 * len(found))
+    axes, color = figure.subplots(), COLORS[0]
+    for i, each in enumerate(found.values()):
+        axes.plot([each.shared, each.own], [i, i], color=color, lw=1.6)
+        axes.plot(each.shared, i, "o", mfc="white", mec=color, ms=5)
+        axes.plot(each.own, i, "o", color=color, ms=5)
+    axes.set_yticks(range(len(found)), list(found))
+    axes.set_ylim(len(found) - 0.5, -0.5)
+    axes.tick_params(labelsize=LETTERS)
+    plain_axes(axes)
+    label = "mean score: one setting for all tasks (hollow), its own for each"
+    figure.supxlabel(label, fontsize="x-small")
     return figure
