@@ -3,7 +3,7 @@
 import functools
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -110,7 +110,8 @@ def random_returns(task: str) -> np.ndarray:
     try:
         env = envs.make(task, EPISODES)
         if isinstance(env, HostEnv):
-            found = _on_host(env, envs.spec(task))
+            spec, rng = envs.spec(task), np.random.default_rng(SEED)
+            found = host_returns(env, spec, lambda: _uniform(rng, spec, env.count))
         else:
             found = np.asarray(_on_device(once(env)))
     except (
@@ -121,8 +122,13 @@ def random_returns(task: str) -> np.ndarray:
     return found[np.isfinite(found)]
 
 
-def _on_host(env: HostEnv, spec: EnvSpec) -> np.ndarray:
-    rng = np.random.default_rng(SEED)
+def host_returns(
+    env: HostEnv, spec: EnvSpec, act: Callable[[], np.ndarray]
+) -> np.ndarray:
+    """Returns [N] of an episode in each environment, which are closed.
+
+    `act` gives actions [N, A] that look at nothing: at random, or none.
+    """
     try:
         env.reset(range(SEED, SEED + env.count))
         total, running = np.zeros(env.count), np.ones(env.count, bool)
@@ -132,7 +138,7 @@ def _on_host(env: HostEnv, spec: EnvSpec) -> np.ndarray:
                 break
             if time.monotonic() - begin > PATIENCE:
                 note_once(f"{spec.task}: a random policy is measured, for its unit ...")
-            actions = _uniform(rng, spec, env.count)
+            actions = act()
             actions[~running] = np.nan  # their environments rest
             step = env.step(actions)
             total += np.where(running, step.reward, 0.0)
