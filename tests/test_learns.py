@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,9 @@ def test_bounds_are_welchs_of_all_episodes():
     scores, episodes = RNG.normal(3, 2, 5), RNG.normal(1, 4, 20)
     error = episodes.std(ddof=1) / math.sqrt(20)
     got = learns.above(scores, Baseline(episodes.mean(), error, 20))
-    test = stats.ttest_ind(scores, episodes, equal_var=False, alternative="greater")
+    test: Any = stats.ttest_ind(
+        scores, episodes, equal_var=False, alternative="greater"
+    )
     assert got.p == pytest.approx(test.pvalue)
     assert got.low == pytest.approx(test.confidence_interval(0.975).low)
     assert got.value == pytest.approx(scores.mean() - episodes.mean())
