@@ -1,11 +1,13 @@
 """Where compiled programs are kept between runs: compiling is most of a short sweep."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import jax
 
 from coadapt import store
+from coadapt.notes import note
 from coadapt.schema import ConfigError
 
 CACHE = Path("~/.cache/coadapt/xla")
@@ -20,11 +22,26 @@ def keep(flag: str | None) -> None:
 
 
 def keep_in(folder: Path | None) -> None:
-    if folder is None:
+    """None: nowhere, and so where the folder cannot be written, which is said."""
+    if folder is None or not _writable(folder):
         jax.config.update("jax_enable_compilation_cache", False)
         return
     jax.config.update("jax_compilation_cache_dir", str(folder.absolute()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError as error:
+        note(
+            f"compiled programs are not kept: {str(folder)!r} cannot be written "
+            f"({error.strerror or error}); --compile_cache and COADAPT_CACHE name "
+            "another folder."
+        )
+        return False
 
 
 def folder_of(flag: str | None) -> Path | None:

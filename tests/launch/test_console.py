@@ -22,7 +22,7 @@ from coadapt import (
     sweep,
 )
 from coadapt import plan as plans
-from coadapt.cli import command, report, train
+from coadapt.cli import command, compiled, report, train
 from coadapt.cli import sweep as sweep_command
 from coadapt.schema import ConfigError
 
@@ -274,6 +274,23 @@ def test_a_wrong_variable_is_one_sentence(name, value, status):
     assert done.returncode == status
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert f"{name} is {value!r}" in done.stderr
+
+
+@pytest.mark.parametrize("place", ["file/x", "new/x"])
+def test_a_cache_that_cannot_be_written_is_one_line(place, tmp_path, capsys):
+    """The run goes on without: JAX would warn at each program."""
+    (tmp_path / "file").write_text("mine")
+    names = "jax_enable_compilation_cache", "jax_compilation_cache_dir"
+    before = {name: getattr(jax.config, name) for name in names}
+    try:
+        compiled.keep_in(tmp_path / place)
+        kept = jax.config.jax_enable_compilation_cache
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
+    said = capsys.readouterr().err
+    assert kept == (place == "new/x") and said.count("\n") == (not kept)
+    assert kept or (str(tmp_path / place) in said and "--compile_cache" in said)
 
 
 @pytest.mark.parametrize("home", [None, "/nowhere"])
