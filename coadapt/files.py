@@ -188,13 +188,14 @@ def read(path: Path) -> str | None:
         return None
     except UnicodeDecodeError as error:
         raise damaged(path, str(error)) from None
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         raise _unreadable(path, error) from error
 
 
-def _unreadable(path: Path, error: OSError) -> StoreError:
+def _unreadable(path: Path, error: OSError | MemoryError) -> StoreError:
+    words = "memory is short" if isinstance(error, MemoryError) else error.strerror
     return StoreError(
-        f"{str(path)!r} cannot be read ({error.strerror or error}): nothing was "
+        f"{str(path)!r} cannot be read ({words or error}): nothing was "
         "changed, and the same command goes on once it can be."
     )
 

@@ -559,6 +559,25 @@ def test_rows_that_a_snapshot_counts_and_that_are_missing_are_said(
     assert [words in r.message for r in caplog.records] == [True] * lost
 
 
+@pytest.mark.parametrize("name", ["rows.csv", "program.json", "manifest.json"])
+def test_memory_that_is_short_while_reading_is_no_damage(tmp_path, monkeypatch, name):
+    write(tmp_path, finish=False)
+    before, old, real = contents(tmp_path), scores(tmp_path), Path.open
+
+    def short(path, *how, **encoding):
+        if path.name == name:
+            raise MemoryError
+        return real(path, *how, **encoding)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", short)
+        for attempt in (lambda: Store(tmp_path, header()), lambda: scores(tmp_path)):
+            with pytest.raises(StoreError, match=f"{name}.*memory is short") as caught:
+                attempt()
+            assert one_sentence(caught.value)
+    assert contents(tmp_path) == before and scores(tmp_path) == old
+
+
 def test_programs_that_are_away_are_a_sentence_before_any_write(tmp_path):
     """As where a disk is not mounted; once it is back, all is as it was."""
     write(tmp_path, finish=False)

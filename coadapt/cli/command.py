@@ -15,6 +15,10 @@ from coadapt.runner import Interrupted, TimeOver
 from coadapt.schema import ConfigError
 
 MISTAKE, TROUBLE = 2, 1  # exit statuses: of the user's, of the disk's
+_SHORT = (
+    "memory is short ({}): what was finished before is whole, and the same command "
+    "goes on from there."
+)
 
 
 def execute(
@@ -65,6 +69,9 @@ def _executed(
     except (flags.Error, ConfigError, OSError, store.StoreError) as error:
         print(f"error: {_line(str(error))}", file=sys.stderr)
         return TROUBLE if isinstance(error, OSError | store.StoreError) else MISTAKE
+    except MemoryError as error:
+        print(f"error: {_line(_SHORT.format(error))}", file=sys.stderr)
+        return TROUBLE
     except Interrupted as stopped:
         print(f"{stopped}: the same command again goes on from there", file=sys.stderr)
         return TIME_OVER if isinstance(stopped, TimeOver) else signals.status()

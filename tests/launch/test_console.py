@@ -251,6 +251,16 @@ def test_a_fault_that_is_no_devices_stays_a_traceback():
         train.command.execute("", lambda _: None, run, [])
 
 
+def test_memory_that_is_short_is_one_sentence(capsys):
+    def run(_):
+        raise MemoryError("Unable to allocate\n9 GiB")
+
+    assert train.command.execute("", lambda _: None, run, []) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: memory is short (Unable to allocate 9 GiB): ")
+    assert said.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     "name, value, status",
     [
