@@ -75,7 +75,8 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[list[str]]:
 def finished(workdir: Path) -> dict[Cell, int]:
     """The env steps of what is done, its rows having the checksums that they had.
 
-    Raises: ConfigError, if rows of a finished cell are missing or were changed.
+    A cell of which rows are missing or were changed is said, and left out. Raises:
+    ConfigError, if a line is none.
     """
     done, found = _done(workdir), dict[Cell, int]()
     lines = _lines(workdir / RESULTS, tables.COLUMNS)
@@ -86,14 +87,17 @@ def finished(workdir: Path) -> dict[Cell, int]:
     ):
         if cell in done and int(row[place]) <= done[cell][0]:
             found[cell] = zlib.crc32(f"{line}\n".encode(), found.get(cell, 0))
-    for cell, (_, checksum) in done.items():
-        if found.get(cell, 0) != checksum:
-            raise _damaged(
-                workdir / RESULTS,
-                f"rows of {cell.variant} on {cell.task}, seed {cell.seed}, which was "
-                "finished, are missing or changed",
-            )
-    return {cell: steps for cell, (steps, _) in done.items()}
+    whole = {c: steps for c, (steps, sum_) in done.items() if found.get(c, 0) == sum_}
+    for cell in done.keys() - whole.keys():
+        path = workdir / RESULTS
+        attempts.say_once(
+            path / repr(cell),
+            "%r is damaged: rows of %s on %s, seed %d, which was finished, are missing "
+            "or changed, so it counts as not finished until the file is back from a "
+            "copy; all else is read.",
+            *(str(path), cell.variant, cell.task, cell.seed),
+        )
+    return whole
 
 
 def _done(workdir: Path) -> dict[Cell, tuple[int, int]]:

@@ -94,7 +94,7 @@ def snapshots(
     """
     agent = saved.load(workdir, variant=variant, seed=seed, task=task)
     cell = Cell(agent.task, agent.variant, agent.seed)
-    records = checkpoint.records(store.folder(workdir))
+    records = checkpoint.records(store.folder(workdir), reading=True)
     return sorted({n for one in records if cell in one.cells for n in one.steps()})
 
 
