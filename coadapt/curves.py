@@ -89,7 +89,7 @@ def height(
         for rows in groups.values()
     ]
     values, first = np.concatenate(every), np.concatenate(first)
-    floor = max(stats.floor(values), _floor(values, first))
+    floor = max(stats.floor(values, stats.begun(first)), _floor(values, first))
     top = math.inf if metric == SCORE else -_floor(-values, -first)
     if floor == -math.inf and top == math.inf:
         return None
@@ -104,9 +104,9 @@ def _floor(values: np.ndarray, first: np.ndarray) -> float:
     Below a million, and by more than a thousand times the highest below what half of
     the curves begin with. -inf where there is none such.
     """
-    begin, finite = first[np.isfinite(first)], values[np.isfinite(values)]
-    if not begin.size:
+    middle, finite = stats.begun(first), values[np.isfinite(values)]
+    if math.isnan(middle):
         return -math.inf
-    middle, top = np.quantile(begin, 0.5, method="higher"), finite.max()
+    top = finite.max()
     lowest = min(middle - 1000 * max(top - middle, abs(top)), -1e6)
     return float(lowest) if finite.min() < lowest else -math.inf

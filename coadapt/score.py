@@ -153,16 +153,21 @@ def _floors(
 ) -> dict[str, float]:
     """Of each task, the score below which a run has run away."""
     last: dict[str, list[float]] = {}
+    first: dict[str, list[float]] = {}
     for cell, (_, values) in curves.items():
         known = values[~np.isnan(values)]
         last.setdefault(cell.task, []).extend(known[-1:])
+        first.setdefault(cell.task, []).extend(known[:1])
     found = {}
     for task, values in last.items():
         unit = units.get(task, Unit())
         if unit.random is not None and unit.size is not None:
             found[task] = unit.random - FAR * unit.size
         else:
-            found[task] = stats.floor(np.array(values))
+            begin = unit.random
+            if begin is None:
+                begin = stats.begun(np.array(first[task]))
+            found[task] = stats.floor(np.array(values), begin)
     return found
 
 

@@ -118,19 +118,31 @@ def summary(frame: "pd.DataFrame", metric: str = "return") -> "pd.DataFrame":
 # ---------------------------------------------------------------- statistics
 
 
-def floor(scores: np.ndarray) -> float:
+def floor(scores: np.ndarray, begin: float) -> float:
     """The threshold below which a score counts as diverged.
 
     Beside such a score no other could be read. The threshold lies below the median by
     ten times |highest score|, or ten times what that is above the median if this is
-    more. -inf where none diverged.
+    more; and below what runs begin with by ten times what the highest is above that,
+    since a run that learned nothing has not diverged. -inf where none diverged.
+
+    Args:
+        begin: what an agent that learned nothing gets; NaN where it is not known.
     """
     finite = scores[np.isfinite(scores)]
     if not finite.size:
         return -np.inf
     middle, top = np.median(finite), finite.max()
     lowest = middle - 10 * max(top - middle, abs(top))
+    if np.isfinite(begin):
+        lowest = min(lowest, begin - 10 * max(top - begin, 0.0))
     return float(lowest) if finite.min() < lowest else -np.inf
+
+
+def begun(first: np.ndarray) -> float:
+    """What half of the runs begin with at the least, of their first scores; or NaN."""
+    known = first[np.isfinite(first)]
+    return float(np.quantile(known, 0.5, method="higher")) if known.size else np.nan
 
 
 class Counts(NamedTuple):

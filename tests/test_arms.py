@@ -111,6 +111,17 @@ def test_a_score_that_ran_away_is_a_failure(unit):
     assert made.scores(rule="before")[0] == pytest.approx((20 + 30 + 30) / 3)
 
 
+@pytest.mark.parametrize("unit", [Unit(-1200.0), Unit()])
+def test_what_learned_nothing_has_not_run_away(unit):
+    """Pendulum: three that solve it, of -76, and one that stays as it began."""
+    curves = {("good", seed): [-1200, -90, -76 - seed] for seed in range(3)}
+    curves |= {("poor", 0): [-1250, -1300, -1100], ("lost", 0): [-1200, -1300, -2e4]}
+    made = score.arms(rows(curves), {TASK: unit})
+    assert [made[TASK, name].failed.sum() for name in ("good", "poor")] == [0, 0]
+    # below -1,200 by ten times what the best, -76, is above that
+    assert made[TASK, "lost"].failed.all()
+
+
 def test_a_floor_is_ten_units_below_a_random_policy():
     unit = {TASK: Unit(10.0, reference=110.0)}
     for low, failed in ((-989.0, 0), (-991.0, 1)):

@@ -193,6 +193,16 @@ def test_a_low_return_is_no_runaway(solved):
     assert axes.get_ylim()[0] < deep and not axes.texts
 
 
+def test_what_a_run_begins_with_is_in_the_picture():
+    """Nearly all evaluations are near -100, and the first is a random policy's."""
+    rows = frame()
+    rows["value"] = np.where(rows.env_steps == rows.env_steps.min(), -1300.0, -100.0)
+    late = rows[rows.env_steps == rows.env_steps.max()]
+    more = [late.assign(env_steps=late.env_steps + i) for i in range(1, 6)]
+    axes = plot.curves(pd.concat([rows, *more]), rows.task[0]).axes[0]
+    assert axes.get_ylim()[0] < -1300 and not axes.texts
+
+
 def test_colours_and_dashes_tell_32_variants_apart():
     one = frame()[frame().variant == "sac"]
     each = [one.assign(variant=f"v{i}") for i in range(32)]
