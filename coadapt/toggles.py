@@ -20,6 +20,7 @@ from coadapt.store import Entry
 
 AS_IT_WAS = "as it was"  # the level of a toggle that a variant's name does not have
 ALGORITHM = "algorithm"
+ON = "on"  # the level of a field that holds its only class, or none
 
 
 class Setting(NamedTuple):
@@ -177,7 +178,7 @@ def _flat(config: object, path: str = "") -> dict[str, str]:
     """Each path of a config as a store has it, with its value as names have it."""
     if not isinstance(config, dict):
         return {path: label(config)} if path else {}
-    found = {path: str(config["kind"])} if path and "kind" in config else {}
+    found = {path: str(config.get("kind", ON))} if path else {}
     for key, value in config.items():
         if key != "kind":
             found |= _flat(value, f"{path}.{key}" if path else key)
@@ -197,9 +198,9 @@ def _float(value: object) -> bool:
 
 def _from_configs(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict]:
     """Levels of what differs, fields that always change together being one toggle."""
-    flat = {name: _flat(config) for name, config in configs.items()}
+    flat = _comparable({name: _flat(config) for name, config in configs.items()})
     together: dict[tuple[int, ...], list[str]] = {}
-    for path in dict.fromkeys(path for each in flat.values() for path in each):
+    for path in _paths(flat):
         values = [each.get(path, "-") for each in flat.values()]
         order = list(dict.fromkeys(values))
         if len(order) > 1:
@@ -211,6 +212,33 @@ def _from_configs(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict]:
             words = dict.fromkeys(each.get(path, "-") for path in paths)
             levels[name][_joined(paths)] = ", ".join(_few(list(words)))
     return levels
+
+
+def _comparable(flat: Mapping[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """Configs in which what lies below another class than the first has is as there.
+
+    It is that class's own: a torso's `norm` is not another torso's. Where those of a
+    class differ in it among each other it stays, as they are told apart by it.
+    """
+    first = next(iter(flat.values()))
+    found, paths = {name: dict(each) for name, each in flat.items()}, _paths(flat)
+    for at in first:
+        others: dict[str, list[str]] = {}
+        for name, each in flat.items():
+            if each.get(at, first[at]) != first[at]:
+                others.setdefault(each[at], []).append(name)
+        below = [path for path in paths if path.startswith(f"{at}.")]
+        for names in others.values():
+            for path in below:
+                if len({flat[name].get(path) for name in names}) == 1:
+                    for name in names:
+                        found[name].pop(path, None)
+                        found[name] |= {path: first[path]} if path in first else {}
+    return found
+
+
+def _paths(flat: Mapping[str, Mapping[str, str]]) -> dict[str, None]:
+    return dict.fromkeys(path for each in flat.values() for path in each)
 
 
 def _outermost(paths: Sequence[str]) -> list[str]:

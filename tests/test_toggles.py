@@ -135,6 +135,35 @@ def test_fields_within_a_choice_that_changes_are_not_named():
     assert found[free.name].levels["pi_theta, bounds"] == "Gaussian, BoundCost"
 
 
+def test_what_is_another_class_s_own_is_no_other_toggle():
+    """Each choice of `modern` is set against the algorithm without it, though a torso
+    has a `norm` of its own, and another optimiser a decay.
+    """
+    made = load("modern").variants("gym/Hopper-v5")
+    found = toggles.contrasts(settings(made))
+    pairs = {(c.on, c.off) for c in found}
+    assert pairs == {
+        ((v.name,), (v.name.partition("(")[0],)) for v in made if "(" in v.name
+    }
+    levels = {c.on[0]: (c.toggle, c.levels) for c in found}
+    torsos = "networks.policy, networks.critic"
+    assert levels["SAC(SimBa)"] == levels["PPO(SimBa)"] == (torsos, ("SimBa", "MLP"))
+    n_step = ("g_estimate.n_step", ("on", "none"))
+    assert levels["SAC(3-step)"] == levels["MPO(3-step)"] == n_step
+
+
+def test_those_of_another_class_are_told_apart_by_what_is_its_own():
+    path, decay = "optim.policy", "optim.policy.decay"
+    (sac,) = sweep.presets(["sac"])
+    made = [sac] + [
+        Variant(f"x{i}", "sac", sweep.change(sac.config, {path: "AdamW", decay: x}))
+        for i, x in enumerate([0.01, 0.1])
+    ]
+    levels = [setting.levels for setting in settings(made).values()]
+    assert [each[path] for each in levels] == ["Adam", "AdamW", "AdamW"]
+    assert [each[decay] for each in levels] == ["-", "0.01", "0.1"]
+
+
 def test_a_contrast_averages_over_what_else_there_is():
     found = toggles.contrasts(settings(sweep.grid(["sac", "mpo"], AXES)))
     assert [(c.algorithm, c.toggle) for c in found] == [
