@@ -104,7 +104,8 @@ def read(workdir: Path) -> Read:
         (each.task, each.variant, tuple(each.values.values()))
         for each in tuning.choices(header)
     )
-    folder = workdir / manifest.TUNING
+    own = header.experiment == manifest.TUNING  # the folder of the tuning itself
+    folder = workdir if own else workdir / manifest.TUNING
     tried = store.load(store.folder(folder))
     assert tried is not None
     return Read(tried, plan.ranges, comparison.arms_of(folder), chosen)

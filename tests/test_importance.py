@@ -73,21 +73,20 @@ def test_a_field_without_an_effect_is_below_its_null_and_as_noise_is(known):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kind", ["nothing", "additive"])
-def test_what_is_not_there_is_shown_in_a_twentieth(kind):
-    """Of 40 designs, 19 permutations each: no more than 7 of a binomial at 5%, which
-    has more in 0.2%."""
+def test_what_is_not_there_is_shown_in_a_twentieth():
+    """An idle field, and pairs of two that add up, in 20 designs of 19 permutations:
+    4 at the most, of which a binomial at 5% has more in 0.3%."""
     shown = dict.fromkeys([("c",), ("a", "b"), ("a", "c"), ("b", "c")], 0)
-    for seed in range(40):
+    for seed in range(20):
         rng = np.random.default_rng(seed)
         x = rng.random((40, 3))
-        known = 2 * x[:, 0] - 8 * (x[:, 1] - 0.5) ** 2 if kind == "additive" else 0.0
+        known = 2 * x[:, 0] - 8 * (x[:, 1] - 0.5) ** 2
         y = known + 0.2 * rng.normal(size=40)
         found = importance.importance(x, y, list("abc"), permutations=19, seed=seed)
         for each in found.shares:
             if each.fields in shown:
                 shown[each.fields] += each.shown
-    assert max(shown.values()) <= 7
+    assert max(shown.values()) <= 4, shown
 
 
 def test_few_settings_are_refused_with_the_design_that_could():

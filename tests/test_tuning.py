@@ -288,6 +288,9 @@ def test_the_score_at_each_setting_is_shown_and_the_best_of_n_refused(
     chosen = shown[shown.chosen == "*"].set_index("variant")[RATE].to_dict()
     assert chosen == {c.variant: c.values[RATE] for c in tuning.choices(header)}
     assert RATE in picture.read_text()
+    assert sensitivity.main([f"--workdir={tried}", "--by_setting", "--format=csv"]) == 0
+    again = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert again.score.equals(shown.score)
     assert sensitivity.main([f"--workdir={whole}"]) == 2
     assert "of which a part is no sample: run" in capsys.readouterr().err
 

@@ -19,12 +19,13 @@ def shown(workdir: Path) -> Shown:
     """Rows, notes, and what draws them. Raises: ConfigError."""
     found = designs.read(workdir)
     made = designs.designs(found)
-    rows = [row for each in made for row in _scores(each)]
+    tuned = tuning.of(found.header.protocol) is not None
+    rows = [row for each in made for row in _scores(each, tuned)]
     notes = [
         "an interval is Student's, 95%, over a setting's seeds; the highest of many is "
         "too high."
     ]
-    if tuning.of(found.header.protocol) is not None:
+    if tuned:
         notes.append(
             "scores are of tuning, and no result of the study: its report has those of "
             "fresh seeds at the setting that was chosen (*)."
@@ -32,7 +33,7 @@ def shown(workdir: Path) -> Shown:
     return rows, notes, lambda: plot.settings(made)
 
 
-def _scores(design: Design) -> list[dict[str, str]]:
+def _scores(design: Design, tuned: bool) -> list[dict[str, str]]:
     return [
         {
             "variant": design.variant,
@@ -46,7 +47,7 @@ def _scores(design: Design) -> list[dict[str, str]]:
             "score": number(each.score.value),
             "low": number(each.score.low),
             "high": number(each.score.high),
-            "chosen": "*" if each.chosen else "",
+            **({"chosen": "*" if each.chosen else ""} if tuned else {}),
         }
         for each in design.settings
     ]
