@@ -303,6 +303,15 @@ def test_the_plan_has_what_tuning_will_take(capsys):
     assert "--tune_budget is of tuning: give --tune" in capsys.readouterr().err
 
 
+def test_another_scramble_has_other_settings_and_another_protocol(capsys):
+    hashes = []
+    for flags in ([], ["--tune_scramble=0"], ["--tune_scramble=1"]):
+        assert command.main([*FLAGS, *flags, "--dry_run"]) == 0
+        hashes += [x for x in capsys.readouterr().out.split() if len(x) == 64]
+    first, same, other = hashes
+    assert first == same != other
+
+
 def test_a_study_can_be_tuned_and_grow(tmp_path):
     """The looks are of the tuned variants; presets have the first look's seeds."""
     plan = Tuning((LOG,), 4, seeds=2, steps=100)

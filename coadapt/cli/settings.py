@@ -12,6 +12,8 @@ from coadapt.cli.values import Values, count, get
 from coadapt.schema import ConfigError
 from coadapt.sweep import Sweep
 
+_PARTS = ("budget", "seeds", "scramble", "steps", "rule")
+
 
 def define(values: Values) -> None:
     """Flags of both."""
@@ -30,6 +32,7 @@ def _define_tuning(values: Values) -> None:
     for name, about in (
         ("tune_budget", "settings that each variant is tried at, a power of 2 (16)"),
         ("tune_seeds", "of each setting, apart from those of --seeds (3)"),
+        ("tune_scramble", "seed of the settings: another has others (0)"),
         ("tune_steps", "env steps of a run that tunes (those of --steps)"),
         (
             "tune_rule",
@@ -73,7 +76,7 @@ def tuned(values: Values) -> tuning.Tuning | None:
     """What --tune and its like say. Raises: ConfigError."""
     ranges = configs.changes(values, "tune")
     if not ranges:
-        for name in ("tune_budget", "tune_seeds", "tune_steps", "tune_rule"):
+        for name in (f"tune_{part}" for part in _PARTS):
             if get(values, name) is not None:
                 raise ConfigError(f"--{name} is of tuning: give --tune with it.")
         return None
@@ -84,6 +87,7 @@ def tuned(values: Values) -> tuning.Tuning | None:
         count(values, "tune_seeds", 3, most=sweep.MOST_SEEDS),
         steps and count(values, "tune_steps"),
         get(values, "tune_rule") or tuning.BEST,
+        count(values, "tune_scramble", 0, least=0),
     )
 
 
