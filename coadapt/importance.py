@@ -74,7 +74,8 @@ def importance(
     Raises: ConfigError, below 10 settings a field, or without scikit-learn.
     """
     require(len(points), len(fields))
-    rng = np.random.default_rng(seed)
+    # apart from what drew the settings, which may have had the same seed
+    rng = np.random.default_rng([seed, len(fields), len(points)])
     table = np.column_stack([points, rng.random(len(points))])
     names, pairs = [*fields, DUMMY], [*itertools.combinations(range(len(fields)), 2)]
     forest = _forest(table, scores, oob_score=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import stores
 
-from coadapt import importance, sweep
+from coadapt import importance, sweep, tuning
 from coadapt.cli import importance as command
 from coadapt.cli import sweep as sweep_command
 from coadapt.importance import Tree
@@ -89,6 +89,13 @@ def test_what_is_not_there_is_shown_in_a_twentieth():
     assert max(shown.values()) <= 4, shown
 
 
+def test_the_column_of_noise_is_not_the_design_of_the_same_seed():
+    settings = tuning.uniform([tuning.Range("x", 0.0, 1.0)], 20, seed=0)
+    x = np.array([[each["x"]] for each in settings])
+    found = importance.importance(x, x[:, 0], ["x"], permutations=19, seed=0)
+    assert found.shares[0].value > 0.9 and found.dummy < 0.1
+
+
 def test_few_settings_are_refused_with_the_design_that_could():
     x = np.zeros((29, 3))
     with pytest.raises(ConfigError, match=r"here are 29 for 3; run .*--random=30"):
@@ -141,11 +148,11 @@ def test_the_command_ranks_the_fields_of_each_variant(tmp_path, capsys):
     rng = np.random.default_rng(0)
 
     def score(cell):
-        rate = float(cell.variant.partition(f"{RATE}=")[2].partition("/")[0])
+        rate = float(cell.variant.partition(f"{RATE}=")[2])
         known = 30 * (5 + np.log10(rate)) if cell.variant.startswith("sac") else 50
         return known + rng.normal()
 
-    written(tmp_path, planned([*FLAGS, "--random=20"]), score)
+    written(tmp_path, planned([*FLAGS[:-1], "--random=20"]), score)
     picture = tmp_path / "importance.svg"
     flags = [f"--workdir={tmp_path}", "--permutations=19", f"--figure={picture}"]
     assert command.main(flags) == 0
@@ -154,7 +161,7 @@ def test_the_command_ranks_the_fields_of_each_variant(tmp_path, capsys):
     assert rows[0][:3] == ["sac", TASK, RATE] and float(rows[0][3]) > 0.9
     assert rows[1][2:6] == ["none", "above", "its", "null"]
     assert "mpo on gym/Hopper-v5, 20 settings: not above its null:" in said[-1]
-    assert f"{RATE} x g_estimate.discount" in picture.read_text()
+    assert RATE in picture.read_text()
 
 
 def test_a_small_design_is_refused_by_the_command(tmp_path, capsys):
