@@ -75,10 +75,9 @@ def choose_gl() -> str:
         if _draws(name):
             os.environ[GL] = name
             return name
-    tried = f"{GL}={asked}" if asked else "neither EGL nor OSMesa"
-    raise ConfigError(
-        f"nothing can be drawn: {tried} works here; {GL} has the values {OPENGL}."
-    )
+    neither = "neither EGL nor OSMesa works here"
+    tried = f"{GL}={asked} does not work here" if asked else neither
+    raise ConfigError(f"nothing can be drawn: {tried}; of {GL}, {OPENGL}.")
 
 
 @functools.cache

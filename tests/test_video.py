@@ -203,7 +203,7 @@ def test_what_draws_is_found_out_and_what_was_chosen_is_kept(monkeypatch):
     monkeypatch.delenv(video.GL, raising=False)
     assert video.choose_gl() == os.environ[video.GL] == "osmesa"
     monkeypatch.setenv(video.GL, "egl")
-    with pytest.raises(ConfigError, match="MUJOCO_GL=egl works here"):
+    with pytest.raises(ConfigError, match="MUJOCO_GL=egl does not work here"):
         video.choose_gl()
 
 
