@@ -127,7 +127,7 @@ def _on_host(config, spec, episodes, stacked, learner, seeds, learns, log):
             stacked, learner.seen, learner.unseen, action, step, seeds, clock
         )
     else:
-        yield runner.add.lower(stacked, learner.seen, action, step, clock)
+        yield runner.add.lower(stacked, learner.seen, action, step, seeds, clock)
     seen = np.zeros((number, episodes, spec.obs_size), np.float32)
     when = np.zeros(2, np.int32)
     yield runner.greedy.lower(stacked, learner.agent, seen, seeds, when)

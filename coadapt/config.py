@@ -24,6 +24,7 @@ from coadapt.factors.bounds import BoundLoss as BoundLoss
 from coadapt.factors.bounds import Bounds as Bounds
 from coadapt.factors.bounds import BoundWeights as BoundWeights
 from coadapt.factors.critic import Critic as Critic
+from coadapt.factors.noise import Exploration
 from coadapt.factors.view import View
 from coadapt.networks import Networks
 from coadapt.optim import Optim
@@ -352,3 +353,5 @@ class Config:
     eval_policy: EvalPolicies = Mode()  # how the agent acts when it is measured
     # what rewards become before critics learn from them; none: they stay as they are
     reward: RewardRule | None = None
+    # the noise that it acts with while it learns
+    exploration: Exploration = Exploration()

@@ -59,6 +59,7 @@ class Seen(NamedTuple):
     health: Health
     rewards: Tree = None  # as in AgentState
     sampling: Tree = None  # as in AgentState
+    noise: Tree = None  # as in AgentState
 
 
 class Learner(NamedTuple):
@@ -72,19 +73,23 @@ class Learner(NamedTuple):
     def seen(self) -> Seen:
         agent = self.agent
         return Seen(
-            self.store, agent.moments, self.health, agent.rewards, agent.sampling
-        )
+            self.store, agent.moments, self.health, agent.rewards, agent.sampling,
+            agent.noise,
+        )  # fmt: skip
 
     @property
     def unseen(self) -> AgentState:
         """The agent without what is in `seen`."""
-        return self.agent._replace(moments=None, rewards=None, sampling=None)
+        return self.agent._replace(
+            moments=None, rewards=None, sampling=None, noise=None
+        )
 
     def having(self, seen: Seen) -> "Learner":
         """The learner after an env step."""
         state = self.agent._replace(
-            moments=seen.moments, rewards=seen.rewards, sampling=seen.sampling
-        )
+            moments=seen.moments, rewards=seen.rewards, sampling=seen.sampling,
+            noise=seen.noise,
+        )  # fmt: skip
         return Learner(state, seen.store, seen.health)
 
 

@@ -79,7 +79,7 @@ def _either(names: list[str]) -> str:
 # whose rules come first: the objective's, then how it is reached
 _ORDER = (
     "g", "pi_q", "pi_p_update", "g_estimate", "pi_p", "pi_q_update", "pi_theta",
-    "bounds", "critic",
+    "bounds", "critic", "exploration",
 )  # fmt: skip
 
 

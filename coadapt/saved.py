@@ -66,14 +66,18 @@ class SavedAgent:
         return self._act(obs, key, greedy=True)
 
     def explore(self, obs: Rows, key: jax.Array) -> np.ndarray:
-        """Actions as training draws them, at obs [B, O]: [B, A], agent units."""
+        """Actions as training draws them, at obs [B, O]: [B, A], agent units.
+
+        Each with noise as at the first step of an episode (`config.exploration`).
+        """
         return self._act(obs, key, greedy=False)
 
     def _act(self, obs: Rows, key: jax.Array | None, *, greedy: bool) -> np.ndarray:
         if key is None:
             key = stream(np.uint32(self.seed), Purpose.MEASURE, 0)  # type: ignore[arg-type]
         seen = self._rows(obs)
-        return np.asarray(_act(self._traced(), self.state, seen, key, greedy=greedy))
+        how = {"greedy": greedy, "size": self.spec.action_size}
+        return np.asarray(_act(self._traced(), self.state, seen, key, **how))
 
     def q(self, obs: Rows, action: Rows) -> np.ndarray:
         """Q of each critic: obs [B, O], action [..., B, A] -> [K, ..., B], in rewards.
@@ -136,9 +140,12 @@ class SavedAgent:
         )
 
 
-@partial(jax.jit, static_argnames="greedy")
-def _act(config: Config, state: AgentState, obs: jax.Array, key: jax.Array, *, greedy):
-    return agents.act(config, state, obs, key, greedy=greedy)
+@partial(jax.jit, static_argnames=("greedy", "size"))
+def _act(
+    config: Config, state: AgentState, obs: jax.Array, key: jax.Array, *, greedy, size
+):
+    noise = config.exploration.drawn(key, len(obs), size)
+    return agents.act(config, state, obs, key, greedy=greedy, noise=noise)
 
 
 @jax.jit

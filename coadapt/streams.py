@@ -31,6 +31,7 @@ class Purpose(IntEnum):
     MEASURE = 4
     MASKS = 5
     RENEW = 6
+    NOISE = 7
 
 
 _PURPOSES = 256  # numbers that are kept for purposes

@@ -116,6 +116,8 @@ class AgentState(NamedTuple):
     sampling: Tree = None  # what the sampling remembers of stored transitions
     # of the masks of dropout, within an update; None: nothing is dropped
     masks: jax.Array | None = None
+    # what exploration remembers, leaves [E, ...]; None: each action is drawn for itself
+    noise: Tree = None
 
 
 class Support(NamedTuple):

@@ -37,6 +37,7 @@ from coadapt.agent.improve import improve, settle, weighed
 from coadapt.agent.models import action_values, policy, state_values
 from coadapt.agent.vitals import vitals
 from coadapt.config import Config, Hard, Soft
+from coadapt.factors.noise import Added
 from coadapt.networks import learned
 from coadapt.ops import distributions, moments
 from coadapt.streams import Purpose, stream
@@ -188,15 +189,17 @@ def act(
     key: jax.Array,
     *,
     greedy: bool = False,
+    noise: Added | None = None,
 ) -> jax.Array:
     """Actions of the online policy at obs [B, O], [B, A]: to explore, or greedy.
 
     What greedy is, `config.eval_policy` says: the mode, a sample, or the best of some.
+    `noise` is what `config.exploration` adds; None: it is drawn by the key.
     """
     if greedy:
         return config.eval_policy.act(models.View(config, state), obs, key)
     dist = policy(config, state, state.params.policy, obs)
-    return config.pi_theta.explore(dist, key)
+    return config.pi_theta.explore(dist, key, noise)
 
 
 def log_prob(

@@ -46,8 +46,9 @@ def rollout(
     """Whole episodes of the agent on its own task, from the task's first states.
 
     Args:
-        greedy: whether it acts as it is measured, or as it explores; None: as the
-            policy that its critic is of, which draws actions and adds no noise to them.
+        greedy: whether it acts as it is measured, or as it explores, with white noise;
+            None: as the policy that its critic is of, which draws actions and adds no
+            noise to them.
         seed: other numbers give other episodes, alike for all agents of one seed.
     """
     schema.must_be(episodes, int, "episodes", "a whole number of 1 or more")

@@ -11,6 +11,7 @@ import distrax
 import jax
 import jax.numpy as jnp
 
+from coadapt.factors.noise import Added
 from coadapt.factors.rules import Combination, Config, Need, Refusal, Ruled
 from coadapt.factors.view import lacks
 from coadapt.ops import divergences, squash
@@ -40,6 +41,16 @@ def _normal_kl(p: Normal, q: Normal) -> jax.Array:
 def _normal_sample(dist: Normal, key: jax.Array, samples: int) -> jax.Array:
     noise = jax.random.normal(key, (samples, *dist.mean.shape))
     return dist.mean[None] + dist.std[None] * noise
+
+
+def _normal_explored(dist: Normal, key: jax.Array, noise: Added | None) -> jax.Array:
+    """The action before `bound`, [B, A]: a sample, or of the noise that is given.
+
+    Source: Eberhard et al. 2023, who put coloured noise where a sample has white.
+    """
+    if noise is None or noise.unit is None:
+        return _normal_sample(dist, key, 1)[0]
+    return dist.mean + dist.std * noise.unit
 
 
 def clip_noise(dist: Normal, raw: jax.Array, limit: jax.typing.ArrayLike) -> jax.Array:
@@ -284,6 +295,7 @@ class Distribution(Ruled, Protocol):
     bounded: ClassVar[bool] = False  # actions never leave the box
     has_moments: ClassVar[bool] = False  # a mean and a std, whose KL is a sum of both
     has_entropy: ClassVar[bool] = False  # a formula for it
+    adds_noise: ClassVar[bool] = False  # to a mean or an action: see `explore`
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
         return self.distribution
@@ -342,9 +354,17 @@ class Distribution(Ruled, Protocol):
         """Actions [M, B, A]."""
         return self.bound(self.draw(dist, key, samples))
 
-    def explore(self, dist: Any, key: jax.Array) -> jax.Array:
-        """The action to act with while learning, [B, A]."""
-        return self.sample(dist, key, 1)[0]
+    def explore(
+        self, dist: Any, key: jax.Array, noise: Added | None = None
+    ) -> jax.Array:
+        """The action to act with while learning, [B, A].
+
+        Args:
+            noise: where `adds_noise`, in the place of what the key draws.
+        """
+        if noise is None:
+            return self.sample(dist, key, 1)[0]
+        raise lacks(self, "noise that is added")
 
     def uniform(self, key: jax.Array, action_size: int) -> tuple[jax.Array, jax.Array]:
         """A uniformly random action, [A], and its log-probability."""
@@ -391,6 +411,7 @@ class Gaussian(Distribution):
 
     has_moments: ClassVar[bool] = True
     has_entropy: ClassVar[bool] = True
+    adds_noise: ClassVar[bool] = True
 
     mean: Literal["free", "tanh"] = (
         "free"  # tanh keeps the mean, not the action, inside
@@ -458,6 +479,11 @@ class Gaussian(Distribution):
         each = jnp.log(dist.std) + 0.5 * jnp.log(2 * jnp.pi * jnp.e)
         return jnp.sum(each, axis=-1)
 
+    def explore(
+        self, dist: Normal, key: jax.Array, noise: Added | None = None
+    ) -> jax.Array:
+        return self.bound(_normal_explored(dist, key, noise))
+
     def mode(self, dist: Normal) -> jax.Array:
         """The greedy action [B, A]."""
         return dist.mean
@@ -469,6 +495,7 @@ class TanhGaussian(Distribution):
 
     bounded: ClassVar[bool] = True
     has_moments: ClassVar[bool] = True
+    adds_noise: ClassVar[bool] = True
 
     scale: Scale = StateLogStd()  # how the std is made, before tanh
     # how a stored action is mapped back: clipped to +-(1 - 1e-6) first, or plain atanh,
@@ -519,6 +546,11 @@ class TanhGaussian(Distribution):
         """KL(p || q) at each state, [B], nats: the tanh does not change it."""
         return _normal_kl(p, q)
 
+    def explore(
+        self, dist: Normal, key: jax.Array, noise: Added | None = None
+    ) -> jax.Array:
+        return self.bound(_normal_explored(dist, key, noise))
+
     def mode(self, dist: Normal) -> jax.Array:
         """The greedy action [B, A]: tanh of the mean."""
         return jnp.tanh(dist.mean)
@@ -536,6 +568,7 @@ class Deterministic(Distribution):
 
     has_density: ClassVar[bool] = False
     bounded: ClassVar[bool] = True
+    adds_noise: ClassVar[bool] = True
 
     noise: Positive = 0.1  # std in agent units; the sum is clipped; settings 3.8
 
@@ -572,10 +605,13 @@ class Deterministic(Distribution):
         """The one action, [M, B, A]."""
         return jnp.broadcast_to(dist.action[None], (samples, *dist.action.shape))
 
-    def explore(self, dist: Point, key: jax.Array) -> jax.Array:
-        action = self.sample(dist, key, 1)[0]
-        noise = self.noise * jax.random.normal(key, action.shape)
-        return jnp.clip(action + noise, -1.0, 1.0)
+    def explore(
+        self, dist: Point, key: jax.Array, noise: Added | None = None
+    ) -> jax.Array:
+        action, (unit, std) = self.sample(dist, key, 1)[0], noise or Added(None, None)
+        unit = jax.random.normal(key, action.shape) if unit is None else unit
+        std = self.noise if std is None else std
+        return jnp.clip(action + std * unit, -1.0, 1.0)
 
     def mode(self, dist: Point) -> jax.Array:
         """The greedy action [B, A]."""

@@ -28,6 +28,7 @@ from coadapt.training.steps import (
     add,
     add_all,
     add_and_act,
+    begin_noise,
     begin_with,
     by_agent,
     by_environment,
@@ -79,6 +80,17 @@ class _Acting:
         for i in range(first_updates(self.configs)):
             self.learn(Clock(np.int32(0), np.int32(i)))
 
+    def _begin_anew(self, obs: Any, steps: int) -> None:
+        """The running episodes end, and those of these first observations begin."""
+        store, state = cut(self.learner.store, obs), self.learner.agent
+        if self.configs.exploration.remembers:
+            noise = begin_noise(
+                self.configs, self.seeds, np.int32(steps),
+                action_size=self.about.spec.action_size,
+            )  # fmt: skip
+            state = state._replace(noise=noise)
+        self.learner = self.learner._replace(agent=state, store=store)
+
     def learn(self, clock: Clock, updates: int = 1) -> None:
         """So many updates; returns before they are finished."""
         state, store, health = self.learner
@@ -127,8 +139,7 @@ class HostLoop(_Acting):
         self._cut(steps)
 
     def _cut(self, steps: int) -> None:
-        obs = self._begin(steps // self.about.checkpoint_every)
-        self.learner = self.learner._replace(store=cut(self.learner.store, obs))
+        self._begin_anew(self._begin(steps // self.about.checkpoint_every), steps)
         self.action = act(self.configs, self.learner, self.seeds, np.int32(steps))
 
     def advance(self, begin: int, end: int, updates: int) -> int:
@@ -147,7 +158,8 @@ class HostLoop(_Acting):
                 self.learn(clock, learns)
             step = self._step(action)
             if learns and not overlap:
-                seen = add(configs, self.learner.seen, action, step, before)
+                args = (configs, self.learner.seen, action, step, self.seeds)
+                seen = add(*args, before)
                 self.learner = self.learner.having(seen)
                 self.learn(clock, learns)
                 self.action = act(configs, self.learner, self.seeds, np.int32(after))
@@ -220,7 +232,7 @@ def _collect(
         actions = act_all(configs, learners, seeds, steps)
         states, step = jax.vmap(env.step)(states, by_environment(actions.action))
         step = by_agent(configs, step)
-        seen = add_all(configs, learners.seen, actions, step, now)
+        seen = add_all(configs, learners.seen, actions, step, seeds, now)
         return learners.having(seen), states
 
     begin: Any = clock.steps // configs.data.envs
@@ -303,8 +315,7 @@ class DeviceLoop(_Acting):
 
     def renew(self, steps: int) -> None:
         """End the running episodes, and begin others."""
-        obs = self._begin(steps // self.about.checkpoint_every)
-        self.learner = self.learner._replace(store=cut(self.learner.store, obs))
+        self._begin_anew(self._begin(steps // self.about.checkpoint_every), steps)
 
     def advance(self, begin: int, end: int, updates: int) -> int:
         """Env steps begin + 1 to end; returns the number of updates made so far."""

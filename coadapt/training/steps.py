@@ -19,7 +19,7 @@ from coadapt.data.replay import Store
 from coadapt.learn import Clock, Health, Learner, Seen
 from coadapt.ops import moments
 from coadapt.streams import Purpose, stream
-from coadapt.types import Action, AgentState, EnvSpec, TimeStep
+from coadapt.types import Action, AgentState, EnvSpec, Rows, TimeStep
 
 T = TypeVar("T")
 
@@ -77,7 +77,31 @@ def _start(
 
 
 def _start_agent(config: Config, seed: jax.Array, spec: EnvSpec) -> AgentState:
-    return agents.init(config, spec, stream(seed, Purpose.INIT, 0))
+    state = agents.init(config, spec, stream(seed, Purpose.INIT, 0))
+    return state._replace(noise=_noise(config, seed, jnp.int32(0), spec.action_size))
+
+
+def _noise(config: Config, seed: jax.Array, steps: jax.Array, action_size: int) -> Any:
+    """What exploration remembers as all environments begin an episode, [E, ...]."""
+
+    def begin(environment: jax.Array) -> Any:
+        key = stream(seed, Purpose.NOISE, steps, environment)
+        return config.exploration.begin(key, action_size)
+
+    return jax.vmap(begin)(jnp.arange(config.data.envs, dtype=jnp.int32))
+
+
+def _noise_after(
+    config: Config, kept: Any, seed: jax.Array, steps: learn.Counter, last: Rows
+) -> Any:
+    """The same after env step `steps`: `last`, [E] or scalar, where episodes ended."""
+
+    def after(kept: Any, last: jax.Array, environment: jax.Array) -> Any:
+        key = stream(seed, Purpose.NOISE, steps, environment)
+        return config.exploration.after(kept, key, last)
+
+    numbers = jnp.arange(config.data.envs, dtype=jnp.int32)
+    return jax.vmap(after)(kept, jnp.atleast_1d(last), numbers)
 
 
 def act_one(
@@ -89,9 +113,11 @@ def act_one(
     """
     obs = replay.current(learner.store)
     choose = partial(_choose, config, learner, seed, steps)
+    noise = learner.agent.noise
     if config.data.envs == 1:
-        return choose(obs, 0)
-    return jax.vmap(choose)(obs, jnp.arange(config.data.envs, dtype=jnp.int32))
+        return choose(obs, 0, jax.tree.map(lambda x: x[0], noise))
+    numbers = jnp.arange(config.data.envs, dtype=jnp.int32)
+    return jax.vmap(choose)(obs, numbers, noise)
 
 
 def _choose(
@@ -101,6 +127,7 @@ def _choose(
     steps: jax.Array,
     obs: jax.Array,
     environment: jax.typing.ArrayLike,
+    noise: Any,
 ) -> Action:
     """The action at obs [O]: the policy's, or uniform while warming up."""
     key = stream(seed, Purpose.ACT, steps, environment)
@@ -114,7 +141,8 @@ def _choose(
         return chosen(action, log_prob if kept else None)
 
     def sample() -> Action:
-        action = agents.act(config, learner.agent, obs[None], key)
+        added = config.exploration.read(noise)
+        action = agents.act(config, learner.agent, obs[None], key, noise=added)
         if not kept:
             return chosen(action[0], None)
         log_prob = agents.log_prob(config, learner.agent, obs[None], action)
@@ -133,7 +161,12 @@ def as_stored(config: Config, step: TimeStep) -> TimeStep:
 
 
 def add_one(
-    config: Config, seen: Seen, chosen: Action, step: TimeStep, clock: Clock
+    config: Config,
+    seen: Seen,
+    chosen: Action,
+    step: TimeStep,
+    seed: jax.Array,
+    clock: Clock,
 ) -> Seen:
     """Store the env step after `clock`, or one of each environment.
 
@@ -157,7 +190,8 @@ def add_one(
         step = step._replace(reward=rule.stored(rewards, step.reward))
     sampling = config.data.draws.added(seen.sampling, seen.store.count, health.alive)
     store = replay.add(seen.store, chosen, step, health.alive)
-    return Seen(store, known, health, rewards, sampling)
+    noise = _noise_after(config, seen.noise, seed, after.steps, step.last)
+    return Seen(store, known, health, rewards, sampling, noise)
 
 
 _over_agents = jax.vmap
@@ -232,12 +266,20 @@ def start_offline(configs: Config, seeds: jax.Array, obs: jax.Array, *, spec):
 
 
 act_all = _over_agents(act_one, in_axes=(0, 0, 0, _SHARED))
-add_all = _over_agents(add_one, in_axes=(0, 0, 0, 0, _SHARED))
+add_all = _over_agents(add_one, in_axes=(0, 0, 0, 0, 0, _SHARED))
 
 
 act = jax.jit(devices.spread_out(shared=(3,))(act_all))
-add = jax.jit(devices.spread_out(shared=(4,))(add_all), donate_argnums=1)
+add = jax.jit(devices.spread_out(shared=(5,))(add_all), donate_argnums=1)
 cut = jax.jit(devices.spread_out()(_over_agents(replay.cut)), donate_argnums=0)
+
+
+@partial(jax.jit, static_argnames="action_size")
+@devices.spread_out(shared=(2,))
+def begin_noise(configs: Config, seeds: jax.Array, steps: jax.Array, *, action_size):
+    """What exploration remembers as episodes begin after env step `steps`."""
+    begin = partial(_noise, action_size=action_size)
+    return _over_agents(begin, in_axes=(0, 0, _SHARED))(configs, seeds, steps)
 
 
 @partial(jax.jit, donate_argnums=1)
@@ -247,7 +289,7 @@ def add_and_act(configs, seen, states, actions, step, seeds, clock):
 
     `states` [N, ...] are without what is in `seen`.
     """
-    seen = add_all(configs, seen, actions, step, clock)
+    seen = add_all(configs, seen, actions, step, seeds, clock)
     learners = Learner(states, seen.store, seen.health).having(seen)
     steps = clock.steps + configs.data.envs
     return seen, act_all(configs, learners, seeds, steps)
