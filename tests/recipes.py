@@ -102,6 +102,14 @@ SHORT: dict[str, dict[str, object]] = {
         "target.policy.period": 20,
         "target.critic.period": 20,
     },
+    "fast_td3": REPLAY
+    | {
+        "critic.head.bins": 11,
+        "critic.head.low": -50.0,
+        "critic.head.high": 50.0,
+        "data.envs": 1,
+        "data.update_every": 1,
+    },
     "td3_bc": MLP | {"data.batch_size": 32},
     "rebrac": MLP | {"data.batch_size": 32},
     "crr": MLP
@@ -141,6 +149,7 @@ KNOBS = {  # the number that each row is known for
     "ppo_details": "pi_q_update.trust_region.epsilon",
     "ddpg": "pi_theta.noise",
     "td3": "g_estimate.smoothing.std",
+    "fast_td3": "exploration.std.high",
     "td3_bc": "pi_q.gradient.cloning.alpha",
     "crr": "pi_q_update.temperature.value",
     "iql": "pi_q_update.temperature.value",

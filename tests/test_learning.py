@@ -219,6 +219,9 @@ LQR |= {
         },
     ),
     "dmpo": LQR["mpo"]._replace(changes=LQR["mpo"].changes | ATOMS),
+    "fast_td3": Recipe(
+        12_000, ROUGHLY, EARLY | ATOMS | {"data.envs": 4, "data.update_every": 4}
+    ),
 }
 # toy/corridor (optimum 1, random 0.5): two actions, and always the same one is best. A
 # greedy policy is at 1 or, where one state is still wrong, at 0.8 or less.

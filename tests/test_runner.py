@@ -88,7 +88,8 @@ def group_of(name: str) -> list:
 ALIKE = ("awac", "power", "rwr", "urex", "vmpo", "vmpo_table1", "trpo_table1", "ppo",
          "ddpg", "td3", "brac", "redq", "tqc", "d4pg", "dmpo",
          "td3_bc", "rebrac", "crr", "iql", "ppo_details",
-         "crossq", "droq", "sac_simba", "sac_simbav2", "sac_bro")  # fmt: skip
+         "fast_td3", "crossq", "droq", "sac_simba", "sac_simbav2",
+         "sac_bro")  # fmt: skip
 
 
 @pytest.fixture(params=cases(algorithms.PRESETS, ALIKE), scope="module")

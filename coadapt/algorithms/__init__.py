@@ -38,6 +38,7 @@ from coadapt.algorithms.redq import redq as redq
 from coadapt.algorithms.tqc import tqc as tqc
 from coadapt.algorithms.d4pg import d4pg as d4pg
 from coadapt.algorithms.dmpo import dmpo as dmpo
+from coadapt.algorithms.fast_td3 import fast_td3 as fast_td3
 from coadapt.algorithms.td3_bc import td3_bc as td3_bc
 from coadapt.algorithms.rebrac import rebrac as rebrac
 from coadapt.algorithms.crr import crr as crr
