@@ -397,7 +397,7 @@ REFUSED = {
         "td3",
         {"pi_q.gradient.noise_limit": 0.5},
         "pi_q.gradient.noise_limit",
-        "Deterministic draws no noise, so it must be none",
+        "Deterministic draws no normal noise, so it must be none",
     ),
     "clip-and-count": (
         "sac",

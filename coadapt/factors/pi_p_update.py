@@ -90,7 +90,7 @@ class DecoupledKL(TrustRegion):
                 "pi_p_update.trust_region",
                 type(self).__name__,
                 f"a {type(config.pi_theta).__name__} has no mean and no std to hold "
-                "apart; use JointKL",
+                f"apart; use {'JointKL' if config.pi_theta.has_kl else 'none'}",
             )
 
     epsilon_mean: Positive = 1e-3  # nats; a dimension's, or of all together
@@ -142,6 +142,12 @@ class JointKL(TrustRegion):
     init_joint: Scalar = 1.0  # of the raw variable
     # of the raw variable: projected after a step, or clamped in the forward pass
     floor_rule: Literal["project", "clamp"] = "project"  # settings 2.11
+
+    def limits(self, config: Config) -> Iterator[Refusal]:
+        if not config.pi_theta.has_kl:
+            reason = f"a {type(config.pi_theta).__name__} has no formula for its KL"
+            name, field = type(self).__name__, "pi_p_update.trust_region"
+            yield Refusal(field, name, f"{reason}, so it must be none")
 
     def duals(self, action_size: int) -> dict[str, jax.Array]:
         return {"joint": jnp.asarray(self.init_joint, jnp.float32)}

@@ -484,8 +484,8 @@ class Pathwise(Movement):
             )
         if self.noise_limit is None:
             return
-        if not pi.has_density:
-            reason = f"{type(pi).__name__} draws no noise, so it must be none"
+        if not (pi.has_density and pi.has_moments):
+            reason = f"{type(pi).__name__} draws no normal noise, so it must be none"
             yield Refusal(clipped, self.noise_limit, reason)
         divergence = config.pi_q_update.divergence
         if divergence.needs_density and config.pi_p.counts:
@@ -596,7 +596,10 @@ class LikelihoodRatio(Movement):
         gain = view.update.gain(jnp.exp(log_ratio), score)
         if self.entropy is not None:
             gain = gain + self.entropy.weight * pi.entropy(dist)
-        return Terms(gain, pi.kl(prior, dist), dist, None)
+        if pi.has_kl:
+            return Terms(gain, pi.kl(prior, dist), dist, None)
+        # its unbiased estimate from these actions of the prior: Schulman 2020
+        return Terms(gain, jnp.expm1(log_ratio) - log_ratio, dist, None)
 
     def loss(self, terms: Terms, eta: jax.Array) -> jax.Array:
         return eta * jnp.mean(terms.divergence) - jnp.mean(terms.gain)

@@ -14,7 +14,7 @@ from coadapt.factors.divergence import KL as KL
 from coadapt.factors.divergence import MMD as MMD
 from coadapt.factors.divergence import DualKL as DualKL
 from coadapt.factors.divergence import Wasserstein as Wasserstein
-from coadapt.factors.rules import Combination, Config, Refusal, Ruled
+from coadapt.factors.rules import Combination, Config, Need, Refusal, Ruled
 from coadapt.factors.temperature import ConstantTemperature as ConstantTemperature
 from coadapt.factors.temperature import DivergenceTemperature as DivergenceTemperature
 from coadapt.factors.temperature import DualTemperature as DualTemperature
@@ -61,6 +61,12 @@ class KLPenalty(RatioBound):
 
     Source: Schulman et al. 2017 (settings 3.7), where eta is called beta.
     """
+
+    def limits(self, config: Config) -> Iterator[Refusal]:
+        if not config.pi_theta.has_kl:
+            reason = f"a {type(config.pi_theta).__name__} has no formula for its KL"
+            name, field = type(self).__name__, "pi_q_update.trust_region"
+            yield Refusal(field, name, f"{reason}; use ClippedRatio")
 
     target: Positive = 0.01  # nats
     init: Positive = 1.0  # eta at the start
@@ -360,6 +366,11 @@ class Proximal(Update):
     # what keeps the policy near the prior
     trust_region: KLPenalty | ClippedRatio = KLPenalty()
 
+    @classmethod
+    def at(cls, point: Combination) -> "Proximal":
+        bound = KLPenalty() if point.pi_theta.has_kl else ClippedRatio()
+        return cls(trust_region=bound)
+
     def maths(self, config: Config) -> Callable[..., Any] | None:
         return self.trust_region.maths(config)
 
@@ -398,6 +409,10 @@ class NaturalGradient(Update):
     """
 
     own_length: ClassVar[bool] = True
+
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        reason = "its region is one of the policy's KL, a formula"
+        yield Need("pi_theta", lambda pi: pi.has_kl, reason)
 
     max_kl: Positive = 0.01  # nats; settings 3.6
     # over the A action dimensions: KL itself; or their mean, as sb3-contrib has it, so

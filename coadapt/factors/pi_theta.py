@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
 import distrax
 import jax
 import jax.numpy as jnp
+from jax.scipy.special import betaln, digamma
 
 from coadapt.factors.noise import Added
 from coadapt.factors.rules import Combination, Config, Need, Refusal, Ruled
@@ -295,6 +296,7 @@ class Distribution(Ruled, Protocol):
     bounded: ClassVar[bool] = False  # actions never leave the box
     has_moments: ClassVar[bool] = False  # a mean and a std, whose KL is a sum of both
     has_entropy: ClassVar[bool] = False  # a formula for it
+    has_kl: ClassVar[bool] = True  # a formula for it, where there is a density
     adds_noise: ClassVar[bool] = False  # to a mean or an action: see `explore`
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
@@ -720,4 +722,168 @@ class Softmax(Distribution):
         return index.astype(jnp.float32) * (2 / (self.bins - 1)) - 1.0
 
 
-PiTheta = Gaussian | TanhGaussian | Deterministic | Softmax
+class Concentrations(NamedTuple):
+    """Of a Beta distribution of each dimension, at each of B states."""
+
+    alpha: jax.Array  # [B, A], above 1
+    beta: jax.Array  # [B, A], above 1
+
+
+@config
+class Beta(Distribution):
+    """2 x - 1, each x of Beta(alpha, beta), both above 1: one mode, all of it inside.
+
+    Source: Chou et al. 2017, alpha and beta = 1 + softplus of the network's outputs. A
+    sample's gradient is the implicit one of the two gammas that it is made of, as JAX
+    has it.
+    """
+
+    bounded: ClassVar[bool] = True
+    has_entropy: ClassVar[bool] = True
+
+    @property
+    def symbol(self) -> str:
+        return "Beta(s)"
+
+    def outputs(self, action_size: int) -> int:
+        return 2 * action_size
+
+    def distribution(
+        self, params: Tree, head: jax.Array, features: jax.Array | None = None
+    ) -> Concentrations:
+        """Head [B, 2 A] of the policy network -> parameters [B, A]."""
+        alpha, beta = jnp.split(1.0 + jax.nn.softplus(head), 2, axis=-1)
+        return Concentrations(alpha, beta)
+
+    def log_prob(self, dist: Concentrations, action: jax.Array) -> jax.Array:
+        """[..., B, A] -> [..., B], nats; density on [-1, 1]^A."""
+        x = (_inside(action) + 1.0) / 2.0
+        a, b = (jnp.broadcast_to(each, x.shape) for each in dist)
+        each = (a - 1.0) * jnp.log(x) + (b - 1.0) * jnp.log1p(-x) - betaln(a, b)
+        return jnp.sum(each - jnp.log(2.0), axis=-1)
+
+    def draw(self, dist: Concentrations, key: jax.Array, samples: int) -> jax.Array:
+        """Actions [M, B, A]."""
+        shape = (samples, *dist.alpha.shape)
+        a, b = (jnp.broadcast_to(each, shape) for each in dist)
+        return _inside(2.0 * jax.random.beta(key, a, b) - 1.0)
+
+    def dimensions(self, dist: Concentrations) -> int:
+        """Of an action: how many independent parts `kl` sums over."""
+        return dist.alpha.shape[-1]
+
+    def kl(self, p: Concentrations, q: Concentrations) -> jax.Array:
+        """KL(p || q) at each state, [B], nats."""
+        return jnp.sum(divergences.kl_beta(*p, *q), axis=-1)
+
+    def entropy(self, dist: Concentrations) -> jax.Array:
+        a, b = dist
+        each = betaln(a, b) - (a - 1.0) * digamma(a) - (b - 1.0) * digamma(b)
+        each = each + (a + b - 2.0) * digamma(a + b) + jnp.log(2.0)
+        return jnp.sum(each, axis=-1)
+
+    def mode(self, dist: Concentrations) -> jax.Array:
+        """The greedy action [B, A]; the middle where all are as likely."""
+        a, b = (each - 1.0 + 1e-6 for each in dist)
+        return 2.0 * a / (a + b) - 1.0
+
+
+def _inside(action: jax.Array) -> jax.Array:
+    """Away from the box's ends, where a density is 0 or a logarithm infinite."""
+    return jnp.clip(action, -squash.SAFE_LIMIT, squash.SAFE_LIMIT)
+
+
+class Components(NamedTuple):
+    """Of a mixture at each of B states; under a tanh, of what goes into it."""
+
+    logits: jax.Array  # [B, C]
+    mean: jax.Array  # [B, C, A]
+    std: jax.Array  # [B, C, A]
+
+
+@config
+class MixtureOfGaussians(Distribution):
+    """tanh of a mixture of diagonal Gaussians, whose weights hang on the state too.
+
+    Source: Bishop 1994 (mixture density networks), under the tanh of settings 1.1. It
+    has no formula for its entropy or its KL, and the choice of a component has no
+    pathwise gradient. The greedy action is the mean of the likeliest component.
+    """
+
+    bounded: ClassVar[bool] = True
+    has_kl: ClassVar[bool] = False
+
+    components: Annotated[int, Range(ge=2)] = 4  # Gaussians at a state
+    scale: StateLogStd = StateLogStd()  # how the std of each is made, before tanh
+
+    @property
+    def symbol(self) -> str:
+        return f"Tanh(sum_{self.components} w(s) N(mu(s), Sigma(s)))"
+
+    def needs(self, config: Config) -> Iterator[Need | Refusal]:
+        if config.pi_q.by_samples:
+            yield Refusal(
+                "pi_theta",
+                type(self).__name__,
+                "the choice of a component has no pathwise gradient; use "
+                "pi_q.gradient=LikelihoodRatio, or weights (pi_q=NonParametric)",
+            )
+
+    def outputs(self, action_size: int) -> int:
+        return self.components * (1 + 2 * action_size)
+
+    def distribution(
+        self, params: Tree, head: jax.Array, features: jax.Array | None = None
+    ) -> Components:
+        """Head [B, C + 2 C A] of the policy network -> parameters before the tanh."""
+        logits, rest = head[..., : self.components], head[..., self.components :]
+        mean, raw = jnp.split(rest, 2, axis=-1)
+        shape = (*logits.shape, -1)
+        std = self.scale.std(None, raw)
+        return Components(logits, mean.reshape(shape), std.reshape(shape))
+
+    def log_prob(self, dist: Components, action: jax.Array) -> jax.Array:
+        """[..., B, A] -> [..., B], nats; density on [-1, 1]^A."""
+        return self.log_prob_of(dist, squash.inverse(action, safe=True))
+
+    def log_prob_of(self, dist: Components, raw: jax.Array) -> jax.Array:
+        """The log-probability of bound(raw), without inverting a tanh."""
+        value = jnp.broadcast_to(
+            raw[..., None, :], (*raw.shape[:-1], *dist.mean.shape[-2:])
+        )
+        each = _normal_log_prob(Normal(dist.mean, dist.std), value)  # [..., B, C]
+        weight = jnp.broadcast_to(jax.nn.log_softmax(dist.logits), each.shape)
+        change = jnp.sum(squash.log_det(raw), axis=-1)
+        return jax.nn.logsumexp(each + weight, axis=-1) - change
+
+    def draw(self, dist: Components, key: jax.Array, samples: int) -> jax.Array:
+        """Samples [M, B, A] of what `bound` makes actions of."""
+        which, noise = jax.random.split(key)
+        shape = (samples, *dist.logits.shape[:-1])
+        index = jax.random.categorical(which, dist.logits, shape=shape)
+        mean, std = _component(dist, index)
+        return mean + std * jax.random.normal(noise, mean.shape)
+
+    def bound(self, raw: jax.Array) -> jax.Array:
+        return jnp.tanh(raw)
+
+    def before_bound(self, x: jax.Array) -> jax.Array:
+        return x
+
+    def mode(self, dist: Components) -> jax.Array:
+        """The greedy action [B, A]."""
+        index = jnp.argmax(dist.logits, axis=-1)[None]
+        return jnp.tanh(_component(dist, index)[0][0])
+
+
+def _component(dist: Components, index: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Mean and std of the component of each number: index [M, B] -> [M, B, A]."""
+
+    def take(x: jax.Array) -> jax.Array:
+        x = jnp.broadcast_to(x[None], (index.shape[0], *x.shape))
+        return jnp.take_along_axis(x, index[..., None, None], axis=-2)[..., 0, :]
+
+    return take(dist.mean), take(dist.std)
+
+
+PiTheta = Gaussian | TanhGaussian | Deterministic | Softmax | Beta | MixtureOfGaussians

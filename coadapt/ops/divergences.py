@@ -4,6 +4,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.special import betaln, digamma
 
 
 def kl_of_mean(mean_p: jax.Array, std_p: jax.Array, mean_q: jax.Array) -> jax.Array:
@@ -30,6 +31,18 @@ def kl(
     Source: textbook. Args: [..., A]. Returns: [..., A].
     """
     return kl_of_std(std_p, std_q) + jnp.square((mean_p - mean_q) / std_q) / 2
+
+
+def kl_beta(
+    a_p: jax.Array, b_p: jax.Array, a_q: jax.Array, b_q: jax.Array
+) -> jax.Array:
+    """KL( Beta(a_p, b_p) || Beta(a_q, b_q) ) of each dimension, in nats.
+
+    Source: textbook. Args: [..., A], above 0. Returns: [..., A].
+    """
+    total = digamma(a_p + b_p)
+    moved = (a_p - a_q) * (digamma(a_p) - total) + (b_p - b_q) * (digamma(b_p) - total)
+    return betaln(a_q, b_q) - betaln(a_p, b_p) + moved
 
 
 def kl_categorical(logits_p: jax.Array, logits_q: jax.Array) -> jax.Array:
