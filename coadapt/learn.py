@@ -32,6 +32,7 @@ from coadapt.types import (
 
 Counter = jax.Array | np.int32
 Steps = TypeVar("Steps", Transition, Episodes)
+Carry = TypeVar("Carry")
 
 
 class Health(NamedTuple):
@@ -496,16 +497,42 @@ def _iterate(
         step, chosen = drawn
         own = jax.random.fold_in(policy_key, step)
         batch, critic = pool.batch(chosen), state.params.critic
-        return _kept(log, agents.improve(config, state, batch, own, critic))
+        return agents.improve(config, state, batch, own, critic)
 
     passes = pool.passes(policy_key, config.schedule.policy_steps, data.policy_rows)
-    state, found = _repeat(policy_step, state, (jnp.arange(len(passes)), passes))
+    state, found = _policy_phase(config, log, policy_step, state, passes)
     score = pool.labels.score
     metrics |= found | kept(agents.weighed(config, state, score, steps), log)
     found = agents.settle(config, state, rows, score, pool.prior, steps.seen)
     state, found = _kept(log, found)
     metrics |= found | _vitals(config, state, pool.batch(passes[0]), key, log)
     return agents.track(config, state, clock.updates + 1), metrics
+
+
+def _policy_phase(
+    config: Config,
+    log: Log,
+    step: Callable[[AgentState, Any], tuple[AgentState, Metrics]],
+    state: AgentState,
+    passes: jax.Array,
+) -> tuple[AgentState, Metrics]:
+    """The policy's steps on minibatches, and what the last told; they may end early.
+
+    A step that is left out is computed all the same, so that agents share a program.
+    """
+    rule, over = config.pi_q_update, (jnp.arange(len(passes)), passes)
+    if not rule.stops_early:
+        return _repeat(lambda *args: _kept(log, step(*args)), state, over)
+
+    def stopping(carry: tuple[AgentState, jax.Array], each: Any):
+        state, going = carry
+        new, told = step(state, each)
+        going &= ~rule.ends(told)
+        state = jax.tree.map(lambda a, b: jnp.where(going, a, b), new, state)
+        return (state, going), kept(told, log)
+
+    (state, _), told = _repeat(stopping, (state, jnp.array(True)), over)
+    return state, told
 
 
 def _look(
@@ -522,11 +549,11 @@ def _look(
 
 
 def _repeat(
-    step: Callable[[AgentState, Any], tuple[AgentState, Metrics]],
-    state: AgentState,
+    step: Callable[[Carry, Any], tuple[Carry, Metrics]],
+    state: Carry,
     over: Any,
     unrolled: int = 0,
-) -> tuple[AgentState, Metrics]:
+) -> tuple[Carry, Metrics]:
     """A step for each of `over`, and the metrics of the last; so few are no loop."""
     metrics: Metrics = {}
     number = len(jax.tree.leaves(over)[0])

@@ -106,6 +106,24 @@ class ClippedRatio(RatioBound):
         return jnp.minimum(ratio * score, clipped * score)
 
 
+@config
+class KLStop:
+    """No more of an update's policy steps once KL(pi_p || pi_theta) is too large.
+
+    It is the mean over the next minibatch, before its step; that step and those that
+    would follow leave all as it is.
+    Source: Achiam 2018 (Spinning Up) and Raffin et al. 2021 (stable-baselines3).
+    """
+
+    target: Positive = 0.01  # nats; Achiam 2018
+    # the KL is too large above target times this; Achiam 2018
+    tolerance: Annotated[Scalar, Range(ge=1)] = 1.5
+
+    def exceeded(self, kl: jax.Array) -> jax.Array:
+        """Whether the KL, scalar, is too large: scalar bool."""
+        return kl > self.tolerance * jnp.asarray(self.target, jnp.float32)
+
+
 # ---------------------------------------------------------------- the column
 
 
@@ -199,6 +217,15 @@ class Update(Ruled, Protocol):
     def move(self, view: View, goal: Goal) -> tuple[View, Metrics]:
         """A step of the policy, where it is parametric, and of eta."""
         raise lacks(self, "gradient")
+
+    @property
+    def stops_early(self) -> bool:
+        """Whether an iteration's steps of the policy may end before the last."""
+        return False
+
+    def ends(self, told: Metrics) -> jax.Array:
+        """Whether they end before the step that told this: scalar bool."""
+        raise lacks(self, "early stop")
 
     def after_scores(self, view: View, score: jax.Array) -> View:
         """As `Temperature.after_scores`."""
@@ -365,6 +392,9 @@ class Proximal(Update):
 
     # what keeps the policy near the prior
     trust_region: KLPenalty | ClippedRatio = KLPenalty()
+    early_stop: KLStop | None = (
+        None  # of an iteration's policy steps; none: all are made
+    )
 
     @classmethod
     def at(cls, point: Combination) -> "Proximal":
@@ -383,6 +413,14 @@ class Proximal(Update):
 
     def eta(self, duals: Duals) -> jax.Array:
         return self.trust_region.eta(duals)
+
+    @property
+    def stops_early(self) -> bool:
+        return self.early_stop is not None
+
+    def ends(self, told: Metrics) -> jax.Array:
+        assert self.early_stop is not None  # else nobody asks
+        return self.early_stop.exceeded(told["kl"])
 
     def gain(self, ratio: jax.Array, score: jax.Array) -> jax.Array:
         return self.trust_region.gain(ratio, score)
