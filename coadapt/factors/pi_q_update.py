@@ -392,9 +392,8 @@ class Proximal(Update):
 
     # what keeps the policy near the prior
     trust_region: KLPenalty | ClippedRatio = KLPenalty()
-    early_stop: KLStop | None = (
-        None  # of an iteration's policy steps; none: all are made
-    )
+    # of an iteration's policy steps; none: all are made
+    early_stop: KLStop | None = None
 
     @classmethod
     def at(cls, point: Combination) -> "Proximal":
