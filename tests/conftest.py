@@ -32,6 +32,7 @@ os.environ.update(MALLOC_ARENA_MAX="2", MALLOC_MMAP_THRESHOLD_=str(2**20))
 os.environ["COLUMNS"] = "80"  # what is printed is cut at the terminal's width
 
 import jax
+import psutil
 import pytest
 
 from coadapt import devices
@@ -58,18 +59,34 @@ gc.set_threshold(50_000, 20, 50)
 devices.make_room()  # nothing is compiled yet: what comes is counted from here
 
 
+ROOM = 1400 * 2**20  # bytes of a worker below which its programs stay
+
+
 @pytest.fixture(autouse=True)
 def _few_programs():
     """The suite compiles hundreds of programs, in one process or two.
 
-    A worker is to stay near 2 GiB, of which what its tests import takes more than one.
-    Only a test that compiled is a reason to look: with 20,000 memory maps, which a
-    worker has, a look takes 20 ms, and the suite has thousands of tests.
+    A worker is to stay near 2 GiB, of which what its tests import takes up to one: what
+    is dropped has to be traced again. Only a test that compiled is a reason to look:
+    with 20,000 memory maps, which a worker has, a look takes 20 ms, and the suite has
+    thousands of tests.
     """
     yield
     if _COMPILED:
         _COMPILED.clear()
-        devices.make_room(most=384 * 2**20)
+        full = psutil.Process().memory_info().rss > ROOM
+        devices.make_room(most=(384 if full else 1024) * 2**20)
+
+
+@pytest.fixture(autouse=True)
+def _kept_programs():
+    """A command keeps programs that took half a second: of a test that runs one, the
+    rest of the process would keep no others."""
+    yield
+    if jax.config.jax_persistent_cache_min_compile_time_secs:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    if not jax.config.jax_enable_compilation_cache:
+        jax.config.update("jax_enable_compilation_cache", True)
 
 
 @pytest.fixture(scope="module", autouse=True)
