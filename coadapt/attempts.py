@@ -54,7 +54,7 @@ class Program(NamedTuple):
     def attempts(self) -> list[Path]:
         """Those that were begun, in order. Raises: StoreError."""
         found = [self.folder / n for n in files.names(self.folder) if n.isdigit()]
-        return [path for path in found if (path / ATTEMPT).exists()]
+        return [path for path in found if _begun(path)]
 
     def snapshots(self) -> dict[int, Path]:
         """Env steps -> the newest whole snapshot there is of them, in order of steps.
@@ -77,6 +77,13 @@ class Program(NamedTuple):
     def steps(self) -> list[int]:
         """Env steps of the snapshots that are whole, in order."""
         return list(self.snapshots())
+
+
+def _begun(path: Path) -> bool:
+    """Whether a folder is an attempt, or was before it lost its attempt.json: what
+    comes after that is there. Raises: StoreError."""
+    later = (path / name / ABOUT for name in files.names(path) if name.isdigit())
+    return any(each.exists() for each in (path / ATTEMPT, path / DONE, *later))
 
 
 def program(path: Path) -> Program | None:
@@ -232,8 +239,10 @@ def attempt(folder: Path) -> Attempt:
     least = {} if done else _newest_about(folder)
     rows = tables.read(folder / ROWS, tables.COLUMNS)
     failures = tables.read(folder / FAILURES, tables.FAILURE_COLUMNS)
-    if not (folder / ATTEMPT).exists():
+    if not _begun(folder):
         raise FileNotFoundError(folder)
+    if not (folder / ATTEMPT).exists():
+        _say(folder / ATTEMPT, "it is missing")
     found = Attempt(folder, rows, failures, None, str((session or {}).get("session")))
     for name, table in ((ROWS, rows), (FAILURES, failures)):
         if table.damaged:

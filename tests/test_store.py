@@ -536,6 +536,24 @@ def test_a_program_file_that_is_missing_leaves_its_rows_to_read(tmp_path, caplog
     assert [r.message.count(str(path)) for r in caplog.records] == [1]
 
 
+@pytest.mark.parametrize("finish", [True, False])
+def test_an_attempt_that_lost_its_first_file_is_read(tmp_path, caplog, finish):
+    """What came after that file says that it was one; without it, none was begun."""
+    write(tmp_path, finish=finish)
+    (home,) = homes(tmp_path)
+    frame, old = store.read(tmp_path), finished(tmp_path, header())
+    if not finish:
+        (home / "20").mkdir()
+        (home / "20" / attempts.ABOUT).write_text("{}")
+    (home / attempts.ATTEMPT).unlink()
+    home.with_name("0002").mkdir()
+    assert store.read(tmp_path).equals(frame)
+    assert finished(tmp_path, header()) == old
+    assert [r.message.count("it is missing") for r in caplog.records] == [1]
+    write(tmp_path, steps=30)
+    assert len(store.read(tmp_path)) == 6
+
+
 @pytest.mark.parametrize("lost", [False, True])
 def test_rows_that_a_snapshot_counts_and_that_are_missing_are_said(
     tmp_path, caplog, lost
