@@ -46,7 +46,9 @@ def train(
         workdir: a run store, whose other rows are returned too; None keeps nothing.
         progress: shown on stderr; None: nothing is; or a function of each event.
         allow_other_machine: go on also where numbers round otherwise: docs/runs.md.
-    Raises: ConfigError, before anything starts; store.StoreError, of the disk.
+    Raises:
+        ConfigError: before anything starts.
+        store.StoreError: of the disk.
     """
     devices.use_cores(store.devices(workdir) if workdir is not None else None)
     rules = sweep.checkpoints(checkpoint_every, keep)
@@ -87,7 +89,10 @@ def _rows(
 def _told(
     progress: Callable[[Progress], None] | bool | None, asked: Sweep
 ) -> AbstractContextManager[Callable[[Progress], None]]:
-    """What `sweep.run` calls back. Raises: ConfigError."""
+    """What `sweep.run` calls back.
+
+    Raises: ConfigError.
+    """
     if progress is None or isinstance(progress, bool):
         return shown(asked) if progress else quiet(asked)
     if not callable(progress):

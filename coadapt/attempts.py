@@ -52,7 +52,10 @@ class Program(NamedTuple):
     number: int = 0  # in the order in which they were made
 
     def attempts(self) -> list[Path]:
-        """Those that were begun, in order. Raises: StoreError."""
+        """Those that were begun, in order.
+
+        Raises: StoreError.
+        """
         found = [self.folder / n for n in files.names(self.folder) if n.isdigit()]
         return [path for path in found if _begun(path)]
 
@@ -87,7 +90,10 @@ def _begun(path: Path) -> bool:
 
 
 def program(path: Path) -> Program | None:
-    """What program.json says; None where no program was begun. Raises: StoreError."""
+    """What program.json says; None where no program was begun.
+
+    Raises: StoreError.
+    """
     try:
         data = files.unsealed(path / PROGRAM)
         if data is not None:
@@ -153,7 +159,10 @@ def _fingerprints(snapshot: Path) -> tuple[str, ...]:
 
 
 def require(folder: Path) -> None:
-    """Refuse a store whose programs are away. Raises: StoreError."""
+    """Refuse a store whose programs are away.
+
+    Raises: StoreError.
+    """
     try:
         there = folder.is_dir()
     except OSError:
@@ -200,8 +209,9 @@ def note(
 def made(program: Program, attempt: Path) -> dict[str, Any]:
     """What an attempt says of how it ran: its session, devices and provider.
 
-    None, where it does not say so: it is damaged, or of an older version. Raises:
-    StoreError.
+    None, where it does not say so: it is damaged, or of an older version.
+
+    Raises: StoreError.
     """
     unsaid = {"session": None, "devices": program.devices or None, "provider": None}
     return unsaid | (unsealed(attempt / ATTEMPT) or {})
@@ -232,7 +242,9 @@ class Attempt(NamedTuple):
 def attempt(folder: Path) -> Attempt:
     """Reads one. What is damaged of it is said, and left out.
 
-    Raises: StoreError, if a file cannot be read; FileNotFoundError, if it has gone.
+    Raises:
+        StoreError: if a file cannot be read.
+        FileNotFoundError: if it has gone.
     """
     # before the rows
     done, session = unsealed(folder / DONE), unsealed(folder / ATTEMPT)
@@ -289,7 +301,8 @@ def _done(found: Attempt, data: dict[str, Any]) -> Done | None:
 def unsealed(path: Path) -> dict[str, Any] | None:
     """As `files.unsealed`; None also of one that is damaged, which is said.
 
-    Raises: StoreError, if it cannot be read.
+    Raises:
+        StoreError: if it cannot be read.
     """
     try:
         return files.unsealed(path)
@@ -331,7 +344,10 @@ class Failed(NamedTuple):
 
 
 def give_up(folder: Path, reason: str, steps: int) -> None:
-    """Nobody tries this program any more. Raises: StoreError."""
+    """Nobody tries this program any more.
+
+    Raises: StoreError.
+    """
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     failed = Failed(reason, steps, now)
     files.replace(folder / FAILED, files.sealed(failed._asdict()))

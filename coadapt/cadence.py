@@ -47,7 +47,10 @@ def _least(config: Config, spec: EnvSpec) -> int:
 def check(
     config: Config, spec: EnvSpec, steps: int, eval_every: int, checkpoint_every: int
 ) -> None:
-    """Refuse what does not fit an agent's environments. Raises: ConfigError."""
+    """Refuse what does not fit an agent's environments.
+
+    Raises: ConfigError.
+    """
     each = config.data.envs
     if each == 1:
         return

@@ -219,7 +219,10 @@ def paper_name(task: str) -> str:
 def report(suites: Iterable[str], style: str) -> str:
     """A section for each suite: what it is, who computes it, its tasks.
 
-    Args: style: 'text', 'markdown' or 'csv'. Raises: ConfigError for another.
+    Args:
+        style: 'text', 'markdown' or 'csv'.
+    Raises:
+        ConfigError: for another.
     """
     parts = []
     for suite in suites:
@@ -235,7 +238,8 @@ def report(suites: Iterable[str], style: str) -> str:
 def rows(suite: str) -> list[dict[str, str]]:
     """A suite's tasks, to be printed; an empty column is left out.
 
-    Raises: ValueError, in one sentence, if the suite is not installed.
+    Raises:
+        ValueError: in one sentence, if the suite is not installed.
     """
     lines = [_row(entry, envs.spec(entry.task)) for entry in SUITES[suite]]
     empty = {name for name in lines[0] if not any(line[name] for line in lines)}

@@ -66,7 +66,10 @@ def records(workdir: Path, *, reading: bool = False) -> list[Record]:
 
 
 def require_path(workdir: Path) -> None:
-    """Refuse a folder from which Orbax could not read. Raises: ConfigError."""
+    """Refuse a folder from which Orbax could not read.
+
+    Raises: ConfigError.
+    """
     found = [x for x in _GLOB if x in str(workdir.absolute())]
     if found:
         raise ConfigError(
@@ -111,7 +114,8 @@ class Writer:
             goes_on: more steps may follow from here; if not, the replay is left out,
                 and the newest snapshot that has one stays.
             marks: how far the attempt's tables are written.
-        Raises: StoreError, and what was there is there.
+        Raises:
+            StoreError: what was there is there.
         """
         learner = snapshot.learner
         if not goes_on or (ends and not self._keep):
@@ -170,7 +174,12 @@ class Writer:
 
 
 def _open(folder: Path, written: dict[str, Any]) -> None:
-    """Read the smallest array back. Raises: an exception of Orbax's; ValueError."""
+    """Read the smallest array back.
+
+    Raises:
+        ValueError: if it is not what was written.
+        Exception: of Orbax's.
+    """
     name = min(written, key=lambda each: (written[each].nbytes, each))
     there = arrays(folder, chosen=lambda each: each == name)
     if not np.array_equal(there[name], np.asarray(written[name])):
@@ -244,7 +253,10 @@ def _named(tree: Any) -> dict[str, Any]:
 
 
 def _checksums(folder: Path) -> dict[str, int]:
-    """Of every file, by its path in the folder. Raises: OSError."""
+    """Of every file, by its path in the folder.
+
+    Raises: OSError.
+    """
     found = {}
     for path in _files(folder):
         with path.open("rb") as file:
@@ -274,7 +286,9 @@ def newest(record: Record, steps: int, *, aside: bool = False) -> int:
 
     Args:
         aside: one that is damaged is set aside; else it is passed over.
-    Raises: OtherError; StoreError, if one cannot be read.
+    Raises:
+        OtherError:
+        StoreError: if one cannot be read.
     """
     for found in reversed(record.steps()):
         if found > steps:
@@ -294,7 +308,10 @@ def newest(record: Record, steps: int, *, aside: bool = False) -> int:
 
 
 def origin(record: Record, steps: int) -> Start:
-    """What an attempt that begins at this snapshot goes on from. Raises: StoreError."""
+    """What an attempt that begins at this snapshot goes on from.
+
+    Raises: StoreError.
+    """
     said = about(record, steps)
     rows, failures = Mark(*said["rows"]), Mark(*said["failures"])
     return Start(record.at(steps).parent, steps, rows, failures)
@@ -303,7 +320,9 @@ def origin(record: Record, steps: int) -> Start:
 def _require_readable(folder: Path, said: dict[str, Any]) -> None:
     """Open every file, so that what cannot be read is known before anything is written.
 
-    One that is missing is damage, which is found when it is read. Raises: StoreError.
+    One that is missing is damage, which is found when it is read.
+
+    Raises: StoreError.
     """
     for name in said["files"]:
         try:
@@ -318,7 +337,10 @@ def _require_readable(folder: Path, said: dict[str, Any]) -> None:
 def refuse_other(
     record: Record, places: Sequence[int], fingerprints: Sequence[str]
 ) -> None:
-    """Refuse to go on with other configs. Raises: OtherError."""
+    """Refuse to go on with other configs.
+
+    Raises: OtherError.
+    """
     for place, now in zip(places, fingerprints, strict=True):
         if record.fingerprints[place] != now:
             cell = record.cells[place]
@@ -330,7 +352,10 @@ def refuse_other(
 
 
 def set_aside(record: Record, steps: int, error: DamagedError) -> None:
-    """Rename a snapshot that is damaged, and say so. Raises: StoreError."""
+    """Rename a snapshot that is damaged, and say so.
+
+    Raises: StoreError.
+    """
     path = record.at(steps)
     aside = path.with_name(f"{steps}{DAMAGED}")
     shutil.rmtree(aside, ignore_errors=True)
@@ -343,7 +368,10 @@ def about(record: Record, steps: int, *, old: bool = False) -> dict[str, Any]:
 
     Args:
         old: one of an older version is read, too.
-    Raises: DamagedError; OtherError; StoreError, if it cannot be read.
+    Raises:
+        DamagedError:
+        OtherError:
+        StoreError: if it cannot be read.
     """
     folder = record.at(steps)
     found = files.unsealed(folder / ABOUT)
@@ -379,8 +407,10 @@ def read(
         like: the shapes of one agent's learner.
         size: of the store that it goes on with; where it has another, the transitions
             are moved.
-    Raises: DamagedError, if it is not what was written; OtherError, if it is of another
-        version; StoreError, if it cannot be read or used here and now.
+    Raises:
+        DamagedError: if it is not what was written.
+        OtherError: if it is of another version.
+        StoreError: if it cannot be read or used here and now.
     """
     said, folder = about(record, steps), record.at(steps)
     with _unchanged(folder):
@@ -433,7 +463,10 @@ def read_agent(record: Record, steps: int, like: Learner, cell: Cell) -> Snapsho
     Nothing is changed, and the store, which may be large, is not brought to memory.
     Args:
         like: the shapes of one agent's learner.
-    Raises: DamagedError, OtherError, StoreError, as `read` does.
+    Raises:
+        DamagedError: as `read` does.
+        OtherError: as `read` does.
+        StoreError: as `read` does.
     """
     folder, said, found = _of_one(record, steps, cell, store=False)
     with _unchanged(folder):
@@ -447,7 +480,10 @@ def read_replay(
 ) -> replay.Store | None:
     """What one agent had stored, as it was; None where it was left out.
 
-    Raises: DamagedError, OtherError, StoreError, as `read` does.
+    Raises:
+        DamagedError: as `read` does.
+        OtherError: as `read` does.
+        StoreError: as `read` does.
     """
     folder, _, found = _of_one(record, steps, cell, store=True)
     if not found:

@@ -156,7 +156,10 @@ def _end(task: str, steps: Mapping[str, int]) -> int:
 
 
 def _known(path: Path, rows: "pd.DataFrame", tasks: Sequence[str]) -> dict[str, str]:
-    """A file's tasks that the store has too, by its names. Raises: ConfigError."""
+    """A file's tasks that the store has too, by its names.
+
+    Raises: ConfigError.
+    """
     ends: dict[str, list[str]] = {}
     for task in tasks:
         for name in {task, task.partition("/")[2]}:

@@ -30,7 +30,9 @@ FOLDER, NAME = "dataset", "name"
 
 
 def refuse(name: str, asked: Sweep, workdir: Path) -> None:
-    """Before anything starts. Raises: ConfigError.
+    """Before anything starts.
+
+    Raises: ConfigError.
 
     Where the name is taken, unless by the data set that a kill left whole; and where
     what finished agents saw is not there.
@@ -49,7 +51,10 @@ def refuse(name: str, asked: Sweep, workdir: Path) -> None:
 
 
 def hold(workdir: Path, group: Group, result: Snapshot) -> None:
-    """The replays of all agents of a program. Raises: StoreError."""
+    """The replays of all agents of a program.
+
+    Raises: StoreError.
+    """
     folder = workdir / FOLDER
     files.make(folder)
     stores = jax.device_get(result.learner.store)
@@ -68,7 +73,9 @@ def hold(workdir: Path, group: Group, result: Snapshot) -> None:
 def write(name: str, asked: Sweep, workdir: Path) -> Path:
     """The data set of all agents, in the order of their seeds; what was held goes.
 
-    Returns: its folder. Raises: ConfigError; StoreError.
+    Returns:
+        its folder.
+    Raises: ConfigError; StoreError.
     """
     ((task, (variant,)),) = asked.variants.items()
     held = workdir / FOLDER

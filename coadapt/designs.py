@@ -81,8 +81,9 @@ def is_random(header: Header) -> bool:
 def read(workdir: Path) -> Read:
     """Of the folder of a random design, of scrambled ones, or of a tuned study.
 
-    Raises: ConfigError, of another design, and where tuning dropped settings before
-    their end.
+    Raises:
+        ConfigError: of another design, and where tuning dropped settings before
+            their end.
     """
     header = store.load(workdir)
     assert header is not None  # the folder was found
@@ -112,7 +113,11 @@ def read(workdir: Path) -> Read:
 
 
 def scrambles(found: Read, design: Design) -> list[list[Setting]]:
-    """The settings of each scramble. Raises: ConfigError, of another design."""
+    """The settings of each scramble.
+
+    Raises:
+        ConfigError: of another design.
+    """
     said = found.header.protocol
     if said.get("rule") != tuning.SCRAMBLES:
         raise ConfigError(
@@ -151,7 +156,11 @@ def names(found: Read) -> dict[tuple[str, str], list[str]]:
 
 
 def designs(found: Read) -> list[Design]:
-    """Of each variant on each task. Raises: ConfigError where none has a score."""
+    """Of each variant on each task.
+
+    Raises:
+        ConfigError: where none has a score.
+    """
     made = [
         _design(found, task, variant, settings)
         for (task, variant), settings in names(found).items()

@@ -25,7 +25,11 @@ class Scale(NamedTuple):
 
 
 def by_range(means: Sequence[float], task: str) -> Scale:
-    """From the worst finite mean (0) to the best (1). Raises: ConfigError if equal."""
+    """From the worst finite mean (0) to the best (1).
+
+    Raises:
+        ConfigError: if equal.
+    """
     finite = [mean for mean in means if np.isfinite(mean)]
     if not finite or not min(finite) < max(finite):
         raise ConfigError(f"{task} cannot be put on a scale: no two means differ.")
@@ -88,7 +92,10 @@ def fraction(names: Sequence[str], generators: Mapping[str, Sequence[str]]) -> D
     """The full factorial of `names`, with further toggles as products of some of them.
 
     fraction("abc", {"d": "abc"}) is the half of 2^4 in which d = abc. Source: Box,
-    Hunter and Hunter 2005, ch. 6. Raises: ConfigError on names that are not there.
+    Hunter and Hunter 2005, ch. 6.
+
+    Raises:
+        ConfigError: on names that are not there.
     """
     base = full(names)
     for name, of in generators.items():
@@ -108,7 +115,10 @@ def fractional(names: Sequence[str], resolution: int) -> Design:
 
     In one of 3 no two main effects are aliased, in one of 4 no main effect with an
     interaction, in one of 5 no two interactions. Source: Box, Hunter and Hunter 2005,
-    ch. 6. Raises: ConfigError below 3 or above 12 toggles.
+    ch. 6.
+
+    Raises:
+        ConfigError: below 3 or above 12 toggles.
     """
     if resolution < 3 or not 1 <= len(names) <= 12:
         raise ConfigError(
@@ -165,8 +175,11 @@ def aliasing(design: Design, order: int = 2) -> dict[Term, dict[Term, float]]:
     """What each contrast also measures: term -> {other: coefficient}, of not 0.
 
     The mean of the product of two terms' columns. A coefficient of 1 or -1 says that
-    the two cannot be told apart; a full factorial has none. Raises: ConfigError unless
-    each toggle is on in half of the variants, and each two in a quarter.
+    the two cannot be told apart; a full factorial has none.
+
+    Raises:
+        ConfigError: unless each toggle is on in half of the variants, and each two
+            in a quarter.
     """
     _refuse_unbalanced(design)
     columns = {term: _column(design, term) for term in [(), *terms(design, order)]}
@@ -192,8 +205,10 @@ def factorial(
 
     Args:
         arms: of each variant of the design, and of each task, scores [seeds].
-    Returns: a contrast for each term, with Welch's interval, and its aliases.
-    Raises: ConfigError, if there is not one list of arms for each variant.
+    Returns:
+        a contrast for each term, with Welch's interval, and its aliases.
+    Raises:
+        ConfigError: if there is not one list of arms for each variant.
     """
     if len(arms) != len(design.rows) or len({len(each) for each in arms}) != 1:
         raise ConfigError(

@@ -33,7 +33,11 @@ class Options(NamedTuple):
 
 
 def memory(asked: Options) -> int:
-    """Bytes that a program may take. Raises: ConfigError, if nothing says so."""
+    """Bytes that a program may take.
+
+    Raises:
+        ConfigError: if nothing says so.
+    """
     if asked.memory is not None:
         return asked.memory
     if asked.gpus:
@@ -98,8 +102,11 @@ def run(
 ) -> tuple[list[Unit], dict[str, str]]:
     """Run what the store lacks; returns that, and the programs that failed, and why.
 
-    Raises: ConfigError, before anything starts; store.StoreError; where all that runs
-    has stopped, KeyboardInterrupt, if `stop` said so, or runner.TimeOver.
+    Raises:
+        ConfigError: before anything starts.
+        store.StoreError: of the disk.
+        KeyboardInterrupt: if `stop` said so, where all that runs has stopped.
+        runner.TimeOver: there, if the deadline is near.
     """
     path, deadline = sweep.admitted(asked, workdir), deadline or Deadline()
     with store.owned(path), contextlib.ExitStack() as stack:
@@ -130,7 +137,11 @@ def run(
 
 
 def shares(asked: Options) -> list[list[str]]:
-    """The GPUs of each process. Raises: ConfigError, where there are not enough."""
+    """The GPUs of each process.
+
+    Raises:
+        ConfigError: where there are not enough.
+    """
     ids, each = [name for name, _ in _gpus()], asked.gpus
     found = [ids[i : i + each] for i in range(0, len(ids) - each + 1, each)]
     if len(found) < max(asked.workers, 1):

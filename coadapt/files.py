@@ -75,7 +75,9 @@ def replace(path: Path, text: str | bytes, *, sync: bool = True) -> None:
 def create(path: Path, text: str) -> None:
     """A file that was not there, whole or not at all, of one process alone.
 
-    Raises: FileExistsError, if another was faster; StoreError.
+    Raises:
+        FileExistsError: if another was faster.
+        StoreError:
     """
     temporary = path.with_name(f".{path.name}-{socket.gethostname()}-{os.getpid()}")
     replace(temporary, text)
@@ -92,7 +94,10 @@ def create(path: Path, text: str) -> None:
 
 
 def append(file: BinaryIO, path: Path, text: str) -> None:
-    """Text at the end of an open file, and on the disk. Raises: StoreError."""
+    """Text at the end of an open file, and on the disk.
+
+    Raises: StoreError.
+    """
     with writing(path):
         step("append", path)
         put(file, text.encode())
@@ -100,7 +105,10 @@ def append(file: BinaryIO, path: Path, text: str) -> None:
 
 
 def make(path: Path) -> bool:
-    """Make a folder, and those above; whether it was not there. Raises: StoreError."""
+    """Make a folder, and those above; whether it was not there.
+
+    Raises: StoreError.
+    """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         step("mkdir", path)
@@ -115,7 +123,10 @@ def make(path: Path) -> bool:
 
 
 def move(path: Path, to: Path) -> None:
-    """Rename what is there. Raises: StoreError."""
+    """Rename what is there.
+
+    Raises: StoreError.
+    """
     with writing(path):
         step("rename", path)
         path.rename(to)
@@ -123,7 +134,10 @@ def move(path: Path, to: Path) -> None:
 
 
 def sync(folder: Path) -> None:
-    """All that is in a folder, and its name, is on the disk. Raises: OSError."""
+    """All that is in a folder, and its name, is on the disk.
+
+    Raises: OSError.
+    """
     for top, _, found in os.walk(folder):
         for name in found:
             with Path(top, name).open("rb") as file:
@@ -166,7 +180,8 @@ def remove(path: Path) -> None:
 def names(folder: Path) -> list[str]:
     """What is in a folder, in order; nothing where it is not there.
 
-    Raises: StoreError, if it cannot be looked at.
+    Raises:
+        StoreError: if it cannot be looked at.
     """
     try:
         return sorted(os.listdir(folder))
@@ -179,7 +194,9 @@ def names(folder: Path) -> list[str]:
 def read(path: Path) -> str | None:
     """The text of a file; None where it is not there.
 
-    Raises: DamagedError, if it is no text; StoreError, if it cannot be read.
+    Raises:
+        DamagedError: if it is no text.
+        StoreError: if it cannot be read.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -214,7 +231,9 @@ def sealed(data: dict[str, Any]) -> str:
 def unsealed(path: Path) -> dict[str, Any] | None:
     """What `sealed` made, checked; None where it is not there.
 
-    Raises: DamagedError; StoreError, if it cannot be read.
+    Raises:
+        DamagedError:
+        StoreError: if it cannot be read.
     """
     text = read(path)
     if text is None:
@@ -228,7 +247,11 @@ def unsealed(path: Path) -> dict[str, Any] | None:
 def checked(data: dict[str, Any]) -> dict[str, Any]:
     """What was `sealed`, of all that its text says.
 
-    Raises: ValueError, KeyError, TypeError or AttributeError, if it is another.
+    Raises:
+        ValueError: if it is another.
+        KeyError: if it is another.
+        TypeError: if it is another.
+        AttributeError: if it is another.
     """
     checksum = data.pop("checksum")
     if checksum != _checksum(data):

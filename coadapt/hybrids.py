@@ -277,7 +277,8 @@ TABLES = {"matrix": matrix, "refusals": refusals}
 def report(style: str) -> str:
     """The counts and both tables, as 'text' or 'markdown'; the matrix alone as 'csv'.
 
-    Raises: ConfigError for another style.
+    Raises:
+        ConfigError: for another style.
     """
     if style == "csv":
         return taxonomy.render(matrix(), style)

@@ -71,7 +71,8 @@ def importance(
             high one, in the scale in which it was drawn.
         scores: [settings].
         fields: names of the columns.
-    Raises: ConfigError, below 10 settings a field, or without scikit-learn.
+    Raises:
+        ConfigError: below 10 settings a field, or without scikit-learn.
     """
     require(len(points), len(fields))
     # apart from what drew the settings, which may have had the same seed
@@ -200,7 +201,11 @@ def _shares(trees: Sequence[Tree]) -> dict[Key, float]:
 
 
 def _forest(table: np.ndarray, scores: np.ndarray, **options: bool) -> Any:
-    """Scikit-learn's. Raises: ConfigError, without it."""
+    """Scikit-learn's.
+
+    Raises:
+        ConfigError: without it.
+    """
     try:
         ensemble: Any = importlib.import_module("sklearn.ensemble")
     except ImportError:

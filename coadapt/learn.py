@@ -472,7 +472,8 @@ def _iterate(
 ) -> tuple[AgentState, Metrics]:
     """Two phases, the critic's and the policy's, on shuffled passes over all steps.
 
-    Args: entries: places in `steps` to learn from, and their number.
+    Args:
+        entries: places in `steps` to learn from, and their number.
     """
     (state, store, log), data, (positions, n) = learner, config.data, entries
     obs = replay.rows(store)

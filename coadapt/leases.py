@@ -62,7 +62,10 @@ class Said(NamedTuple):
 
 
 def newest(program: Path) -> Said | None:
-    """Of the newest attempt of a program, None without one. Raises: StoreError."""
+    """Of the newest attempt of a program, None without one.
+
+    Raises: StoreError.
+    """
     there = numbers(program)
     return read(program / f"{max(there):04}") if there else None
 
@@ -78,7 +81,10 @@ def read(attempt: Path) -> Said | None:
 
 
 def require_free(program: Path) -> None:
-    """Refuse a program that another process runs. Raises: HeldError, StoreError."""
+    """Refuse a program that another process runs.
+
+    Raises: HeldError, StoreError.
+    """
     said = newest(program)
     ours = said and (said.process, said.machine) == (os.getpid(), _machine())
     if said is None or said.ended or ours:
@@ -124,12 +130,18 @@ class Lease:
 
     @property
     def lost(self) -> bool:
-        """Whether another process has begun a newer attempt. Raises: StoreError."""
+        """Whether another process has begun a newer attempt.
+
+        Raises: StoreError.
+        """
         there = numbers(self.attempt.parent)
         return not there or max(there) > int(self.attempt.name)
 
     def require(self) -> None:
-        """To be called before each write. Raises: LostError, StoreError."""
+        """To be called before each write.
+
+        Raises: LostError, StoreError.
+        """
         if self.lost:
             raise LostError(
                 f"the program {self.attempt.parent.name!r} was taken by another "

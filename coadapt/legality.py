@@ -20,7 +20,8 @@ from coadapt.schema import ConfigError
 def check(config: Config) -> None:
     """Refuse a config that is ill-typed or has no meaning, before anything starts.
 
-    Raises: ConfigError, one sentence: the field, what came, what is allowed and why.
+    Raises:
+        ConfigError: one sentence: the field, what came, what is allowed and why.
     """
     schema.must_be(config, Config, "the config", "a Config")
     schema.validate(config)

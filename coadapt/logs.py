@@ -210,7 +210,8 @@ DEFAULT = GROUPS["default"]
 def chosen(names: Iterable[str]) -> Log:
     """Metrics by their names and those of groups, in the table's order.
 
-    Raises: ConfigError, on another name.
+    Raises:
+        ConfigError: on another name.
     """
     if not isinstance(names, Iterable):
         raise ConfigError(f"log is {shown(names)}: it must be a list of metrics.")
@@ -233,7 +234,9 @@ def kept(found: Mapping[str, T], log: Sequence[str]) -> dict[str, T]:
 
     To be called where metrics are made, before a loop or a branch carries them: then
     what is not logged is dead code, and is not in the compiled program.
-    Raises: KeyError, if one has no entry in METRICS.
+
+    Raises:
+        KeyError: if one has no entry in METRICS.
     """
     for name in found:
         METRICS[name]

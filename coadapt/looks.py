@@ -37,7 +37,10 @@ def looks(variants: Iterable[str] | Mapping[str, str]) -> dict[str, Look]:
     one that is free. Variants of one algorithm differ in dashes, then in shade: 12 do.
     Where all are of one, the first has its colour, and the others those that are left:
     64 differ.
-    Args: names, or names and whose they are; a name alone is its own algorithm's.
+
+    Args:
+        variants: names, or names and whose they are; a name alone is its own
+            algorithm's.
     """
     named = variants if isinstance(variants, Mapping) else {v: v for v in variants}
     own = colors(named.values())

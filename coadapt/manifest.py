@@ -143,7 +143,11 @@ def _merged(ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> dict[str,
 
 
 def folder(workdir: str | os.PathLike[str]) -> Path:
-    """The path, `~` being home. Raises: ConfigError, if there can be no such path."""
+    """The path, `~` being home.
+
+    Raises:
+        ConfigError: if there can be no such path.
+    """
     try:
         path = expanded(workdir, "workdir")
     except TypeError:
@@ -163,7 +167,8 @@ def folder(workdir: str | os.PathLike[str]) -> Path:
 def expanded(path: str | os.PathLike[str], name: str) -> Path:
     """With `~` and `~user` for home: a shell leaves it in --name=~/x.
 
-    Raises: ConfigError if there is no such home.
+    Raises:
+        ConfigError: if there is no such home.
     """
     try:
         return Path(path).expanduser()
@@ -177,7 +182,8 @@ def expanded(path: str | os.PathLike[str], name: str) -> Path:
 def load(workdir: Path) -> Header | None:
     """The header of the store at `workdir`; None where there is nothing yet.
 
-    Raises: ConfigError if what is there is no run store, or is damaged.
+    Raises:
+        ConfigError: if what is there is no run store, or is damaged.
     """
     try:
         there = workdir.exists()
@@ -218,7 +224,8 @@ def _require_empty(workdir: Path) -> None:
 def read(workdir: Path) -> dict[str, Any]:
     """The manifest; where that is damaged, its copy, which is said.
 
-    Raises: ConfigError, of which DamagedError, if both are damaged.
+    Raises:
+        ConfigError: of which DamagedError, if both are damaged.
     """
     try:
         return _read(workdir, MANIFEST)
@@ -257,7 +264,9 @@ def sessions(workdir: Path) -> list[dict[str, Any]]:
     """Those of the store, in their order: the manifest's, then those of processes that
     shared it since; one that is damaged is said, and left out.
 
-    Raises: ConfigError, if the manifest is damaged; files.StoreError.
+    Raises:
+        ConfigError: if the manifest is damaged.
+        files.StoreError:
     """
     listed = read(workdir)["sessions"] if _there(workdir) else []
     found = {each.get("id", i): each for i, each in enumerate(listed)}  # old: none
@@ -278,7 +287,9 @@ def own_session(workdir: Path) -> str:
     """The id of this process's session in a store that others write too.
 
     That of one which is equal in all, else a new one, in a file of its own: its number
-    is whose file is there first. Raises: ConfigError, files.StoreError.
+    is whose file is there first.
+
+    Raises: ConfigError, files.StoreError.
     """
     folder, here = workdir / SESSIONS, provenance.here()
     files.make(folder)
@@ -391,7 +402,10 @@ def _damaged(workdir: Path, reason: str) -> DamagedError:
 
 
 def refuse_other(workdir: Path, old: Header | None, new: Header) -> None:
-    """Refuse a folder that holds another sweep. Raises: ConfigError."""
+    """Refuse a folder that holds another sweep.
+
+    Raises: ConfigError.
+    """
     if old is None:
         return
     if new.experiment != old.experiment and not _nameless(old, new):
@@ -447,7 +461,10 @@ def _way_on(header: Header) -> str:
 
 
 def _refuse_reference(workdir: Path, old: Header, new: Header) -> None:
-    """Refuse a reference that comes after the first run. Raises: ConfigError."""
+    """Refuse a reference that comes after the first run.
+
+    Raises: ConfigError.
+    """
     for task, unit in new.units.items():
         there = old.units.get(task, Unit()).reference
         given = unit.source == GIVEN and task in old.variants
@@ -493,8 +510,9 @@ def _short(value: object) -> str:
 def adopted(workdir: Path, new: Header) -> Header:
     """What is asked for, under the fingerprints that the store has where it has any.
 
-    Raises: ConfigError, if the folder holds another sweep, or one of a version that
-    goes on under its own code alone.
+    Raises:
+        ConfigError: if the folder holds another sweep, or one of a version that
+            goes on under its own code alone.
     """
     old = load(workdir)
     if old is None:
@@ -551,7 +569,9 @@ def write(
     """The merged manifest; returns the newest session's id.
 
     A session is noted if it differs from the last. `noted`: all sessions that there
-    were; None: those that are there. Raises: files.StoreError.
+    were; None: those that are there.
+
+    Raises: files.StoreError.
     """
     join = Header.merged if session or noted is None else Header.joined
     merged = join(old or new, new)

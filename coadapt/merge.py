@@ -40,8 +40,10 @@ class _Source(NamedTuple):
 def merge(sources: Sequence[Path], into: Path) -> Merged:
     """Bring all that is in `sources` into the run store `into`, which may be new.
 
-    Raises: ConfigError, before anything is written, where two contradict each other, or
-    one is no run store; StoreError, where one is damaged or runs.
+    Raises:
+        ConfigError: before anything is written, where two contradict each other, or
+            one is no run store.
+        StoreError: where one is damaged or runs.
     """
     target = manifest.folder(into).absolute()
     paths = list(dict.fromkeys(manifest.folder(each).absolute() for each in sources))
@@ -61,7 +63,10 @@ def merge(sources: Sequence[Path], into: Path) -> Merged:
 
 
 def _source(path: Path) -> _Source:
-    """Of a run store, checked. Raises: ConfigError, StoreError."""
+    """Of a run store, checked.
+
+    Raises: ConfigError, StoreError.
+    """
     header = manifest.load(path)
     if header is None or header.format != manifest.FORMAT:
         why = "no run store" if header is None else "of an older version of coadapt"
@@ -179,7 +184,10 @@ class _Copy:
         return [f"{body},{self._sessions[session]}" for body, _, session in parts]
 
     def made(self) -> bool:
-        """False where all of it is there. Raises: StoreError."""
+        """False where all of it is there.
+
+        Raises: StoreError.
+        """
         home = self._program.folder
         for name in files.names(home):
             if name.endswith(_COPY):

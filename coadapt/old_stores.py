@@ -31,12 +31,18 @@ _WAY_OUT = (
 
 
 def read(workdir: Path) -> "pd.DataFrame":
-    """Columns: tables.COLUMNS and an empty session. Raises: ConfigError."""
+    """Columns: tables.COLUMNS and an empty session.
+
+    Raises: ConfigError.
+    """
     return _frame(workdir / RESULTS, tables.COLUMNS)
 
 
 def failures(workdir: Path) -> "pd.DataFrame":
-    """Columns: tables.FAILURE_COLUMNS and an empty session. Raises: ConfigError."""
+    """Columns: tables.FAILURE_COLUMNS and an empty session.
+
+    Raises: ConfigError.
+    """
     return _frame(workdir / FAILURES, tables.FAILURE_COLUMNS)
 
 
@@ -60,7 +66,10 @@ def _lines(path: Path, columns: Sequence[str]) -> list[str]:
 
 
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[list[str]]:
-    """The words of each line. Raises: ConfigError."""
+    """The words of each line.
+
+    Raises: ConfigError.
+    """
     for line in _lines(path, columns):
         try:
             words = next(csv.reader([line]))
@@ -75,8 +84,10 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[list[str]]:
 def finished(workdir: Path) -> dict[Cell, int]:
     """The env steps of what is done, its rows having the checksums that they had.
 
-    A cell of which rows are missing or were changed is said, and left out. Raises:
-    ConfigError, if a line is none.
+    A cell of which rows are missing or were changed is said, and left out.
+
+    Raises:
+        ConfigError: if a line is none.
     """
     done, found = _done(workdir), dict[Cell, int]()
     lines = _lines(workdir / RESULTS, tables.COLUMNS)
@@ -101,7 +112,10 @@ def finished(workdir: Path) -> dict[Cell, int]:
 
 
 def _done(workdir: Path) -> dict[Cell, tuple[int, int]]:
-    """Env steps and checksum of finished cells. Raises: ConfigError."""
+    """Env steps and checksum of finished cells.
+
+    Raises: ConfigError.
+    """
     found = {}
     for line in _lines(workdir / DONE, _DONE_COLUMNS):
         try:

@@ -156,8 +156,10 @@ def read(
     Args:
         workdir: the folder, which is not there yet or is empty.
         study: the SHA-256 that its list must have, where it is known.
-    Raises: ConfigError, with nothing written, if the folder has something in it, or the
-        archive is none, was changed, or would write elsewhere; StoreError.
+    Raises:
+        ConfigError: with nothing written, if the folder has something in it, or the
+            archive is none, was changed, or would write elsewhere.
+        StoreError:
     """
     path, folder = store.expanded(archive, "archive"), store.folder(workdir)
     if folder.is_symlink() or (folder.exists() and _full(folder)):

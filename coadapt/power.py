@@ -145,7 +145,8 @@ def co_adapted(stds: Sequence[float], plan: Plan) -> float:
 def spreads(workdir: str, tasks: Sequence[str] = ()) -> tuple[list[Spread], str]:
     """Of each algorithm of a run store, and of which unit: 'reference' or 'returns'.
 
-    Raises: ConfigError, without a store, or where no arm has two runs.
+    Raises:
+        ConfigError: without a store, or where no arm has two runs.
     """
     header = store.load(store.folder(workdir))
     arms = {

@@ -28,8 +28,9 @@ def value(runs: list[np.ndarray], tries: int) -> Effect:
     Args:
         runs: of each scramble, scores [settings, seeds].
         tries: seeds of a setting by which is chosen.
-    Raises: ConfigError, of fewer than 4 scrambles or 8 seeds, or where more than half
-        of the seeds would choose.
+    Raises:
+        ConfigError: of fewer than 4 scrambles or 8 seeds, or where more than half
+            of the seeds would choose.
     """
     seeds = min(each.shape[1] for each in runs)
     if len(runs) < LEAST or seeds < SEEDS or not 0 < tries <= seeds // 2:

@@ -179,7 +179,9 @@ def _bar(console: Console) -> Progress:
 def origins(found: Sequence[Origin], every: int) -> str:
     """From where programs that were begun go on; '' where none was.
 
-    'goes on from env step 20,000'; of many, how many, and from where to where. Args:
+    'goes on from env step 20,000'; of many, how many, and from where to where.
+
+    Args:
         every: env steps between checkpoints.
     """
     on = [each.begin for each in found if each.begin]

@@ -59,7 +59,10 @@ class Work(NamedTuple):
 
 
 def accelerator(name: str) -> Accelerator:
-    """One that is known. Raises: ConfigError."""
+    """One that is known.
+
+    Raises: ConfigError.
+    """
     if name not in ACCELERATORS:
         known = ", ".join(ACCELERATORS)
         raise schema.ConfigError(
@@ -70,7 +73,10 @@ def accelerator(name: str) -> Accelerator:
 
 
 def work(config: Config) -> Work:
-    """Counted from a program of one agent, compiled here. Raises: ConfigError."""
+    """Counted from a program of one agent, compiled here.
+
+    Raises: ConfigError.
+    """
     if not isinstance(config.data, Replay):
         raise schema.ConfigError(
             f"data is {type(config.data).__name__}: a projection is of updates from a "

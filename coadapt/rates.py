@@ -30,7 +30,8 @@ class Rates(NamedTuple):
 def measure(task: str, count: int, rounds: int = 3) -> Rates:
     """The median of each over `rounds`, in turn; resets are in all but the physics.
 
-    Raises: ConfigError if the task is not on the host.
+    Raises:
+        ConfigError: if the task is not on the host.
     """
     require_host(task)
     env, spec, (family, _, name) = (

@@ -56,7 +56,10 @@ def reference(task: str) -> tuple[float, str] | None:
 
 
 def asked(tasks: Mapping[str, object], given: Mapping[str, float]) -> dict[str, Unit]:
-    """The units of a sweep's tasks before anything is measured. Raises: ConfigError."""
+    """The units of a sweep's tasks before anything is measured.
+
+    Raises: ConfigError.
+    """
     for task, value in given.items():
         if task not in tasks:
             raise ConfigError(
@@ -79,8 +82,10 @@ def asked(tasks: Mapping[str, object], given: Mapping[str, float]) -> dict[str, 
 def measured(task: str, unit: Unit) -> Unit:
     """With what a random policy scores on the task; of a toy it is known.
 
-    A table's reference that is not above it is none. Raises: ConfigError, if the user's
-    is not.
+    A table's reference that is not above it is none.
+
+    Raises:
+        ConfigError: if the user's is not.
     """
     if task.startswith("toy/"):
         mean, error, episodes = float(toy.baseline(task)), 0.0, 0

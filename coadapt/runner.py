@@ -101,8 +101,10 @@ def train(
     agent is left with finite numbers, it ends. What `log` lacks is not computed.
     The agents are `spread_over` so many devices, by default those of
     `devices.filling`; results are equal to the bit for as many.
-    Raises: ValueError if the configs differ in structure, or on an unknown task;
-    Interrupted, after `save`, where `stop` says so.
+
+    Raises:
+        ValueError: if the configs differ in structure, or on an unknown task.
+        Interrupted: after `save`, where `stop` says so.
     """
     refuse_float64()
     if start_at is not None and is_over(start_at, steps):  # it may have no replay

@@ -82,7 +82,8 @@ class SavedAgent:
     def q(self, obs: Rows, action: Rows) -> np.ndarray:
         """Q of each critic: obs [B, O], action [..., B, A] -> [K, ..., B], in rewards.
 
-        Raises: ConfigError, where the critic knows states alone, or there is none.
+        Raises:
+            ConfigError: where the critic knows states alone, or there is none.
         """
         if self.state.params.critic is None or not self.config.g.reads_action:
             raise self._without("values of actions", "v(obs)")
@@ -92,7 +93,8 @@ class SavedAgent:
     def v(self, obs: Rows) -> np.ndarray:
         """V of each critic: obs [B, O] -> [K, B], reward units.
 
-        Raises: ConfigError, where the critic knows actions too, or there is none.
+        Raises:
+            ConfigError: where the critic knows actions too, or there is none.
         """
         if self.state.params.critic is None or self.config.g.reads_action:
             raise self._without("values of states", "q(obs, action)")
@@ -109,7 +111,8 @@ class SavedAgent:
     def log_prob(self, obs: Rows, action: Rows) -> np.ndarray:
         """Of actions [B, A], agent units, under the policy at obs [B, O]: [B], nats.
 
-        Raises: ConfigError, of a deterministic policy.
+        Raises:
+            ConfigError: of a deterministic policy.
         """
         if not self.config.pi_theta.has_density:
             raise ConfigError(
@@ -184,9 +187,11 @@ def load(
         task: may be left out where the run store has one that has the variant.
         steps: env steps of an older snapshot, where several were kept.
         replay: also read what it had stored; of one that learned offline, its data.
-    Raises: ConfigError, in one sentence; NoReplayError, which says why there is none
-        and how to have one; StoreError, if a snapshot that was asked for is damaged, or
-        of another version of coadapt.
+    Raises:
+        ConfigError: in one sentence.
+        NoReplayError: which says why there is none and how to have one.
+        StoreError: if a snapshot that was asked for is damaged, or of another
+            version of coadapt.
     """
     where = store.folder(workdir)
     header = store.load(where)
@@ -249,7 +254,10 @@ def _newest(
 def _places(
     workdir: Path, cell: Cell, entry: Entry, steps: int | None
 ) -> list[tuple[int, checkpoint.Record]]:
-    """Where an agent has snapshots, the newest first. Raises: ConfigError."""
+    """Where an agent has snapshots, the newest first.
+
+    Raises: ConfigError.
+    """
     places = [
         (number, record)
         for record in checkpoint.records(workdir, reading=True)
@@ -281,7 +289,10 @@ def _replay(
     cell: Cell,
     found: runner.Snapshot,
 ) -> Store:
-    """What an agent learns from. Raises: NoReplayError, DamagedError, ConfigError."""
+    """What an agent learns from.
+
+    Raises: NoReplayError, DamagedError, ConfigError.
+    """
     entry, steps = header.variants[cell.task][cell.variant], int(found.clock.steps)
     data = schema.from_dict(Config, entry.config).data
     if isinstance(data, Offline):
@@ -320,7 +331,10 @@ def _no_replay(
 
 
 def _cell(header: Header, variant: str, seed: int, task: str | None) -> Cell:
-    """The agent that is meant. Raises: ConfigError."""
+    """The agent that is meant.
+
+    Raises: ConfigError.
+    """
     if task is not None and task not in header.variants:
         raise unknown("task", task, _HAS, header.variants)
     having = [t for t, named in header.variants.items() if variant in named]

@@ -24,10 +24,12 @@ def best_of(selected: Sequence[float], scored: Sequence[float]) -> np.ndarray:
     Args:
         selected: scores [settings] by which the best is chosen, of some seeds.
         scored: scores [settings] of the same settings with other seeds.
-    Returns: [settings // 2]. Of all subsets of n settings, the mean of `scored` at the
-    best of `selected`, ties being broken by order. Settings must be iid: of the points
-    of a Sobol sequence a part is no sample.
-    Raises: ConfigError, for fewer than four settings.
+    Returns:
+        [settings // 2]. Of all subsets of n settings, the mean of `scored` at the
+        best of `selected`, ties being broken by order. Settings must be iid: of the
+        points of a Sobol sequence a part is no sample.
+    Raises:
+        ConfigError: for fewer than four settings.
     """
     choose, score = np.asarray(selected, np.float64), np.asarray(scored, np.float64)
     number = choose.size
@@ -63,7 +65,8 @@ class Sensitivity(NamedTuple):
 def sensitivity(scores: Mapping[str, Sequence[float]]) -> Sensitivity:
     """Of a variant, from the scores [tasks] of each setting in one unit.
 
-    Raises: ConfigError, with fewer than two tasks or two settings.
+    Raises:
+        ConfigError: with fewer than two tasks or two settings.
     """
     names = list(scores)
     table = np.array([scores[name] for name in names], np.float64)
@@ -95,10 +98,12 @@ def effective(
         scores: of each task, those of each point of the same full grid; positive in the
             mean of the tasks' best.
         default: the point at which fields that are not tuned stand.
-    Returns: the size of the smallest set of fields which, tuned for each task while the
-    others are the default's, has share * the mean of the tasks' best. Source: Adkins et
-    al. 2024, effective hyperparameter dimensionality.
-    Raises: ConfigError, if the points are no full grid.
+    Returns:
+        the size of the smallest set of fields which, tuned for each task while the
+        others are the default's, has share * the mean of the tasks' best. Source:
+        Adkins et al. 2024, effective hyperparameter dimensionality.
+    Raises:
+        ConfigError: if the points are no full grid.
     """
     points = list(scores[0])
     axes = [set(values) for values in zip(*points, strict=True)]
@@ -144,7 +149,8 @@ def curves(arms: Arms, settings: Mapping[str, Sequence[str]]) -> list[Curve]:
 
     Args:
         settings: of each variant, the names under which it stands at each setting.
-    Raises: ConfigError, with fewer than two seeds or four settings.
+    Raises:
+        ConfigError: with fewer than two seeds or four settings.
     """
     found = []
     for variant, names in settings.items():
@@ -166,7 +172,11 @@ def curves(arms: Arms, settings: Mapping[str, Sequence[str]]) -> list[Curve]:
 
 
 def shared(arms: Arms, settings: Mapping[str, Sequence[str]]) -> dict[str, Sensitivity]:
-    """Of each variant. Raises: ConfigError, without two tasks that have a reference."""
+    """Of each variant.
+
+    Raises:
+        ConfigError: without two tasks that have a reference.
+    """
     found = {}
     for variant, names in settings.items():
         known = comparison.in_unit(arms, names)
@@ -182,7 +192,10 @@ def shared(arms: Arms, settings: Mapping[str, Sequence[str]]) -> dict[str, Sensi
 
 
 def on_tasks(arms: Arms, points: Mapping[str, Point]) -> list[dict[Point, float]]:
-    """Of each task the mean score at each point. Raises: ConfigError."""
+    """Of each task the mean score at each point.
+
+    Raises: ConfigError.
+    """
     known = comparison.in_unit(arms, list(points))
     return [
         {point: float(own[name].mean()) for name, point in points.items()}

@@ -148,8 +148,9 @@ class WandB:
     def __init__(self, workdir: Path, project: str):
         """`project`: 'name', or 'entity/name'.
 
-        Raises: ConfigError, without wandb, and where it would refuse each run: a name,
-            a WANDB_* variable, no key.
+        Raises:
+            ConfigError: without wandb, and where it would refuse each run: a name,
+                a WANDB_* variable, no key.
         """
         self.workdir = workdir
         self._module = _require(WANDB)
@@ -230,7 +231,10 @@ def _require(name: str) -> Any:
 
 
 def named(name: str, workdir: Path, project: str) -> Sink:
-    """'tensorboard' or 'wandb'. Raises: ConfigError."""
+    """'tensorboard' or 'wandb'.
+
+    Raises: ConfigError.
+    """
     if name not in PACKAGES:
         raise ConfigError(
             f"sink is {name!r}: it must be of {', '.join(PACKAGES)}"
@@ -359,7 +363,11 @@ def _run(header: Header, cell: Cell) -> Run:
 
 
 def rows_of(workdir: Path) -> Rows:
-    """Cell -> env steps -> metric -> value. Raises: ConfigError, without a store."""
+    """Cell -> env steps -> metric -> value.
+
+    Raises:
+        ConfigError: without a store.
+    """
     found: Rows = {}
     frame = store.read(workdir)
     columns = ("task", "variant", "seed", "env_steps", "metric", "value")
@@ -374,7 +382,9 @@ def rows_of(workdir: Path) -> Rows:
 def copy(workdir: Path, sink: Sink) -> int:
     """All rows of a run store into a sink; returns how many agents have any.
 
-    Raises: ConfigError, if there is no run store; StoreError, if the sink fails.
+    Raises:
+        ConfigError: if there is no run store.
+        StoreError: if the sink fails.
     """
     if store.load(workdir) is None:
         raise ConfigError(

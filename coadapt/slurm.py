@@ -82,7 +82,9 @@ def script(workdir: Path, asked: Asked) -> str:
 def submit(workdir: Path, names: Sequence[str], asked: Asked) -> list[str]:
     """The ids of the jobs: one, or more where an array may not have so many tasks.
 
-    Raises: ConfigError, where there is no Slurm, or it refuses; files.StoreError.
+    Raises:
+        ConfigError: where there is no Slurm, or it refuses.
+        files.StoreError:
     """
     home, jobs = workdir / FOLDER, list[str]()
     files.make(home)
@@ -102,7 +104,10 @@ def submit(workdir: Path, names: Sequence[str], asked: Asked) -> list[str]:
 
 
 def require(workdir: Path) -> None:
-    """Refuse what cannot be submitted now. Raises: ConfigError, files.StoreError."""
+    """Refuse what cannot be submitted now.
+
+    Raises: ConfigError, files.StoreError.
+    """
     if shutil.which("sbatch") is None:
         raise ConfigError(
             "--engine=slurm needs sbatch, which is not on this machine's PATH: use a "
@@ -121,7 +126,8 @@ def require(workdir: Path) -> None:
 def _there(job: str) -> list[str]:
     """Tasks of a job that wait or run; none of one that Slurm has forgotten.
 
-    Raises: ConfigError, where Slurm does not answer: they may run.
+    Raises:
+        ConfigError: where Slurm does not answer: they may run.
     """
     command = ["squeue", "--noheader", "--array", "--format=%i", f"--jobs={job}"]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -171,8 +177,11 @@ class Task:
     def again(self) -> bool:
         """Put it back into the queue: it is ended, and begins again.
 
-        False where it is given up, as it came no further in some attempts. Raises:
-        ConfigError, if Slurm refuses; files.StoreError.
+        False where it is given up, as it came no further in some attempts.
+
+        Raises:
+            ConfigError: if Slurm refuses.
+            files.StoreError:
         """
         self._soon.cancel()
         if work.fruitless(self.program) < TRIES:
@@ -214,7 +223,10 @@ def _left(job: str) -> float:
 
 
 def _call(*command: str) -> str:
-    """What it says. Raises: ConfigError."""
+    """What it says.
+
+    Raises: ConfigError.
+    """
     try:
         done = subprocess.run(command, capture_output=True, text=True)
     except OSError as error:

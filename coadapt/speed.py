@@ -269,7 +269,10 @@ def measure_overhead(
     """The loop on a host task, against its updates alone, in alternating rounds.
 
     Updates start at once, so that nothing is waited for: `data.learning_starts` and
-    `random_steps` are replaced. Raises: ConfigError if the task is not on the host.
+    `random_steps` are replaced.
+
+    Raises:
+        ConfigError: if the task is not on the host.
     """
     require_host(task)
     early = {"data.learning_starts": 300, "data.random_steps": 300}

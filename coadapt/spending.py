@@ -31,7 +31,8 @@ class Look(NamedTuple):
 def sizes(first: int, most: int) -> tuple[int, ...]:
     """Seeds of each look: doubled from the first on, the last with the most.
 
-    Raises: ConfigError, if that is less.
+    Raises:
+        ConfigError: if that is less.
     """
     if most < first:
         raise ConfigError(

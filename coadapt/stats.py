@@ -155,7 +155,11 @@ class Counts(NamedTuple):
 
 
 def counts(*scores: np.ndarray) -> Counts:
-    """Of arrays [runs, tasks] of the same tasks. Raises: ConfigError, of others."""
+    """Of arrays [runs, tasks] of the same tasks.
+
+    Raises:
+        ConfigError: of others.
+    """
     shapes = [np.shape(each) for each in scores]
     if any(len(shape) != 2 or shape[1] != shapes[0][1] for shape in shapes):
         raise ConfigError(
@@ -327,7 +331,9 @@ def interval(
     Stratified: runs are drawn with replacement within each task; `paired` draws the
     same ones (seeds) in all arrays. Percentile: the interval has the middle `level` of
     the resampled statistics, where they are defined. With few runs it is too narrow, by
-    sqrt((R-1)/R) at least. Source: Agarwal et al. 2021, Sec. 4.1. Raises: ConfigError.
+    sqrt((R-1)/R) at least. Source: Agarwal et al. 2021, Sec. 4.1.
+
+    Raises: ConfigError.
     """
     found = counts(*scores)
     value = float(statistic(*scores))

@@ -96,8 +96,11 @@ _SHARE = 0.05  # of the time, that tables for people may take while a program ru
 def finished(workdir: Path, header: Header) -> dict[Cell, int]:
     """The env steps of cells that are done, all of their rows being there.
 
-    Touches nothing. Raises: ConfigError if the folder holds another sweep, or none;
-    StoreError, if something cannot be read.
+    Touches nothing.
+
+    Raises:
+        ConfigError: if the folder holds another sweep, or none.
+        StoreError: if something cannot be read.
     """
     old = load(workdir)
     refuse_other(workdir, old, header)
@@ -113,8 +116,11 @@ def read(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
     """All rows that are there, of a sweep that runs too, as a tidy frame.
 
     Columns: `COLUMNS`, and the session's id in the manifest; seed and env_steps are
-    int64, value float64 with inf and NaN. Raises: ConfigError if there is no run store;
-    StoreError, if something cannot be read.
+    int64, value float64 with inf and NaN.
+
+    Raises:
+        ConfigError: if there is no run store.
+        StoreError: if something cannot be read.
     """
     path = folder(workdir)
     number = _format(path)
@@ -132,8 +138,9 @@ def read(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
 def failures(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
     """Agents whose numbers stopped being finite.
 
-    Columns: `FAILURE_COLUMNS`, and the session's id. Raises: as `read`; where nothing
-    is there, nothing failed.
+    Columns: `FAILURE_COLUMNS`, and the session's id.
+
+    Raises: as `read`; where nothing is there, nothing failed.
     """
     path = folder(workdir)
     number = _format(path) if path.is_dir() else None
@@ -190,8 +197,12 @@ def wide(frame: "pd.DataFrame", metric: str = "return") -> "pd.DataFrame":
 def owned(workdir: Path) -> Iterator[None]:
     """Hold the folder, so that one process at a time writes to it.
 
-    A process that died holds nothing. Raises: ConfigError, which names the process that
-    has the folder, or if there can be no folder; StoreError.
+    A process that died holds nothing.
+
+    Raises:
+        ConfigError: which names the process that has the folder, or if there can be
+            no folder.
+        StoreError:
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -216,7 +227,10 @@ def owned(workdir: Path) -> Iterator[None]:
 
 
 def require_free(workdir: Path) -> None:
-    """Refuse a folder that is `owned`, without holding it. Raises: ConfigError."""
+    """Refuse a folder that is `owned`, without holding it.
+
+    Raises: ConfigError.
+    """
     if not (workdir / LOCK).exists():
         return
     try:
@@ -262,7 +276,9 @@ class Store:
 
         Args:
             session: something will be computed, in a session that the manifest has.
-        Raises: ConfigError, with nothing touched; StoreError.
+        Raises:
+            ConfigError: with nothing touched.
+            StoreError:
         """
         self.header, self.workdir = adopted(workdir, header), workdir
         old = load(workdir)
@@ -354,7 +370,10 @@ class Shared(Store):
     """
 
     def __init__(self, workdir: Path, header: Header, *, lease: float = leases.SECONDS):
-        """Open what is there. `lease`: seconds. Raises: StoreError, ConfigError."""
+        """Open what is there. `lease`: seconds.
+
+        Raises: StoreError, ConfigError.
+        """
         self.header, self.workdir, self.lease = header, workdir, lease
         self.session = manifest.own_session(workdir)
 
@@ -415,7 +434,9 @@ class Attempt:
         """One row for each cell and metric; metrics [N] in the order of the cells.
 
         `provider` is that of the task's spec: what made the numbers. Rows that the
-        attempt began with are as they were. Raises: StoreError.
+        attempt began with are as they were.
+
+        Raises: StoreError.
         """
         self.lease.come(env_steps)
         if env_steps <= self._reached:

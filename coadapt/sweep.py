@@ -114,7 +114,11 @@ def run(
     `stop` says so, the running one ends at its next checkpoint, and where the next
     would come after the `deadline`, at this one. `allow_other_machine`: go on also
     where what decides bits is not as it was.
-    Raises: ConfigError, before anything compiles; store.StoreError; runner.Interrupted.
+
+    Raises:
+        ConfigError: before anything compiles.
+        store.StoreError:
+        runner.Interrupted:
     """
     path, deadline = admitted(sweep, workdir), deadline or Deadline()
     # what is refused leaves nothing behind
@@ -138,7 +142,10 @@ def run(
 
 
 def admitted(sweep: Sweep, workdir: str | os.PathLike[str]) -> Path:
-    """The folder of a sweep that can be run. Raises: ConfigError; store.StoreError."""
+    """The folder of a sweep that can be run.
+
+    Raises: ConfigError; store.StoreError.
+    """
     streams.pin()  # before programs are compiled, too
     validate(sweep)
     path = folder(workdir).absolute()  # an environment may change the current folder

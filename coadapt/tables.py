@@ -68,7 +68,11 @@ class Table(NamedTuple):
 
 
 def read(path: Path, columns: Sequence[str]) -> Table:
-    """Checks each line. Raises: StoreError, if the file cannot be read."""
+    """Checks each line.
+
+    Raises:
+        StoreError: if the file cannot be read.
+    """
     columns = (*columns, SESSION)
     try:
         text = files.read(path)
@@ -137,7 +141,10 @@ def is_number(column: str) -> bool:
 
 
 def frame(columns: Sequence[str], lines: Iterable[str]) -> "pd.DataFrame":
-    """Lines as a tidy frame. Raises: ValueError, OverflowError."""
+    """Lines as a tidy frame.
+
+    Raises: ValueError, OverflowError.
+    """
     import pandas as pd
 
     found: dict[str, list[Any]] = {name: [] for name in columns}
@@ -177,7 +184,10 @@ class Writer:
     """Writes a table of an attempt: its first lines, then more at its end."""
 
     def __init__(self, path: Path, columns: Sequence[str], lines: Sequence[str]):
-        """`lines` are those of an earlier attempt. Raises: StoreError."""
+        """`lines` are those of an earlier attempt.
+
+        Raises: StoreError.
+        """
         self._path, self._rows, self._check = path, 0, 0
         files.replace(path, text((*columns, SESSION, CHECK), self._signed(lines)))
         with files.writing(path):
@@ -197,7 +207,10 @@ class Writer:
         return [*found[:-1], *(f"{last}{END}" for last in found[-1:])]
 
     def add(self, lines: Sequence[str]) -> None:
-        """All of them or, for a reader, none. Raises: StoreError."""
+        """All of them or, for a reader, none.
+
+        Raises: StoreError.
+        """
         if lines:
             signed = "".join(f"{each}\n" for each in self._signed(lines))
             files.append(self._file, self._path, signed)

@@ -159,7 +159,10 @@ def _number(value: float) -> str:
 
 
 def render(rows: Sequence[Row], style: str) -> str:
-    """The rows as 'text', 'markdown' or 'csv'. Raises: ConfigError."""
+    """The rows as 'text', 'markdown' or 'csv'.
+
+    Raises: ConfigError.
+    """
     styles: dict[str, Renderer] = {"text": _text, "markdown": _markdown, "csv": _csv}
     if style not in styles:
         raise ConfigError(

@@ -336,7 +336,9 @@ def factorials_of(
     """The factorial of each algorithm that has variants with these toggles, off, on.
 
     What the variants differ in beside them is averaged over. 'algorithm' is a toggle
-    too: then there is one factorial, of both. Raises: ConfigError.
+    too: then there is one factorial, of both.
+
+    Raises: ConfigError.
     """
     if ALGORITHM in toggles:
         found = {n: Setting("", {ALGORITHM: a, **x}) for n, (a, x) in found.items()}

@@ -91,7 +91,11 @@ class Tuning(NamedTuple):
 
 
 def ranged(path: str, text: str, flag: str = "tune") -> Range:
-    """Of '1e-5..1e-2:log' or '0.1..0.9'. Raises: ConfigError, which names the flag."""
+    """Of '1e-5..1e-2:log' or '0.1..0.9'.
+
+    Raises:
+        ConfigError: which names the flag.
+    """
     ends, _, scale = text.partition(":")
     low, dots, high = ends.partition("..")
     try:
@@ -264,7 +268,10 @@ def scrambled(
 
 
 def varied(variants: Sequence[Variant], settings: Sequence[Setting]) -> list[Variant]:
-    """Each variant at each setting. Raises: ConfigError."""
+    """Each variant at each setting.
+
+    Raises: ConfigError.
+    """
     made = [sweep.vary(v, _rounded(v, each)) for v in variants for each in settings]
     return list({v.name: v for v in made}.values())
 

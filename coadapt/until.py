@@ -109,7 +109,11 @@ def _pairs(questions: Questions) -> list[tuple[str, Sequence[Pair]]]:
 
 
 def _refuse(asked: Sweep, named: Sequence[object], margin: float | None) -> list[str]:
-    """Tasks that have no reference. Raises: ConfigError, if nothing can be decided."""
+    """Tasks that have no reference.
+
+    Raises:
+        ConfigError: if nothing can be decided.
+    """
     if len(asked.seeds) < verdict.LEAST:
         raise ConfigError(
             f"seeds are {len(asked.seeds)}: the first look takes {verdict.LEAST} or "
@@ -273,7 +277,9 @@ def decide(arms: Arms, plan: Plan) -> list[Settled]:
 def parts(asked: Sweep, workdir: Path) -> Iterator[Sweep]:
     """The sweeps of a study, one after the other: each is due once the last has run.
 
-    `asked` is the first look's, with its protocol. Raises: ConfigError.
+    `asked` is the first look's, with its protocol.
+
+    Raises: ConfigError.
     """
     planned = plan(asked.protocol)
     assert planned is not None  # of the caller

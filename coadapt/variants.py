@@ -35,7 +35,10 @@ def presets(names: Sequence[str], task: str | None = None) -> tuple[Variant, ...
 
 
 def vary(variant: Variant, changes: Mapping[str, object]) -> Variant:
-    """The variant with these changes, named after them. Raises: ConfigError."""
+    """The variant with these changes, named after them.
+
+    Raises: ConfigError.
+    """
     must_be_variant(variant)
     parts = [variant.name, *(f"{path}={label(v)}" for path, v in changes.items())]
     name = "/".join(parts)
@@ -156,7 +159,8 @@ def _variants(start: Sequence[str | Variant], task: str | None) -> list[Variant]
 def _axes(axes: Axes) -> dict[str, Collection[object]]:
     """With a text for a key: 'a.b+c.d' for fields that take their values together.
 
-    Raises: ConfigError for no values, and for a field in two axes.
+    Raises:
+        ConfigError: for no values, and for a field in two axes.
     """
     schema.must_be(axes, Mapping, "axes", "a dict of paths and lists of values")
     found: dict[str, Collection[object]] = {}

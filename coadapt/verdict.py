@@ -66,7 +66,9 @@ def welch(parts: Sequence[Part]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     Args:
         parts: weights with scores [..., n], n of each arm.
-    Returns: arrays [...]. The error is NaN with fewer than two runs in an arm.
+    Returns:
+        arrays [...]. The error is NaN with fewer than two runs in an arm.
+
     Source: Welch 1947; Satterthwaite 1946.
     """
     value, total, below = np.zeros(()), np.zeros(()), np.zeros(())
@@ -141,7 +143,9 @@ def effect(parts: Sequence[Part], g: float = math.nan, alpha: float = ALPHA) -> 
     """That of arms with their weights and scores [n].
 
     Where all runs of each arm are equal no spread is known, and there is no interval.
-    Args: alpha, beyond each end of the interval.
+
+    Args:
+        alpha: beyond each end of the interval.
     """
     value, error, freedom = (float(x) for x in welch(parts))
     size = max(float(np.abs(scores).max()) for _, scores in parts)
@@ -221,7 +225,8 @@ def claims(low: np.ndarray, high: np.ndarray, margin: float) -> dict[str, np.nda
 
     Args:
         low, high: ends of intervals [algorithms, ...], one algorithm or two; NaN: none.
-    Returns: bool arrays [...] by word.
+    Returns:
+        bool arrays [...] by word.
     """
     part = {
         "up": low > margin,
@@ -254,7 +259,8 @@ def judge(effects: Sequence[Effect], margin: float, least: int = LEAST) -> Verdi
         effects: of the toggle on A, and on B.
         margin: what is no effect of note, in the effects' unit.
         least: seeds of each arm, with fewer of which nothing is claimed.
-    Raises: ConfigError on a margin that is not positive.
+    Raises:
+        ConfigError: on a margin that is not positive.
     """
     require_margin(margin)
     needed = seeds_to_decide(effects, margin, least)

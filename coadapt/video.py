@@ -68,7 +68,10 @@ def choose_gl() -> str:
     """What MuJoCo draws with, without a screen: set in MUJOCO_GL, and returned.
 
     To be called before MuJoCo is imported. What the user has set there is kept, if it
-    works. Raises: ConfigError, in a sentence that says what to install.
+    works.
+
+    Raises:
+        ConfigError: in a sentence that says what to install.
     """
     asked = os.environ.get(GL)
     for name in (asked,) if asked else PLATFORMS:
@@ -96,7 +99,11 @@ def _draws(name: str) -> bool:
 
 
 def family(task: str) -> str:
-    """'gym' of 'gym/Hopper-v5'. Raises: ConfigError, if it cannot be drawn."""
+    """'gym' of 'gym/Hopper-v5'.
+
+    Raises:
+        ConfigError: if it cannot be drawn.
+    """
     found = task.partition("/")[0]
     if found not in (*_STAGES, "brax"):
         raise ConfigError(
@@ -108,7 +115,10 @@ def family(task: str) -> str:
 
 @contextlib.contextmanager
 def open_stage(task: str, size: Size) -> Iterator[Stage]:
-    """A task of gym/ or dmc/, to be drawn. Raises: ConfigError."""
+    """A task of gym/ or dmc/, to be drawn.
+
+    Raises: ConfigError.
+    """
     kind, _, name = task.partition("/")
     if kind not in _STAGES:
         raise ConfigError(
@@ -220,8 +230,11 @@ def page(
 ) -> tuple[Episode, str]:
     """The first greedy episode of an evaluation on a brax task, as an HTML page.
 
-    Args: episodes: as many as that evaluation had. height: of the view, pixels.
-    Raises: ConfigError, of another task.
+    Args:
+        episodes: as many as that evaluation had.
+        height: of the view, pixels.
+    Raises:
+        ConfigError: of another task.
     """
     if family(agent.task) != "brax":
         raise ConfigError(f"task is {agent.task!r}: a page is of brax's alone.")
@@ -252,7 +265,10 @@ def page(
 
 @contextlib.contextmanager
 def writer(path: Path, size: Size, fps: float) -> Iterator[Show]:
-    """Frames into an .mp4 or .gif, as they come. Raises: ConfigError, OSError."""
+    """Frames into an .mp4 or .gif, as they come.
+
+    Raises: ConfigError, OSError.
+    """
     try:
         ffmpeg: Any = importlib.import_module("imageio_ffmpeg")
         imageio: Any = importlib.import_module("imageio.v2")

@@ -21,7 +21,10 @@ DONE_COLUMNS = ("task", "variant", "seed", "steps", "seconds", tables.SESSION)
 
 
 def refresh(workdir: Path, found: Sequence[tuple[Program, Attempt]]) -> None:
-    """Make all of them anew. Raises: files.StoreError."""
+    """Make all of them anew.
+
+    Raises: files.StoreError.
+    """
     taken = attempts.shown(found)
     rows = (line for each in taken for line in each.rows)
     failed = [line for each in taken for line in each.failures]

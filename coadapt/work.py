@@ -85,7 +85,9 @@ def plan(
         devices: of each process, at most; of a program that was begun, as it was.
         memory: bytes that a program may take.
         until: Unix time by which all have to have stopped.
-    Raises: ConfigError, before anything is written; StoreError.
+    Raises:
+        ConfigError: before anything is written.
+        StoreError:
     """
     about = sweep.with_units(path, store.adopted(path, sweep.header(asked)))
     todo = sweep.planned(asked, path, about, memory, devices)
@@ -110,7 +112,10 @@ def plan(
 
 
 def job(workdir: Path, program: str) -> Job:
-    """What is asked of a program. Raises: ConfigError, StoreError."""
+    """What is asked of a program.
+
+    Raises: ConfigError, StoreError.
+    """
     folder = named(workdir, program).folder
     said = files.unsealed(folder / JOB)
     if said is None:
@@ -126,7 +131,10 @@ def job(workdir: Path, program: str) -> Job:
 
 
 def named(workdir: Path, program: str) -> checkpoint.Record:
-    """The program whose name is, or ends, so. Raises: ConfigError, StoreError."""
+    """The program whose name is, or ends, so.
+
+    Raises: ConfigError, StoreError.
+    """
     home = workdir / attempts.PROGRAMS
     names = files.names(home)
     if not names:
@@ -159,8 +167,11 @@ def run(
         show: as `progress.shown`.
         lease: seconds without a word of this process, until another may take over.
         seconds: until it has to have stopped, where the plan does not say sooner.
-    Raises: ConfigError; StoreError, of which HeldError, where another process runs it,
-        and LostError, where another took it meanwhile; runner.Interrupted.
+    Raises:
+        ConfigError:
+        StoreError: of which HeldError, where another process runs it, and
+            LostError, where another took it meanwhile.
+        runner.Interrupted:
     """
     path = store.folder(workdir).absolute()
     header, record, asked = store.load(path), named(path, program), job(path, program)
@@ -274,12 +285,18 @@ FINISHED, RUNS, GIVEN_UP, LOST, STOPPED, WAITS = WORDS = (
 
 
 def states(workdir: Path, header: store.Header) -> list[State]:
-    """Of all programs that are there, in their order. Raises: StoreError."""
+    """Of all programs that are there, in their order.
+
+    Raises: StoreError.
+    """
     return [state(each, header) for each in attempts.programs(workdir, reading=True)]
 
 
 def state(record: checkpoint.Record, header: store.Header) -> State:
-    """Touches nothing. Raises: StoreError."""
+    """Touches nothing.
+
+    Raises: StoreError.
+    """
     task = record.cells[0].task
     names = list(dict.fromkeys(cell.variant for cell in record.cells))
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
@@ -315,7 +332,10 @@ def _done(record: checkpoint.Record) -> int:
 
 
 def fruitless(record: checkpoint.Record) -> int:
-    """How many of its newest attempts came to no newer snapshot. Raises: StoreError."""
+    """How many of its newest attempts came to no newer snapshot.
+
+    Raises: StoreError.
+    """
     newest, number = snapshot(record), 0
     for home in reversed(record.attempts()):
         origin = (files.unsealed(home / attempts.ATTEMPT) or {}).get("origin")
@@ -326,5 +346,8 @@ def fruitless(record: checkpoint.Record) -> int:
 
 
 def snapshot(record: checkpoint.Record) -> int:
-    """Env steps of its newest whole snapshot, 0 without one. Raises: StoreError."""
+    """Env steps of its newest whole snapshot, 0 without one.
+
+    Raises: StoreError.
+    """
     return max(record.steps(), default=0)

@@ -46,8 +46,9 @@ def annotate_sequences(
 ) -> Batch:
     """Targets of the first steps of sequences [L, B, ...], and their support.
 
-    Args: log_prob [L, B], of the actions, under the policy that took them; None where
-    no estimate reads it.
+    Args:
+        log_prob: [L, B], of the actions, under the policy that took them; None where
+            no estimate reads it.
     """
     estimate, stop = cast(OneStepEstimate, config.g_estimate), jax.lax.stop_gradient
     phase = models.targets_phase(config, state, sequence.obs[0], sequence.action[0])
@@ -74,7 +75,9 @@ def label(
 ) -> Labels:
     """Returns and scores of stored steps; the critic runs once a row.
 
-    Args: obs [R, O], the store's rows; episodes of length C.
+    Args:
+        obs: [R, O], the store's rows.
+        episodes: of length C.
     """
     estimate, seen = cast(SequenceEstimate, config.g_estimate), View(config, state)
     reward = config.g.rewards(episodes)

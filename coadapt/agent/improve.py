@@ -78,7 +78,11 @@ def settle(
 ) -> tuple[AgentState, Metrics]:  # fmt: skip
     """What is set once an iteration, on all of its data, after the policy's steps.
 
-    Args: obs [C, O]; score [C]; prior [C, ...]; where [C].
+    Args:
+        obs: [C, O].
+        score: [C].
+        prior: [C, ...].
+        where: [C].
     """
     view = View(config, state)
 

@@ -75,7 +75,8 @@ TABLE1 = tuple(
 def preset(name: str, task: str | None = None) -> Config:
     """The algorithm of this name, as its source ran it on this task.
 
-    Raises: ConfigError if there is none of that name.
+    Raises:
+        ConfigError: if there is none of that name.
     """
     schema.must_be(task, (str, type(None)), "task", "a text, such as 'gym/Hopper-v5'")
     if not isinstance(name, str) or name not in PRESETS:

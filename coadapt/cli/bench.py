@@ -71,7 +71,10 @@ def _define(values: Values) -> None:
 
 
 def numbers(values: Values, flag: str) -> list[int]:
-    """Whole numbers by comma. Raises: ConfigError."""
+    """Whole numbers by comma.
+
+    Raises: ConfigError.
+    """
     words = listed(get(values, flag))
     if not words or not all(w.isdecimal() and 0 < len(w) < 6 and int(w) for w in words):
         raise ConfigError(

@@ -31,7 +31,10 @@ def amounts(
 
 
 def _interval(values: Values, name: str, default: int) -> int:
-    """Env steps; what is not given is left to the sweep. Raises: ConfigError."""
+    """Env steps; what is not given is left to the sweep.
+
+    Raises: ConfigError.
+    """
     return default if get(values, name) is None else count(values, name)
 
 

@@ -12,7 +12,11 @@ from coadapt.verdict import Effect
 
 
 def shown(workdir: Path, tries: int) -> Shown:
-    """Rows, notes, and what draws them. Raises: ConfigError, of another design."""
+    """Rows, notes, and what draws them.
+
+    Raises:
+        ConfigError: of another design.
+    """
     found = designs.read(workdir)
     made = designs.designs(found)
     values = [_value(found, each, tries) for each in made]

@@ -16,7 +16,10 @@ Shown = tuple[list[dict[str, str]], list[str], "Callable[[], Figure]"]
 
 
 def shown(workdir: Path) -> Shown:
-    """Rows, notes, and what draws them. Raises: ConfigError."""
+    """Rows, notes, and what draws them.
+
+    Raises: ConfigError.
+    """
     found = designs.read(workdir)
     made = designs.designs(found)
     tuned = tuning.of(found.header.protocol) is not None

@@ -8,7 +8,10 @@ from coadapt.schema import ConfigError
 
 
 def shown(workdir: Path) -> Shown:
-    """Rows, notes, and what draws them. Raises: ConfigError, where none has an answer.
+    """Rows, notes, and what draws them.
+
+    Raises:
+        ConfigError: where none has an answer.
 
     Of a design's settings, or of the variants of a grid.
     """

@@ -30,7 +30,8 @@ class Cluster:
     ):
         """`workers`: tasks at once; 0: as many as the cluster has room for.
 
-        Raises: ConfigError, if there is no Ray, or no cluster at the address.
+        Raises:
+            ConfigError: if there is no Ray, or no cluster at the address.
         """
         self._ray, self._gpus = _ray(), gpus
         self._workdir, self._workers, self._flags = workdir, workers, flags

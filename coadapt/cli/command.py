@@ -84,7 +84,11 @@ def _executed(
 
 
 def _take(values: Values, words: str, rest: Sequence[str]) -> None:
-    """What is no flag. Raises: ConfigError, where the command takes none."""
+    """What is no flag.
+
+    Raises:
+        ConfigError: where the command takes none.
+    """
     if rest and not words:
         raise ConfigError(f"argument {rest[0]!r} is not a flag: write --name=value.")
     if rest:
@@ -96,7 +100,10 @@ def _line(text: str) -> str:
 
 
 def _import(modules: Sequence[str]) -> None:
-    """Modules of a user's own. Raises: ConfigError."""
+    """Modules of a user's own.
+
+    Raises: ConfigError.
+    """
     if modules and not {"", os.getcwd()} & set(sys.path):
         sys.path.append(os.getcwd())  # as `python -m` has it, and a script has not
     for name in modules:

@@ -45,7 +45,10 @@ def _writable(folder: Path) -> bool:
 
 
 def folder_of(flag: str | None) -> Path | None:
-    """The folder of compiled programs, None for none. Raises: ConfigError."""
+    """The folder of compiled programs, None for none.
+
+    Raises: ConfigError.
+    """
     given = "COADAPT_CACHE" in os.environ and flag is None
     place = os.environ.get("COADAPT_CACHE", str(CACHE)) if flag is None else flag
     if not place:

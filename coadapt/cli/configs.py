@@ -22,7 +22,10 @@ def define_set(values: Values) -> None:
 
 
 def changes(values: Values, name: str = "set") -> dict[str, str]:
-    """'path=value' of every --set. Raises: ConfigError."""
+    """'path=value' of every --set.
+
+    Raises: ConfigError.
+    """
     found: dict[str, str] = {}
     for text in get(values, name):
         path, equals, value = text.strip().partition("=")
@@ -51,7 +54,11 @@ def axes(values: Values, config: Config, name: str = "grid") -> dict[str, list[s
 
 
 def read_config(path: str) -> Config:
-    """A config in a JSON file. Raises: ConfigError, which names the file."""
+    """A config in a JSON file.
+
+    Raises:
+        ConfigError: which names the file.
+    """
     file = store.expanded(path, "--config")
     try:
         if file.exists() and not file.is_file():
@@ -68,7 +75,10 @@ def read_config(path: str) -> Config:
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Of two, JSON would take the last and say nothing. Raises: ConfigError."""
+    """Of two, JSON would take the last and say nothing.
+
+    Raises: ConfigError.
+    """
     found = dict(pairs)
     for key, times in Counter(key for key, _ in pairs).items():
         if times > 1:

@@ -88,7 +88,7 @@ def _run(values: Values) -> None:
 def stored(
     values: Values, workdir: Path, margin: float | None, style: str
 ) -> list[str]:
-    """The verdicts on a run store's variants. Raises: ConfigError."""
+    """The verdicts on a run store's variants, or a ConfigError."""
     versions, rows, notes = comparison.by_version(workdir), [], []
     asked = listed(get(values, "tasks"))
     tasks = dict.fromkeys(task for arms in versions.values() for task, _ in arms)
@@ -120,7 +120,7 @@ def stored(
 def _paired(
     values: Values, arms: Arms, margin: float | None
 ) -> tuple[list[dict[str, str]], list[str]]:
-    """Rows of a table, and notes to it. Raises: ConfigError."""
+    """Rows of a table, and notes to it, or a ConfigError."""
     asked = pairs.named(values, list(dict.fromkeys(name for _, name in arms)))
     groups = itertools.combinations(asked, 2) if len(asked) > 1 else [tuple(asked)]
     found = [

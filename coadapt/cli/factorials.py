@@ -56,7 +56,10 @@ def _designs(
 
 
 def _levels(values: Values) -> dict[str, tuple[str, str]]:
-    """Off and on of each --factorial. Raises: ConfigError."""
+    """Off and on of each --factorial.
+
+    Raises: ConfigError.
+    """
     found = {}
     for path, words in configs.changes(values, "factorial").items():
         levels = listed(words)

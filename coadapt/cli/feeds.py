@@ -10,7 +10,10 @@ from coadapt.cli.values import Values, get
 
 @contextlib.contextmanager
 def fed(values: Values, folder: Path) -> Iterator[sinks.Feed]:
-    """Where rows go beside results.csv, as flags say. Raises: ConfigError."""
+    """Where rows go beside results.csv, as flags say.
+
+    Raises: ConfigError.
+    """
     project = get(values, "wandb")
     asked: list[sinks.Sink] = []
     if get(values, "tensorboard"):

@@ -65,7 +65,10 @@ def _factorial(values: Values, start: Sequence[Variant]) -> Sequence[Variant]:
 
 
 def asked(values: Values) -> Sweep:
-    """The sweep. Raises: ConfigError."""
+    """The sweep.
+
+    Raises: ConfigError.
+    """
     for other in ("scale", "variants"):
         if get(values, other):
             raise ConfigError(

@@ -29,7 +29,10 @@ def _budgeted(values: Values, name: str) -> Experiment:
 def _chosen(
     values: Values, variants: Mapping[str, Sequence[Variant]]
 ) -> Mapping[str, Sequence[Variant]]:
-    """Those of --variants, on the tasks that have any. Raises: ConfigError."""
+    """Those of --variants, on the tasks that have any.
+
+    Raises: ConfigError.
+    """
     names = listed(get(values, "variants"))
     known = dict.fromkeys(v.name for found in variants.values() for v in found)
     for name in names:
@@ -52,7 +55,10 @@ def remarks(name: str) -> list[str]:
 
 
 def asked(values: Values, name: str) -> Sweep:
-    """The sweep. Raises: ConfigError."""
+    """The sweep.
+
+    Raises: ConfigError.
+    """
     for other in ("algorithms", "grid", "factorial"):
         if get(values, other):
             raise ConfigError(
@@ -79,8 +85,9 @@ def asked(values: Values, name: str) -> Sweep:
 def _protocol(values: Values, found: Experiment, asked: Sweep) -> dict[str, Any]:
     """What the plan fixes: of the whole, whichever part is asked for; {} of none.
 
-    Seeds are how many an arm has, since they are split, and chosen anew. Raises:
-    ConfigError.
+    Seeds are how many an arm has, since they are split, and chosen anew.
+
+    Raises: ConfigError.
     """
     if found.plan is None:
         return {}

@@ -8,7 +8,10 @@ from coadapt.schema import ConfigError, nearest
 
 
 def named(values: Values, variants: Sequence[str]) -> list[Pair]:
-    """What --pairs or --toggle names. Raises: ConfigError."""
+    """What --pairs or --toggle names.
+
+    Raises: ConfigError.
+    """
     pairs, toggle = get(values, "pairs"), get(values, "toggle")
     if bool(pairs) == bool(toggle):
         raise ConfigError(

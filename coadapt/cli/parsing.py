@@ -14,7 +14,10 @@ REPEAT = "; repeat this option to specify a list of values"  # absl adds it
 
 
 def parse(values: Values, args: Sequence[str]) -> list[str]:
-    """What is no flag. Raises: flags.Error, ConfigError."""
+    """What is no flag.
+
+    Raises: flags.Error, ConfigError.
+    """
     try:
         return values(["", *args])[1:]
     except flags.UnrecognizedFlagError as error:

@@ -25,7 +25,9 @@ def lines(
 def _done(values: Values, asked: Sweep, others: engines.Options | None) -> list[str]:
     """What of the plan is finished.
 
-    Raises: ConfigError and StoreError, where the run would be refused.
+    Raises:
+        ConfigError: where the run would be refused.
+        StoreError: where the run would be refused.
     """
     done = sweep.require_admitted(
         asked,

@@ -31,7 +31,11 @@ def define(values: Values) -> None:
 
 
 def alpha(values: Values) -> float:
-    """--alpha. Raises: ConfigError, unless it is between 0 and 0.5."""
+    """--alpha.
+
+    Raises:
+        ConfigError: unless it is between 0 and 0.5.
+    """
     found = positive(values, "alpha") or 2 * verdict.ALPHA
     if found < 0.5:
         return found
@@ -41,7 +45,10 @@ def alpha(values: Values) -> float:
 
 
 def stds(values: Values) -> list[float]:
-    """Of --std; none where it is not given. Raises: ConfigError."""
+    """Of --std; none where it is not given.
+
+    Raises: ConfigError.
+    """
     text = get(values, "std")
     found = []
     for part in listed(text):

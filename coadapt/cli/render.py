@@ -96,7 +96,10 @@ def _tell(number: int, found: video.Episode) -> None:
 
 
 def _size(text: str | None) -> video.Size:
-    """'640x480'. Raises: ConfigError."""
+    """'640x480'.
+
+    Raises: ConfigError.
+    """
     found = re.fullmatch(r"(\d+)x(\d+)", text or "480x480")
     size = tuple(map(int, found.groups())) if found else (0, 0)
     if not all(16 <= n <= 4096 and n % 2 == 0 for n in size):
@@ -108,7 +111,11 @@ def _size(text: str | None) -> video.Size:
 
 
 def _out(folder: Path, agent: SavedAgent, text: str | None) -> Path:
-    """Where the film goes. Raises: ConfigError, if it can be no film of the task."""
+    """Where the film goes.
+
+    Raises:
+        ConfigError: if it can be no film of the task.
+    """
     allowed = (".html",) if video.family(agent.task) == "brax" else (".mp4", ".gif")
     name = f"{agent.variant}-{agent.task}-seed{agent.seed}"
     safe = re.sub(r"[^\w.=,()-]+", "_", name)

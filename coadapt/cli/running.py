@@ -105,7 +105,8 @@ def _submitted(
 ) -> bool:
     """Whether there is something that Slurm will run, which nobody waits for here.
 
-    Raises: ConfigError, of a study whose next sweep hangs on what the last has shown.
+    Raises:
+        ConfigError: of a study whose next sweep hangs on what the last has shown.
     """
     if others.engine != engines.SLURM:
         return False

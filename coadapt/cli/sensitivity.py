@@ -72,7 +72,10 @@ def _run(values: Values) -> None:
 
 
 def _shown(values: Values) -> Callable[[Path], Shown]:
-    """What is asked for. Raises: ConfigError."""
+    """What is asked for.
+
+    Raises: ConfigError.
+    """
     asked = [name for name in _OTHERS if get(values, name)]
     if len(asked) > 1:
         raise ConfigError(
@@ -87,7 +90,11 @@ def _shown(values: Values) -> Callable[[Path], Shown]:
 
 
 def _best(workdir: Path) -> Shown:
-    """Rows, notes, and what draws them. Raises: ConfigError, of another design."""
+    """Rows, notes, and what draws them.
+
+    Raises:
+        ConfigError: of another design.
+    """
     found = designs.read(workdir)
     if not designs.is_random(found.header):
         raise ConfigError(

@@ -73,7 +73,7 @@ def _define_random(values: Values) -> None:
 
 
 def tuned(values: Values) -> tuning.Tuning | None:
-    """What --tune and its like say. Raises: ConfigError."""
+    """What --tune and its like say, or a ConfigError."""
     ranges = configs.changes(values, "tune")
     if not ranges:
         for name in (f"tune_{part}" for part in _PARTS):
@@ -92,7 +92,7 @@ def tuned(values: Values) -> tuning.Tuning | None:
 
 
 def drawn(values: Values, asked: Sweep) -> Sweep:
-    """With each variant at the settings of --random. Raises: ConfigError."""
+    """With each variant at the settings of --random, or a ConfigError."""
     texts = configs.changes(values, "vary")
     if (get(values, "random") is None) != (not texts):
         raise ConfigError(

@@ -51,7 +51,10 @@ def refuse(values: Values, engine: str) -> None:
 
 
 def _lines(values: Values) -> list[str]:
-    """Of the user's file. Raises: ConfigError."""
+    """Of the user's file.
+
+    Raises: ConfigError.
+    """
     path = get(values, "slurm_file")
     if path is None:
         return []
@@ -66,7 +69,10 @@ def _lines(values: Values) -> list[str]:
 def job(
     values: Values, options: Options, asked: Sweep, groups: Sequence[Group]
 ) -> slurm.Asked:
-    """What the tasks of these programs need. Raises: ConfigError."""
+    """What the tasks of these programs need.
+
+    Raises: ConfigError.
+    """
     plan = sweep.plan_of(groups, asked, engines.number(options))
     hours = get(values, "max_hours")
     return slurm.Asked(
@@ -82,7 +88,10 @@ def job(
 
 
 def script(values: Values, options: Options, asked: Sweep, workdir: str | None) -> str:
-    """That would be submitted. Raises: ConfigError, files.StoreError."""
+    """That would be submitted.
+
+    Raises: ConfigError, files.StoreError.
+    """
     path = store.folder(workdir or "WORKDIR").absolute()
     about = store.adopted(path, sweep.header(asked))
     todo = sweep.planned(asked, path, about, *engines.room(options))
@@ -95,7 +104,9 @@ def submit(
 ) -> str:
     """Plan, and submit what the store lacks; says what was. '' where nothing is left.
 
-    Raises: ConfigError, before anything is written; files.StoreError.
+    Raises:
+        ConfigError: before anything is written.
+        files.StoreError:
     """
     _lines(values)  # a file that is not there is known before anything is written
     path = sweep.admitted(asked, workdir)

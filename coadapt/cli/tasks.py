@@ -47,7 +47,11 @@ def _run(values: Values) -> int:
 
 
 def _check(suites: Sequence[str], steps: int) -> int:
-    """A line for each task. Returns: the exit status, 1 if something is wrong."""
+    """A line for each task.
+
+    Returns:
+        the exit status, 1 if something is wrong.
+    """
     wrong = 0
     for entry in (each for suite in suites for each in catalogue.SUITES[suite]):
         begin = time.perf_counter()

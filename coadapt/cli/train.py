@@ -96,7 +96,10 @@ def _variant(values: Values, task: str) -> Variant:
 
 
 def _refuse(name: str, config: Config) -> None:
-    """Before anything starts. Raises: ConfigError."""
+    """Before anything starts.
+
+    Raises: ConfigError.
+    """
     offline.place(name)
     if isinstance(config.data, Offline):
         raise ConfigError(

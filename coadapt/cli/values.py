@@ -21,7 +21,11 @@ def get(values: Values, name: str) -> Any:
 
 
 def required(values: Values, name: str) -> Any:
-    """The flag's value. Raises: ConfigError if it was not given."""
+    """The flag's value.
+
+    Raises:
+        ConfigError: if it was not given.
+    """
     if get(values, name) in (None, ""):
         raise ConfigError(f"--{name} is missing: {values[name].help}.")
     return get(values, name)
@@ -34,14 +38,20 @@ def count(
     least: int = 1,
     most: int = sweep.MOST,
 ) -> int:
-    """A whole number, written 100000, 100_000 or 1e5. Raises: ConfigError."""
+    """A whole number, written 100000, 100_000 or 1e5.
+
+    Raises: ConfigError.
+    """
     if get(values, name) is None and default is not None:
         return default
     return number(name, required(values, name), least, most)
 
 
 def number(name: str, text: str, least: int = 1, most: int = sweep.MOST) -> int:
-    """A whole number as flags have it. Raises: ConfigError."""
+    """A whole number as flags have it.
+
+    Raises: ConfigError.
+    """
     try:
         found = float(text.replace("_", ""))
         if found.is_integer() and least <= found <= most:
@@ -54,7 +64,10 @@ def number(name: str, text: str, least: int = 1, most: int = sweep.MOST) -> int:
 
 
 def positive(values: Values, name: str) -> float | None:
-    """A positive number; None where it is not given. Raises: ConfigError."""
+    """A positive number; None where it is not given.
+
+    Raises: ConfigError.
+    """
     text = get(values, name)
     if text is None:
         return None
@@ -68,7 +81,10 @@ def positive(values: Values, name: str) -> float | None:
 
 
 def bytes_of(text: str | None) -> int | None:
-    """'80GiB' in bytes, K, M, G and T being of 1,024. Raises: ConfigError."""
+    """'80GiB' in bytes, K, M, G and T being of 1,024.
+
+    Raises: ConfigError.
+    """
     if text is None:
         return None
     found = _MEMORY.fullmatch(text.strip().lower())

@@ -65,7 +65,7 @@ def define_hours(values: Values) -> None:
 
 
 def deadline(values: Values) -> Deadline:
-    """Of --max_hours since this process began. Raises: ConfigError."""
+    """Of --max_hours since this process began, or a ConfigError."""
     hours = positive(values, "max_hours")
     if hours is None:
         return Deadline()
@@ -74,7 +74,7 @@ def deadline(values: Values) -> Deadline:
 
 
 def asked(values: Values) -> Options | None:
-    """Of other processes; None: this one computes. Raises: ConfigError."""
+    """Of other processes; None: this one computes. A mistake is a ConfigError."""
     workers, gpus = (
         count(values, name, 0, least=0, most=MOST)
         for name in ("workers", "gpus_per_worker")
@@ -104,7 +104,7 @@ def _passed_on(values: Values) -> list[str]:
 
 
 def refuse(values: Values, name: str) -> None:
-    """Refuse a flag for which this process has to compute. Raises: ConfigError."""
+    """Refuse a flag for which this process has to compute, by a ConfigError."""
     if asked(values) is not None:
         raise ConfigError(
             f"--{name} needs the agents in this process: leave out --workers, --engine "
@@ -136,7 +136,7 @@ def run(
 
 
 def engine(options: Options, workdir: Path) -> Engine:
-    """That is asked for. Raises: ConfigError, where it is not there."""
+    """That is asked for; where it is not there, a ConfigError."""
     if options.engine == engines.RAY:
         from coadapt.cli.cluster import Cluster
 

@@ -24,7 +24,10 @@ def arms_of(
     rows: "pd.DataFrame | str | os.PathLike[str] | Arms",
     units: Mapping[str, Unit] | None = None,
 ) -> Arms:
-    """The arms of a run store, or of a frame of rows. Raises: ConfigError."""
+    """The arms of a run store, or of a frame of rows.
+
+    Raises: ConfigError.
+    """
     if isinstance(rows, Mapping):
         return rows
     if not isinstance(rows, str | os.PathLike):
@@ -36,7 +39,10 @@ def arms_of(
 
 
 def by_version(workdir: str | os.PathLike[str]) -> dict[str, Arms]:
-    """The arms of a run store, of each of `stats.versions`. Raises: ConfigError."""
+    """The arms of a run store, of each of `stats.versions`.
+
+    Raises: ConfigError.
+    """
     return apart(*_read(workdir))
 
 

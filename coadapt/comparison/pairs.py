@@ -51,7 +51,8 @@ def listed(words: Iterable[str]) -> str:
 def named(path: str, on: object, off: object, variants: Sequence[str]) -> list[Pair]:
     """Of a grid's variants, those that differ in a field alone, by algorithm.
 
-    Raises: ConfigError where none do, or where `off` could be several.
+    Raises:
+        ConfigError: where none do, or where `off` could be several.
     """
     with_it, found = f"{path}={label(on)}", dict[str, tuple[list[str], list[str]]]()
     for name in variants:
@@ -91,7 +92,10 @@ def _without(name: str, path: str) -> list[str]:
 def common_tasks(
     arms: Arms, pairs: Sequence[Pair], asked: Sequence[str]
 ) -> tuple[str, ...]:
-    """Tasks on which all variants have finished runs. Raises: ConfigError."""
+    """Tasks on which all variants have finished runs.
+
+    Raises: ConfigError.
+    """
     names = [name for pair in pairs for name in (*pair.on, *pair.off)]
     there = list(dict.fromkeys(task for task, _ in arms))
     for task in asked:

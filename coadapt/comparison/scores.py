@@ -27,8 +27,9 @@ class InUnit(NamedTuple):
 def in_unit(arms: Arms, names: Sequence[str], metric: str = "final") -> InUnit:
     """On the tasks that all variants have: in the reference's unit, or in returns.
 
-    Raises: ConfigError where no task has all, or where returns of several tasks have no
-    unit in common.
+    Raises:
+        ConfigError: where no task has all, or where returns of several tasks have
+            no unit in common.
     """
     pair = Pair("", tuple(names), ())
     tasks = common_tasks(arms, [pair], ())

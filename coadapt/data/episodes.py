@@ -93,7 +93,8 @@ def _in_order(store: Store, oldest: jax.Array, number: int) -> Episodes:
 def _finished(steps: Episodes, oldest: jax.Array, capacity: int) -> Episodes:
     """Only the steps of whole episodes, the newest that fit into `capacity`.
 
-    Args: oldest: 0 says that the first step is an episode's first.
+    Args:
+        oldest: 0 says that the first step is an episode's first.
     """
     last, position = steps.last, jnp.arange(steps.last.shape[0], dtype=jnp.int32)
     end = jnp.max(jnp.where(last, position, -1))  # of the newest finished episode
@@ -120,8 +121,12 @@ def minibatch(
     Each pass takes every entry exactly once and is cut wherever a minibatch is full.
     Source: the authors' generator (settings 1.4).
     Of fewer entries than `size`, some are there more than once.
-    Args: positions [C] of which the first n >= 1 count; step int32 scalar.
-    Returns: [size] of positions.
+
+    Args:
+        positions: [C], of which the first n >= 1 count.
+        step: int32 scalar.
+    Returns:
+        [size] of positions.
     """
     total = step * size + jnp.arange(size, dtype=jnp.int32)
     passes, offset = total // n, total % n

@@ -69,7 +69,8 @@ def overestimation(
         max_tail: the most that the critic's own value may weigh in a return that a time
             limit cut: what is above does not count, because there the critic is
             compared with itself. 1 lets all of them count.
-    Raises: ConfigError, where there is no critic, or nothing that counts.
+    Raises:
+        ConfigError: where there is no critic, or nothing that counts.
     """
     target = monte_carlo(agent, found)
     rows = found.obs.reshape(-1, found.obs.shape[-1])

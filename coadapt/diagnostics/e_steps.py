@@ -61,7 +61,9 @@ def e_step(agent: SavedAgent, *, seed: int = 0) -> EStep:
 
     Before a bound's second weights are added. Per state where an agent weighs several
     actions of a state against each other, else over the batch.
-    Raises: ConfigError, if its posterior is no set of weights, or nothing was loaded.
+
+    Raises:
+        ConfigError: if its posterior is no set of weights, or nothing was loaded.
     """
     if agent.config.pi_q.parametric:
         raise ConfigError(

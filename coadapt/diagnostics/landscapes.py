@@ -78,7 +78,8 @@ def critic_slice(
         points: along each axis.
         limits: of each axis, agent units; actions of a Gaussian may lie outside of +-1.
         around: actions [S, A] that give the other dimensions; None: the policy's mode.
-    Raises: ConfigError, where the critic knows no actions, or they are discrete.
+    Raises:
+        ConfigError: where the critic knows no actions, or they are discrete.
     """
     axes = tuple(int(axis) for axis in axes)
     _require_slice(agent, axes, points, limits)

@@ -18,7 +18,9 @@ def entropy(agent: SavedAgent, obs: Rows, *, samples: int = 256) -> np.ndarray:
     In closed form where there is one: of a Gaussian, sum log std + A/2 log(2 pi e), of
     a Softmax, whose options are counted, - sum p log p. Else the mean of -log pi over
     so many samples. Source: textbook.
-    Raises: ConfigError, of a deterministic policy.
+
+    Raises:
+        ConfigError: of a deterministic policy.
     """
     pi, dist = agent.config.pi_theta, agent.policy(obs)
     if pi.has_entropy:
@@ -29,7 +31,8 @@ def entropy(agent: SavedAgent, obs: Rows, *, samples: int = 256) -> np.ndarray:
 def sampled_entropy(agent: SavedAgent, obs: Rows, *, samples: int = 256) -> np.ndarray:
     """The mean of -log pi over so many of the policy's actions at obs [B, O]: [B].
 
-    Raises: ConfigError, of a deterministic policy.
+    Raises:
+        ConfigError: of a deterministic policy.
     """
     if not agent.config.pi_theta.has_density:
         raise ConfigError(
@@ -52,7 +55,10 @@ def saturated(
     """The share of the policy's actions at the border of the box or beyond it: [A].
 
     Per dimension, |a| >= limit in agent units, of so many actions at each of obs
-    [B, O]. Raises: ConfigError, of discrete actions.
+    [B, O].
+
+    Raises:
+        ConfigError: of discrete actions.
     """
     if agent.spec.num_actions:
         raise ConfigError(

@@ -36,8 +36,12 @@ def discounted_returns(
     where an episode ends; d is 0 at a termination, so V counts at time limits alone. It
     is an opinion, not an observation: `tail` says how much of it is in a return.
     Source: Sutton and Barto 2018, Sec. 3.3; Pardo et al. 2018 for time limits.
-    Args: arrays [T, E]; end_value [T, E], of the true successors, None: zero, which
-    leaves the tail out.
+
+    Args:
+        reward, discount, last: [T, E].
+        gamma: the agent's discount.
+        end_value: [T, E], of the true successors; None: zero, which leaves the tail
+            out.
     """
     values = np.zeros_like(reward) if end_value is None else end_value
     rows = np.asarray(gamma * discount, np.float32), np.asarray(last, bool)

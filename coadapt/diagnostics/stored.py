@@ -15,7 +15,10 @@ from coadapt.schema import ConfigError
 
 
 def stored(agent: SavedAgent) -> Store:
-    """What the agent learns from. Raises: ConfigError."""
+    """What the agent learns from.
+
+    Raises: ConfigError.
+    """
     if isinstance(agent.config.data, Offline):
         return offline.store(offline.read(agent.config.data.dataset, agent.spec))
     if agent.replay is None:
@@ -29,7 +32,8 @@ def stored(agent: SavedAgent) -> Store:
 def batch(agent: SavedAgent, size: int = 256, *, seed: int = 0) -> np.ndarray:
     """Observations of what the agent had stored, uniform, [size, O].
 
-    Raises: ConfigError, if nothing was loaded.
+    Raises:
+        ConfigError: if nothing was loaded.
     """
     schema.must_be(size, int, "size", "a whole number of 1 or more")
     store = jax.tree.map(jnp.asarray, stored(agent))

@@ -90,7 +90,8 @@ def snapshots(
 ) -> list[int]:
     """Env steps of the snapshots of an agent that a run kept, in order.
 
-    Raises: ConfigError, as `load`.
+    Raises:
+        ConfigError: as `load`.
     """
     agent = saved.load(workdir, variant=variant, seed=seed, task=task)
     cell = Cell(agent.task, agent.variant, agent.seed)
@@ -109,7 +110,10 @@ def history(
     """`vitals` of every snapshot that was kept, as rows of `store.read`'s columns.
 
     At observations of what each had stored, `size` of them; of an agent whose replay is
-    not there, of an episode of its own. Raises: ConfigError, as `load`.
+    not there, of an episode of its own.
+
+    Raises:
+        ConfigError: as `load`.
     """
     import pandas as pd
 

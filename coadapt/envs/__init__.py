@@ -46,7 +46,8 @@ FAMILIES = {
 def make(task: str, count: int) -> HostEnv | DeviceEnv:
     """Makes a task: `count` environments on the host, or one to be mapped, on a device.
 
-    Raises: ValueError, in one sentence, if there is no such task or it is unsupported.
+    Raises:
+        ValueError: in one sentence, if there is no such task or it is unsupported.
     """
     family, name = _split(task)
     return FAMILIES[family].make(name, count)

@@ -44,7 +44,11 @@ class HostEnv(Protocol):
     def count(self) -> int: ...
 
     def reset(self, seeds: Sequence[int]) -> np.ndarray:
-        """Begins new episodes, seeded one by one. Returns: obs [count, O] float32."""
+        """Begins new episodes, seeded one by one.
+
+        Returns:
+            obs [count, O] float32.
+        """
         ...
 
     def step(self, action: np.ndarray) -> TimeStep:
@@ -53,7 +57,9 @@ class HostEnv(Protocol):
         Where an action is not finite, nobody reads what comes back, and the environment
         may rest. A simulator that raises, or returns what is no step, takes no other
         down: the reward and next_obs of its environment are NaN, and `causes` says why.
-        Returns: arrays [count, ...], float32 and bool, that no later step writes to.
+
+        Returns:
+            arrays [count, ...], float32 and bool, that no later step writes to.
         """
         ...
 
@@ -187,7 +193,9 @@ def centre_and_half(spec: EnvSpec) -> tuple[np.ndarray, np.ndarray]:
 
     In this form, and not as low + (a + 1) / 2 * (high - low), the box [-1, 1] is mapped
     exactly onto itself.
-    Returns: two arrays [A], float64, not to be written to.
+
+    Returns:
+        two arrays [A], float64, not to be written to.
     """
     low = np.array(spec.action_low, np.float64)
     high = np.array(spec.action_high, np.float64)
@@ -207,7 +215,9 @@ def own_units(spec: EnvSpec, action: np.ndarray, count: int) -> np.ndarray:
     Box actions have the dtype of the task's space, and what is within [-1, 1] is within
     its bounds, however it is rounded: environments ask whether the space contains it.
     What is beyond stays beyond.
-    Raises: ValueError, on another shape.
+
+    Raises:
+        ValueError: on another shape.
     """
     if action.shape != (count, spec.action_size):
         raise ValueError(
@@ -330,9 +340,12 @@ def is_own(error: BaseException) -> bool:
 
 
 def require_limit(task: str, limit: float | None, way: str = "") -> int:
-    """The time limit. Raises: ValueError, in one sentence, without one.
+    """The time limit.
 
-    Args: way: ': ...', how to give it one.
+    Raises:
+        ValueError: in one sentence, without one.
+    Args:
+        way: ': ...', how to give it one.
     """
     if limit is None or not limit < 2**31:  # steps are counted in int32
         raise ValueError(
@@ -350,7 +363,10 @@ _FAR = float(np.sqrt(np.finfo(np.float32).max))
 def require_box(
     task: str, low: np.ndarray, high: np.ndarray, space: object
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The bounds of a box of actions. Raises: ValueError, if it is not finite.
+    """The bounds of a box of actions.
+
+    Raises:
+        ValueError: if it is not finite.
 
     So is one whose bounds are those of its dtype, or nearly.
     """
@@ -367,7 +383,8 @@ def require_box(
 def nearest(got: str, allowed: Iterable[str], before: str = "") -> str:
     """The end of an error's sentence: the name that was probably meant, if any.
 
-    Args: before: what stands before that name.
+    Args:
+        before: what stands before that name.
     """
     match = difflib.get_close_matches(got, list(allowed), n=1)
     return f"; did you mean {before + match[0]!r}?" if match else ""

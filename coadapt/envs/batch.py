@@ -38,14 +38,21 @@ class Simulations(Protocol):
         ...
 
     def step(self, ids: Ids = None, nstep: int = 1, stage: int = 0) -> None:
-        """`nstep` times mj_step. Raises: RuntimeError, once all are done, if any did.
+        """`nstep` times mj_step.
 
-        Args: stage: what of the state after the last is computed, an mjtStage.
+        Raises:
+            RuntimeError: once all are done, if any did.
+        Args:
+            stage: what of the state after the last is computed, an mjtStage.
         """
         ...
 
     def reset(self, ids: Ids = None, *, stage: int) -> None:
-        """The model's first state. Args: stage: what of it is computed, an mjtStage."""
+        """The model's first state.
+
+        Args:
+            stage: what of it is computed, an mjtStage.
+        """
         ...
 
     def forward(self, ids: Ids = None) -> None:
@@ -103,7 +110,11 @@ class BatchEnv:
         self._steps = np.zeros(count, np.int64)
 
     def reset(self, seeds: Sequence[int]) -> np.ndarray:
-        """Begins a new episode everywhere. Returns: obs [count, O] float32."""
+        """Begins a new episode everywhere.
+
+        Returns:
+            obs [count, O] float32.
+        """
         require_seeds(seeds, self.count)
         for i, seed in enumerate(seeds):
             self.task.seed(i, int(seed))
@@ -149,7 +160,11 @@ class BatchEnv:
         return task.observe(), task.reward(before, action), task.terminated()
 
     def _begin(self, ids: np.ndarray) -> np.ndarray:
-        """Begins episodes in `ids` [k]. Returns: their first obs [k, O] float32."""
+        """Begins episodes in `ids` [k].
+
+        Returns:
+            their first obs [k, O] float32.
+        """
         try:
             self.task.begin(ids)
         except RuntimeError:
@@ -179,9 +194,11 @@ def simulations(
 ) -> Simulations:
     """Simulations on `threads` threads, by default one for each core.
 
-    What is stepped does not depend on it. Args: forces: whether contact forces
-    (cfrc_ext) are read. persistent: whether each keeps its MjData, so that a `stage`
-    costs nothing.
+    What is stepped does not depend on it.
+
+    Args:
+        forces: whether contact forces (cfrc_ext) are read.
+        persistent: whether each keeps its MjData, so that a `stage` costs nothing.
     """
     from mujoco.batch import Batch
 

@@ -104,8 +104,9 @@ def _said(name: str) -> Iterator[None]:
 def dmc_spec(name: str) -> EnvSpec:
     """The spec of a task of the suite; loads it, the first time.
 
-    Raises: ValueError, in one sentence, if there is no such task, or no dm_control, or
-        no OpenGL where one of them draws.
+    Raises:
+        ValueError: in one sentence, if there is no such task, or no dm_control, or
+            no OpenGL where one of them draws.
     """
     needs = f"task 'dmc/{name}' needs dm_control, which cannot be imported"
     with in_a_sentence(needs, f": {INSTALL}"):

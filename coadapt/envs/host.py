@@ -83,10 +83,12 @@ class GymEnv(Loop):
 
     One that cannot be made is one that raises at its first reset.
 
-    Args: threads: how many share a step. One is the default because Gymnasium's Python
-    holds the interpreter's lock: on 2 cores, 8 HalfCheetah-v5 go at 22k steps/s with
-    one thread and at 12k with two; 8 Ant-v5 at 3.6k and at 4.4k, for half as much again
-    of the CPU time that the learner could use. What is stepped does not depend on it.
+    Args:
+        threads: how many share a step. One is the default because Gymnasium's
+            Python holds the interpreter's lock: on 2 cores, 8 HalfCheetah-v5 go at
+            22k steps/s with one thread and at 12k with two; 8 Ant-v5 at 3.6k and at
+            4.4k, for half as much again of the CPU time that the learner could use.
+            What is stepped does not depend on it.
     """
 
     def __init__(self, name: str, count: int, threads: int = 1):
@@ -134,7 +136,8 @@ _KNOWN: dict[str, Known] = {}
 def _known(name: str) -> Known:
     """Makes one environment, the first time, and when its id was registered anew.
 
-    Raises: ValueError, in one sentence.
+    Raises:
+        ValueError: in one sentence.
     """
     from gymnasium.spaces import Discrete
 
@@ -169,7 +172,9 @@ def parsed(name: str) -> Name:
     Values are JSON, or text where they are none. A name has one way to be written, as
     results are filed under it: keys in their order, values as JSON writes them, and
     what separates names or arguments (a comma, a space, &, %) as %2C and so on.
-    Raises: ValueError, in one sentence, with that way.
+
+    Raises:
+        ValueError: in one sentence, with that way.
     """
     place, mark, query = name.partition("?")
     found = re.fullmatch("(?:([^:]+):)?([^:]+)", place)
@@ -207,7 +212,10 @@ def _text(value: Any) -> str:
 
 
 def registered(name: str) -> Any:
-    """Gymnasium's entry of an id, its package imported. Raises: ValueError."""
+    """Gymnasium's entry of an id, its package imported.
+
+    Raises: ValueError.
+    """
     import gymnasium
 
     package, env_id, _ = parsed(name)
@@ -234,7 +242,10 @@ def _make(name: str) -> "gymnasium.Env":
 
 
 def gym_env(name: str, **options: Any) -> "gymnasium.Env":
-    """An environment. Raises: whatever it may raise."""
+    """An environment.
+
+    Raises: whatever it may raise.
+    """
     import gymnasium
 
     entry, kwargs = registered(name), copy.deepcopy(parsed(name).kwargs)
@@ -284,7 +295,11 @@ _FLATTENED = (
 
 
 def _checked_limit(task: str, env: "gymnasium.Env") -> int:
-    """The time limit. Raises: ValueError, without one, or on a space with nothing."""
+    """The time limit.
+
+    Raises:
+        ValueError: without one, or on a space with nothing.
+    """
     from gymnasium.spaces import Box
 
     space = env.action_space

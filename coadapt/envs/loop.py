@@ -42,8 +42,10 @@ class Loop:
     and its actions alone. What one of them raises or returns ends that one alone: see
     `causes`.
 
-    Args: shape: of an action in the environments' own units. first: the first of their
-        discrete actions. threads: how many share a step.
+    Args:
+        shape: of an action in the environments' own units.
+        first: the first of their discrete actions.
+        threads: how many share a step.
     """
 
     def __init__(
@@ -71,7 +73,11 @@ class Loop:
         )
 
     def reset(self, seeds: Sequence[int]) -> np.ndarray:
-        """Begins a new episode everywhere. Returns: obs [count, O] float32."""
+        """Begins a new episode everywhere.
+
+        Returns:
+            obs [count, O] float32.
+        """
         require_seeds(seeds, self.count)
         obs = np.empty((self.count, self.spec.obs_size), np.float32)
         with global_draws_noted(self.spec.task), np.errstate(over="ignore"):
@@ -91,7 +97,10 @@ class Loop:
             return np.nan
 
     def _note(self, i: int, error: BaseException) -> None:
-        """The end of environment i, whatever it may have raised. Raises: a Ctrl-C."""
+        """The end of environment i, whatever it may have raised.
+
+        Raises: a Ctrl-C.
+        """
         if not is_own(error):
             raise error
         self.causes[int(i)] = told(error) + raised_at(error)
@@ -101,7 +110,9 @@ class Loop:
 
         Where an action is not finite the environment rests, as does one that has
         raised: an agent that broke must not take its neighbours down.
-        Returns: arrays [count, ...], new at each step.
+
+        Returns:
+            arrays [count, ...], new at each step.
         """
         action = np.asarray(action)
         own = own_units(self.spec, action, self.count)
@@ -173,7 +184,11 @@ def _checked(
     found: tuple[Any, Any, Any, Any, Any], size: int
 ) -> tuple[np.ndarray, float, bool, bool]:
     """A step's observation, flat [size], reward, and whether it terminated or was
-    truncated. Raises: ValueError, and what an array or a number may raise."""
+    truncated.
+
+    Raises:
+        ValueError: what an array or a number may raise.
+    """
     seen, reward, terminated, truncated, _ = found
     if not isinstance(reward, float):  # numpy's float64 is one too
         reward = _number(reward)

@@ -126,7 +126,11 @@ def make_ours(name: str, count: int) -> HostEnv:
 
 
 def ours_spec(name: str) -> EnvSpec:
-    """The spec. Raises: ValueError, in one sentence, on another name."""
+    """The spec.
+
+    Raises:
+        ValueError: in one sentence, on another name.
+    """
     if name not in ours_names():
         raise ValueError(
             f"task 'ours/{name}' must have an id of {', '.join(ours_names())}"

@@ -129,7 +129,11 @@ _BRAX = {
 
 
 def _brax_name(name: str) -> tuple[str, str]:
-    """'ant' -> ('ant', 'generalized'). Raises: ValueError, in one sentence."""
+    """'ant' -> ('ant', 'generalized').
+
+    Raises:
+        ValueError: in one sentence.
+    """
     task, (base, colon, backend) = f"brax/{name}", name.partition(":")
     _require("brax", task, "brax")
     if base not in _BRAX or (colon and backend not in BACKENDS):
@@ -186,7 +190,11 @@ _PLAYGROUND = """
 
 
 def _playground_name(name: str) -> tuple[str, str]:
-    """'CheetahRun' -> ('CheetahRun', 'jax'). Raises: ValueError, in one sentence."""
+    """'CheetahRun' -> ('CheetahRun', 'jax').
+
+    Raises:
+        ValueError: in one sentence.
+    """
     task, (base, colon, impl) = f"playground/{name}", name.partition(":")
     _require("playground", task, "playground")
     if base not in _PLAYGROUND or (colon and impl not in ("jax", "warp")):

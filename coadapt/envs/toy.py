@@ -139,7 +139,10 @@ class LQR:
             P_T = 0,    K_t = (R + d B'P B)^-1 d B'P A,    P_t = Q + d A'P (A - B K_t)
 
         with P = P_{t+1}, d the discount. The first gain of a long horizon is that of
-        the infinite one. Returns: [horizon, 2], float64.
+        the infinite one.
+
+        Returns:
+            [horizon, 2], float64.
         """
         a, b = self.matrices
         p = np.zeros((2, 2))
@@ -156,7 +159,11 @@ class LQR:
         """The expected return of a_t = -gains[t] x_t + noise over the starts, exactly.
 
         Only the second moment S = E[x x'] counts, the policy being linear and the noise
-        of mean zero. Args: gains [T, 2]; the noise's variance.
+        of mean zero.
+
+        Args:
+            gains: [T, 2].
+            action_variance: of the noise.
         """
         a, b = self.matrices
         moment, cost = UNIFORM_VARIANCE * np.eye(2), 0.0
@@ -221,8 +228,10 @@ class Chain:
     def values(self, probability_right: float, discount: float = 1.0) -> np.ndarray:
         """V = P (r + discount V) of a constant policy, without the time limit.
 
-        What a critic that bootstraps at the time limit should find. Returns: [S], zero
-        at the ends, float64.
+        What a critic that bootstraps at the time limit should find.
+
+        Returns:
+            [S], zero at the ends, float64.
         """
         matrix = self.matrix(probability_right)
         return np.linalg.solve(
@@ -295,13 +304,21 @@ def baseline(task: str) -> float:
 
 
 def lqr_gain(discount: float = 1.0) -> np.ndarray:
-    """The stationary optimal policy a = -gain x of 'toy/lqr'. Returns: [2], float64."""
+    """The stationary optimal policy a = -gain x of 'toy/lqr'.
+
+    Returns:
+        [2], float64.
+    """
     # The closed loop contracts by 0.85 a step: after 500, nothing is left in float64.
     return LQR().gains(500, discount)[0]
 
 
 def chain_values(probability_right: float, discount: float = 1.0) -> np.ndarray:
-    """The values of 'toy/chain' under a constant policy. Returns: [7], float64."""
+    """The values of 'toy/chain' under a constant policy.
+
+    Returns:
+        [7], float64.
+    """
     return Chain().values(probability_right, discount)
 
 

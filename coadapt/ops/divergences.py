@@ -28,7 +28,12 @@ def kl(
 ) -> jax.Array:
     """KL( N(mean_p, std_p) || N(mean_q, std_q) ) of each dimension.
 
-    Source: textbook. Args: [..., A]. Returns: [..., A].
+    Source: textbook.
+
+    Args:
+        mean_p, std_p, mean_q, std_q: [..., A].
+    Returns:
+        [..., A].
     """
     return kl_of_std(std_p, std_q) + jnp.square((mean_p - mean_q) / std_q) / 2
 
@@ -38,7 +43,12 @@ def kl_beta(
 ) -> jax.Array:
     """KL( Beta(a_p, b_p) || Beta(a_q, b_q) ) of each dimension, in nats.
 
-    Source: textbook. Args: [..., A], above 0. Returns: [..., A].
+    Source: textbook.
+
+    Args:
+        a_p, b_p, a_q, b_q: [..., A], above 0.
+    Returns:
+        [..., A].
     """
     total = digamma(a_p + b_p)
     moved = (a_p - a_q) * (digamma(a_p) - total) + (b_p - b_q) * (digamma(b_p) - total)
@@ -48,7 +58,12 @@ def kl_beta(
 def kl_categorical(logits_p: jax.Array, logits_q: jax.Array) -> jax.Array:
     """KL( p || q ) of distributions over the last axis, p and q softmaxes of logits.
 
-    Source: textbook. Args: [..., D], finite. Returns: [...], nats.
+    Source: textbook.
+
+    Args:
+        logits_p, logits_q: [..., D], finite.
+    Returns:
+        [...], nats.
     """
     log_p = jax.nn.log_softmax(logits_p)
     log_q = jax.nn.log_softmax(logits_q)
@@ -68,7 +83,13 @@ def mmd(
         k(x, y) = exp( -|x - y|_1 / (2 sigma) )   or   exp( -|x - y|_2^2 / (2 sigma) )
     1e-6 keeps the gradient finite, at x = y too, where the value is 0.001.
     Source: Kumar et al. 2019 (BEAR) and its code; settings 3.10.
-    Args: x [M, B, A], y [P, B, A], samples at B states; sigma scalar > 0. Returns: [B].
+
+    Args:
+        x: [M, B, A], samples at B states.
+        y: [P, B, A], samples there.
+        sigma: scalar > 0.
+    Returns:
+        [B].
     """
     size = jnp.abs if kernel == "laplacian" else jnp.square
 
@@ -84,7 +105,12 @@ def dual_kl(own: jax.Array, others: jax.Array) -> jax.Array:
     """A lower bound of KL(p || q): E_p[f] - E_q[exp(f - 1)], tight at f = 1 + log p/q.
 
     Source: Nowozin et al. 2016, the dual form of an f-divergence.
-    Args: f at samples of p [M, ...] and of q [P, ...]. Returns: [...], nats.
+
+    Args:
+        own: f at samples of p, [M, ...].
+        others: f at samples of q, [P, ...].
+    Returns:
+        [...], nats.
     """
     return jnp.mean(own, axis=0) - jnp.mean(jnp.exp(others - 1.0), axis=0)
 
@@ -94,7 +120,12 @@ def softplus_dual_kl(own: jax.Array, others: jax.Array) -> jax.Array:
 
     Tight at r = p/q, and not exponential in f.
     Source: the code of Wu et al. 2019 (BRAC); settings 3.10.
-    Args: f at samples of p [M, ...] and of q [P, ...]. Returns: [...], nats.
+
+    Args:
+        own: f at samples of p, [M, ...].
+        others: f at samples of q, [P, ...].
+    Returns:
+        [...], nats.
     """
     ratio = jax.nn.softplus(own) + 1e-8
     lost = jnp.mean(jax.nn.softplus(others), axis=0)
@@ -115,6 +146,11 @@ def dual_wasserstein(own: jax.Array, others: jax.Array) -> jax.Array:
     """E_p[f] - E_q[f], whose maximum over 1-Lipschitz f is the Wasserstein-1 distance.
 
     Source: Wu et al. 2019 (BRAC); settings 3.10.
-    Args: f at samples of p [M, ...] and of q [P, ...]. Returns: [...], in units of f.
+
+    Args:
+        own: f at samples of p, [M, ...].
+        others: f at samples of q, [P, ...].
+    Returns:
+        [...], in units of f.
     """
     return jnp.mean(own, axis=0) - jnp.mean(others, axis=0)

@@ -36,8 +36,13 @@ def temperature_dual(
         g(eta) = eta * (epsilon + mean_b log( mean_m exp(score[m, b] / eta) ))
     Source: Furuta et al. 2021, Sec. 4.2.1, with the average over states outside the
     logarithm, as in the authors' code (settings 2.5). dg/deta = epsilon - KL(w || 1/M).
-    Args: score [M, B], detached by the caller; eta scalar > 0; epsilon >= 0, nats.
-    Returns: scalar, in units of the score.
+
+    Args:
+        score: [M, B], detached by the caller.
+        temperature: eta, scalar > 0.
+        epsilon: >= 0, nats.
+    Returns:
+        scalar, in units of the score.
     """
     chex.assert_rank(score, 2)
     samples = score.shape[0]
@@ -51,8 +56,13 @@ def multiplier_loss(
     """sum_d alpha_d (epsilon - KL_d): its descent raises alpha where KL > epsilon.
 
     Source: Furuta et al. 2021, Sec. 4.2.1 (trust region of the M-step).
-    Args: multiplier and divergence [A] or scalar, the latter detached; epsilon nats.
-    Returns: scalar.
+
+    Args:
+        multiplier: [A] or scalar.
+        epsilon: nats.
+        divergence: as the multiplier, detached.
+    Returns:
+        scalar.
     """
     return jnp.sum(multiplier * (epsilon - divergence))
 
@@ -63,8 +73,13 @@ def entropy_loss(
     """-alpha * mean(log pi + H_target): its descent lowers alpha while H > H_target.
 
     Source: Haarnoja et al. 2018b; Furuta et al. 2021, Sec. 4.2.3.
-    Args: log_temperature scalar; log_prob [...], detached, nats; target scalar, nats.
-    Returns: scalar.
+
+    Args:
+        log_temperature: scalar.
+        log_prob: [...], detached, nats.
+        target: scalar, nats.
+    Returns:
+        scalar.
     """
     return -jnp.exp(log_temperature) * jnp.mean(log_prob + target)
 
@@ -82,8 +97,14 @@ def adapt(
     coefficient / factor where divergence < target / tolerance, coefficient * factor
     where divergence > target * tolerance, else as it was.
     Source: Schulman et al. 2017, Sec. 4 (factor 2, tolerance 1.5); settings 3.7.
-    Args: coefficient > 0 and divergence [...]; target > 0, nats; factor and tolerance
-    >= 1. Returns: [...].
+
+    Args:
+        coefficient: [...], > 0.
+        divergence: [...], nats.
+        target: > 0, nats.
+        factor, tolerance: >= 1.
+    Returns:
+        [...].
     """
     lower = divergence < target / tolerance
     higher = divergence > target * tolerance
@@ -98,8 +119,12 @@ def exponential_temperature(
 
         u = exp(-c / eta),  eta' = sum(u c) / sum(u)
     Source: Peters and Schaal 2007 (RWR), whose beta is 1 / eta; settings 3.2.
-    Args: cost [..., n] >= 0; temperature > 0, scalar or [...]. Returns: [...], in units
-    of the cost.
+
+    Args:
+        cost: [..., n], >= 0.
+        temperature: > 0, scalar or [...].
+    Returns:
+        [...], in units of the cost.
     """
     temperature = jnp.broadcast_to(temperature, cost.shape[:-1])
     weight = jax.nn.softmax(-cost / temperature[..., None], axis=-1)

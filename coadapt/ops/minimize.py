@@ -31,9 +31,13 @@ def minimize(
     Ends when the gradient's L2 norm is at most the tolerance, after `iterations`, or
     before a step that does not descend or that leads where something is not finite.
     Source: Liu and Nocedal 1989; the line search of Nocedal and Wright 2006, Alg. 3.5.
-    Args: function of a tree like start -> scalar; iterations static; tolerance in units
-    of the function per unit of its argument.
-    Returns: (argument, norm of the gradient there, steps taken).
+
+    Args:
+        function: of a tree like start -> scalar.
+        iterations: static.
+        tolerance: in units of the function per unit of its argument.
+    Returns:
+        (argument, norm of the gradient there, steps taken).
     """
     solver = optax.lbfgs()
     evaluate = optax.value_and_grad_from_state(function)

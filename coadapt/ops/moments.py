@@ -29,7 +29,11 @@ def merge(moments: Moments, rows: jax.Array, where: jax.Array) -> Moments:
     """Moments of what was seen before and `rows` together.
 
     Source: Chan et al. 1979, pairwise update; equal to one pass over everything.
-    Args: rows [B, O]; where [B] bool, the rows that count; others may be anything.
+
+    Args:
+        moments: of what was seen before.
+        rows: [B, O].
+        where: [B] bool, the rows that count; others may be anything.
     """
     chex.assert_shape(where, rows.shape[:1])
     mask = where[:, None].astype(rows.dtype)

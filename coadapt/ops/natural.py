@@ -19,8 +19,12 @@ def fisher(
     What does not depend on v is computed once, here. Where the divergence is
     KL(pi_old || pi) at pi = pi_old, F is the Fisher matrix.
     Source: Schulman et al. 2015a, App. C; settings 3.6; Pearlmutter 1994.
-    Args: divergence of a tree like params -> scalar, nats; damping scalar >= 0.
-    Returns: a function of trees like params.
+
+    Args:
+        divergence: of a tree like params -> scalar, nats.
+        damping: scalar >= 0.
+    Returns:
+        a function of trees like params.
     """
     _, back = jax.vjp(jax.grad(divergence), params)  # F is symmetric
 
@@ -44,8 +48,13 @@ def natural_step(
         x = CG(F + damping I, g),  step = sqrt(2 radius / x^T (F + damping I) x) x
     The divergence is 0.5 step^T F step to second order. A gradient of 0 gives a step of
     0. Source: Schulman et al. 2015a, App. C; settings 3.6.
-    Args: gradient of the gain, like params; radius > 0, nats; iterations of conjugate
-    gradients at most, static. Returns: a tree like params, to be added to them.
+
+    Args:
+        gradient: of the gain, like params.
+        radius: > 0, nats.
+        iterations: of conjugate gradients at most, static.
+    Returns:
+        a tree like params, to be added to them.
     """
     # the step does not depend on the gradient's scale, whose square may leave float32
     leaves = jax.tree.leaves(gradient)
@@ -80,9 +89,15 @@ def backtrack(
     k = 0, 1, ..., halvings - 1; accepted iff gain > 0 and divergence <= radius (a NaN
     never is); the old parameters if none is.
     Source: Schulman et al. 2015a, App. C; settings 3.6.
-    Args: evaluate of a tree like params -> (gain over the old parameters, divergence
-    from them in nats), scalars; step like params; radius, nats; halvings static.
-    Returns: (parameters, fraction of the step that was accepted, 0 if none).
+
+    Args:
+        evaluate: of a tree like params -> (gain over the old parameters, divergence
+            from them in nats), scalars.
+        step: like params.
+        radius: nats.
+        halvings: static.
+    Returns:
+        (parameters, fraction of the step that was accepted, 0 if none).
     """
 
     def moved(fraction: jax.Array) -> Tree:

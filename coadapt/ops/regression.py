@@ -16,10 +16,15 @@ def weighted_ridge(
         K_a = (Phi^T W_a Phi + ridge I)^-1 Phi^T W_a target_a
     with weights that sum to 1 over B, so neither their scale nor B changes what the
     ridge means. Source: Kober and Peters 2009 (PoWER); settings 3.1.
-    Args: features Phi [B, F]; target [B, A]; weight [B, A] >= 0, not all 0 in a column;
-    ridge scalar >= 0.
-    Returns: (K [F, A]; the largest condition number of the A matrices, scalar, inf if
-    one is singular).
+
+    Args:
+        features: Phi [B, F].
+        target: [B, A].
+        weight: [B, A], >= 0, not all 0 in a column.
+        ridge: scalar >= 0.
+    Returns:
+        (K [F, A]; the largest condition number of the A matrices, scalar, inf if
+        one is singular).
     """
     chex.assert_rank([features, target], 2)
     chex.assert_equal_shape([target, weight])

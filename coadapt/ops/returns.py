@@ -17,7 +17,11 @@ def td_target(
 
     Source: Furuta et al. 2021, Sec. 3, the Bellman operator (with the gamma that the
     text leaves out: settings 2.22).
-    Args: all [...]; returns [...].
+
+    Args:
+        reward, discount, next_value: [...].
+    Returns:
+        [...].
     """
     chex.assert_equal_shape([reward, discount, next_value])
     return reward + discount * next_value
@@ -36,8 +40,13 @@ def lambda_return(
     with lambda = 0 where an episode ends. lambda = 0 is TD(0), lambda = 1 Monte Carlo
     with a bootstrap at time limits; G - V is the generalised advantage.
     Source: Peng et al. 2019 (AWR); Furuta et al. 2021, Sec. 4.2.2.
-    Args: arrays [L, ...], next_value of the true successor; lam scalar in [0, 1].
-    Returns: [L, ...]. The last row bootstraps, whether or not `last` is set there.
+
+    Args:
+        reward, discount, last: [L, ...].
+        next_value: [L, ...], of the true successor.
+        lam: scalar in [0, 1].
+    Returns:
+        [L, ...]. The last row bootstraps, whether or not `last` is set there.
     """
     chex.assert_equal_shape([reward, discount, next_value, last])
     lam = jnp.asarray(lam, reward.dtype)
@@ -92,8 +101,13 @@ def n_step_return(
     but G^k_t = G^1_t where an episode ends. n = 1 is TD(0); n >= L is Monte Carlo with
     a bootstrap at time limits.
     Source: Sutton and Barto 2018, Sec. 7.1; settings 3.5 (V-MPO).
-    Args: arrays [L, ...], next_value of the true successor; n >= 1, static.
-    Returns: [L, ...]. The last row bootstraps, whether or not `last` is set there.
+
+    Args:
+        reward, discount, last: [L, ...].
+        next_value: [L, ...], of the true successor.
+        n: >= 1, static.
+    Returns:
+        [L, ...]. The last row bootstraps, whether or not `last` is set there.
     """
     chex.assert_equal_shape([reward, discount, next_value, last])
 
@@ -118,9 +132,14 @@ def first_steps(
         R = sum_{k < m} (prod_{0 < j <= k} rho_j) (prod_{j < k} gamma_j) r_k,
     where m is n, or the steps up to and including the first `last`.
     Source: Sutton and Barto 2018, Sec. 7.1; Precup et al. 2000 (per decision).
-    Args: arrays [L, ...]; ratio rho, 1 for no correction; n in 1 .. L, may be traced.
-    Returns: R [...]; what multiplies the last step's own discount and value, [...]; and
-    the place of that step, m - 1.
+
+    Args:
+        reward, discount, last: [L, ...].
+        ratio: rho, [L, ...]; 1 for no correction.
+        n: in 1 .. L, may be traced.
+    Returns:
+        R [...]; what multiplies the last step's own discount and value, [...]; and
+        the place of that step, m - 1.
     """
     chex.assert_equal_shape([reward, discount, ratio, last])
     runs = jnp.cumprod(jnp.where(last, 0, 1), axis=0)  # through step k
@@ -149,7 +168,11 @@ def retrace_return(
 
         c_t = lambda min(1, pi(a_t|s_t) / mu(a_t|s_t)).
     Source: Munos et al. 2016, Eq. 3 and 4; Furuta et al. 2021, Table 1 (MPO).
-    Args: as there; log_ratio log pi - log mu of a_t, nats; lam scalar in [0, 1].
+
+    Args:
+        reward, discount, next_value, value, last: as there.
+        log_ratio: log pi - log mu of a_t, nats.
+        lam: scalar in [0, 1].
     """
     trace = jnp.exp(jnp.minimum(log_ratio, 0.0)) * jnp.asarray(lam, value.dtype)
     return traced_return(reward, discount, next_value, value, trace, last)
@@ -168,9 +191,14 @@ def traced_return(
         G_t = r_t + gamma_t [ V(s_{t+1}) + c_{t+1} (G_{t+1} - Q(s_{t+1}, a_{t+1})) ],
     with c_{t+1} = 0 where an episode ends.
     Source: Munos et al. 2016, Eq. 3 and Table 1.
-    Args: arrays [L, ...]; next_value E_pi Q(s_{t+1}, .) of the true successor; value
-    Q(s_t, a_t); trace c_t.
-    Returns: [L, ...]. The last row bootstraps, whether or not `last` is set there.
+
+    Args:
+        reward, discount, last: [L, ...].
+        next_value: [L, ...], E_pi Q(s_{t+1}, .) of the true successor.
+        value: [L, ...], Q(s_t, a_t).
+        trace: [L, ...], c_t.
+    Returns:
+        [L, ...]. The last row bootstraps, whether or not `last` is set there.
     """
     chex.assert_equal_shape([reward, discount, next_value, value, trace, last])
 

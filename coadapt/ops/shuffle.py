@@ -41,8 +41,13 @@ def permute(permutation: Rounds, index: jax.Array, n: jax.Array) -> jax.Array:
     A batch of distinct indices comes back distinct: sampling without replacement. All
     of range(n) in turn is one pass over a data set in random order. n may be traced.
     Source: Hoang, Morris and Rogaway 2012, the swap-or-not shuffle.
-    Args: permutation [ROUNDS], or [ROUNDS, ...] of each index its own; index int32
-    [...], 0 <= index < n; n int32 scalar >= 1, or [...]. Returns: int32 [...].
+
+    Args:
+        permutation: [ROUNDS], or [ROUNDS, ...] of each index its own.
+        index: int32 [...], 0 <= index < n.
+        n: int32 scalar >= 1, or [...].
+    Returns:
+        int32 [...].
     """
     for pivot, salt in zip(*permutation, strict=True):
         partner = pivot - index

@@ -20,7 +20,12 @@ def boltzmann(
     Source: Furuta et al. 2021, Eq. 3. per_batch=False: Z of each state, weights sum to
     1 over M (MPO). per_batch=True: one Z for the batch, weights average 1 over B and
     sum over M (AWAC, settings 2.16).
-    Args: score [M, B]; temperature scalar > 0. Returns: [M, B].
+
+    Args:
+        score: [M, B].
+        temperature: scalar > 0.
+    Returns:
+        [M, B].
     """
     chex.assert_rank(score, 2)
     if per_batch:
@@ -32,7 +37,12 @@ def exponential(score: jax.Array, temperature: jax.Array) -> jax.Array:
     """Weights exp(G / eta), their Z taken as 1.
 
     Source: Furuta et al. 2021, Sec. 4.2.2 (AWR leaves the partition function out).
-    Args: score [M, B]; temperature scalar > 0. Returns: [M, B].
+
+    Args:
+        score: [M, B].
+        temperature: scalar > 0.
+    Returns:
+        [M, B].
     """
     return jnp.exp(score / temperature)
 
@@ -43,7 +53,12 @@ def standardize(score: jax.Array, where: jax.Array | None = None) -> jax.Array:
     A spread within rounding of the largest entry counts as none: the mean of equal
     numbers is a rounding off, and 1e-8 would make a score of what is left.
     Source: the authors' AWR (settings 1.4): makes the temperature a number of stds.
-    Args: score [...]; where [...] bool, the entries that count. Returns: [...].
+
+    Args:
+        score: [...].
+        where: [...], bool, the entries that count.
+    Returns:
+        [...].
     """
     size = jnp.max(jnp.abs(score), where=where, initial=0.0)
     # from one of them: of equal numbers, what is left is 0 and not the sum's rounding
@@ -57,7 +72,12 @@ def standardize(score: jax.Array, where: jax.Array | None = None) -> jax.Array:
 def effective_fraction(weights: jax.Array) -> jax.Array:
     """Effective sample size over sample size, (sum w)^2 / (n sum w^2), in (0, 1].
 
-    Source: Kong 1992. Args: weights [M, B]. Returns: scalar.
+    Source: Kong 1992.
+
+    Args:
+        weights: [M, B].
+    Returns:
+        scalar.
     """
     weights = weights / jnp.max(weights)  # float32 has no squares beyond 1e19
     return jnp.square(jnp.sum(weights)) / (weights.size * jnp.sum(jnp.square(weights)))
@@ -69,8 +89,13 @@ def effective_episodes(
     """Effective number of the episodes whose steps are weighed; NaN of one alone.
 
     Source: Kong 1992, of an episode's share in the sum of |w|.
-    Args: weights [C], in order of time; last [C] bool, where episodes end; seen [C]
-    bool, the steps that count. Returns: scalar, of 1 to their number.
+
+    Args:
+        weights: [C], in order of time.
+        last: [C], bool, where episodes end.
+        seen: [C], bool, the steps that count.
+    Returns:
+        scalar, of 1 to their number.
     """
     ends = last.astype(jnp.int32)
     episode = jnp.cumsum(ends, dtype=jnp.int32) - ends
@@ -86,8 +111,12 @@ def top(score: jax.Array, fraction: float) -> tuple[jax.Array, jax.Array]:
     """The best scores of the whole batch, max(1, round(fraction M B)) of them.
 
     Source: Song et al. 2020 (V-MPO), the top half of advantages; settings 3.5.
-    Args: score [M, B]; fraction in (0, 1], static; 1 keeps all.
-    Returns: (scores [n], best first; their places in the flattened score [n], int32).
+
+    Args:
+        score: [M, B].
+        fraction: in (0, 1], static; 1 keeps all.
+    Returns:
+        (scores [n], best first; their places in the flattened score [n], int32).
     """
     chex.assert_rank(score, 2)
     kept = max(1, round(fraction * score.size))
@@ -99,7 +128,12 @@ def scatter(weights: jax.Array, index: jax.Array, shape: tuple[int, ...]) -> jax
     """Weights back in the places that `top` took them from, 0 elsewhere.
 
     Source: Song et al. 2020 (V-MPO): what is not kept has no weight; settings 3.5.
-    Args: weights and index [n]; shape (M, B). Returns: [M, B].
+
+    Args:
+        weights, index: [n].
+        shape: (M, B).
+    Returns:
+        [M, B].
     """
     flat = jnp.zeros(math.prod(shape), weights.dtype)
     return flat.at[index].set(weights).reshape(shape)
@@ -118,9 +152,16 @@ def of_episodes(
     The score is R for the base pi_p, and R - tau sum_t log pi(a_t|s_t) for a uniform
     base, where the reward comes in too. Source: Nachum et al. 2017 (UREX), Eq. 9;
     settings 3.4.
-    Args: score [K]; temperature tau > 0; reward R [K]; where [K] bool, the episodes
-    that count, K being their number; others may be anything. Returns: [K], 0 where
-    not counted; the loss is its negative mean with log-probabilities of episodes.
+
+    Args:
+        score: [K].
+        temperature: tau > 0.
+        reward: R, [K].
+        where: [K] bool, the episodes that count, K being their number; others may be
+            anything.
+    Returns:
+        [K], 0 where not counted; the loss is its negative mean with
+        log-probabilities of episodes.
     """
     chex.assert_rank(score, 1)
     counts = jnp.ones(score.shape, bool) if where is None else where

@@ -69,7 +69,14 @@ def action_line(found: Landscape, state: int = 0) -> "list[Axes]":
 
     Below are densities over the line: of the policy, of the E-step's weights, and of
     pi_q where it is the policy's density times these. Dotted: the box, where the line
-    leaves it. Args: a slice along one axis; which of its states. Returns: 2 axes.
+    leaves it.
+
+    Args:
+        found: a slice along one axis.
+        state: which of its states.
+
+    Returns:
+        2 axes.
     """
     _require_state(found, state, axes=1)
     figure = figure_of(5.0, 4.2)
@@ -106,7 +113,14 @@ def action_plane(found: Landscape, state: int = 0) -> "list[Axes]":
     """The advantage over two dimensions of the action, and who acts where.
 
     A contour holds half of what the policy, the E-step's weights, or their product has
-    on the plane. Args: a slice along two axes; which of its states. Returns: one axes.
+    on the plane.
+
+    Args:
+        found: a slice along two axes.
+        state: which of its states.
+
+    Returns:
+        one axes.
     """
     _require_state(found, state, axes=2)
     figure = figure_of(5.2, 4.0)
@@ -157,7 +171,9 @@ def half_level(shares: np.ndarray) -> float:
 def calibration(found: Mapping[str, Bias], name: str = "target") -> "Axes":
     """Values beside the returns that followed, a colour an agent; the diagonal is true.
 
-    Args: agents by the name in the legend; which of their critics.
+    Args:
+        found: agents by the name in the legend.
+        name: which of their critics.
     """
     require_some("agents", found)
     axes, named = figure_of(4.6, 3.6).subplots(), []
@@ -181,7 +197,9 @@ def calibration(found: Mapping[str, Bias], name: str = "target") -> "Axes":
 def overestimation(found: Mapping[str, Bias], name: str = "target") -> "Axes":
     """Value less return along an episode: mean and one std (ddof=0) over episodes.
 
-    Args: agents by the name in the legend; which of their critics.
+    Args:
+        found: agents by the name in the legend.
+        name: which of their critics.
     """
     require_some("agents", found)
     axes, lines = figure_of(5.6, 3.2).subplots(), []

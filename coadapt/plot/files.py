@@ -24,7 +24,11 @@ def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
     """Write a figure as its suffix says: .pdf, .svg, .png.
 
     Text stays text, in TrueType fonts as journals ask, and the same figure gives the
-    same file, to the bit. Raises: ConfigError on another suffix; OSError.
+    same file, to the bit.
+
+    Raises:
+        ConfigError: on another suffix.
+        OSError:
     """
     dated = {".pdf": "CreationDate", ".svg": "Date", ".png": None}
     suffix = os.path.splitext(path)[1]

@@ -115,7 +115,9 @@ def _require(
     metrics: Iterable[str],
     look: Iterable[str] | None = None,
 ) -> None:
-    """Refuse what has no row. Raises: ConfigError.
+    """Refuse what has no row.
+
+    Raises: ConfigError.
 
     Each task, one of the metrics on it, and each variant that a look is given for.
     """

@@ -102,7 +102,8 @@ def lines(
 ) -> list[str]:
     """The table; what is to be known of it below, unless it is to be read by programs.
 
-    Raises: ConfigError on a style that there is not.
+    Raises:
+        ConfigError: on a style that there is not.
     """
     shown = taxonomy.render(rows, style)
     if style == "csv":

@@ -110,7 +110,8 @@ class Findings(NamedTuple):
 def read(workdir: Path, files: Sequence[Path] = ()) -> Findings:
     """What there is, beside files of others' curves.
 
-    Raises: ConfigError if there is no run store, or no score in it, or of a file.
+    Raises:
+        ConfigError: if there is no run store, or no score in it, or of a file.
     """
     frame, header = store.read(workdir), store.load(workdir)
     assert header is not None  # or read would have raised

@@ -28,9 +28,13 @@ def watch(
         seconds: from one look to the next.
         said: called with a line for each report.
         options: of `report.make`.
-    Returns: the files of the last report.
-    Raises: ConfigError, StoreError: as `report.make`, but for a store without a score,
-        which is waited for.
+    Returns:
+        the files of the last report.
+    Raises:
+        ConfigError: as `report.make`, but for a store without a score, which is
+            waited for.
+        StoreError: as `report.make`, but for a store without a score, which is
+            waited for.
     """
     folder, before = store.folder(workdir), None
     store.read(folder)  # what is no run store is no sweep that has only begun

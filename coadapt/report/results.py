@@ -88,7 +88,10 @@ def read(
     margin: float | None = None,
     beside: Sequence[str | os.PathLike[str]] = (),
 ) -> Report:
-    """All numbers of a run store's report. Raises: ConfigError, StoreError."""
+    """All numbers of a run store's report.
+
+    Raises: ConfigError, StoreError.
+    """
     paths = [store.expanded(path, "beside") for path in beside]
     found = findings.read(store.folder(workdir), paths)
     return sections.compute(found, margin)  # not before all that there is was read

@@ -73,7 +73,10 @@ def near(word: object, allowed: Iterable[str]) -> str | None:
 
 
 def must_be(value: object, kinds: type | tuple, name: str, words: str) -> None:
-    """Refuse an argument of another type. Raises: ConfigError."""
+    """Refuse an argument of another type.
+
+    Raises: ConfigError.
+    """
     if not isinstance(value, kinds):
         raise ConfigError(f"{name} is {shown(value)}: it must be {words}.")
 

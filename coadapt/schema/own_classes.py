@@ -16,7 +16,10 @@ def name_of(kind: type, union: Iterable[type]) -> str:
 
 
 def own_class(path: str, members: Members, word: str, *, imports: bool) -> Any:
-    """The class that 'module:Name' names. Raises: ConfigError."""
+    """The class that 'module:Name' names.
+
+    Raises: ConfigError.
+    """
     module, _, name = word.partition(":")
     face = interface_of(members)
     if face is None or not module or not name:

@@ -54,7 +54,8 @@ class Field(NamedTuple):
 def fields(cls: type) -> list[Field]:
     """The fields of a class made with @config, in their order.
 
-    Raises: TypeError for another class.
+    Raises:
+        TypeError: for another class.
     """
     return [
         Field(name, kind_of(hint), described(hint), tuple(classes_of(hint).values()))

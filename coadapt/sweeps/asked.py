@@ -66,7 +66,11 @@ class Sweep:
             object.__setattr__(self, "checkpoint_every", found)
 
     def steps_on(self, task: str) -> int:
-        """Env steps of each agent there. Raises: ConfigError if nothing says so."""
+        """Env steps of each agent there.
+
+        Raises:
+            ConfigError: if nothing says so.
+        """
         if not isinstance(self.steps, Mapping):
             return self.steps
         if task not in self.steps:
@@ -175,7 +179,10 @@ def groups(
 
 
 def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    """So many seeds, 0, 1, ..., or these, NumPy's too. Raises: ConfigError."""
+    """So many seeds, 0, 1, ..., or these, NumPy's too.
+
+    Raises: ConfigError.
+    """
     seeds = schema.plain(seeds)
     if is_int(seeds) and 1 <= seeds <= MOST_SEEDS:  # type: ignore[operator]
         return tuple(range(seeds))  # type: ignore[arg-type]

@@ -53,7 +53,10 @@ class Job:
         self.rules, self.spent, self.last = checkpoints, 0.0, 0.0
 
     def require_time(self) -> None:
-        """Before it begins. Raises: runner.Interrupted."""
+        """Before it begins.
+
+        Raises: runner.Interrupted.
+        """
         if self.stop():
             raise runner.Interrupted(0)
         if self.deadline.near:
@@ -106,7 +109,11 @@ class Job:
             note(_all_failed(group, failed))
 
     def _halted(self) -> bool:
-        """Never true. Raises: runner.Interrupted, where the newest one was the last."""
+        """Never true.
+
+        Raises:
+            runner.Interrupted: where the newest one was the last.
+        """
         if self.halt is not None:
             raise self.halt
         return False

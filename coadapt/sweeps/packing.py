@@ -116,7 +116,9 @@ def packs(
     """The programs to run, a group that does not fit into memory cut into equal packs.
 
     `most`: devices of a program; None: those of this machine.
-    Raises: ConfigError, with the numbers, if one agent alone does not fit.
+
+    Raises:
+        ConfigError: with the numbers, if one agent alone does not fit.
     """
     limit, skip = available_memory() if memory is None else memory, set(finished)
     found: list[Group] = []
@@ -131,7 +133,11 @@ def packs(
 
 
 def number_fitting(group: Group, sweep: Sweep, memory: int | None) -> int:
-    """How many agents of a group fit into memory. Raises: ConfigError, if none does."""
+    """How many agents of a group fit into memory.
+
+    Raises:
+        ConfigError: if none does.
+    """
     limit = available_memory() if memory is None else memory
     config = group.agents[0].variant.config
     need, shared = cost_of(group, sweep).memory, _shared_bytes(config, group.task)

@@ -74,7 +74,9 @@ def plan(sweep: Sweep, memory: int | None = None, most: int | None = None) -> Pl
     """Count, from shapes alone: nothing is compiled and nothing allocated.
 
     `memory` bytes bound a program, which is spread over `most` devices; None:
-    what this machine has. Raises: ConfigError.
+    what this machine has.
+
+    Raises: ConfigError.
     """
     validate(sweep)
     return plan_of(packs(sweep, (), memory, most), sweep, most)

@@ -45,8 +45,9 @@ def planned(
 ) -> list[Planned]:
     """Programs that were begun, with the agents that they had; then all others.
 
-    They come in the order of the sweep, and nothing is written. Raises: ConfigError,
-    StoreError.
+    They come in the order of the sweep, and nothing is written.
+
+    Raises: ConfigError, StoreError.
     """
     done = done_of(workdir, about)
     todo = {
@@ -108,7 +109,9 @@ def refuse_other_machine(planned: Iterable[Planned], workdir: Path) -> None:
     """Refuse to go on where products round otherwise, or with another simulator.
 
     Each program is held against the session of the attempt that it goes on from; what
-    that does not say is not compared. Raises: ConfigError, StoreError.
+    that does not say is not compared.
+
+    Raises: ConfigError, StoreError.
     """
     sessions = {each["id"]: each for each in manifest.sessions(workdir)}
     for each in planned:
@@ -129,7 +132,12 @@ def refuse_other_machine(planned: Iterable[Planned], workdir: Path) -> None:
 
 
 def require_free_programs(planned: list[Planned]) -> list[Planned]:
-    """The same. Raises: leases.HeldError, if another process runs one; StoreError."""
+    """The same.
+
+    Raises:
+        leases.HeldError: if another process runs one.
+        StoreError:
+    """
     for each in planned:
         if each.origin is not None:
             leases.require_free(each.origin.folder)
@@ -180,7 +188,9 @@ def start_of(
 ) -> tuple[runner.Snapshot | None, Start | None]:
     """The newest snapshot that can be read, and where it is.
 
-    Nothing is written, but that one which is damaged is set aside. Raises: StoreError.
+    Nothing is written, but that one which is damaged is set aside.
+
+    Raises: StoreError.
     """
     record, group = planned.origin, planned.group
     if record is None:

@@ -11,7 +11,10 @@ from coadapt.variants import Variant, distinct
 
 
 def validate(sweep: Sweep) -> None:
-    """Refuse what cannot be run, before anything starts. Raises: ConfigError."""
+    """Refuse what cannot be run, before anything starts.
+
+    Raises: ConfigError.
+    """
     devices.available()
     runner.refuse_float64()
     for name in ("eval_every", "eval_episodes", "checkpoint_every"):

@@ -19,7 +19,10 @@ def refuse_float64() -> None:
 
 
 def admissible(config: Config, spec: EnvSpec, steps: int) -> None:
-    """Refuse a config that has no meaning on this task. Raises: ConfigError."""
+    """Refuse a config that has no meaning on this task.
+
+    Raises: ConfigError.
+    """
     data, pi = config.data, config.pi_theta
     if spec.num_actions and not pi.one_hot:
         raise schema.ConfigError(
@@ -45,7 +48,10 @@ def admissible(config: Config, spec: EnvSpec, steps: int) -> None:
 
 
 def _room_for(config: Config, spec: EnvSpec, steps: int) -> None:
-    """Refuse a replay without room for what it begins with. Raises: ConfigError."""
+    """Refuse a replay without room for what it begins with.
+
+    Raises: ConfigError.
+    """
     data = config.data
     given = len(offline.read(data.begins_with, spec).reward)
     least, why = given, f"it begins with the {given:,} transitions of data.prefill"
@@ -77,7 +83,10 @@ def _other_half(precision: str) -> str:
 
 
 def _enough(config: Config, spec: EnvSpec, steps: int) -> None:
-    """Refuse updates that would have nothing to learn from. Raises: ConfigError."""
+    """Refuse updates that would have nothing to learn from.
+
+    Raises: ConfigError.
+    """
     data, of_each = config.data, ""
     if data.envs > 1:
         of_each = f" in each of {data.envs:,} environments (data.envs)"

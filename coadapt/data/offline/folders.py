@@ -12,7 +12,10 @@ FORMAT = "hdf5"
 
 
 def place(name: str) -> Path:
-    """The folder that a data set has, or would have. Raises: ConfigError."""
+    """The folder that a data set has, or would have.
+
+    Raises: ConfigError.
+    """
     check_name(name)
     return minari_folder() / name
 
@@ -20,7 +23,8 @@ def place(name: str) -> Path:
 def refuse_taken(name: str) -> Path:
     """The folder that `write` would make.
 
-    Raises: ConfigError, one sentence, if `write` would refuse the name.
+    Raises:
+        ConfigError: one sentence, if `write` would refuse the name.
     """
     target, root = place(name), minari_folder()
     above = [root / folder for folder in Path(name).parents[:-1]]
@@ -33,7 +37,10 @@ def refuse_taken(name: str) -> Path:
 
 
 def minari_folder() -> Path:
-    """Minari's folder, made if it is not there. Raises: ConfigError."""
+    """Minari's folder, made if it is not there.
+
+    Raises: ConfigError.
+    """
     from minari.storage.datasets_root_dir import get_dataset_path
 
     try:

@@ -37,11 +37,15 @@ def read(name: str, spec: EnvSpec) -> Transition:
     Nothing is downloaded, and no code that comes with the data is run: spaces are JSON
     and HDF5 holds plain arrays. See `_open` for the one door there is.
 
-    Args: name: of Minari, 'half-cheetah/sac-medium-v0'; spec: of the task it is for.
-    Returns: numpy arrays [C, ...], float32 and bool. `last` is set where an episode
-    terminated, was truncated, or just stops; `next_obs` is the true successor.
-    Raises: ConfigError, one sentence, if there is no such data set, it does not fit the
-    task, is empty or broken, or holds numbers that are not finite.
+    Args:
+        name: of Minari, 'half-cheetah/sac-medium-v0'.
+        spec: of the task it is for.
+    Returns:
+        numpy arrays [C, ...], float32 and bool. `last` is set where an episode
+        terminated, was truncated, or just stops; `next_obs` is the true successor.
+    Raises:
+        ConfigError: one sentence, if there is no such data set, it does not fit the
+            task, is empty or broken, or holds numbers that are not finite.
     """
     return _read(name, spec, _stamp(name))
 
@@ -55,7 +59,10 @@ def digest(name: str, spec: EnvSpec) -> str:
 
 
 def _stamp(name: str) -> tuple:
-    """Another one whenever a file of the data set was written. Raises: ConfigError."""
+    """Another one whenever a file of the data set was written.
+
+    Raises: ConfigError.
+    """
     with _in_a_sentence(name):
         files = sorted(find(name).rglob("*"))
         return tuple((str(file), file.stat().st_mtime_ns) for file in files)

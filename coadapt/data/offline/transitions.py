@@ -26,7 +26,11 @@ def store(transitions: Transition) -> replay.Store:
     Each observation is stored once within an episode, as `replay.add` does; a
     successor that the next transition does not start at takes a row of its own, whether
     or not the episode ended there. `head` is the last successor's row: nothing acts.
-    Args: leaves [C, ...], C at least 1. Returns: R = C + 1 + such successors rows.
+    Args:
+        transitions: leaves [C, ...], C at least 1.
+
+    Returns:
+        R = C + 1 + such successors rows.
     """
     obs, action, reward, discount, last, next_obs = map(np.asarray, transitions)
     count = len(reward)
@@ -69,7 +73,8 @@ def describe(transitions: Transition) -> Summary:
 
     One that begins within an episode, as the oldest of a ring may, cannot be told from
     a whole one, nor can one that a data set stored as truncated.
-    Args: leaves [C, ...], in the order of time, C at least 1.
+    Args:
+        transitions: leaves [C, ...], in the order of time, C at least 1.
     """
     ends = np.flatnonzero(ends_of(transitions))
     starts = np.concatenate([[0], ends[:-1] + 1])

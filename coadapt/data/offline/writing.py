@@ -29,14 +29,19 @@ def write(
 ) -> Path:
     """A new local data set; its folder appears when it is complete.
 
-    Args: name: of Minari, with its version, 'half-cheetah/sac-medium-v0'; transitions:
-    runs in the order of time, each of numpy arrays [C, ...] in agent units. A run may
-    begin within an episode; one that ends within an episode is stored as truncated
-    there. about: a sentence for the reader of the data set.
-    Returns: the folder.
-    Raises: ConfigError, one sentence, if the name is not Minari's or is taken, or if
-    there are no transitions or numbers that are not finite. ValueError if a run is not
-    one: an observation within an episode is not the successor of the one before.
+    Args:
+        name: of Minari, with its version, 'half-cheetah/sac-medium-v0'.
+        transitions: runs in the order of time, each of numpy arrays [C, ...] in
+            agent units. A run may begin within an episode; one that ends within an
+            episode is stored as truncated there.
+        about: a sentence for the reader of the data set.
+    Returns:
+        the folder.
+    Raises:
+        ConfigError: one sentence, if the name is not Minari's or is taken, or if there
+            are no transitions or numbers that are not finite.
+        ValueError: if a run is not one: an observation within an episode is not the
+            successor of the one before.
     """
     target = refuse_taken(name)
     runs = [on_host(map(np.asarray, run)) for run in transitions]
@@ -56,8 +61,10 @@ def write(
 def _unfinished(name: str) -> Iterator[Path]:
     """A folder for a data set that is being written; of one that was killed, its own.
 
-    Hidden, so that Minari lists no half of a data set. Raises: ConfigError, if another
-    process writes it.
+    Hidden, so that Minari lists no half of a data set.
+
+    Raises:
+        ConfigError: if another process writes it.
     """
     digest = hashlib.sha256(name.encode()).hexdigest()[:16]
     folder = minari_folder() / f".unfinished-{digest}"
