@@ -15,6 +15,8 @@ import coadapt
 from benchmarks import parity, parity_rule
 from benchmarks.peers import PARITY
 from benchmarks.peers import parity as peers
+from coadapt import schema
+from coadapt.config import Config
 from coadapt.experiments import load
 from coadapt.schema import ConfigError
 
@@ -263,6 +265,23 @@ def test_the_other_side_has_our_settings(method):
     )
     assert {i["weights"] for i in got["initial"].values()} == {weights}
     json.dumps(got)
+
+
+@pytest.mark.parametrize("method", peers.PLAIN)
+def test_a_transcription_takes_the_config_as_it_is(method):
+    """So that no setting is written twice; and it is said what it is."""
+    named = {v.name: v.config for v in load("parity").variants("gym/HalfCheetah-v5")}
+    got = json.loads(json.dumps(peers.settings(named[method], method)))
+    assert schema.from_dict(Config, got["config"]) == named[method]
+    script = Path(peers.__file__).with_name(peers.PLAIN[method])
+    assert script.name in peers.NOTES[method]
+    assert len(script.read_text().splitlines()) < 200
+
+
+def test_every_row_of_the_plan_has_another_side():
+    plan = load("parity")
+    rows = {v.name for task in plan.tasks for v in plan.variants(task)}
+    assert rows - {*peers.METHODS} <= {"vmpo"} and {*peers.METHODS} <= rows
 
 
 def test_a_seed_that_is_whole_is_not_run_again(tmp_path):

@@ -1,12 +1,14 @@
-"""The other side of `--experiment=parity`: its rows, by Stable-Baselines3.
+"""The other side of `--experiment=parity`: its rows, by other implementations.
 
     python -m benchmarks.peers.parity --task=gym/Pendulum-v1 --homes=/tmp/homes \\
         --out=docs/results/parity/peers
     ... --methods=sac,ppo --seeds=0-4 --steps=2000     a part, or a shorter try
 
-Each config of the experiment is put into the other's words here; `parity_works.py` runs
-them, one seed after the other, under a Python of its own. Seeds that are in the file
-are not run again. What is not as ours is in `NOTES`, which is written beside the rows.
+Each config of the experiment is put into Stable-Baselines3's words here, or read as it
+is by a plain transcription of the algorithm's formulas, where that has none. A script
+beside this one runs it, one seed after the other, under a Python of its own. Seeds that
+are in the file are not run again. What is not as ours is in `NOTES`, which is written
+beside the rows.
 """
 
 import argparse
@@ -19,11 +21,12 @@ from typing import Any
 
 from benchmarks.parity import NOTES as NOTES_FILE
 from benchmarks.peers import PARITY, homes
-from coadapt import provenance
+from coadapt import provenance, schema
 from coadapt.experiments import load
 from coadapt.sweep import Variant
 
 COLUMNS = ("method", "task", "step", "seed", "return", "cpu")
+_PLAIN = "a transcription of its formulas in plain torch, benchmarks/peers/"
 NOTES = {
     "all": "one environment, torch on one thread, float32; actions rescaled to [-1, "
     "1]; greedy evaluations with seeds of their own.",
@@ -36,11 +39,23 @@ NOTES = {
     "the data; one Adam for both networks (vf_coef 1, gradients not clipped); moments "
     "of observations count at each step, and a rollout keeps what was normalised then.",
     "trpo": "KL of new and old the other way around; observations as PPO's.",
+    "mpo": f"{_PLAIN}plain_mpo.py; minibatches with replacement.",
+    "awr": f"{_PLAIN}plain_awr.py; what it kept of an episode that has not ended is "
+    "not learned from, as in ours.",
+    "awac": f"{_PLAIN}plain_awac.py; minibatches with replacement.",
 }
+WORKS = "parity_works.py"  # Stable-Baselines3's
+PLAIN = {name: f"plain_{name}.py" for name in ("mpo", "awr", "awac")}
+METHODS = (*PARITY.algorithms, *PLAIN)
 
 
 def settings(config: Any, method: str) -> dict[str, Any]:
-    """Keywords of the other's class, and what is done to it once it is made."""
+    """Keywords of the other's class, and what is done to it once it is made.
+
+    A transcription takes the config itself.
+    """
+    if method in PLAIN:
+        return {"config": schema.to_dict(config)}
     made = _of_rollouts(config) if method in ("ppo", "trpo") else _of_replay(config)
     made |= _SPECIFIC[method](config)
     policy = config.networks.policy
@@ -166,7 +181,7 @@ def run(
         "columns": COLUMNS,
         **settings(variant.config, variant.name),
     }
-    script = Path(__file__).with_name("parity_works.py")
+    script = Path(__file__).with_name(PLAIN.get(variant.name, WORKS))
     if seeds:
         subprocess.run([interpreter, str(script), json.dumps(job)], check=True)
 
@@ -174,7 +189,7 @@ def run(
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--task", required=True)
-    parser.add_argument("--methods", default=",".join(PARITY.algorithms))
+    parser.add_argument("--methods", default=",".join(METHODS))
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--homes", type=Path, help="folder of environments to install")
     where.add_argument("--python", help="one that has it all")
@@ -194,7 +209,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     (asked.out / NOTES_FILE).write_text(f"{json.dumps(notes, indent=1)}\n")
     chosen = asked.methods.split(",")
     for variant in plan.variants(asked.task):
-        if variant.name in chosen and variant.name in PARITY.algorithms:
+        if variant.name in chosen and variant.name in METHODS:
             amounts = {
                 "steps": asked.steps or variant.steps or plan.steps_on(asked.task),
                 "every": plan.eval_every,

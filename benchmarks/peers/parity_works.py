@@ -14,7 +14,7 @@ import numpy as np
 import sb3_contrib
 import stable_baselines3
 import torch
-from gymnasium.wrappers import RescaleAction
+from plain_parts import env, start
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
@@ -30,13 +30,27 @@ CLASSES = {
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
 
-def env(task):
-    return RescaleAction(gymnasium.make(task.removeprefix("gym/")), -1.0, 1.0)
+class Unclipped(gymnasium.ActionWrapper):
+    """Tells of a wider box, to which a Gaussian is clipped before it acts."""
+
+    def __init__(self, around):
+        super().__init__(around)
+        wide = np.full(around.action_space.shape, 1e3, np.float32)
+        self.action_space = gymnasium.spaces.Box(-wide, wide)
+
+    def action(self, action):
+        return action
 
 
 def model(job, seed):
-    """The agent, and its environment with the normaliser if it has one."""
-    around = DummyVecEnv([lambda: env(job["task"])])
+    """The agent, and its environment with the normaliser if it has one.
+
+    What is beyond the box goes to the task as ours does, where a policy is a Gaussian.
+    """
+    gaussian = job["method"] in ("ppo", "trpo")
+    around = DummyVecEnv(
+        [lambda: Unclipped(env(job["task"])) if gaussian else env(job["task"])]
+    )
     if job["inputs"]:
         around = VecNormalize(around, norm_reward=False, **job["inputs"])
     keywords = dict(job["keywords"])
@@ -74,22 +88,6 @@ def initialise(made, job):
             target.load_state_dict(getattr(made, one).state_dict())
 
 
-def start(layer, init):
-    if init["weights"] == "xavier_uniform":
-        nn.init.xavier_uniform_(layer.weight, init["scale"])
-    elif init["weights"] == "orthogonal":
-        nn.init.orthogonal_(layer.weight, init["scale"])
-    else:  # uniform of fan in with variance 1 / (3 fan): torch's own
-        assert init["weights"] == "fan_in_uniform", init
-        bound = (3 * init["scale"] / layer.in_features) ** 0.5
-        nn.init.uniform_(layer.weight, -bound, bound)
-    if init["bias"] == "zeros":
-        nn.init.zeros_(layer.bias)
-    else:
-        bound = layer.in_features**-0.5
-        nn.init.uniform_(layer.bias, -bound, bound)
-
-
 class Curve(BaseCallback):
     """Evaluations at env steps that are multiples of `every`."""
 
@@ -120,7 +118,7 @@ def evaluate(made, envs, seed):
     total, running = np.zeros(len(envs)), np.ones(len(envs), bool)
     while running.any():
         seen = around.normalize_obs(obs) if around is not None else obs
-        actions = np.clip(made.predict(seen, deterministic=True)[0], -1, 1)
+        actions = made.predict(seen, deterministic=True)[0]
         for i in np.flatnonzero(running):
             obs[i], reward, terminated, truncated, _ = envs[i].step(actions[i])
             total[i] += reward
