@@ -43,9 +43,10 @@ NOTES = {
     "awr": f"{_PLAIN}plain_awr.py; what it kept of an episode that has not ended is "
     "not learned from, as in ours.",
     "awac": f"{_PLAIN}plain_awac.py; minibatches with replacement.",
+    "vmpo": f"{_PLAIN}plain_vmpo.py.",
 }
 WORKS = "parity_works.py"  # Stable-Baselines3's
-PLAIN = {name: f"plain_{name}.py" for name in ("mpo", "awr", "awac")}
+PLAIN = {name: f"plain_{name}.py" for name in ("mpo", "awr", "awac", "vmpo")}
 METHODS = (*PARITY.algorithms, *PLAIN)
 
 

@@ -9,7 +9,7 @@ import collections
 
 import numpy as np
 import torch
-from plain_parts import Moments, descend, network, optimiser, serve
+from plain_parts import Moments, descend, minibatches, network, optimiser, serve
 from torch.distributions import Normal
 from torch.nn import functional as F
 
@@ -72,15 +72,6 @@ class Awr:
             advantages.append(found - v[:-1])
         return torch.cat(returns), torch.cat(advantages)
 
-    def minibatches(self, data, number):
-        """So many, all rows once before any twice."""
-        size, order = self.data["batch_size"], torch.empty(0, dtype=torch.int64)
-        for _ in range(number):
-            while len(order) < size:
-                order = torch.cat([order, torch.randperm(len(data[0]))])
-            taken, order = order[:size], order[size:]
-            yield [x[taken] for x in data]
-
     def iterate(self):
         schedule, until = self.config["schedule"], self.moments.spec["until"]
         before = [self.moments.normed(each[0]) for each in self.episodes]
@@ -94,7 +85,8 @@ class Awr:
         obs = torch.cat([each[:-1] for each in observed])[learned]
         action = torch.cat([each[1] for each in self.episodes])[learned]
         target = ((1 - self.gamma) * returns)[learned]
-        for x, y in self.minibatches([obs, target], schedule["critic_steps"]):
+        size = self.data["batch_size"]
+        for x, y in minibatches([obs, target], size, schedule["critic_steps"]):
             descend(self.value_step, 0.5 * F.mse_loss(self.value(x)[:, 0], y))
         _, advantages = self.labels(observed)
         away = advantages - advantages.mean()
@@ -103,7 +95,7 @@ class Awr:
         limit = self.config["pi_q"]["clip"]["limit"]
         weights = (scaled / beta).exp().clamp(max=limit)[learned]
         data = [obs, action, weights]
-        for x, a, w in self.minibatches(data, schedule["policy_steps"]):
+        for x, a, w in minibatches(data, size, schedule["policy_steps"]):
             self.improve(x, a, w)
 
     def improve(self, obs, action, weight):

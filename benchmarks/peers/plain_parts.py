@@ -132,6 +132,16 @@ class Replay:
         return obs, action, reward[:, 0], following, goes_on[:, 0]
 
 
+def minibatches(data, size, number):
+    """So many of rows of the data, all rows once before any twice."""
+    order = torch.empty(0, dtype=torch.int64)
+    for _ in range(number):
+        while len(order) < size:
+            order = torch.cat([order, torch.randperm(len(data[0]))])
+        taken, order = order[:size], order[size:]
+        yield [x[taken] for x in data]
+
+
 # ---------------------------------------------------------------- the loop
 
 
