@@ -151,8 +151,8 @@ MUTATIONS = (
     ),
     Mutation(
         "factors/pi_theta.py",
-        "return jnp.clip(action + noise, -1.0, 1.0)",
-        "return action + noise",
+        "return jnp.clip(action + std * unit, -1.0, 1.0)",
+        "return action + std * unit",
         "test_factors.py::test_exploration_adds_noise_of_its_std_and_stays_in_the_box",
     ),
     # ------------------------------------------------ agent
