@@ -84,7 +84,10 @@ class Program(NamedTuple):
 
 def _begun(path: Path) -> bool:
     """Whether a folder is an attempt, or was before it lost its attempt.json: what
-    comes after that is there. Raises: StoreError."""
+    comes after that is there.
+
+    Raises: StoreError.
+    """
     later = (path / name / ABOUT for name in files.names(path) if name.isdigit())
     return any(each.exists() for each in (path / ATTEMPT, path / DONE, *later))
 
