@@ -199,7 +199,8 @@ def act(
     if greedy:
         return config.eval_policy.act(models.View(config, state), obs, key)
     dist = policy(config, state, state.params.policy, obs)
-    return config.pi_theta.explore(dist, key, noise)
+    added = () if noise is None else (noise,)  # a class of one's own may take none
+    return config.pi_theta.explore(dist, key, *added)
 
 
 def log_prob(
