@@ -169,7 +169,7 @@ class Writer:
         older = [p for steps, p in there if steps < newest and p.parent in homes]
         room = self._keep if ends else max(self._keep, 1)
         keep = max(room - 1, 0) if goes_on else room
-        for path in older[: len(older) - keep]:
+        for path in older[: max(len(older) - keep, 0)]:
             files.remove(path)
 
 

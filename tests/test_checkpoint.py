@@ -260,6 +260,7 @@ def test_fewer_steps_in_between_lose_no_row(lqr, end, begun, part, tmp_path):
         pytest.param(2, 400, [300, 400], marks=pytest.mark.long),
         (1, 350, [300, 350]),  # the end alone has no replay
         (2, 350, [200, 300, 350]),
+        (4, 400, [100, 200, 300, 400]),  # all that there are
         pytest.param(0, 400, [400], marks=pytest.mark.long),
         (0, 350, [350]),
     ],
