@@ -11,6 +11,7 @@ import dataclasses
 import os
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -20,7 +21,6 @@ from coadapt import checkpoint, envs, learn, runner, schema, store
 from coadapt.config import Config, Offline
 from coadapt.data import offline
 from coadapt.data.replay import Store
-from coadapt.learn import Health
 from coadapt.schema import ConfigError, unknown
 from coadapt.store import Cell, Entry, Header
 from coadapt.streams import Purpose, stream
@@ -28,6 +28,14 @@ from coadapt.types import AgentState, EnvSpec, Rows, Tree
 
 _TRIES = 100  # to read beside a run that goes on
 _HAS = "the run store has"
+
+
+class Failure(NamedTuple):
+    """An agent's first number that was not finite."""
+
+    steps: int  # env steps taken by then
+    updates: int  # updates made by then, the one that broke too
+    tensor: str  # as failures.csv names it
 
 
 class NoReplayError(ConfigError):
@@ -56,6 +64,7 @@ class SavedAgent:
     alive: bool  # all of its numbers were finite until then
     health: str  # 'alive', or where and at which tensor it failed
     replay: Store | None = dataclasses.field(default=None, repr=False)
+    failure: Failure | None = None  # None while all of its numbers are finite
 
     def act(self, obs: Rows, key: jax.Array | None = None) -> np.ndarray:
         """Greedy actions at obs [B, O]: [B, A], agent units.
@@ -203,7 +212,7 @@ def load(
     spec = envs.spec(cell.task)
     like = runner.shapes(config, spec, header.steps_of(cell))
     found, held = _newest(where, cell, header, like, steps, replay)
-    health, clock = found.learner.health, found.clock
+    clock, failure = found.clock, _failure(found.learner)
     return SavedAgent(
         **cell._asdict(),
         algorithm=entry.algorithm,
@@ -212,9 +221,10 @@ def load(
         state=found.learner.agent,
         steps=int(clock.steps),
         updates=int(clock.updates),
-        alive=bool(health.alive),
-        health=_words(where, cell, health, found.learner.agent),
+        alive=failure is None,
+        health="alive" if failure is None else _words(where, cell, failure),
         replay=held,
+        failure=failure,
     )
 
 
@@ -351,14 +361,19 @@ def _cell(header: Header, variant: str, seed: int, task: str | None) -> Cell:
     return Cell(task or having[0], variant, int(seed))
 
 
-def _words(workdir: Path, cell: Cell, health: Health, state: AgentState) -> str:
+def _failure(learner: learn.Learner) -> Failure | None:
+    health = learner.health
     if health.alive:
-        return "alive"
-    rows = store.failures(workdir)
+        return None
+    tensor = learn.tensors(learner.agent)[int(health.tensor)]
+    return Failure(int(health.steps), int(health.updates), tensor)
+
+
+def _words(where: Path, cell: Cell, failure: Failure) -> str:
+    rows = store.failures(where)
     mine = (rows.task == cell.task) & (rows.variant == cell.variant)
     causes = [c for c in rows.cause[mine & (rows.seed == cell.seed)] if c]
-    tensor = learn.tensors(state)[int(health.tensor)]
     return (
-        f"failed at env step {int(health.steps)}, update {int(health.updates)}: "
-        f"{tensor} was not finite{f' ({causes[0]})' if causes else ''}"
+        f"failed at env step {failure.steps}, update {failure.updates}: "
+        f"{failure.tensor} was not finite{f' ({causes[0]})' if causes else ''}"
     )

@@ -13,10 +13,11 @@ import coadapt
 from coadapt import agent as agents
 from coadapt import algorithms, diagnostics, envs, plot, runner, schema, store, sweep
 from coadapt.data import replay
+from coadapt.diagnostics import summaries
 from coadapt.diagnostics.sampling import key_of, traced
 from coadapt.envs import toy
 from coadapt.ops import weights
-from coadapt.saved import SavedAgent
+from coadapt.saved import Failure, SavedAgent
 from coadapt.sweep import Checkpoints, Sweep, Variant
 from coadapt.types import Action, TimeStep
 from tests.recipes import SHORT, small
@@ -159,13 +160,20 @@ def test_sac_has_the_boltzmann_weights_that_it_climbs_to_and_ddpg_none():
     assert found.density is found.share is found.weight is found.posterior is None
 
 
+def test_the_gap_is_from_the_best_action_to_the_mean(two):
+    found = diagnostics.critic_slice(two, STATES, points=100)
+    # of the steeper bowl, which is the minimum of both: the mean over a line of
+    # (a - 0.3)^2 is 1/3 + 0.09; less than half a cell from the best in float32
+    np.testing.assert_allclose(found.gap, 2 * (1 / 3 + 0.3**2), rtol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("how", "message"),
     [
         ({"axes": (0, 0)}, r"axes is \(0, 0\): .* from 0 to 1"),
         ({"axes": (2,)}, "one or two different dimensions"),
         ({"axes": ()}, "one or two different dimensions"),
-        ({"points": 1}, "2 points or more"),
+        ({"points": 1}, "points is 1: it must be 2 or more"),
         ({"limits": (1.0, -1.0)}, "a lower limit and a higher"),
     ],
     ids=str,
@@ -277,6 +285,28 @@ def test_an_exact_critic_has_no_error(exact):
     np.testing.assert_allclose(bias.error, 0.0, atol=1e-2)
     line = diagnostics.bias({"mpo": bias}).iloc[0]
     assert line.steps == 120 and line.correlation > 0.9999
+
+
+def test_a_surface_of_an_exact_critic_goes_through_what_followed(exact):
+    from scipy.interpolate import RegularGridInterpolator
+
+    agent, rolled = exact
+    found = diagnostics.value_surface(agent, rolled, (1, 0), points=41)
+    assert found.value.shape == (41, 41) and found.obs.shape == (4 * 9, 2)
+    np.testing.assert_array_equal(found.obs[0], rolled.obs[0, 0, ::-1])
+    here = RegularGridInterpolator(found.grid, found.value)(found.obs)
+    # a cell is 0.05 wide, in which a curvature of 10 bends by 10 / 8 * 0.05^2 = 0.003;
+    # the rest as of the error above
+    np.testing.assert_allclose(here, found.returns, atol=1.5e-2)
+    for axes in ((0, 2), (1, 1), (0,)):
+        with pytest.raises(coadapt.ConfigError, match="must name two"):
+            diagnostics.value_surface(agent, rolled, axes)
+    (drawn_on,) = plot.value_surface({"exact": found}, names=["x", "v"])
+    drawn(drawn_on)
+    surface, points = drawn_on.collections
+    np.testing.assert_array_equal(points.get_offsets(), found.obs)
+    assert points.get_clim() == surface.get_clim()
+    assert drawn_on.get_xlabel() == "v" and drawn_on.get_ylabel() == "x"
 
 
 def test_a_return_ends_at_the_time_limit_where_the_agents_targets_do(exact):
@@ -580,6 +610,24 @@ def test_a_history_of_the_snapshots_that_were_kept(run):
     assert len({*stored[0], *stored[1]}) == 4  # of four batches
 
 
+def test_layers_of_each_snapshot_end_at_the_failure(run, monkeypatch):
+    who = {"variant": "one", "seed": 1}
+    agent = coadapt.load(run, **who, steps=60, replay=True)
+    obs = diagnostics.states(agent)
+    lines = diagnostics.layer_history(run, **who)
+    assert lines.env_steps.unique().tolist() == [60, 120]
+    first = lines[lines.env_steps == 60].drop(columns="env_steps")
+    pd.testing.assert_frame_equal(first, diagnostics.layers(agent, obs))
+
+    def failed(*_, steps=None, **__):
+        return dataclasses.replace(agent, failure=Failure(33, 7, "critic.output.bias"))
+
+    monkeypatch.setattr(summaries.saved, "load", failed)
+    monkeypatch.setattr(summaries, "snapshots", lambda *_, **__: [60, 120])
+    lines = diagnostics.layer_history(run, **who)
+    assert lines.env_steps.unique().tolist() == [33]
+
+
 # ---------------------------------------------------------------- pictures
 
 
@@ -634,6 +682,43 @@ def test_values_beside_returns_are_drawn(exact):
     np.testing.assert_allclose(
         axes.collections[2].get_offsets(), np.stack([got, value], 1)
     )
+
+
+def test_gaps_are_drawn_beside_errors(exact):
+    agent, found = exact
+    line = diagnostics.critic_slice(agent, found.states()[:5], points=9)
+    bias = diagnostics.overestimation(agent, found, max_tail=1.0)
+    axes = plot.action_gap({"exact": line}, {"exact": bias})
+    drawn(axes)
+    gap, error = axes.lines
+    np.testing.assert_array_equal(gap.get_xdata(), np.sort(line.gap))
+    np.testing.assert_allclose(gap.get_ydata(), [0.2, 0.4, 0.6, 0.8, 1.0])
+    value, got = bias.pairs()
+    np.testing.assert_array_equal(error.get_xdata(), np.sort(np.abs(value - got)))
+
+
+@pytest.mark.parametrize(
+    ("broken", "rings"),
+    [("critic.hidden_0.bias", 2), ("policy.net.output.kernel", 1), ("reward", 0)],
+)
+def test_the_first_bad_tensor_is_ringed(broken, rings):
+    lines = [
+        (steps, network, layer, 8, 0.1, 10.0 ** (steps / 20), 1.0 + steps)
+        for steps in (0, 100, 120)
+        for network in ("policy", "critic 1", "critic 2")
+        for layer in ("hidden_0", "output")
+    ]
+    frame = pd.DataFrame(lines, columns=["env_steps", *diagnostics.LAYER_COLUMNS])
+    panels = plot.layers(frame, broken)
+    drawn(panels[0])
+    assert [axes.get_title(loc="left") for axes in panels] == [*frame.network.unique()]
+    marks = [line for axes in panels for line in axes.lines if line.get_marker() == "o"]
+    assert [line.get_xdata() for line in marks] == [[120]] * rings
+    names = [text.get_text() for text in panels[0].figure.legends[0].get_texts()]
+    assert names[-1] == f"first not finite: {broken}"
+    ticks = [text.get_text() for text in panels[0].get_yticklabels()]
+    assert {"1", "100", "10000"} <= {*ticks}  # of 6 decades
+    assert not any("x" in line.get_marker() for line in plot.layers(frame)[0].lines)
 
 
 def test_weights_are_drawn():

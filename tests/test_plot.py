@@ -353,6 +353,13 @@ def test_a_figure_is_saved_the_same_each_time_and_its_text_is_text(tmp_path):
         plot.save(figure, tmp_path / "one.gif")
 
 
+def test_powers_are_plain_numbers():
+    figure = plot.best_of({"all": np.arange(1.0, 17.0)})
+    figure.savefig(io.BytesIO())
+    texts = [text.get_text() for text in figure.axes[0].get_xticklabels()]
+    assert {"1", "2", "4", "8", "16"} <= {*texts} and not "".join(texts).count("$")
+
+
 def test_an_estimate_says_itself():
     assert [str(each) for each in FOUND.values()] == [
         "0.40 [0.10, 0.70]",

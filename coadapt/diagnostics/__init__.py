@@ -25,7 +25,14 @@ from coadapt.diagnostics.returns import Returns, discounted_returns, monte_carlo
 from coadapt.diagnostics.rollouts import Rollouts, rollout
 from coadapt.diagnostics.sampling import policy_samples
 from coadapt.diagnostics.stored import batch, states
-from coadapt.diagnostics.summaries import duals, history, snapshots, vitals
+from coadapt.diagnostics.summaries import (
+    duals,
+    history,
+    layer_history,
+    snapshots,
+    vitals,
+)
+from coadapt.diagnostics.surfaces import Surface, value_surface
 
 __all__ = [
     "BIAS_COLUMNS",
@@ -35,6 +42,7 @@ __all__ = [
     "Returns",
     "Rollouts",
     "Slice",
+    "Surface",
     "batch",
     "bias",
     "correlation",
@@ -45,6 +53,7 @@ __all__ = [
     "e_step",
     "entropy",
     "history",
+    "layer_history",
     "layers",
     "monte_carlo",
     "overestimation",
@@ -54,5 +63,6 @@ __all__ = [
     "saturated",
     "snapshots",
     "states",
+    "value_surface",
     "vitals",
 ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from coadapt import schema
-from coadapt.diagnostics.returns import monte_carlo, together
+from coadapt.diagnostics.returns import observed, together
 from coadapt.diagnostics.rollouts import Rollouts
 from coadapt.saved import SavedAgent
 from coadapt.schema import ConfigError
@@ -72,7 +72,7 @@ def overestimation(
     Raises:
         ConfigError: where there is no critic, or nothing that counts.
     """
-    target = monte_carlo(agent, found)
+    target = observed(agent, found, max_tail)
     rows = found.obs.reshape(-1, found.obs.shape[-1])
     if agent.config.g.reads_action:
         value = agent.q(rows, found.action.reshape(len(rows), -1))
@@ -80,17 +80,10 @@ def overestimation(
         value = agent.v(rows)
     both = np.concatenate([value, together(agent, value[:, None])])
     names = [f"critic {k + 1}" for k in range(len(value))]
-    counts = target.tail <= max_tail  # false of NaN
-    if not counts.any():
-        least = np.nanmin(target.tail) if np.isfinite(target.tail).any() else np.nan
-        raise ConfigError(
-            f"max_tail is {max_tail}: in no return on {agent.task} does the critic's "
-            f"own value at the time limit weigh so little; the least is {least:.2g}."
-        )
     return Overestimation(
         names=(*names, "target"),
         value=both.reshape(-1, *found.reward.shape),
-        returns=np.where(counts, target.value, np.nan),
+        returns=target.value,
         tail=target.tail,
     )
 

@@ -43,6 +43,15 @@ class Slice(NamedTuple):
         return self.score - self.value
 
     @property
+    def gap(self) -> np.ndarray:
+        """The action gap: the highest score less the mean over the points. [S].
+
+        Of discrete actions it is to the second best; in a continuum the best has
+        neighbours that are as good. Source: Farahmand 2011; Bellemare et al. 2016.
+        """
+        return self.score.max(axis=0) - self.score.mean(axis=0)
+
+    @property
     def share(self) -> np.ndarray | None:
         """The density, adding up to 1 over the points. [G, S].
 
@@ -111,18 +120,35 @@ def _require_slice(
         raise ConfigError(
             f"the actions of {agent.task} are discrete: no line runs through them."
         )
-    known = len(set(axes)) == len(axes) in (1, 2)
+    require_axes(axes, (1, 2), size, "action")
+    require_points(points)
+    if not limits[0] < limits[1]:
+        raise ConfigError(
+            f"limits is {limits}: it must be a lower limit and a higher one."
+        )
+
+
+def require_axes(
+    axes: tuple[int, ...], numbers: tuple[int, ...], size: int, what: str
+) -> None:
+    """Refuse all but so many of `size` dimensions, named once each.
+
+    Raises:
+        ConfigError: in one sentence.
+    """
+    known = len(set(axes)) == len(axes) in numbers
     if not known or not all(0 <= axis < size for axis in axes):
+        many = " or ".join({1: "one", 2: "two"}[number] for number in numbers)
         raise ConfigError(
-            f"axes is {schema.shown(axes)}: it must name one or two different "
-            f"dimensions of the action, each from 0 to {size - 1}."
+            f"axes is {schema.shown(axes)}: it must name {many} different "
+            f"dimensions of the {what}, each from 0 to {size - 1}."
         )
+
+
+def require_points(points: int) -> None:
     schema.must_be(points, int, "points", "a whole number of 2 or more")
-    if points < 2 or not limits[0] < limits[1]:
-        raise ConfigError(
-            f"points is {points} and limits are {limits}: there must be 2 points or "
-            "more between a lower limit and a higher one."
-        )
+    if points < 2:
+        raise ConfigError(f"points is {points}: it must be 2 or more.")
 
 
 def _grid(

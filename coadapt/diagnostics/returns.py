@@ -74,7 +74,7 @@ def monte_carlo(agent: SavedAgent, found: Rollouts) -> Returns:
         found.discount,
         found.last,
         found.gamma,
-        np.broadcast_to(_own_values(agent, cut), found.reward.shape),
+        np.broadcast_to(own_values(agent, cut), found.reward.shape),
     )
     counts = found.there & (found.last & found.there).any(axis=0)
     return Returns(*(np.where(counts, x, np.nan) for x in whole))
@@ -104,7 +104,7 @@ def _penalty(config: Config, state: AgentState, obs: jax.Array, key: jax.Array):
     return eta * jnp.mean(jax.lax.map(once, keys), axis=0)
 
 
-def _own_values(agent: SavedAgent, obs: np.ndarray) -> np.ndarray:
+def own_values(agent: SavedAgent, obs: np.ndarray) -> np.ndarray:
     """The value of the policy's own actions, or of the state: obs [B, O] -> [B]."""
     if agent.state.params.critic is None:
         raise ConfigError(f"{agent.variant} has no critic, and so no values.")
@@ -113,6 +113,23 @@ def _own_values(agent: SavedAgent, obs: np.ndarray) -> np.ndarray:
     action = policy_samples(agent, obs, key=key_of(agent, 1))
     value = together(agent, agent.q(obs, action))
     return value.max(axis=0) if best_counts(agent.config) else value.mean(axis=0)
+
+
+def observed(agent: SavedAgent, found: Rollouts, max_tail: float) -> Returns:
+    """`monte_carlo`, NaN where more than `max_tail` of a return is an opinion.
+
+    Raises:
+        ConfigError: where that is so of all.
+    """
+    target = monte_carlo(agent, found)
+    counts = target.tail <= max_tail  # false of NaN
+    if not counts.any():
+        least = np.nanmin(target.tail) if np.isfinite(target.tail).any() else np.nan
+        raise ConfigError(
+            f"max_tail is {max_tail}: in no return on {agent.task} does the critic's "
+            f"own value at the time limit weigh so little; the least is {least:.2g}."
+        )
+    return target._replace(value=np.where(counts, target.value, np.nan))
 
 
 def together(agent: SavedAgent, values: np.ndarray) -> np.ndarray:

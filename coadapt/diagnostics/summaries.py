@@ -131,6 +131,38 @@ def history(
     return pd.DataFrame(lines, columns=list(store.COLUMNS))
 
 
+def layer_history(
+    workdir: str | os.PathLike[str],
+    *,
+    variant: str,
+    seed: int,
+    task: str | None = None,
+    size: int = 256,
+) -> "pd.DataFrame":
+    """`layers` of every snapshot of an agent, in order: `env_steps`, `LAYER_COLUMNS`.
+
+    Of an agent that failed, the last is its frozen state, the update before, at the env
+    step at which it failed. All are asked about the observations of the first, at most
+    `size` of them.
+    Raises:
+        ConfigError: as `load`.
+    """
+    import pandas as pd
+
+    who: dict[str, Any] = {"variant": variant, "seed": seed, "task": task}
+    obs, found = None, list["pd.DataFrame"]()
+    for steps in snapshots(workdir, **who):
+        agent = _with_replay(workdir, steps=steps, **who)
+        obs = states(agent, size) if obs is None else obs
+        at = steps if agent.failure is None else agent.failure.steps
+        lines = layers(agent, obs)
+        lines.insert(0, "env_steps", at)
+        found.append(lines)
+        if agent.failure is not None:
+            break  # it stands still from here on
+    return pd.concat(found, ignore_index=True)
+
+
 def _with_replay(workdir: str | os.PathLike[str], **which: Any) -> SavedAgent:
     """With what it had stored, where that was kept."""
     try:

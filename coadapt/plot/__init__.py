@@ -8,18 +8,22 @@ from coadapt.looks import Look, looks
 from coadapt.plot.beliefs import (
     Bias,
     Landscape,
+    Surface,
     Weights,
+    action_gap,
     action_line,
     action_plane,
     calibration,
     half_level,
     overestimation,
+    value_surface,
     weights,
 )
 from coadapt.plot.canvas import BESIDE, LONG
 from coadapt.plot.design import Explained, Settings, by_task, importance, settings
 from coadapt.plot.estimates import Interval, best_of, forest, intervals
 from coadapt.plot.files import pdf, png, save
+from coadapt.plot.layers import layers
 from coadapt.plot.lines import (
     COLUMN,
     COLUMNS,
@@ -45,7 +49,9 @@ __all__ = [
     "Landscape",
     "Look",
     "Settings",
+    "Surface",
     "Weights",
+    "action_gap",
     "action_line",
     "action_plane",
     "best_of",
@@ -57,6 +63,7 @@ __all__ = [
     "half_level",
     "importance",
     "intervals",
+    "layers",
     "looks",
     "metrics",
     "overestimation",
@@ -66,5 +73,6 @@ __all__ = [
     "png",
     "save",
     "settings",
+    "value_surface",
     "weights",
 ]

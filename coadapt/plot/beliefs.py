@@ -1,6 +1,6 @@
 """What `diagnostics` finds: landscapes, values beside returns, weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -12,6 +12,7 @@ from coadapt.plot.canvas import (
     legend_below,
     legend_beside,
     line_of,
+    logarithmic_axis,
     plain_axes,
     require_some,
 )
@@ -33,6 +34,8 @@ class Landscape(Protocol):
     @property
     def advantage(self) -> np.ndarray: ...
     @property
+    def gap(self) -> np.ndarray: ...
+    @property
     def share(self) -> np.ndarray | None: ...
     @property
     def weight(self) -> np.ndarray | None: ...
@@ -45,6 +48,21 @@ class Bias(Protocol):
 
     def along(self, name: str = "target") -> tuple[np.ndarray, np.ndarray]: ...
     def pairs(self, name: str = "target") -> tuple[np.ndarray, np.ndarray]: ...
+
+
+class Surface(Protocol):
+    """Of `diagnostics.Surface` what is drawn."""
+
+    @property
+    def axes(self) -> tuple[int, int]: ...
+    @property
+    def grid(self) -> tuple[np.ndarray, np.ndarray]: ...
+    @property
+    def value(self) -> np.ndarray: ...
+    @property
+    def obs(self) -> np.ndarray: ...
+    @property
+    def returns(self) -> np.ndarray: ...
 
 
 class Weights(Protocol):
@@ -212,6 +230,78 @@ def overestimation(found: Mapping[str, Bias], name: str = "target") -> "Axes":
     axes.axhline(0, color="0.3", lw=1, ls="--", zorder=1)
     axes.set_xlabel("step of the episode")
     axes.set_ylabel("value - return (reward units)")
+    plain_axes(axes)
+    legend_beside(axes, lines)
+    return axes
+
+
+@in_own_style
+def value_surface(
+    found: Mapping[str, Surface], names: Sequence[str] = ()
+) -> "list[Axes]":
+    """A panel an agent: the critic's value over two dimensions of the observation.
+
+    Points are states that were passed, in the colour of the return that followed: where
+    the critic is right they are hardly seen. All panels have one scale of colours.
+    Args: agents by what stands above; names of the observation's dimensions.
+    """
+    require_some("agents", found)
+    figure = figure_of(3.2 * len(found) + 1.0, 3.4)
+    grid = np.ravel(figure.subplots(1, len(found), squeeze=False))
+    seen = np.concatenate(
+        [x for f in found.values() for x in (f.value.ravel(), f.returns)]
+    )
+    style = {"cmap": "viridis", "vmin": seen.min(), "vmax": seen.max()}
+    for axes, (label, one) in zip(grid, found.items(), strict=True):
+        cells = axes.pcolormesh(
+            *one.grid, one.value.T, shading="gouraud", rasterized=True, **style
+        )
+        few = np.linspace(0, len(one.obs) - 1, min(len(one.obs), 300)).astype(int)
+        edge = {"edgecolors": "white", "linewidths": 0.6}
+        axes.scatter(*one.obs[few].T, c=one.returns[few], s=22, **edge, **style)
+        axes.set_title(label, loc="left", fontsize="medium")
+        axes.set_xlabel(_observed(one.axes[0], names))
+        axes.locator_params(nbins=5)
+    grid[0].set_ylabel(_observed(next(iter(found.values())).axes[1], names))
+    figure.colorbar(
+        cells,
+        ax=list(grid),
+        label="critic's value, and return that followed\n(discounted, reward units)",
+    )
+    return list(grid)
+
+
+def _observed(axis: int, names: Sequence[str]) -> str:
+    return names[axis] if names else f"observation, dimension {axis}"
+
+
+@in_own_style
+def action_gap(
+    found: Mapping[str, Landscape], errors: Mapping[str, Bias], name: str = "target"
+) -> "Axes":
+    """How much the best action stands out, beside how wrong the critic is.
+
+    Of each agent, the share of states whose action gap is at most x, solid, and of
+    steps whose |value - return| is, dashed.
+    Args: slices by the name in the legend; their agents' errors, and of which critic.
+    """
+    require_some("agents", found)
+    axes, lines = figure_of(5.6, 3.2).subplots(), []
+    for (label, one), look in zip(
+        found.items(), looks(list(found)).values(), strict=True
+    ):
+        value, got = errors[label].pairs(name)
+        parts = {"action gap": (one.gap, "-"), "error": (np.abs(value - got), "--")}
+        for part, (numbers, dash) in parts.items():
+            share = np.arange(1, numbers.size + 1) / numbers.size
+            style = {"color": look.color, "lw": 1.8, "label": f"{label}: {part}"}
+            lines += axes.step(np.sort(numbers), share, dash, where="post", **style)
+    axes.set_ylim(0, 1)
+    everything = np.concatenate([line.get_xdata() for line in lines])
+    axes.set_xlim(left=np.quantile(everything, 0.02))  # the smallest errors are luck
+    logarithmic_axis(axes, "x", (1, 2, 5))
+    axes.set_xlabel("action gap, and |value - return| (reward units)")
+    axes.set_ylabel("share of states, or steps, up to here")
     plain_axes(axes)
     legend_beside(axes, lines)
     return axes

@@ -61,6 +61,13 @@ def line_of(look: Look):
     return Line2D([], [], color=look.color, linestyle=look.dash, lw=1.8)
 
 
+def thousands():
+    """Ticks as 50k, 3M."""
+    from matplotlib.ticker import EngFormatter
+
+    return EngFormatter(sep="")
+
+
 def label_axes(axes: "Axes", metric: str) -> None:
     axes.set_xlabel("environment steps")
     unit = " (sum of rewards of an episode)" if metric == "return" else ""
@@ -84,13 +91,22 @@ def legend_beside(axes: "Axes", lines: "Sequence[Artist]") -> None:
 
 
 def logarithmic_axis(
-    axes: "Axes", side: Literal["x", "y"], digits: Sequence[int] = (1,)
+    axes: "Axes",
+    side: Literal["x", "y"],
+    digits: Sequence[int] = (1,),
+    base: float = 10,
 ) -> None:
-    """A logarithmic axis with few and plain numbers, which begin with these digits."""
+    """A logarithmic axis of what is drawn, with few and plain numbers.
+
+    Matplotlib's own are mathtext, which is off. They begin with these digits: over many
+    decades with 1 alone, because it has no others there.
+    """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axes.set(**{f"{side}scale": "log"})
+    (axes.set_xscale if side == "x" else axes.set_yscale)("log", base=base)
     axis = axes.xaxis if side == "x" else axes.yaxis
-    axis.set_major_locator(LogLocator(subs=digits, numticks=8))
+    low, high = axis.get_view_interval()
+    subs = digits if high < 1e4 * low else (1,)
+    axis.set_major_locator(LogLocator(base, subs=subs, numticks=8))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())

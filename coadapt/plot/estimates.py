@@ -9,7 +9,7 @@ import numpy as np
 from coadapt.forest import Forest
 from coadapt.forest import Interval as Known
 from coadapt.looks import COLORS, looks
-from coadapt.plot.canvas import figure_of, in_own_style, require_some
+from coadapt.plot.canvas import figure_of, in_own_style, logarithmic_axis, require_some
 from coadapt.plot.lines import COLUMN, LETTERS
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def best_of(curves: Mapping[str, np.ndarray]) -> "Figure":
     for (name, values), look in zip(curves.items(), drawn.values(), strict=True):
         n = np.arange(1, len(values) + 1)
         axes.plot(n, values, color=look.color, ls=look.dash, marker=".", label=name)
-    axes.set_xscale("log", base=2)
+    logarithmic_axis(axes, "x", base=2)
     axes.set_xlabel("settings tried, n", fontsize="small")
     axes.set_ylabel("score of the best of n", fontsize="small")
     axes.legend(fontsize="x-small", frameon=False)

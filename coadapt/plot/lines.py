@@ -22,6 +22,7 @@ from coadapt.plot.canvas import (
     logarithmic_axis,
     plain_axes,
     require_some,
+    thousands,
 )
 from coadapt.schema import ConfigError, unknown
 
@@ -163,7 +164,7 @@ def _draw(
     logarithmic: bool = False,
 ) -> "list[Line2D]":
     """Returns: the line of each variant, labelled as the legend has it."""
-    from matplotlib.ticker import EngFormatter, MaxNLocator
+    from matplotlib.ticker import MaxNLocator
 
     here = frame.loc[frame.task == task]
     failed, drawn = curves_of.failed_in(here, metric), list["Line2D"]()
@@ -180,7 +181,7 @@ def _draw(
     if height is not None:
         axes.set_ylim(height)
     _leave_out(axes, groups, height or (-math.inf, math.inf))
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 50k, 3M
+    axes.xaxis.set_major_formatter(thousands())
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     plain_axes(axes)
     return drawn
@@ -206,7 +207,7 @@ def _leave_out(
         more = [f"and {len(names) - NAMED} more"] if len(names) > NAMED else []
         if names:
             axes.text(
-                0.01, y, f"{side} the picture: {', '.join([*names[:NAMED], *more])}",
+                0.01, y, f"{side} the picture: {'; '.join([*names[:NAMED], *more])}",
                 fontsize="x-small", transform=axes.transAxes, zorder=4,
                 va="bottom" if side == "below" else "top",
             )  # fmt: skip

@@ -27,8 +27,10 @@ SMALL: dict[str, dict[str, object]] = {
         "STEPS": 200,
         "SEEDS": 2,
         "EVERY": 100,
+        "EPISODES": 2,
         "SETS": NETS
         | {
+            "g_estimate.discount": 0.9,
             "data.update_every": 60,
             "data.batch_size": 20,
             "schedule.critic_steps": 2,
@@ -86,6 +88,10 @@ def python(source: str) -> ast.Module:
     return ast.parse("\n".join(lines))
 
 
+# at a rate that breaks within a few updates, it breaks all seeds
+SAID = {"04_failure": "all 2 agents of a program on toy/lqr failed"}
+
+
 # which run without being asked for: the others cost minutes of the suite
 EACH_TIME = ("05_your_ablation",)
 
@@ -108,7 +114,7 @@ def test_it_runs_and_nothing_is_warned_of(executed):
         o.text
         for c in book.cells
         for o in c.get("outputs", ())
-        if o.get("name") == "stderr"
+        if o.get("name") == "stderr" and not o.text.startswith(SAID.get(name, "\n"))
     ]
     assert loud == []
     made = notebooks.page(name, book)
