@@ -268,7 +268,7 @@ def test_of_some_variants_limits_and_notes_are_theirs():
         axes = figure.axes[0]
         assert not axes.texts and axes.get_ylim()[0] > 0
     (note,) = plot.curves(rows, "toy/lqr").axes[0].texts
-    assert note.get_text() == "below the picture: lost0, lost1, lost2, and 2 more"
+    assert note.get_text() == "below the picture: lost0; lost1; lost2; and 2 more"
 
 
 ROWS, LOOK = frame(), plot.looks(["sac"])

@@ -1,6 +1,9 @@
 """Tables and figures for a paper, and a report that is kept while a sweep runs."""
 
+import os
 import re
+import shutil
+import subprocess
 import threading
 import zlib
 
@@ -41,12 +44,56 @@ def test_tables_are_whole_and_have_booktabs_rules(made):
     assert {"returns", "what_a_toggle_does", "last_evaluations"} <= set(texts)
     for name, text in texts.items():
         assert (made / "report" / f"{name}.tex").read_text() == text
-        kinds = re.search(r"\\begin{tabular}{(\w+)}", text)[1]
+        kinds = re.search(r"\\begin{tabular}{((?:[lr]|p{\d+pt})+)}", text)[1]
+        kinds = re.sub(r"{\d+pt}", "", kinds)
         body = text.split("\\toprule\n")[1].split("\\bottomrule")[0]
-        rows = [line for line in body.splitlines() if line.endswith(r"\\")]
+        rows = [
+            line for line in body.splitlines() if re.search(r"\\\\(\[3pt\])?$", line)
+        ]
         assert rows and {columns(row) for row in rows} == {len(kinds)}
         assert text.count("{") == text.count("}") and "\\midrule" in body
         assert "|" not in kinds and "\\hline" not in text
+
+
+PDFLATEX = os.environ.get("PDFLATEX") or shutil.which("pdflatex")
+PAPER = r"""\documentclass{article}
+\usepackage{booktabs}
+\textwidth=397pt  % of NeurIPS and ICLR
+\hfuzz=0pt
+\begin{document}
+TABLES
+\end{document}
+"""
+
+
+@pytest.mark.skipif(not PDFLATEX, reason="there is no pdflatex")
+def test_tables_compile_and_are_no_wider_than_a_page(made, tmp_path):
+    cells = (Cell("50% of $1_000 & a^b~c \\input{x}", "#1", True), Cell("1 ± ∞"))
+    odd = Table("A & b", ("x_y", "%", "n"), (Group('<g>|"é\u05d0', (Line(cells),)),))
+    texts = [*report.tables(made).values(), latex.booktabs(odd, "odd")]
+    (tmp_path / "paper.tex").write_text(PAPER.replace("TABLES", "\n".join(texts)))
+    how = ["-interaction=nonstopmode", "-halt-on-error", "-draftmode"]
+    done = subprocess.run(
+        [PDFLATEX, *how, "paper.tex"], cwd=tmp_path, timeout=120,
+        capture_output=True, text=True, errors="replace",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
+
+
+def test_a_wide_table_has_cells_of_several_lines():
+    cells = (Cell("[a] said of it", strong=True), *[Cell("+1 [-2, 3]", "n")] * 9)
+    names = ("name", "words", *["effect on it"] * 9)
+    wide = Table("t", names, (Group("a_long.name/of=it", (Line(cells),)),), words=1)
+    text = latex.booktabs(wide, "t")
+    assert r"\scriptsize\setlength{\tabcolsep}{1.5pt}" in text
+    assert r"{p{57pt}p{57pt}rrrrrrrrr}" in text
+    assert (
+        r"\raggedright a\_\allowbreak{}long.\allowbreak{}name/\allowbreak{}of" in text
+    )
+    assert r"& \textbf{\raggedright [a] said of it} & \shortstack" in text
+    assert r"\shortstack[r]{{+1} \\ {[-2, 3]} \\ {(n)}}" in text
+    assert r"\shortstack[r]{{effect} \\ {on it}}" in text
 
 
 def test_what_latex_would_obey_is_text():
@@ -75,6 +122,9 @@ def test_figures_are_as_wide_as_a_column_and_their_letters_are_read(made):
         drawn = b"".join(zlib.decompress(x) for x in streams if x[:1] == b"x")
         sizes = {float(x) for x in re.findall(rb"/F\d+ ([\d.]+) Tf", drawn)}
         assert sizes and min(sizes) >= 7
+        # TrueType, and in the file: what journals ask
+        kinds = set(re.findall(rb"/Type /Font\b[^>]*?/Subtype /(\w+)", data))
+        assert kinds == {b"Type0", b"CIDFontType2"} and b"/FontFile2 " in data
 
 
 def test_a_report_is_kept_current_until_all_is_finished(tmp_path):
