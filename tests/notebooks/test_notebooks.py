@@ -41,6 +41,7 @@ SMALL: dict[str, dict[str, object]] = {
         "STEPS": 200,
         "SEEDS": 2,
         "EVERY": 100,
+        "SNAPSHOTS": 4,
         "RATE": 1e6,  # one that breaks within a few updates
         "SETS": REPLAY | {"data.capacity": 300},
     },
