@@ -48,6 +48,8 @@ def until_failed(
     rows: "pd.DataFrame", failed: Mapping[tuple[str, int], float]
 ) -> "pd.DataFrame":
     """Without what agents tell that stand still: of a broken update it may be inf."""
+    if not failed:
+        return rows
     last = [failed.get(key, math.inf) for key in _keys(rows)]
     return rows.assign(value=rows.value.where(rows.env_steps <= np.array(last)))
 

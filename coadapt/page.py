@@ -126,6 +126,7 @@ def render(page: Page) -> str:
     )
     environment.filters["breakable"] = _breakable
     environment.filters["typeset"] = typeset
+    environment.filters["bracketed"] = _bracketed
     environment.filters["data"] = _data
     environment.filters["on_dark"] = looks.on_dark
     environment.globals["place"] = forest.place
@@ -159,6 +160,13 @@ def _breakable(text: str) -> Markup:
 def _whole(word: str) -> Markup:
     """A browser would cut after a hyphen too."""
     return Markup('<span class="whole">{}</span>' if "-" in word else "{}").format(word)
+
+
+def _bracketed(text: str) -> Markup:
+    """An interval stays on one line, if need be on its own."""
+    parts = re.split(r"(\[[^]]*\])", text)
+    whole = Markup('<span class="whole">{}</span>')
+    return Markup("").join(whole.format(x) if x[:1] == "[" else x for x in parts)
 
 
 def typeset(text: str) -> str:

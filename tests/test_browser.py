@@ -279,6 +279,9 @@ def test_on_a_phone_nothing_is_cut(opened, name):
         }).length"""
     )
     assert cut == 0
+    intervals = page.locator(".forest .whole")
+    lines = intervals.evaluate_all("all => all.map((x) => x.getClientRects().length)")
+    assert {*lines} <= {1}  # none is torn apart
     wide = page.evaluate(
         "Math.max(...[...document.querySelectorAll('.forest, .panel, fieldset')]"
         ".map((each) => each.getBoundingClientRect().right))"
@@ -303,3 +306,8 @@ def test_without_scripts_the_pictures_beside_it_are_seen(opened):
     image = page.get_by_role("img", name="Learning curves on gym/Hopper-v5")
     assert image.bounding_box()["width"] > 300
     assert image.evaluate("(each) => each.naturalWidth") > 0
+    assert page.locator("noscript p").is_visible()  # what is shaded in these
+    assert len(heads(page, "Returns.")) == 16  # tables are there, and all that answers
+    assert page.locator("article p").first.is_visible()
+    assert page.locator("table.forest").first.is_visible()
+    assert page.locator("button:visible, input:visible").count() == 0

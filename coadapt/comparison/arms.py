@@ -55,7 +55,7 @@ def apart(
             rows,
             header,
             done,
-            tasks=dict(zip(rows.task, frame.task[rows.index], strict=True)),
+            tasks=frame.task[rows.index].groupby(rows.task).first().to_dict(),
         )
         for version, rows in stats.versions(frame).items()
     }
