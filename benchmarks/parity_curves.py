@@ -29,12 +29,18 @@ def write(task: str, rows: Mapping[str, Rows], folder: Path) -> None:
     across = min(ACROSS, len(rows))
     down = -(-len(rows) // across)
     with own_style():
+        from matplotlib.ticker import EngFormatter
+
         figure = OwnFigure(figsize=(WIDTH * across, HEIGHT * down), layout="tight")
         for i, (row, sides) in enumerate(sorted(rows.items())):
             axes = figure.add_subplot(down, across, i + 1, title=row)
             for (label, color), frame in zip(SIDES, sides, strict=True):
                 _curve(axes, curve(frame, task, row), label, color)
             axes.tick_params(labelsize=7)
+            axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 10k
+            axes.set_xlabel("env steps", fontsize=8)
+            if i % across == 0:
+                axes.set_ylabel("return", fontsize=8)
         figure.savefig(folder / name(task), dpi=80)
 
 

@@ -50,7 +50,7 @@ FOREIGN = [
         "g_estimate.lamda",
         "did you mean 'lam'? Retrace, TDLambda, GAE have it:",
     ),
-    ("sac", "xyzzy", "schedule, eval_policy, reward)"),
+    ("sac", "xyzzy", "schedule, eval_policy, reward, exploration)"),
 ]
 
 

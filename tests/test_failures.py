@@ -365,8 +365,8 @@ def test_the_greedy_policy_may_break_alone(traced_anew, monkeypatch):
 
     real = agent.act
 
-    def act(config, state, obs, key, *, greedy=False):
-        action = real(config, state, obs, key, greedy=greedy)
+    def act(config, state, obs, key, *, greedy=False, noise=None):
+        action = real(config, state, obs, key, greedy=greedy, noise=noise)
         return action * jnp.nan if greedy else action
 
     monkeypatch.setattr(agent, "act", act)

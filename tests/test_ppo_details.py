@@ -55,6 +55,7 @@ def test_a_gain_is_of_advantages_of_the_minibatch_and_has_the_entropy(over, weig
             log_prob=lambda mean, x: normal(np.asarray(mean), std, np.asarray(x)),
             kl=lambda p, q: jnp.sum((p - q) ** 2 / (2 * std**2), 1),
             entropy=lambda _: entropy,
+            has_kl=True,
         ),
         policy=lambda obs, params: mean,
         update=pi_q_update.Proximal(trust_region=pi_q_update.ClippedRatio()),

@@ -290,4 +290,6 @@ def _wait_until_it_waits(given: dict[str, str], task: str) -> None:
     """In the queue again, until a time to come."""
     look = ["squeue", "-h", f"--jobs={task}", "--format=%T %r"]
     wait(lambda: slurm_host.said(given, *look) == "PENDING BeginTime")
-    time.sleep(0.1)
+    # credentials are dated by whole seconds: one of the second in which the task was
+    # stopped is revoked too ("Job credential revoked"), and the task would be lost
+    time.sleep(1.1)

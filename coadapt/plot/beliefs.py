@@ -243,7 +243,10 @@ def value_surface(
 
     Points are states that were passed, in the colour of the return that followed: where
     the critic is right they are hardly seen. All panels have one scale of colours.
-    Args: agents by what stands above; names of the observation's dimensions.
+
+    Args:
+        found: agents by what stands above each.
+        names: of the observation's dimensions.
     """
     require_some("agents", found)
     figure = figure_of(3.2 * len(found) + 1.0, 3.4)
@@ -283,7 +286,11 @@ def action_gap(
 
     Of each agent, the share of states whose action gap is at most x, solid, and of
     steps whose |value - return| is, dashed.
-    Args: slices by the name in the legend; their agents' errors, and of which critic.
+
+    Args:
+        found: slices by the name in the legend.
+        errors: of their agents.
+        name: which of their critics.
     """
     require_some("agents", found)
     axes, lines = figure_of(5.6, 3.2).subplots(), []
