@@ -64,7 +64,8 @@ def found(strata: Sequence[Stratum], random: float, std: float) -> Found:
         float(d + reach * error),
         float(distributions.t.cdf(d / max(error, 1e-12), freedom)),
         bool(theirs - random >= ABOVE * std),
-        float(distributions.nct.sf(reach, freedom, shift)),
+        # all runs alike on both sides: there is nothing to be mistaken by
+        float(distributions.nct.sf(reach, freedom, shift)) if error > 0 else 1.0,
         sum(len(o) + len(t) for o, t in strata) - kept,
     )
 

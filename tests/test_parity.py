@@ -78,6 +78,11 @@ def test_power_is_what_equal_programs_show():
     assert 0.7 < told < shown + 0.03 < told + 0.08  # 0.03: 3 errors of a share of 2000
 
 
+def test_runs_that_are_all_alike_are_surely_not_worse():
+    same = one(np.full(10, 1000.0), np.full(10, 1000.0), std=1.0)
+    assert (same.low, same.high, same.power) == (0.0, 0.0, 1.0)
+
+
 @pytest.mark.parametrize(
     "ours, theirs, word",
     [
