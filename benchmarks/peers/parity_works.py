@@ -4,17 +4,11 @@ A job comes as JSON, the only argument: see parity.py. Rows are written as evalu
 end, so that a program that is killed has lost one seed at the most.
 """
 
-import csv
-import json
-import sys
-from pathlib import Path
-
 import gymnasium
 import numpy as np
 import sb3_contrib
 import stable_baselines3
-import torch
-from plain_parts import env, start
+from plain_parts import ACTIVATIONS, begun, env, start
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
@@ -27,7 +21,6 @@ CLASSES = {
     "ppo": stable_baselines3.PPO,
     "trpo": sb3_contrib.TRPO,
 }
-ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
 
 class Unclipped(gymnasium.ActionWrapper):
@@ -127,14 +120,7 @@ def evaluate(made, envs, seed):
 
 
 def main():
-    job = json.loads(sys.argv[1])
-    torch.set_num_threads(1)
-    path = Path(job["rows"])
-    new = not path.is_file()
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if new:
-            writer.writerow(job["columns"])
+    with begun() as (job, writer, file):
         for seed in job["seeds"]:
             curve = Curve(job, seed, writer, file)
             model(job, seed).learn(job["steps"], callback=curve)

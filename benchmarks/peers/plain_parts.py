@@ -8,6 +8,7 @@ Torch, NumPy and Gymnasium alone, under a Python of their own.
 import csv
 import json
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import gymnasium
@@ -145,12 +146,9 @@ def minibatches(data, size, number):
 # ---------------------------------------------------------------- the loop
 
 
-def serve(make):
-    """Run the job: `make` is of a config, and numbers of observations and actions.
-
-    What it makes has act(obs), greedy(obs [N, O]) and observe(obs, action, reward,
-    following, terminated, ended).
-    """
+@contextmanager
+def begun():
+    """The job, on one thread, and the file to which its rows are added."""
     job = json.loads(sys.argv[1])
     torch.set_num_threads(1)
     path = Path(job["rows"])
@@ -159,6 +157,16 @@ def serve(make):
         writer = csv.writer(file)
         if new:
             writer.writerow(job["columns"])
+        yield job, writer, file
+
+
+def serve(make):
+    """Run the job: `make` is of a config, and numbers of observations and actions.
+
+    What it makes has act(obs), greedy(obs [N, O]) and observe(obs, action, reward,
+    following, terminated, ended).
+    """
+    with begun() as (job, writer, file):
         for seed in job["seeds"]:
             for step, value in curve(job, make, seed):
                 row = (job["method"], job["task"], step, seed)
