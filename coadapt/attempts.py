@@ -88,8 +88,10 @@ def _begun(path: Path) -> bool:
 
     Raises: StoreError.
     """
-    later = (path / name / ABOUT for name in files.names(path) if name.isdigit())
-    return any(each.exists() for each in (path / ATTEMPT, path / DONE, *later))
+    if (path / ATTEMPT).exists() or (path / DONE).exists():
+        return True
+    numbers = (name for name in files.names(path) if name.isdigit())
+    return any((path / name / ABOUT).exists() for name in numbers)
 
 
 def program(path: Path) -> Program | None:
@@ -189,6 +191,7 @@ def note(
     """The program of these cells, made where it is not there yet.
 
     Its name is of its cells and configs alone.
+
     Args:
         devices: over which it runs, if it is begun now.
         number: its place among all, if it is new.

@@ -461,6 +461,7 @@ def read_agent(record: Record, steps: int, like: Learner, cell: Cell) -> Snapsho
     """One agent of a snapshot, without an agent axis, and without its store.
 
     Nothing is changed, and the store, which may be large, is not brought to memory.
+
     Args:
         like: the shapes of one agent's learner.
     Raises:

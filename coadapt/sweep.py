@@ -165,6 +165,7 @@ def require_admitted(
     """Refuse what `run` would refuse, in its words; returns how many cells are done.
 
     Nothing is computed or written.
+
     Args:
         elsewhere: other processes compute, each of which looks at its own machine.
     Raises: ConfigError, StoreError.

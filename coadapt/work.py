@@ -81,6 +81,7 @@ def plan(
     """Write down what the store at `path` lacks, for others to run; computes nothing.
 
     The caller holds the folder (`store.owned`).
+
     Args:
         devices: of each process, at most; of a program that was begun, as it was.
         memory: bytes that a program may take.
@@ -163,6 +164,7 @@ def run(
 
     0, where it is finished. It stops at its next checkpoint where `stop` says so, or
     where the workdir has a file `stop`.
+
     Args:
         show: as `progress.shown`.
         lease: seconds without a word of this process, until another may take over.

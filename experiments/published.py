@@ -176,6 +176,7 @@ def on_task(comparison: Comparison, task: str) -> tuple[verdicts.Effect | None, 
 
     None where the paper has not both cells; infinite where one diverged, and NaN where
     both did.
+
     Args:
         task: as the paper calls it, 'Hopper-v2'.
     """

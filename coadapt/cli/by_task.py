@@ -8,12 +8,10 @@ from coadapt.schema import ConfigError
 
 
 def shown(workdir: Path) -> Shown:
-    """Rows, notes, and what draws them.
+    """Rows, notes, and what draws them: of a design's settings, or a grid's variants.
 
     Raises:
         ConfigError: where none has an answer.
-
-    Of a design's settings, or of the variants of a grid.
     """
     arms, points = designs.points(workdir)
     names = {variant: list(found) for variant, found in points.items()}

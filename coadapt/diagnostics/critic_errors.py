@@ -65,6 +65,7 @@ def overestimation(
     """Q(s, a) - the return that followed, of each critic and of what the target takes.
 
     Of an agent whose critic knows states alone, V(s) - the return.
+
     Args:
         max_tail: the most that the critic's own value may weigh in a return that a time
             limit cut: what is above does not count, because there the critic is

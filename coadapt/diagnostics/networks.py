@@ -25,6 +25,7 @@ def layers(agent: SavedAgent, obs: Rows, *, slope: float = 1e-3) -> "pd.DataFram
     A hidden unit is dead on a batch if the slope of its activation is at most `slope`
     at every row: of a ReLU, if it is 0 throughout. `dead` is their share, NaN of the
     output layer. Norms are L2, of all numbers of a kernel or a bias.
+
     Args:
         obs: [B, O]; critics of actions read them with the policy's own actions.
     """

@@ -144,6 +144,7 @@ def layer_history(
     Of an agent that failed, the last is its frozen state, the update before, at the env
     step at which it failed. All are asked about the observations of the first, at most
     `size` of them.
+
     Raises:
         ConfigError: as `load`.
     """

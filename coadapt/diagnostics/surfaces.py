@@ -32,6 +32,7 @@ def value_surface(
 
     Over the range of the states that `found` passed, and a little more; the other
     dimensions of the observation stand at their medians.
+
     Args:
         axes: which two dimensions of the observation, of O.
         points: along each axis.

@@ -75,6 +75,7 @@ class NStepReturn(Ruled):
 
         Its reward is their sum, its successor the last one's, and its discount what is
         left beside one `discount`.
+
         Args:
             log_prob: [L, B], of the actions, under the policy that took them.
         """

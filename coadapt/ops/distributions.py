@@ -50,6 +50,7 @@ def take(atoms: Atoms, index: jax.Array) -> Atoms:
     """Of K distributions at each place the one of that number: [..., n].
 
     Source: Bellemare et al. 2017 (C51), Algorithm 1, there that of the best action.
+
     Args:
         atoms: [K, ..., n].
         index: [...], of the first axis.
@@ -99,6 +100,7 @@ def truncate(atoms: Atoms, dropped: jax.typing.ArrayLike) -> Atoms:
     """Without the largest values, so many, the others counting alike: [..., n].
 
     Source: Kuznetsov et al. 2020 (TQC), Eq. 10, of atoms that count alike.
+
     Args:
         dropped: fewer than n; scalar, may be traced.
     """
@@ -118,6 +120,7 @@ def project(atoms: Atoms, support: jax.Array) -> jax.Array:
     Each atom is shared by its two neighbours, by how near they are; what lies outside
     counts at the end. Of one atom this is its two-hot code.
     Source: Bellemare et al. 2017 (C51), Eq. 7.
+
     Args:
         atoms: [..., n].
         support: [m], ascending.
@@ -140,6 +143,7 @@ def smoothed(
     """How much of a normal distribution around each value is in each bin, of all bins.
 
     Source: Imani and White 2018 (HL-Gauss); Farebrother et al. 2024, Sec. 3.1.
+
     Args:
         value: [...], as the nearest edge where it is beyond all.
         edges: [m + 1], ascending.
@@ -172,6 +176,7 @@ def quantile_huber(
     The mean over atoms z, as they count, of |tau_i - 1(u < 0)| h(u) / kappa, where u =
     z - q_i, tau_i = (i - 1/2) / n, and h is Huber's loss, linear beyond kappa.
     Source: Dabney et al. 2018 (QR-DQN), Eq. 10, there the sum over quantiles.
+
     Args:
         quantiles: [..., n].
         atoms: [..., m].

@@ -26,6 +26,7 @@ def store(transitions: Transition) -> replay.Store:
     Each observation is stored once within an episode, as `replay.add` does; a
     successor that the next transition does not start at takes a row of its own, whether
     or not the episode ended there. `head` is the last successor's row: nothing acts.
+
     Args:
         transitions: leaves [C, ...], C at least 1.
 
@@ -73,6 +74,7 @@ def describe(transitions: Transition) -> Summary:
 
     One that begins within an episode, as the oldest of a ring may, cannot be told from
     a whole one, nor can one that a data set stored as truncated.
+
     Args:
         transitions: leaves [C, ...], in the order of time, C at least 1.
     """
