@@ -308,7 +308,8 @@ def minibatch(
     Nothing is learned of them.
 
     Args:
-        choose, key: which are drawn; and the samples that targets take an average of.
+        choose: a key, of which transitions are drawn.
+        key: of the samples that targets take an average of.
     """
     taken = _taken(config, _Reads(state, store, ()), choose, np.int32(0))
     return _annotated(config, state, taken, key, fits=False)[1]

@@ -224,7 +224,8 @@ def claims(low: np.ndarray, high: np.ndarray, margin: float) -> dict[str, np.nda
     """Which word holds: at most one.
 
     Args:
-        low, high: ends of intervals [algorithms, ...], one algorithm or two; NaN: none.
+        low: lower ends of intervals [algorithms, ...], of one or two; NaN: none.
+        high: upper ends, as there.
     Returns:
         bool arrays [...] by word.
     """

@@ -324,6 +324,39 @@ def test_sections_of_docstrings_begin_a_line():
     ] == []
 
 
+def arguments(node: ast.FunctionDef | ast.ClassDef) -> set[str]:
+    """What a call of it may name: a function's parameters, a class's fields."""
+    if isinstance(node, ast.ClassDef):
+        made = [f for f in node.body if isinstance(f, ast.FunctionDef)]
+        inits = [arguments(f) for f in made if f.name in ("__init__", "__call__")]
+        fields = {
+            ast.unparse(f.target) for f in node.body if isinstance(f, ast.AnnAssign)
+        }
+        return fields.union(*inits)
+    a = node.args
+    every = [*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg, a.kwarg]
+    return {each.arg for each in every if each}
+
+
+def test_each_argument_of_a_docstring_is_one_of_the_function():
+    """The site reads a name a line; it stops at one that no call could use."""
+    wrong, count = [], 0
+    for path in LIBRARY:
+        for node in ast.walk(parsed(path)):
+            if not isinstance(node, ast.FunctionDef | ast.ClassDef):
+                continue
+            text = ast.get_docstring(node) or ""
+            section = re.search(
+                r"^Args:\n((?:    .*\n|\n(?=    ))*)", text + "\n", re.M
+            )
+            named = re.findall(r"^    (\S.*?):", section[1], re.M) if section else []
+            count += len(named)
+            known = arguments(node)
+            wrong += [(module(path), node.name, n) for n in named if n not in known]
+    assert count > 300
+    assert wrong == []
+
+
 def test_importing_the_library_loads_no_simulator():
     code = (
         "import sys, coadapt, coadapt.envs, coadapt.runner, coadapt.video\n"

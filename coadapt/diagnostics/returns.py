@@ -38,7 +38,9 @@ def discounted_returns(
     Source: Sutton and Barto 2018, Sec. 3.3; Pardo et al. 2018 for time limits.
 
     Args:
-        reward, discount, last: [T, E].
+        reward: [T, E].
+        discount: [T, E].
+        last: [T, E].
         gamma: the agent's discount.
         end_value: [T, E], of the true successors; None: zero, which leaves the tail
             out.

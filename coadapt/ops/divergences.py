@@ -31,7 +31,10 @@ def kl(
     Source: textbook.
 
     Args:
-        mean_p, std_p, mean_q, std_q: [..., A].
+        mean_p: [..., A].
+        std_p: [..., A].
+        mean_q: [..., A].
+        std_q: [..., A].
     Returns:
         [..., A].
     """
@@ -46,7 +49,10 @@ def kl_beta(
     Source: textbook.
 
     Args:
-        a_p, b_p, a_q, b_q: [..., A], above 0.
+        a_p: [..., A], above 0.
+        b_p: [..., A], above 0.
+        a_q: [..., A], above 0.
+        b_q: [..., A], above 0.
     Returns:
         [..., A].
     """
@@ -61,7 +67,8 @@ def kl_categorical(logits_p: jax.Array, logits_q: jax.Array) -> jax.Array:
     Source: textbook.
 
     Args:
-        logits_p, logits_q: [..., D], finite.
+        logits_p: [..., D], finite.
+        logits_q: [..., D], finite.
     Returns:
         [...], nats.
     """

@@ -102,7 +102,8 @@ def adapt(
         coefficient: [...], > 0.
         divergence: [...], nats.
         target: > 0, nats.
-        factor, tolerance: >= 1.
+        factor: >= 1.
+        tolerance: >= 1.
     Returns:
         [...].
     """

@@ -19,7 +19,9 @@ def td_target(
     text leaves out: settings 2.22).
 
     Args:
-        reward, discount, next_value: [...].
+        reward: [...].
+        discount: [...].
+        next_value: [...].
     Returns:
         [...].
     """
@@ -42,7 +44,9 @@ def lambda_return(
     Source: Peng et al. 2019 (AWR); Furuta et al. 2021, Sec. 4.2.2.
 
     Args:
-        reward, discount, last: [L, ...].
+        reward: [L, ...].
+        discount: [L, ...].
+        last: [L, ...].
         next_value: [L, ...], of the true successor.
         lam: scalar in [0, 1].
     Returns:
@@ -103,7 +107,9 @@ def n_step_return(
     Source: Sutton and Barto 2018, Sec. 7.1; settings 3.5 (V-MPO).
 
     Args:
-        reward, discount, last: [L, ...].
+        reward: [L, ...].
+        discount: [L, ...].
+        last: [L, ...].
         next_value: [L, ...], of the true successor.
         n: >= 1, static.
     Returns:
@@ -134,7 +140,9 @@ def first_steps(
     Source: Sutton and Barto 2018, Sec. 7.1; Precup et al. 2000 (per decision).
 
     Args:
-        reward, discount, last: [L, ...].
+        reward: [L, ...].
+        discount: [L, ...].
+        last: [L, ...].
         ratio: rho, [L, ...]; 1 for no correction.
         n: in 1 .. L, may be traced.
     Returns:
@@ -170,7 +178,11 @@ def retrace_return(
     Source: Munos et al. 2016, Eq. 3 and 4; Furuta et al. 2021, Table 1 (MPO).
 
     Args:
-        reward, discount, next_value, value, last: as there.
+        reward: [L, ...].
+        discount: [L, ...].
+        next_value: [L, ...], E_pi Q(s_{t+1}, .) of the true successor.
+        value: [L, ...], Q(s_t, a_t).
+        last: [L, ...].
         log_ratio: log pi - log mu of a_t, nats.
         lam: scalar in [0, 1].
     """
@@ -193,7 +205,9 @@ def traced_return(
     Source: Munos et al. 2016, Eq. 3 and Table 1.
 
     Args:
-        reward, discount, last: [L, ...].
+        reward: [L, ...].
+        discount: [L, ...].
+        last: [L, ...].
         next_value: [L, ...], E_pi Q(s_{t+1}, .) of the true successor.
         value: [L, ...], Q(s_t, a_t).
         trace: [L, ...], c_t.

@@ -130,7 +130,8 @@ def scatter(weights: jax.Array, index: jax.Array, shape: tuple[int, ...]) -> jax
     Source: Song et al. 2020 (V-MPO): what is not kept has no weight; settings 3.5.
 
     Args:
-        weights, index: [n].
+        weights: [n].
+        index: [n].
         shape: (M, B).
     Returns:
         [M, B].
