@@ -38,6 +38,7 @@ MODULES = {
     "parity": "coadapt.experiments.parity",
     "simbav2_design": "coadapt.experiments.simbav2_design",
     "modern": "coadapt.experiments.modern",
+    "tuned": "coadapt.experiments.tuned",
 }
 # the paper shows the curves of these tables in its appendix
 CURVES = {

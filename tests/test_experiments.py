@@ -20,7 +20,7 @@ from coadapt.schema import ConfigError
 from coadapt.sweep import Sweep
 
 ROOT = Path(__file__).parents[1]
-RECORD = ("learns", "hundred", "parity")
+RECORD = ("learns", "hundred", "tuned", "parity")
 BY_SETS = ("simbav2_design", "modern")  # of no paper's table here, with budgets
 OURS = ("quickstart", "every_task", "shortened", *BY_SETS, *RECORD)
 PAPERS = [name for name in MODULES if name not in OURS]
@@ -176,6 +176,7 @@ def test_the_shortened_study_has_every_row_once():
     [
         ("learns", 15 * 3 * 5, 3 * 5 * (5 * 30_000 + 9 * 100_000 + 300_000)),
         ("hundred", 6 * 12, 6 * 12 * 100_000),
+        ("tuned", 6 * 16, 6 * 16 * 8000),
         (
             "parity",
             (5 + 5 + 8 + 8) * 10,
