@@ -122,6 +122,7 @@ _FIELDS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("pi_q_update.damping",), "cg_damping damping_coeff"),
     (("pi_q_update.iterations",), "cg_iters cg_iterations cg_max_steps"),
     (("pi_q_update.max_backtracks",), "backtrack_iters line_search_max_iter"),
+    (("pi_q_update.backtrack_coeff",), "line_search_shrinking_factor"),
     (("pi_q.clip.limit",), "max_weight weight_clip exp_adv_max"),
     (
         ("pi_q.gradient.standardize", "pi_q.standardize"),

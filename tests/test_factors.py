@@ -447,6 +447,7 @@ def test_penalties_and_radii_start_at_the_values_of_the_settings():
     natural = pi_q_update.NaturalGradient()
     assert (natural.max_kl, natural.iterations) == (0.01, 20)
     assert (natural.damping, natural.max_backtracks) == (0.1, 10)
+    assert (natural.backtrack_coeff, natural.kl_direction) == (0.5, "forward")
     limit = pi_q_update.DivergenceTemperature()
     assert (limit.limit, limit.low, limit.high) == (0.05, -5.0, 10.0)
     mmd = pi_q_update.MMD()

@@ -247,7 +247,7 @@ KEYWORDS = {
         "cg_max_steps": 15,
         "cg_damping": 0.1,
         "line_search_max_iter": 10,
-        "line_search_shrinking_factor": 0.5,
+        "line_search_shrinking_factor": 0.8,
         "n_critic_updates": 10,
     },
 }

@@ -545,6 +545,38 @@ def test_trpos_mean_kl_is_that_of_a_dimension():
 
 
 @pytest.mark.parametrize(
+    "changes, fraction",
+    [
+        ({}, 0.5),
+        ({"pi_q_update.backtrack_coeff": 0.8}, 0.8),
+        ({"pi_q_update.kl_direction": "reverse"}, 1.0),
+    ],
+    ids=["forward", "a longer second trial", "reverse"],
+)
+def test_trpo_takes_a_whole_step_to_a_smaller_std_by_the_reverse_kl_alone(
+    changes, fraction
+):
+    """A log std x has 2 x^2 / 2 of the KL either way, and the rest on another side.
+
+    KL(old || new) = x + exp(-2 x) / 2 - 1/2, so .0102 at the whole step of -.0976; its
+    reverse -x + exp(2 x) / 2 - 1/2, which is .0089 there.
+    """
+    action, weight = quadrature(np.zeros(2), np.ones(2), 3, 3)
+    config = preset("trpo_table1", LINEAR, changes)
+    state = bias_only(begin(config), np.zeros(2), np.zeros(2))
+    prior = Normal(jnp.zeros((9, 2)), jnp.ones((9, 2)))
+    score = -9 * weight * action[:, 0] ** 2
+    batch = scored(transitions(np.zeros((9, O)), action), score, prior)
+    after, metrics = improve(config, state, batch)
+    x = -fraction * np.sqrt(0.02 / 2.1)  # 0.1 is the damping
+    np.testing.assert_allclose(after.params.policy["scale"], [x, 0.0], atol=2e-6)
+    assert metrics["step_fraction"] == pytest.approx(fraction, rel=ROUNDING)
+    way = -1 if "pi_q_update.kl_direction" in changes else 1
+    kl = way * x + np.exp(-2 * way * x) / 2 - 0.5
+    assert metrics["kl"] == pytest.approx(kl, abs=2e-6)
+
+
+@pytest.mark.parametrize(
     "radius, scale", [(0.01, 0.0), (0.01, np.nan), (1e4, 1.0)], ids=["0", "nan", "far"]
 )
 def test_trpo_stays_where_no_step_is_accepted(radius, scale):

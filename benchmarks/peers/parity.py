@@ -38,7 +38,7 @@ NOTES = {
     "ppo": "advantages in standard deviations of a minibatch, where ours are of all "
     "the data; one Adam for both networks (vf_coef 1, gradients not clipped); moments "
     "of observations count at each step, and a rollout keeps what was normalised then.",
-    "trpo": "KL of new and old the other way around; observations as PPO's.",
+    "trpo": "observations as PPO's.",
     "mpo": f"{_PLAIN}plain_mpo.py; minibatches with replacement.",
     "awr": f"{_PLAIN}plain_awr.py; what it kept of an episode that has not ended is "
     "not learned from, as in ours.",
@@ -126,7 +126,7 @@ def _trpo(config: Any) -> dict[str, Any]:
         "cg_max_steps": rule.iterations,
         "cg_damping": rule.damping,
         "line_search_max_iter": rule.max_backtracks,
-        "line_search_shrinking_factor": 0.5,  # ours halves
+        "line_search_shrinking_factor": rule.backtrack_coeff,
         "n_critic_updates": _epochs(config),
     }
 

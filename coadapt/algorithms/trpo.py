@@ -20,8 +20,7 @@ def trpo() -> Config:
     """TRPO that learns within 10^5 steps: Table 1's, with sb3-contrib's numbers.
 
     Of Table 1's remain the observation normaliser, which sb3-contrib leaves to a
-    wrapper, Adam's epsilon (1e-5 there), KL(old || new) (its reverse there) and a line
-    search that halves a step (0.8 of it there).
+    wrapper, and Adam's epsilon (1e-5 there).
     """
     return schema.override(
         trpo_table1(),
@@ -33,6 +32,8 @@ def trpo() -> Config:
                 lam=0.95,  # settings 3.12
             ),
             "pi_q_update.kl": "mean",  # settings 3.12
+            "pi_q_update.kl_direction": "reverse",  # settings 3.12
+            "pi_q_update.backtrack_coeff": 0.8,  # settings 3.12
             "pi_q_update.iterations": 15,  # settings 3.12
             "data.batch_size": 128,  # settings 3.12, the critic's
             "data.update_every": 2048,  # settings 3.12

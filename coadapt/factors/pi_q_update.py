@@ -440,7 +440,7 @@ class Proximal(Update):
 
 @config
 class NaturalGradient(Update):
-    """One step to the border of KL(pi_p || pi_theta) <= radius, halved until it is in.
+    """One step to the border of KL <= max_kl, shortened until it is in.
 
     Source: Schulman et al. 2015a (settings 3.6).
     """
@@ -455,11 +455,16 @@ class NaturalGradient(Update):
     # over the A action dimensions: KL itself; or their mean, as sb3-contrib has it, so
     # that radius and damping are A times as large
     kl: Literal["sum", "mean"] = "sum"
+    # KL(pi_p || pi_theta), which a falling std takes out of the region before the step
+    # is whole; or 'reverse', KL(pi_theta || pi_p), as sb3-contrib has it
+    kl_direction: Literal["forward", "reverse"] = "forward"
     iterations: Size = 20  # of conjugate gradients; settings 3.6
     # added to the diagonal of the Fisher matrix
     damping: NonNegative = 0.1  # settings 3.6
     # of the step, at most, until it is in the region and an improvement
     max_backtracks: Size = 10  # settings 3.6
+    # what a step is multiplied by where it is not
+    backtrack_coeff: Annotated[Scalar, Range(gt=0, lt=1)] = 0.5  # settings 3.6
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
         return self.move
@@ -483,7 +488,10 @@ class NaturalGradient(Update):
             return jnp.mean(terms.gain) - view.bound_loss(terms.dist, terms.action)
 
         def kl(params: Tree) -> jax.Array:
-            return jnp.mean(goal.terms(params).divergence) / over
+            terms = goal.terms(params)
+            if self.kl_direction == "forward":
+                return jnp.mean(terms.divergence) / over
+            return jnp.mean(view.pi.kl(terms.dist, goal.prior)) / over
 
         before, gradient = jax.value_and_grad(gain)(old)
         step = natural.natural_step(
@@ -492,7 +500,8 @@ class NaturalGradient(Update):
         )  # fmt: skip
         new, fraction = natural.backtrack(
             lambda params: (gain(params) - before, kl(params)),
-            old, step, radius=self.max_kl, halvings=self.max_backtracks,
+            old, step, radius=self.max_kl, trials=self.max_backtracks,
+            shrink=self.backtrack_coeff,
         )  # fmt: skip
         metrics = {"kl": over * kl(new), "step_fraction": fraction}
         return view.with_policy(new), metrics | Descent(-before, None, gradient).metrics

@@ -82,11 +82,12 @@ def backtrack(
     step: Tree,
     *,
     radius: jax.typing.ArrayLike,
-    halvings: int,
+    trials: int,
+    shrink: jax.typing.ArrayLike = 0.5,
 ) -> tuple[Tree, jax.Array]:
-    """The longest of params + 0.5^k step that gains and stays within the radius.
+    """The longest of params + shrink^k step that gains and stays within the radius.
 
-    k = 0, 1, ..., halvings - 1; accepted iff gain > 0 and divergence <= radius (a NaN
+    k = 0, 1, ..., trials - 1; accepted iff gain > 0 and divergence <= radius (a NaN
     never is); the old parameters if none is.
     Source: Schulman et al. 2015a, App. C; settings 3.6.
 
@@ -95,7 +96,8 @@ def backtrack(
             from them in nats), scalars.
         step: like params.
         radius: nats.
-        halvings: static.
+        trials: static.
+        shrink: in (0, 1).
     Returns:
         (parameters, fraction of the step that was accepted, 0 if none).
     """
@@ -105,13 +107,13 @@ def backtrack(
 
     def search(carry: tuple[jax.Array, ...]) -> jax.Array:
         _, tried, accepted = carry
-        return ~accepted & (tried < halvings)
+        return ~accepted & (tried < trials)
 
     def trial(carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         fraction, tried, _ = carry
         gain, divergence = evaluate(moved(fraction))
         accepted = (gain > 0) & (divergence <= radius)
-        return jnp.where(accepted, fraction, fraction / 2), tried + 1, accepted
+        return jnp.where(accepted, fraction, shrink * fraction), tried + 1, accepted
 
     start = (jnp.ones(()), jnp.zeros((), jnp.int32), jnp.zeros((), bool))
     fraction, _, accepted = jax.lax.while_loop(search, trial, start)

@@ -240,7 +240,7 @@ def test_c26_accepted_step_gains_within_the_radius(x64, seed, stretch):
 
     step = long_step(params)
     new, fraction = jax.jit(
-        lambda step: backtrack(evaluate, params, step, radius=RADIUS, halvings=10)
+        lambda step: backtrack(evaluate, params, step, radius=RADIUS, trials=10)
     )(step)
     assert gain(new) > 0
     assert divergence(new) <= RADIUS
@@ -257,8 +257,8 @@ def test_c26_accepted_step_gains_within_the_radius(x64, seed, stretch):
     np.testing.assert_array_equal(ravel_pytree(new)[0], ravel_pytree(moved)[0])
 
 
-@partial(jax.jit, static_argnames="halvings")
-def line(radius, best=np.inf, halvings=10, step=1.0):
+@partial(jax.jit, static_argnames="trials")
+def line(radius, best=np.inf, trials=10, step=1.0):
     """From 0 along a line: divergence x^2, gain up to x = best and a NaN beyond."""
 
     def evaluate(x):
@@ -266,7 +266,7 @@ def line(radius, best=np.inf, halvings=10, step=1.0):
 
     start = jnp.zeros(())
     return backtrack(
-        evaluate, start, jnp.asarray(step), radius=radius, halvings=halvings
+        evaluate, start, jnp.asarray(step), radius=radius, trials=trials
     )
 
 
@@ -276,8 +276,8 @@ def line(radius, best=np.inf, halvings=10, step=1.0):
         pytest.param({"radius": 1.0}, 1.0, id="whole, at the radius"),
         pytest.param({"radius": 0.3}, 0.5, id="halved once"),
         pytest.param({"radius": 0.01}, 0.0625, id="halved four times"),
-        pytest.param({"radius": 0.01, "halvings": 5}, 0.0625, id="the last trial"),
-        pytest.param({"radius": 0.01, "halvings": 4}, 0.0, id="one trial too few"),
+        pytest.param({"radius": 0.01, "trials": 5}, 0.0625, id="the last trial"),
+        pytest.param({"radius": 0.01, "trials": 4}, 0.0, id="one trial too few"),
         pytest.param({"radius": 1.0, "best": 0.2}, 0.125, id="NaN until 0.2"),
         pytest.param({"radius": 1.0, "best": -1.0}, 0.0, id="always NaN"),
         pytest.param({"radius": 1.0, "step": -1.0}, 0.0, id="no gain"),
@@ -303,6 +303,6 @@ def test_backtracking_of_a_batch_is_that_of_each():
 def test_backtracking_keeps_the_parameters_types(x64):
     params = {"a": jnp.zeros(2, jnp.float32), "b": jnp.zeros(())}
     step = jax.tree.map(jnp.ones_like, params)
-    new, _ = backtrack(lambda p: (p["b"], p["b"]), params, step, radius=0.3, halvings=3)
+    new, _ = backtrack(lambda p: (p["b"], p["b"]), params, step, radius=0.3, trials=3)
     assert new["a"].dtype == jnp.float32
     np.testing.assert_array_equal(new["a"], np.full(2, 0.25))
