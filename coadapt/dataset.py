@@ -1,10 +1,11 @@
 """What the agents of a run saw, as a data set: kept in the workdir until it is written.
 
     <workdir>/dataset/seed3.npz    of one agent: transitions in the order of time
-    <workdir>/dataset/name         of the data set, once it is being written
+    <workdir>/dataset.json         the data set's name, what it is of, and its hash
 
 An agent's file is there before its cell is finished, and all go once the data set is
-there. So a run that was killed goes on as runs do, from the data set's own write too.
+there. So a run that was killed goes on as runs do, from the data set's own write too,
+and the same command again finds the data set whole.
 """
 
 import os
@@ -12,6 +13,7 @@ import shutil
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -26,7 +28,7 @@ from coadapt.version import __version__
 
 # what NumPy raises at a file that is not what it says
 _BROKEN = (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile)
-FOLDER, NAME = "dataset", "name"
+FOLDER, RECORD = "dataset", "dataset.json"
 
 
 def refuse(name: str, asked: Sweep, workdir: Path) -> None:
@@ -34,12 +36,13 @@ def refuse(name: str, asked: Sweep, workdir: Path) -> None:
 
     Raises: ConfigError.
 
-    Where the name is taken, unless by the data set that a kill left whole; and where
-    what finished agents saw is not there.
+    Where the name is taken, unless by the data set of this run; and where what finished
+    agents saw is not there.
     """
+    if is_whole(name, asked, workdir):
+        return
+    offline.refuse_taken(name)
     held = set(files.names(workdir / FOLDER))
-    if not _is_ours(name, workdir):
-        offline.refuse_taken(name)
     done = sweep.done_of(workdir, sweep.header(asked))
     gone = [str(seed) for seed in asked.seeds if _file(seed) not in held]
     lost = [seed for seed in gone if any(cell.seed == int(seed) for cell in done)]
@@ -77,25 +80,46 @@ def write(name: str, asked: Sweep, workdir: Path) -> Path:
         its folder.
     Raises: ConfigError; StoreError.
     """
-    ((task, (variant,)),) = asked.variants.items()
-    held = workdir / FOLDER
-    if not _is_ours(name, workdir):
+    held, about = workdir / FOLDER, _about(name, asked)
+    if not is_whole(name, asked, workdir):
         runs = _runs(held, asked.seeds)
-        who = f"{variant.name} of coadapt {__version__}"
-        about = (
-            f"What {len(runs)} agents of {who} saw, the last of it being the newest."
-        )
         offline.refuse_taken(name)
-        files.replace(held / NAME, name)
-        offline.write(name, envs.spec(task), runs, about=about)
-    shutil.rmtree(held)
+        # before it is there: what a kill leaves whole is this run's, too
+        files.replace(workdir / RECORD, files.sealed({**about, "hash": ""}))
+        said = (
+            f"What {len(runs)} agents of {about['variant']} of coadapt {__version__} "
+            "saw, the last of it being the newest."
+        )
+        offline.write(name, envs.spec(about["task"]), runs, about=said)
+    found = offline.digest(name, envs.spec(about["task"]))
+    files.replace(workdir / RECORD, files.sealed({**about, "hash": found}))
+    shutil.rmtree(held, ignore_errors=True)
     return offline.place(name)
 
 
-def _is_ours(name: str, workdir: Path) -> bool:
-    """Whether a kill left the data set whole, and what was held beside it."""
-    said = files.read(workdir / FOLDER / NAME)
-    return said == name and offline.place(name).exists()
+def is_whole(name: str, asked: Sweep, workdir: Path) -> bool:
+    """Whether it is there, of just what is asked for, with the numbers it was made of.
+
+    Raises: ConfigError; StoreError.
+    """
+    said, about = files.unsealed(workdir / RECORD), _about(name, asked)
+    if said is None or said != {**about, "hash": said.get("hash")}:
+        return False
+    if not offline.place(name).exists():
+        return False
+    return said["hash"] in ("", offline.digest(name, envs.spec(about["task"])))
+
+
+def _about(name: str, asked: Sweep) -> dict[str, Any]:
+    """Of whose transitions it is."""
+    ((task, (variant,)),) = asked.variants.items()
+    return {
+        "name": name,
+        "task": task,
+        "variant": variant.name,
+        "seeds": list(asked.seeds),
+        "steps": asked.steps_of(task, variant),
+    }
 
 
 def _runs(held: Path, seeds: Sequence[int]) -> list[Transition]:

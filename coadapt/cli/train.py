@@ -74,12 +74,13 @@ def _run(values: Values) -> int:
     _refuse(name, config)
     folder = store.folder(required(values, "workdir")).absolute()
     dataset.refuse(name, asked, folder)
+    whole = dataset.is_whole(name, asked, folder)
     running.run_sweep(values, asked, partial(dataset.hold, folder))
     if get(values, "dry_run"):
         return 0
     path = dataset.write(name, asked, folder)
     if not get(values, "quiet"):
-        print(f"data set: {name}, {path}")
+        print(f"data set: {name}, {path}{', whole already' if whole else ''}")
     return 0
 
 

@@ -84,6 +84,44 @@ def test_what_was_not_run_cannot_be_saved(folder, capsys):
     assert "nothing was run" in capsys.readouterr().err
 
 
+def held_by(*folders):
+    """What is in them, but for what a report makes anew and who held the store."""
+    return {
+        path: (path.read_bytes(), path.stat().st_mtime_ns)
+        for folder in folders
+        for path in folder.rglob("*")
+        if path.is_file() and not {"report", ".lock"} & {*path.parts}
+    }
+
+
+def test_the_same_command_again_finds_it_whole(folder, capsys):
+    """And changes nothing; one that asks for more of that name is refused."""
+    again = [*SAC, f"--workdir={folder / 'run'}", f"--save_dataset={NAME}"]
+    before = held_by(folder)
+    assert train.main(again) == 0
+    assert capsys.readouterr().out.rstrip().endswith(", whole already")
+    assert train.main([*again, "--dry_run"]) == 0
+    capsys.readouterr()
+    for more in (["--steps=180"], ["--seeds=3"], ["--algorithm=td3"]):
+        assert train.main([*again, *more]) == 2
+        error = capsys.readouterr().err
+        assert "exists already" in error and error.count("\n") == 1
+    assert held_by(folder) == before
+
+
+def test_one_whose_numbers_are_others_is_not_taken_for_its_own(
+    folder, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    spec, again = envs.spec("toy/lqr"), [*SAC, f"--workdir={folder / 'run'}"]
+    with monkeypatch.context() as patch:
+        patch.setenv("MINARI_DATASETS_PATH", str(folder))
+        seen = offline.read(NAME, spec)
+    offline.write(NAME, spec, [seen._replace(reward=seen.reward + 1)], about="other")
+    assert train.main([*again, f"--save_dataset={NAME}"]) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
 class Kill(BaseException):
     """The process is no more."""
 
