@@ -191,15 +191,17 @@ def names(folder: Path) -> list[str]:
         raise _unreadable(folder, error) from error
 
 
-def read(path: Path) -> str | None:
+def read(path: Path, errors: str = "strict") -> str | None:
     """The text of a file; None where it is not there.
 
+    Args:
+        errors: what becomes of bytes that are no text, as `bytes.decode` has it.
     Raises:
         DamagedError: if it is no text.
         StoreError: if it cannot be read.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8", errors=errors, newline="") as file:
             return file.read()
     except FileNotFoundError:
         return None

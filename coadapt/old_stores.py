@@ -8,18 +8,18 @@ checkpoints/<program>/      program.json, and snapshots in <env steps>/
 import csv
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from coadapt import attempts, files, tables
 from coadapt.attempts import Program
-from coadapt.schema import ConfigError
 from coadapt.tables import Cell
 
 if TYPE_CHECKING:
     import pandas as pd
 
+T = TypeVar("T")
 RESULTS, FAILURES, DONE, CHECKPOINTS = (
     "results.csv", "failures.csv", "done.csv", "checkpoints"
 )  # fmt: skip
@@ -30,72 +30,93 @@ _WAY_OUT = (
 )
 
 
-def read(workdir: Path) -> "pd.DataFrame":
+Cells = Container[Cell] | None  # of the manifest; None: nothing says so
+
+
+def read(workdir: Path, cells: Cells) -> "pd.DataFrame":
     """Columns: tables.COLUMNS and an empty session.
 
-    Raises: ConfigError.
+    Raises: files.StoreError.
     """
-    return _frame(workdir / RESULTS, tables.COLUMNS)
+    return _frame(workdir / RESULTS, tables.COLUMNS, cells)
 
 
-def failures(workdir: Path) -> "pd.DataFrame":
+def failures(workdir: Path, cells: Cells) -> "pd.DataFrame":
     """Columns: tables.FAILURE_COLUMNS and an empty session.
 
-    Raises: ConfigError.
+    Raises: files.StoreError.
     """
-    return _frame(workdir / FAILURES, tables.FAILURE_COLUMNS)
+    return _frame(workdir / FAILURES, tables.FAILURE_COLUMNS, cells)
 
 
-def _frame(path: Path, columns: Sequence[str]) -> "pd.DataFrame":
-    try:
-        return tables.frame(columns, _lines(path, columns)).assign(session="")
-    except (ValueError, OverflowError) as error:
-        raise _damaged(path, str(error)) from None
+def _frame(path: Path, columns: Sequence[str], cells: Cells) -> "pd.DataFrame":
+    lines = (line for line, _ in _rows(path, columns, cells))
+    return tables.frame(columns, lines).assign(session="")
 
 
-def _lines(path: Path, columns: Sequence[str]) -> list[str]:
-    """The file's whole lines, without the header; a torn last line is left out."""
-    try:
-        text = files.read(path)
-    except files.DamagedError as error:
-        raise ConfigError(str(error)) from None
-    first, *rest = (text or "").split("\n")
+def _rows(
+    path: Path, columns: Sequence[str], cells: Cells
+) -> list[tuple[str, list[str]]]:
+    """Each line that is a row of one of the cells, with its words."""
+
+    def parse(words: list[str]) -> list[str]:
+        for name, word in zip(columns, words, strict=True):
+            if tables.is_number(name):
+                tables.number(name, word)
+        (cell,) = tables.cells(columns, [words])
+        if cells is not None and cell not in cells:
+            raise ValueError(f"the manifest has no {tuple(cell)}")
+        return words
+
+    return _whole(path, columns, parse)
+
+
+def _whole(
+    path: Path, columns: Sequence[str], parse: Callable[[list[str]], T]
+) -> list[tuple[str, T]]:
+    """Each line that is one, with what it says; those that are none are said.
+
+    The header is left out, and a torn last line.
+
+    Raises: files.StoreError.
+    """
+    first, *rest = (files.read(path, "surrogateescape") or "").split("\n")
+    found, broken = [], []
     if rest and first != ",".join(columns):
-        raise _damaged(path, f"its first line is not {','.join(columns)!r}")
-    return rest[:-1]  # what follows the last line's end is nothing, or torn
-
-
-def _rows(path: Path, columns: Sequence[str]) -> Iterator[list[str]]:
-    """The words of each line.
-
-    Raises: ConfigError.
-    """
-    for line in _lines(path, columns):
+        broken.append(f"line 1: it is not {','.join(columns)!r}")
+    for number, line in enumerate(rest[:-1], 2):
         try:
-            words = next(csv.reader([line]))
-            for name, word in zip(columns, words, strict=True):
-                if tables.is_number(name):
-                    tables.number(name, word)
-            yield words
-        except (ValueError, OverflowError, StopIteration, csv.Error) as error:
-            raise _damaged(path, f"line {line!r}: {error}") from None
+            line.encode()  # what was no text is none here either
+            words = next(csv.reader([line], strict=True), [])
+            if len(words) != len(columns):
+                raise ValueError(f"{len(words)} columns, and not {len(columns)}")
+            found.append((line, parse(words)))
+        except (ValueError, OverflowError, csv.Error) as error:
+            reason = "it is no text" if isinstance(error, UnicodeError) else error
+            broken.append(f"line {number}: {reason}")
+    if broken:
+        attempts.say_once(
+            path,
+            "%r is damaged: %d of its lines are none (%s) and are left out, until the "
+            "file is back from a copy; all else is read.",
+            *(str(path), len(broken), broken[0]),
+        )
+    return found
 
 
-def finished(workdir: Path) -> dict[Cell, int]:
+def finished(workdir: Path, cells: Cells) -> dict[Cell, int]:
     """The env steps of what is done, its rows having the checksums that they had.
 
     A cell of which rows are missing or were changed is said, and left out.
 
-    Raises:
-        ConfigError: if a line is none.
+    Raises: files.StoreError.
     """
-    done, found = _done(workdir), dict[Cell, int]()
-    lines = _lines(workdir / RESULTS, tables.COLUMNS)
-    words = [*_rows(workdir / RESULTS, tables.COLUMNS)]
-    place = tables.COLUMNS.index("env_steps")
-    for cell, row, line in zip(
-        tables.cells(tables.COLUMNS, words), words, lines, strict=True
-    ):
+    done = dict(said for _, said in _whole(workdir / DONE, _DONE_COLUMNS, _done))
+    columns, found = tables.COLUMNS, dict[Cell, int]()
+    rows = _rows(workdir / RESULTS, columns, cells)
+    place = columns.index("env_steps")
+    whose = tables.cells(columns, (words for _, words in rows))
+    for cell, (line, row) in zip(whose, rows, strict=True):
         if cell in done and int(row[place]) <= done[cell][0]:
             found[cell] = zlib.crc32(f"{line}\n".encode(), found.get(cell, 0))
     whole = {c: steps for c, (steps, sum_) in done.items() if found.get(c, 0) == sum_}
@@ -111,19 +132,13 @@ def finished(workdir: Path) -> dict[Cell, int]:
     return whole
 
 
-def _done(workdir: Path) -> dict[Cell, tuple[int, int]]:
-    """Env steps and checksum of finished cells.
+def _done(words: list[str]) -> tuple[Cell, tuple[int, int]]:
+    """A finished cell, its env steps and checksum.
 
-    Raises: ConfigError.
+    Raises: ValueError.
     """
-    found = {}
-    for line in _lines(workdir / DONE, _DONE_COLUMNS):
-        try:
-            task, variant, seed, steps, _, checksum = next(csv.reader([line]))
-            found[Cell(task, variant, int(seed))] = int(steps), int(checksum, 16)
-        except (ValueError, StopIteration, csv.Error) as error:
-            raise _damaged(workdir / DONE, f"line {line!r}: {error}") from None
-    return found
+    task, variant, seed, steps, _, checksum = words
+    return Cell(task, variant, int(seed)), (int(steps), int(checksum, 16))
 
 
 def programs(workdir: Path) -> list[Program]:
@@ -152,7 +167,3 @@ def _json(path: Path, text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise files.damaged(path, str(error)) from None
-
-
-def _damaged(path: Path, reason: str) -> ConfigError:
-    return ConfigError(str(files.damaged(path, reason)))

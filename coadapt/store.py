@@ -107,7 +107,7 @@ def finished(workdir: Path, header: Header) -> dict[Cell, int]:
     if old is None:
         return {}
     if old.format != FORMAT:
-        return old_stores.finished(workdir)
+        return old_stores.finished(workdir, frozenset(old.cells()))
     found = attempts.finished(attempts.every(workdir))
     return {cell: one.done.steps for cell, one in found.items() if one.done}
 
@@ -129,7 +129,7 @@ def read(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
             f"workdir {str(workdir)!r} is no run store: nothing is there."
         )
     if number != FORMAT:
-        return old_stores.read(path)
+        return old_stores.read(path, _cells(path))
     taken = attempts.shown(attempts.every(path))
     lines = (line for each in taken for line in each.rows)
     return tables.frame((*COLUMNS, SESSION), lines)
@@ -145,7 +145,7 @@ def failures(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
     path = folder(workdir)
     number = _format(path) if path.is_dir() else None
     if number not in (None, FORMAT):
-        return old_stores.failures(path)
+        return old_stores.failures(path, _cells(path))
     taken = attempts.shown(attempts.every(path)) if number else []
     lines = [line for each in taken for line in each.failures]
     lines += attempts.lost(path, lines) if number else []
@@ -167,6 +167,14 @@ def _format(workdir: Path) -> int | None:
             raise
         attempts.say_once(workdir / MANIFEST, "%s", error)
         return formats[0]
+
+
+def _cells(workdir: Path) -> frozenset[Cell] | None:
+    """Those of the manifest; None where it is damaged."""
+    with contextlib.suppress(manifest.DamagedError):
+        header = load(workdir)
+        return None if header is None else frozenset(header.cells())
+    return None
 
 
 def devices(workdir: str | os.PathLike[str]) -> int | None:

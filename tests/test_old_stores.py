@@ -58,6 +58,52 @@ def test_agents_are_loaded(old, variant):
     assert np.isfinite(agent.act(obs)).all()
 
 
+ROW = b"sweep,mpo,mpo,toy/lqr,1,400,return,"
+NO_ROWS = {
+    "no number": (ROW, ROW + b"x"),
+    "too large": (ROW, ROW.replace(b"400", b"9" * 20)),
+    "too short": (ROW, b"return,"),
+    "no text": (ROW, ROW + b"\xff"),
+    "open quote": (ROW, b'"' + ROW),
+    "no such variant": (ROW, ROW.replace(b"mpo,toy", b"mqo,toy")),
+    "header": (b"experiment,", b"experiments,"),
+}
+
+
+@pytest.mark.parametrize(("was", "comes"), NO_ROWS.values(), ids=NO_ROWS)
+def test_a_line_that_is_no_row_costs_itself_alone(old, was, comes, caplog):
+    """It is said once, with its line and the way out; all other rows are read."""
+    attempts._SAID.clear()
+    path, rows = old / "results.csv", store.read(OLD)
+    path.write_bytes(path.read_bytes().replace(was, comes, 1))
+    place = rows[["variant", "seed", "env_steps", "metric"]].eq(
+        ["mpo", 1, 400, "return"]
+    )
+    lost = place.all(axis=1) & (was == ROW)
+    assert lost.sum() == (was == ROW)
+    for _ in range(2):
+        assert store.read(old).equals(rows[~lost].reset_index(drop=True))
+    (said,) = [r.message for r in caplog.records]
+    line = 1 if was != ROW else 2 + int(lost.argmax())
+    assert f"1 of its lines are none (line {line}: " in said and "from a copy" in said
+
+
+@pytest.mark.parametrize("table", ["results", "failures", "done"])
+def test_a_report_is_made_of_the_rest(old, tmp_path, table, capsys, caplog):
+    """A finished cell whose row, or mark, is none is not finished any more."""
+    attempts._SAID.clear()
+    path, lost = old / f"{table}.csv", table != "failures"
+    lines = path.read_text().splitlines(True)
+    path.write_text("".join([*lines[:1], "x,y\n", *lines[1 + lost :]]))
+    assert report.main([f"--workdir={old}", f"--out={tmp_path / 'out'}"]) == 0
+    said = [
+        r.message for r in caplog.records if f"{table}.csv' is damaged" in r.message
+    ]
+    assert "1 of its lines are none (line 2: 2 columns, and not " in said[0]
+    state = "1 of 6 cells are not finished" if lost else "all of 6 cells finished"
+    assert f"state: {state}" in capsys.readouterr().out
+
+
 DAMAGES = {
     "cut": lambda text: text[:-9],
     "empty": lambda _: "",
