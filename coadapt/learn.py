@@ -285,19 +285,25 @@ def _taken(
     return _Taken(_rewarded(config, state, steps), mu, drawn)
 
 
+def _with_value(
+    config: Config, state: AgentState, taken: _Taken, key: jax.Array
+) -> tuple[AgentState, Metrics]:
+    """After a step of V beside Q at the first of the steps, where there is a V."""
+    steps, single = taken.steps, config.g_estimate.length == 1
+    first = steps if single else jax.tree.map(lambda x: x[0], steps)
+    return agents.fit_value(config, state, first, jax.random.fold_in(key, 5))
+
+
 def _annotated(
-    config: Config, state: AgentState, taken: _Taken, key: jax.Array, *, fits: bool
-) -> tuple[AgentState, Batch]:
-    """The minibatch with its targets; where `fits`, V's step comes before them."""
-    (steps, mu, drawn), single = taken, config.g_estimate.length == 1
-    if fits:
-        first = steps if single else jax.tree.map(lambda x: x[0], steps)
-        state = agents.fit_value(config, state, first, jax.random.fold_in(key, 5))
-    if single:
+    config: Config, state: AgentState, taken: _Taken, key: jax.Array
+) -> Batch:
+    """The minibatch with its targets."""
+    steps, mu, drawn = taken
+    if config.g_estimate.length == 1:
         batch = agents.annotate(config, state, steps, key)
     else:
         batch = agents.annotate_sequences(config, state, steps, mu, key)
-    return state, batch._replace(index=drawn.index, weight=drawn.weight)
+    return batch._replace(index=drawn.index, weight=drawn.weight)
 
 
 def minibatch(
@@ -312,7 +318,7 @@ def minibatch(
         key: of the samples that targets take an average of.
     """
     taken = _taken(config, _Reads(state, store, ()), choose, np.int32(0))
-    return _annotated(config, state, taken, key, fits=False)[1]
+    return _annotated(config, state, taken, key)
 
 
 def _rewarded(config: Config, state: AgentState, steps: Steps) -> Steps:
@@ -338,34 +344,36 @@ def _learn_steps(
     keys = jax.random.split(key, schedule.critic_steps + schedule.policy_steps)
     warm = _warm(config, state, clock)
 
-    def draw(state: AgentState, key: jax.Array, fits: bool = True):
+    def draw(state: AgentState, key: jax.Array):
         choose, annotate, improve = jax.random.split(key, 3)
         taken = _taken(config, learner._replace(agent=state), choose, clock.updates)
-        state, batch = _annotated(config, state, taken, annotate, fits=fits)
-        return state, batch, improve
+        return taken, annotate, improve
 
-    def evaluate(state: AgentState, batch: Batch, step: Counter):
-        state, metrics = _kept(log, agents.evaluate(config, state, batch))
+    def evaluate(state: AgentState, key: jax.Array, step: Counter):
+        taken, annotate, improve = draw(state, key)
+        state, fitted = _with_value(config, state, taken, annotate)
+        batch = _annotated(config, state, taken, annotate)
+        state, found = agents.evaluate(config, state, batch)
+        metrics = kept(fitted | found, log)
         if config.target.each_step:
             number = clock.updates * schedule.critic_steps + step + 1
             state = agents.track_critic(config, state, number)
-        return state, metrics
+        return state, metrics, batch, improve
 
     def critic_step(state: AgentState, drawn: tuple[jax.Array, jax.Array]):
         step, key = drawn
-        state, batch, _ = draw(state, key)
-        return evaluate(state, batch, step)
+        return evaluate(state, key, step)[:2]
 
     def policy_step(state: AgentState, key: jax.Array):
-        _, batch, improve = draw(state, key, fits=False)
+        taken, annotate, improve = draw(state, key)
+        batch = _annotated(config, state, taken, annotate)
         return _kept(log, agents.improve(config, state, batch, improve, critic, warm))
 
     last = schedule.critic_steps - 1  # 0 or more: legality.check holds it
     steps = jnp.arange(last, dtype=jnp.int32)
     state, _ = _repeat(critic_step, state, (steps, keys[:last]), _UNROLLED)
     before = state.params.critic
-    state, batch, improve = draw(state, keys[last])
-    state, metrics = evaluate(state, batch, np.int32(last))
+    state, metrics, batch, improve = evaluate(state, keys[last], np.int32(last))
     critic = before if schedule.simultaneous else state.params.critic
     found = agents.improve(config, state, batch, improve, critic, warm)
     state, found = _kept(log, found)

@@ -58,6 +58,11 @@ METRICS: dict[str, Metric] = {
         "1",
         "of the model of the behaviour policy: -log-likelihood (nats) or a VAE's loss",
     ),
+    "value_loss": Metric(
+        "losses",
+        "reward^2",
+        "of g_estimate.value, the V beside Q: its expectile loss before the step",
+    ),
     "dual_gradient": Metric(
         "losses", "1", "norm of the gradient where the search for REPS's V stopped"
     ),

@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from coadapt import algorithms, legality, schema
 from coadapt.factors import pi_p_update, pi_q, pi_q_update, pi_theta
 from coadapt.factors.pi_theta import Categorical, Normal, Point, Residual, Softmax
+from coadapt.schema import ConfigError
 
 ROUNDING = 1e-5  # float32, some tens of terms of size 1
 BINS = [2, 3, 5, 11, 101]
@@ -241,6 +243,22 @@ def test_a_learned_log_std_starts_at_its_raw_value_and_is_its_exponential():
     np.testing.assert_array_equal(own, np.full(3, -0.7, np.float32))
     np.testing.assert_allclose(scale.std(own, None), np.exp(-0.7), rtol=1e-6)
     assert scale.outputs(3) == 0
+
+
+@pytest.mark.parametrize(
+    "floor, ceiling, least, most",
+    [(-5.0, 2.0, -5.0, 2.0), (-5.0, None, -5.0, 9.0), (None, 2.0, -9.0, 2.0)],
+)
+def test_a_learned_log_std_is_read_within_its_bounds(floor, ceiling, least, most):
+    scale = pi_theta.LearnedLogStd(floor=floor, ceiling=ceiling)
+    std = scale.std(jnp.asarray([-9.0, 0.5, 9.0]), None)
+    np.testing.assert_allclose(std, np.exp([least, 0.5, most]), rtol=1e-6)
+
+
+def test_bounds_of_a_learned_log_std_the_wrong_way_round_are_refused():
+    change = {"pi_theta.scale.floor": 3.0}
+    with pytest.raises(ConfigError, match=r"below pi_theta\.scale\.ceiling"):
+        legality.check(schema.override(algorithms.preset("iql"), change))
 
 
 def test_a_constant_std_is_fitted_by_nothing():

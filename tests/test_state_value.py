@@ -55,7 +55,9 @@ def test_an_update_reads_the_slow_critics_then_v():
     q = np.asarray(q).min(axis=0)
     error = q - beside(config, state, data.obs)
     slope = np.mean(-2 * np.where(error < 0, 0.3, 0.7) * error)  # of the output bias
-    new = agent.fit_value(config, state, data, KEY)
+    new, told = agent.fit_value(config, state, data, KEY)
+    weighted = np.where(error < 0, 0.3, 0.7) * error**2
+    assert float(told["value_loss"]) == pytest.approx(np.mean(weighted), rel=1e-5)
     moved, old = (x.params.value["output"]["bias"][0] for x in (new, state))
     # Adam's first step is its rate, against the slope
     assert float(moved - old) == pytest.approx(-3e-4 * np.sign(slope), rel=1e-3)

@@ -9,7 +9,7 @@ from coadapt import networks, optim
 from coadapt.agent.models import View
 from coadapt.config import Config
 from coadapt.factors.g_estimate import OneStepEstimate
-from coadapt.types import AgentState, EnvSpec, Transition, Tree
+from coadapt.types import AgentState, EnvSpec, Metrics, Transition, Tree
 
 
 def init(config: Config, spec: EnvSpec, key: jax.Array) -> Tree | None:
@@ -21,7 +21,7 @@ def init(config: Config, spec: EnvSpec, key: jax.Array) -> Tree | None:
 
 def fit(
     config: Config, state: AgentState, transition: Transition, key: jax.Array
-) -> AgentState:
+) -> tuple[AgentState, Metrics]:
     """One step of V towards the slow critics at stored actions [B, ...].
 
     The key is of the ensemble's draw, where it draws critics.
@@ -29,7 +29,7 @@ def fit(
     estimate = cast(OneStepEstimate, config.g_estimate)
     value = estimate.value
     if value is None:
-        return state
+        return state, {}
     view, (obs, action) = View(config, state), (transition.obs, transition.action)
     outputs = view.outputs(view.target_critic, obs, action[None])
     aim = cast(jax.Array, estimate.future(view, outputs, key))  # a number: no atoms
@@ -39,11 +39,12 @@ def fit(
         return jnp.mean(value.each(aim - view.beside(obs, params)))
 
     old, rules = state.params.value, config.optim
-    grads = jax.grad(loss)(old)
+    before, grads = jax.value_and_grad(loss)(old)
     new, opt = optim.step(
         rules.critic, rules.clip, grads, state.opt.value, old, rules.weight_decay
     )
     new = config.networks.critic.project(new)
-    return state._replace(
+    state = state._replace(
         params=state.params._replace(value=new), opt=state.opt._replace(value=opt)
     )
+    return state, {"value_loss": before}

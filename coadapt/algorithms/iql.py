@@ -13,8 +13,10 @@ ORTHOGONAL = Init(weights="orthogonal", scale=2**0.5, bias="zeros")  # settings 
 def iql() -> Config:
     """IQL with the numbers of MuJoCo's data sets (settings 4.8).
 
-    Set data.dataset. The source scales the rewards of those sets to returns that span
-    1,000; here they are as they are in the data.
+    Set data.dataset. Rewards are as they are in the data: what the source makes of them
+    is left out. Of HalfCheetah, Walker2d and Hopper it divides them by the difference
+    between the best and the worst return of the set, times 1,000; of AntMaze it takes
+    off 1. A data set whose rewards are made so beforehand is the same.
     """
     return schema.override(
         awac(),
@@ -27,7 +29,9 @@ def iql() -> Config:
             "g.over_value": True,
             "g_estimate.value": "Expectile",
             "g_estimate.value.expectile": 0.7,  # settings 4.8
-            "pi_theta.scale": "LearnedLogStd",  # settings 4.8
+            "pi_theta.scale": "LearnedLogStd",
+            "pi_theta.scale.floor": -5.0,  # settings 4.8
+            "pi_theta.scale.ceiling": 2.0,  # settings 4.8
             "networks.policy.hidden": ORTHOGONAL,
             "networks.policy.output": ORTHOGONAL,
             "networks.critic.hidden": ORTHOGONAL,

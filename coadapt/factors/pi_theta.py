@@ -186,6 +186,8 @@ class LearnedLogStd(ScaleRule):
     """One std for all states, whose logarithm is a parameter: TRPO's and PPO's."""
 
     raw: Scalar = 0.0  # log std at the start; settings 3.6
+    floor: Scalar | None = None  # log std is clipped to at least this; none: it is not
+    ceiling: Scalar | None = None  # and to at most this
 
     closed_form: ClassVar[bool] = True
     symbol = "Sigma_theta"
@@ -196,10 +198,16 @@ class LearnedLogStd(ScaleRule):
     def init(self, action_size: int, features: int) -> jax.Array:
         return jnp.full(action_size, self.raw, jnp.float32)
 
+    def limits(self, config: Config) -> Iterator[Refusal]:
+        floor, ceiling = self.floor, self.ceiling
+        if floor is not None and ceiling is not None and not floor < ceiling:
+            reason = "it must be below pi_theta.scale.ceiling"
+            yield Refusal("pi_theta.scale.floor", floor, reason)
+
     def std(
         self, own: Tree, head: jax.Array, features: jax.Array | None = None
     ) -> jax.Array:
-        return jnp.exp(own)
+        return jnp.exp(jnp.clip(own, self.floor, self.ceiling))
 
     def fit(self, own: Tree, features: jax.Array, residual: Residual) -> jax.Array:
         return jnp.log(residual.variance()) / 2
