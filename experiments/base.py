@@ -48,6 +48,8 @@ class Experiment:
     plan: Plan | None = None  # with a hash in the manifest, before the first run
     # fields of variants that are lengths: a smaller budget shortens them as the run
     lengths: Sequence[str] = ()
+    # changes of every variant at scale 'smoke': of networks that minutes are not for
+    at_smoke: Mapping[str, object] = dataclasses.field(default_factory=dict)
     claims: Mapping[str, str] = dataclasses.field(default_factory=dict)  # of choices
     # what might be asked and means nothing -> the sentence that says why
     left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -121,9 +123,10 @@ class Scale:
 
 
 PAPER = "paper"  # the scale at which an experiment is what it says
+SMOKE = "smoke"  # the one that decides nothing
 SCALES = {
     # minutes on two cores: does every variant learn at all?
-    "smoke": Scale(
+    SMOKE: Scale(
         tasks=1, seeds=2, steps=4000, start=1000, eval_every=2000, eval_episodes=2
     ),
     # hours on two cores, or less than one on an accelerator
@@ -136,7 +139,7 @@ def scaled(experiment: Experiment, scale: str = PAPER) -> Experiment:
 
     Variants stay what they are, but for the experiment's `lengths`; at scale 'smoke'
     alone replays are learned from earlier, without which most of them would never
-    learn. Raises: ConfigError.
+    learn, and the experiment's `at_smoke` is changed. Raises: ConfigError.
     """
     names = (PAPER, *SCALES)
     if scale not in names:
@@ -152,13 +155,15 @@ def scaled(experiment: Experiment, scale: str = PAPER) -> Experiment:
     if scale == PAPER:
         return dataclasses.replace(experiment, name=name)
     budget = SCALES[scale]
+    changes = experiment.at_smoke if scale == SMOKE else {}
 
     def steps(task: str) -> int:
         return budget.shorter(experiment.steps_on(task))
 
     def early(task: str) -> tuple[Variant, ...]:
         share = steps(task) / experiment.steps_on(task)
-        made = (_shorter(v, experiment, share) for v in experiment.variants(task))
+        found = (_changed(v, changes) for v in experiment.variants(task))
+        made = (_shorter(v, experiment, share) for v in found)
         return tuple(_early(v, budget) for v in made)
 
     return dataclasses.replace(
@@ -181,6 +186,10 @@ def _shorter(variant: Variant, experiment: Experiment, share: float) -> Variant:
         for path in experiment.lengths
         if path in known
     }
+    return _changed(variant, changes)
+
+
+def _changed(variant: Variant, changes: Mapping[str, object]) -> Variant:
     config = schema.override(variant.config, changes)
     return dataclasses.replace(variant, config=config)
 

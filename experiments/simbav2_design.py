@@ -10,11 +10,14 @@ from coadapt.experiments.base import Row
 from coadapt.experiments.paper import MUJOCO, experiment
 
 NETS = ("networks.policy", "networks.critic")
-# settings 4.14: two updates for each env step
+OPTIMIZERS = ("policy", "critic", "dual")
+LENGTHS = tuple(f"optim.{one}.schedule.length" for one in OPTIMIZERS)
+# settings 4.14: two updates for each env step, and rates that fall over all of them
 TWICE = {
     "schedule.critic_steps": 2,
     "schedule.policy_steps": 2,
     "target.each_step": True,
+    **{path: 2_000_000 for path in LENGTHS},
 }
 
 
@@ -32,9 +35,7 @@ DEPARTURES: dict[str, dict[str, object]] = {
     "g_no_rew_bound": {"reward.most": None},
     # how often is not said: as often as the soft copy takes over all of itself
     "h_hard_target_copy": {"target.critic": "Hard", "target.critic.period": 200},
-    "i_no_lr_decay": {
-        f"optim.{one}.schedule": None for one in ("policy", "critic", "dual")
-    },
+    "i_no_lr_decay": {f"optim.{one}.schedule": None for one in OPTIMIZERS},
     "j_scaler_init_1": _both("scaler_init", 1.0),
     "k_scaler_scale_1": _both("scaler_scale", 1.0),
     "l_alpha_init_05": _both("alpha_init", 0.5),
@@ -56,5 +57,12 @@ EXPERIMENTS = (
         seeds=4,
         tables=("simbav2",),
         of_paper=False,
+        lengths=LENGTHS,
+        # as they are its critics take 8 million products a state: hours of two cores
+        at_smoke={
+            **_both("width", 32),
+            "data.batch_size": 64,
+            "data.update_every": 4,
+        },
     ),
 )

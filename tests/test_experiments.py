@@ -147,6 +147,22 @@ def test_a_smaller_budget_shortens_the_lengths_that_an_experiment_names():
         assert renorm.warmup == steps / 10
 
 
+def test_smoke_alone_has_the_changes_that_an_experiment_names_for_it():
+    """SimbaV2's rates fall over two updates of each of a million env steps."""
+    whole = load("simbav2_design")
+    for scale, width, length in (
+        (PAPER, 512, 2_000_000),
+        ("reduced", 512, 100_000),
+        ("smoke", 32, 8_000),
+    ):
+        found = scaled(whole, scale)
+        for variant in found.variants(found.tasks[0]):
+            assert variant.config.networks.critic.width == width
+            schedule = variant.config.optim.dual.schedule
+            assert (schedule is None) == (variant.name == "i_no_lr_decay")
+            assert schedule is None or schedule.length == length
+
+
 def test_a_plan_says_the_claims_and_what_is_left_out(capsys):
     assert command.main(["--experiment=modern", "--scale=reduced", "--dry_run"]) == 0
     said = capsys.readouterr().out
