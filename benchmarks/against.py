@@ -31,9 +31,10 @@ from benchmarks.peers.protocol import Job
 from benchmarks.peers.rounds import Setting
 from benchmarks.peers.sweeping import Sweeps
 from benchmarks.peers.tables import OURS
-from coadapt import devices, store
+from coadapt import devices
 from coadapt.cli import bench, command, compiled
 from coadapt.cli.values import Values, count, get, listed, required
+from coadapt.runs import store
 from coadapt.schema import ConfigError, nearest
 
 WORKS = ("learner", "loop", "sweep")

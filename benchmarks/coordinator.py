@@ -21,11 +21,13 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from coadapt import algorithms, attempts, engines, local, report, store, sweep
+from coadapt import algorithms, report, sweep
 from coadapt.cli.cluster import Cluster
-from coadapt.pool import Pool
+from coadapt.distributed import engines, local
+from coadapt.distributed.pool import Pool
+from coadapt.distributed.work import Unit
+from coadapt.runs import attempts, store
 from coadapt.sweep import Checkpoints, Group, Sweep, Variant
-from coadapt.work import Unit
 
 _PATH = {"PYTHONPATH": str(Path(__file__).parents[1])}  # of workers
 TASK, STEPS, EVALUATIONS = "toy/lqr", 100_000, 10

@@ -41,7 +41,8 @@ if not hasattr(jax.interpreters.xla, "pytype_aval_mappings"):
         jax.core.pytype_aval_mappings
     )
 
-from coadapt import algorithms, cost, schema, speed
+from coadapt import algorithms, schema
+from coadapt.bench import cost, update_throughput
 from coadapt.networks import Precision
 
 PARTS = ("limits", "updates", "ratio", "resume")
@@ -65,12 +66,12 @@ class Case(NamedTuple):
     agents: int
     precision: Precision
 
-    def race(self) -> speed.Race:
-        config = speed.scaled(algorithms.preset(self.algorithm))
+    def race(self) -> update_throughput.Race:
+        config = update_throughput.scaled(algorithms.preset(self.algorithm))
         changes: dict[str, object] = {"networks.precision": self.precision}
         if _SMALL.value:
             changes |= {"networks.policy.sizes": (16,), "networks.critic.sizes": (16,)}
-        return speed.Race(schema.override(config, changes), self.agents)
+        return update_throughput.Race(schema.override(config, changes), self.agents)
 
 
 def cases() -> list[Case]:
@@ -148,11 +149,13 @@ def updates(found: dict[str, float]) -> None:
             _measure(case, race, found)
 
 
-def _measure(case: Case, race: speed.Race, found: dict[str, float]) -> None:
+def _measure(case: Case, race: update_throughput.Race, found: dict[str, float]) -> None:
     for _ in range(3):
         race.round(0.2 if _SMALL.value else 0.7)
     update = float(np.median(race.times))
-    flops = race.agents * cost.update_flops(race.config, speed.SPEC) / update
+    flops = (
+        race.agents * cost.update_flops(race.config, update_throughput.SPEC) / update
+    )
     limit = found.get(case.precision)
     write(
         f"{case.algorithm} {case.agents} {case.precision} {race.compile:.1f} "
@@ -175,7 +178,7 @@ def ratio(found: dict[str, float]) -> None:
     )
     for precision in PRECISIONS[1:]:
         own = schema.override(config, {"networks.precision": precision})
-        loop = speed.start_loop(own, "toy/lqr", 10, 100_000)
+        loop = update_throughput.start_loop(own, "toy/lqr", 10, 100_000)
         begin, steps = 400, 20 if _SMALL.value else 200
         begun = time.perf_counter()
         made = loop.advance(0, begin, 0)
@@ -197,7 +200,7 @@ def ratio(found: dict[str, float]) -> None:
         write(line)
 
 
-def _hash(race: speed.Race) -> str:
+def _hash(race: update_throughput.Race) -> str:
     words = [np.asarray(x).tobytes() for x in jax.tree.leaves(race.learner.agent)]
     return hashlib.sha256(b"".join(words)).hexdigest()[:16]
 

@@ -17,12 +17,14 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats as distributions
 
-from coadapt import envs, references, store
-from coadapt.comparison import arms_of
+from coadapt import envs
+from coadapt.analysis.comparison import arms_of
+from coadapt.analysis.score import Arm
 from coadapt.envs import HostEnv
+from coadapt.runs import store
 from coadapt.schema import ConfigError
-from coadapt.score import Arm
-from coadapt.units import Unit
+from coadapt.tasks import references
+from coadapt.tasks.units import Unit
 
 ROOT = Path(__file__).parents[1]
 PLACE, PAGE = ROOT / "docs" / "results" / "learns", ROOT / "docs" / "results.md"

@@ -22,7 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from coadapt import report, store, sweep
+from coadapt import report, sweep
+from coadapt.runs import store
 from coadapt.sweep import Sweep
 
 STEPS, PROVIDER = 1_000_000, "made up"

@@ -21,13 +21,14 @@ import numpy as np
 
 from benchmarks import parity_curves
 from benchmarks.parity_rule import Found, found, verdicts
-from coadapt import manifest, score, store
-from coadapt.comparison import arms_of
-from coadapt.provenance import CPU, facts
+from coadapt.analysis import score
+from coadapt.analysis.comparison import arms_of
+from coadapt.analysis.score import Arm
+from coadapt.runs import manifest, store
+from coadapt.runs.provenance import CPU, facts
+from coadapt.runs.tables import SESSION
 from coadapt.schema import ConfigError
-from coadapt.score import Arm
-from coadapt.tables import SESSION
-from coadapt.units import Unit
+from coadapt.tasks.units import Unit
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coadapt.figure import OwnFigure, own_style
+from coadapt.plot.figure import OwnFigure, own_style
 
 if TYPE_CHECKING:
     import pandas as pd

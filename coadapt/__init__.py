@@ -12,41 +12,41 @@ Names are imported when they are first used: `import coadapt` loads nothing heav
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from coadapt import moved
+from coadapt.moved import MOVED
 from coadapt.version import __version__
 
 if TYPE_CHECKING:
     from coadapt import algorithms as algorithms
     from coadapt import diagnostics as diagnostics
-    from coadapt import effects as effects
     from coadapt import plot as plot
     from coadapt import report as report
-    from coadapt import stats as stats
-    from coadapt import store as store
+    from coadapt.analysis import effects as effects
+    from coadapt.analysis import stats as stats
+    from coadapt.analysis.comparison import Comparison as Comparison
+    from coadapt.analysis.comparison import compare as compare
     from coadapt.api import train as train
     from coadapt.changes import override as override
-    from coadapt.comparison import Comparison as Comparison
-    from coadapt.comparison import compare as compare
     from coadapt.config import Config as Config
-    from coadapt.saved import SavedAgent as SavedAgent
-    from coadapt.saved import load as load
+    from coadapt.runs import store as store
+    from coadapt.runs.trained_agent import SavedAgent as SavedAgent
+    from coadapt.runs.trained_agent import load as load
     from coadapt.schema import ConfigError as ConfigError
     from coadapt.sweep import Variant as Variant
     from coadapt.sweep import grid as grid
     from coadapt.sweep import one_at_a_time as one_at_a_time
     from coadapt.sweep import swap as swap
 
-_MODULES = (
-    "algorithms", "diagnostics", "effects", "plot", "report", "stats", "store",
-)  # fmt: skip
+_MODULES = ("algorithms", "diagnostics", "plot", "report")
 _HOMES = {
-    "Comparison": "coadapt.comparison",
+    "Comparison": "coadapt.analysis.comparison",
     "Config": "coadapt.config",
     "ConfigError": "coadapt.schema",
-    "SavedAgent": "coadapt.saved",
+    "SavedAgent": "coadapt.runs.trained_agent",
     "Variant": "coadapt.sweep",
-    "compare": "coadapt.comparison",
+    "compare": "coadapt.analysis.comparison",
     "grid": "coadapt.sweep",
-    "load": "coadapt.saved",
+    "load": "coadapt.runs.trained_agent",
     "one_at_a_time": "coadapt.sweep",
     "override": "coadapt.changes",
     "swap": "coadapt.sweep",
@@ -76,9 +76,11 @@ __all__ = [
     "train",
 ]
 
+moved.install()
+
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
+    if name in _MODULES or f"coadapt.{name}" in MOVED:
         return importlib.import_module(f"coadapt.{name}")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)

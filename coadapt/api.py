@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from coadapt import devices, store, sweep
+from coadapt import devices, sweep
 from coadapt.config import Config
 from coadapt.progress import quiet, shown
+from coadapt.runs import store
 from coadapt.schema import ConfigError
 from coadapt.schema import shown as text
 from coadapt.sweep import DEFAULT, Progress, Sweep, Variant

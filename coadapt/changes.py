@@ -6,8 +6,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from coadapt import aliases, schema
 from coadapt.config import BoundCost, BoundLoss, BoundWeights, Config
-from coadapt.legality import check
 from coadapt.schema import ConfigError, UnknownFieldError
+from coadapt.validation.config_rules import check
 
 T = TypeVar("T")
 

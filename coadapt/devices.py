@@ -23,8 +23,8 @@ import numpy as np
 import psutil
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from coadapt import cgroups
 from coadapt.schema import ConfigError
+from coadapt.system import cgroups
 
 T = TypeVar("T")
 

@@ -14,11 +14,11 @@ from coadapt.data import episodes, replay
 from coadapt.data.episodes import Episodes
 from coadapt.data.replay import Store
 from coadapt.factors.pi_p import Prior
-from coadapt.logs import DEFAULT, Log, kept
+from coadapt.metrics.registry import DEFAULT, Log, kept
 from coadapt.ops import moments
 from coadapt.ops.moments import Moments
+from coadapt.rng import Purpose, stream
 from coadapt.sampling import Drawn
-from coadapt.streams import Purpose, stream
 from coadapt.types import (
     Action,
     AgentState,

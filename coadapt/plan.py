@@ -3,8 +3,9 @@
 import textwrap
 from collections.abc import Sequence
 
-from coadapt import console, toggles
+from coadapt.analysis import toggles
 from coadapt.sweep import Plan, Program, human_bytes
+from coadapt.system import console
 
 _INDENT = 5
 

@@ -12,11 +12,13 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from coadapt import console, runner, toggles
-from coadapt.notes import note
-from coadapt.stats import number
+from coadapt import runner
+from coadapt.analysis import toggles
+from coadapt.analysis.stats import number
 from coadapt.sweep import Group, Origin, Sweep, notes
 from coadapt.sweep import Progress as Event
+from coadapt.system import console
+from coadapt.system.notes import note
 
 Tell = Callable[[Event], None]
 

@@ -10,11 +10,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from coadapt import cadence, devices, envs, learn, logs, schema
+from coadapt import devices, envs, learn, schema
 from coadapt.config import Config, Rollout, Trajectories
 from coadapt.learn import Clock, Health
-from coadapt.notes import note
-from coadapt.streams import pin
+from coadapt.metrics import registry
+from coadapt.rng import pin
+from coadapt.system.notes import note
+from coadapt.training import cadence
 from coadapt.training.evaluate import Episodes as Episodes
 from coadapt.training.evaluate import greedy as greedy
 from coadapt.training.evaluate import measure as measure
@@ -67,7 +69,7 @@ def _program(
     return Program(
         schema.stack(devices.filled(configs, number)),
         np.asarray(devices.filled(seeds, number), np.uint32),
-        spec.task, spec, every, logs.chosen(log), len(configs),
+        spec.task, spec, every, registry.chosen(log), len(configs),
     )  # fmt: skip
 
 
@@ -211,7 +213,7 @@ class _Training:
         metrics["steps_per_second"] = np.full(number, rate)
         self.told = self.done, seconds
         # a snapshot may have metrics that are not asked for now
-        metrics = self.about.of_agents(logs.kept(metrics, self.about.log))
+        metrics = self.about.of_agents(registry.kept(metrics, self.about.log))
         return Report(self.done, metrics, seconds, self._failures())
 
     def _fail(self, causes: Mapping[int, str]) -> None:

@@ -12,20 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from coadapt import (
-    ahead,
-    checkpoint,
-    devices,
-    logs,
-    manifest,
-    provenance,
-    runner,
-    streams,
-)
+from coadapt import devices, rng, runner
 from coadapt.changes import change as change
-from coadapt.deadline import Deadline
-from coadapt.foreseen import updates as updates
-from coadapt.store import Store, adopted, folder, owned, require_free
+from coadapt.metrics import registry
+from coadapt.runs import checkpoint, manifest, provenance
+from coadapt.runs.store import Store, adopted, folder, owned, require_free
 from coadapt.sweeps.asked import DEFAULT as DEFAULT
 from coadapt.sweeps.asked import MOST as MOST
 from coadapt.sweeps.asked import MOST_EPISODES as MOST_EPISODES
@@ -60,6 +51,9 @@ from coadapt.sweeps.resume import refuse_other_machine as refuse_other_machine
 from coadapt.sweeps.resume import spread_over as spread_over
 from coadapt.sweeps.resume import start_of as start_of
 from coadapt.sweeps.validation import validate as validate
+from coadapt.system.deadline import Deadline
+from coadapt.training import precompile
+from coadapt.validation.foreseen import updates as updates
 from coadapt.variants import Axes as Axes
 from coadapt.variants import Variant as Variant
 from coadapt.variants import distinct as distinct
@@ -133,7 +127,7 @@ def run(
             rest = store, checkpoints, stop, deadline, ended
             jobs = [Job(sweep, p.group, r, devices_here(p), *rest) for p, r in records]
             events = _events(todo, store)
-            with ahead.Ahead(_to_compile(sweep, todo)) as others:
+            with precompile.Ahead(_to_compile(sweep, todo)) as others:
                 for job, event in zip(jobs, events, strict=True):
                     job.require_time()
                     job.run(partial(_tell, progress, event), *next(starts))
@@ -146,7 +140,7 @@ def admitted(sweep: Sweep, workdir: str | os.PathLike[str]) -> Path:
 
     Raises: ConfigError; store.StoreError.
     """
-    streams.pin()  # before programs are compiled, too
+    rng.pin()  # before programs are compiled, too
     validate(sweep)
     path = folder(workdir).absolute()  # an environment may change the current folder
     checkpoint.require_path(path)
@@ -190,16 +184,22 @@ def _noted(store: Store, planned: Planned) -> checkpoint.Record:
     return store.note(cells, devices_here(planned))
 
 
-def _to_compile(sweep: Sweep, todo: Sequence[Planned]) -> list[ahead.Task | None]:
+def _to_compile(sweep: Sweep, todo: Sequence[Planned]) -> list[precompile.Task | None]:
     """The programs after the first; None for one that is as one before it."""
-    found: list[ahead.Task | None] = []
+    found: list[precompile.Task | None] = []
     known = set[object]()
     for each in todo:
         group, number = each.group, devices_here(each)
         configs = [agent.variant.config for agent in group.agents]
         configs = devices.filled(configs, number)
         steps = steps_in(sweep, group)
-        task = configs, group.task, steps, sweep.eval_episodes, logs.chosen(sweep.log)
+        task = (
+            configs,
+            group.task,
+            steps,
+            sweep.eval_episodes,
+            registry.chosen(sweep.log),
+        )
         key = group.program, number
         found.append(None if key in known else task)
         known.add(key)

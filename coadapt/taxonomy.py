@@ -8,11 +8,11 @@ from typing import Any
 
 from coadapt import algorithms
 from coadapt.config import Config
-from coadapt.console import printable
 from coadapt.factors.pi_p import PiP
 from coadapt.networks import Init, Torsos
 from coadapt.schema import ConfigError, nearest
-from coadapt.words import word
+from coadapt.system.console import printable
+from coadapt.system.csv_text import word
 
 Row = dict[str, str]
 Renderer = Callable[[Sequence[Row]], str]

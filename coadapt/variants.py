@@ -9,8 +9,8 @@ from typing import Any
 from coadapt import algorithms, schema
 from coadapt.changes import change
 from coadapt.config import Config
-from coadapt.legality import check
 from coadapt.schema import ConfigError
+from coadapt.validation.config_rules import check
 
 # path -> the values that it takes; of fields that take them together, 'a.b+c.d', or a
 # tuple of paths

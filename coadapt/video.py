@@ -27,9 +27,9 @@ from coadapt import envs
 from coadapt.envs import dmc, host
 from coadapt.envs.base import OPENGL, Autoreset, HostEnv, once, told
 from coadapt.envs.loop import Loop, Stepper
-from coadapt.saved import SavedAgent
+from coadapt.rng import Purpose, host_seeds, stream
+from coadapt.runs.trained_agent import SavedAgent
 from coadapt.schema import ConfigError
-from coadapt.streams import Purpose, host_seeds, stream
 
 Size = tuple[int, int]  # width and height, pixels
 Show = Callable[[np.ndarray], None]  # takes a frame [H, W, 3] uint8

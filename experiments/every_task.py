@@ -4,9 +4,10 @@ Networks and numbers are small: it is no benchmark, and its returns are those of
 that have hardly begun.
 """
 
-from coadapt import catalogue, sweep
+from coadapt import sweep
 from coadapt.experiments.base import Experiment
 from coadapt.sweep import Variant
+from coadapt.tasks import registry
 
 SMALL = {
     "networks.policy.sizes": "32,32",  # presets: up to 512 wide
@@ -29,7 +30,7 @@ EXPERIMENTS = (
         name="every_task",
         claim="Each of the paper's tasks can be stepped, learned from and evaluated.",
         variants=variants,
-        tasks=tuple(catalogue.paper()),
+        tasks=tuple(registry.paper()),
         steps=3000,
         seeds=2,
         eval_every=3000,

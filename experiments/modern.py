@@ -21,12 +21,13 @@ environments (10) an hour.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from coadapt import legality, sweep
+from coadapt import sweep
 from coadapt.algorithms import for_task
 from coadapt.experiments import quickstart
 from coadapt.experiments.base import Experiment
 from coadapt.schema import ConfigError
 from coadapt.sweep import Variant
+from coadapt.validation import config_rules
 
 STEPS = 200_000
 NETS = ("policy", "critic")
@@ -167,7 +168,7 @@ def variant(algorithm: str, choice: str, task: str) -> Variant:
         )
     if (algorithm, choice) in NO_MEANING:
         raise ConfigError(NO_MEANING[algorithm, choice])
-    legality.check(config)
+    config_rules.check(config)
     return Variant(name_of(algorithm, choice), algorithm, config)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from coadapt.envs.base import raised_at, told
 from coadapt.experiments.base import Experiment
-from coadapt.manifest import NAMELESS, expanded
+from coadapt.runs.manifest import NAMELESS, expanded
 from coadapt.schema import ConfigError
 from coadapt.sweep import Variant
 

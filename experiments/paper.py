@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from coadapt import catalogue
 from coadapt.experiments.base import PAPER_SEEDS, Experiment, Row, paper_steps, variants
+from coadapt.tasks import registry
 
-NEAREST = catalogue.nearest()
+NEAREST = registry.nearest()
 MUJOCO = tuple(
     NEAREST[f"{name}-v2"]
     for name in ("Hopper", "Walker2d", "HalfCheetah", "Ant", "Humanoid", "Swimmer")

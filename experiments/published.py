@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from coadapt import effects
-from coadapt import verdict as verdicts
-from coadapt.effects import Cells
-from coadapt.verdict import Verdict
+from coadapt.analysis import effects
+from coadapt.analysis import verdict as verdicts
+from coadapt.analysis.effects import Cells
+from coadapt.analysis.verdict import Verdict
 
 SEEDS = 10  # of each cell
 SWAPS = tuple(f"table{n}" for n in range(5, 11))  # networks, a table for each task

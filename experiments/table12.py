@@ -1,9 +1,9 @@
 """Table 12 and Figure 9: 28 tasks of the DeepMind Control suite."""
 
-from coadapt import catalogue
 from coadapt.experiments import table11
 from coadapt.experiments.paper import NEAREST, experiment
 from coadapt.sweep import Variant
+from coadapt.tasks import registry
 
 THREE = ("SAC", "MPO", "AWR")
 SIX = ("SAC", "SAC-E+", "SAC-L+", "SAC-E+L+", "MPO", "AWR")
@@ -23,7 +23,7 @@ CHEAP = (
 
 def variants(task: str) -> tuple[Variant, ...]:
     """Six on the tasks that SAC had lost, three on all others."""
-    names = SIX if catalogue.paper_name(task) in LOST else THREE
+    names = SIX if registry.paper_name(task) in LOST else THREE
     return tuple(table11.ROWS[name].variant(name, task) for name in names)
 
 
@@ -34,7 +34,7 @@ EXPERIMENTS = (
         "layer normalisation often make it so.",
         {},
         variants=variants,
-        tasks=[entry.task for entry in catalogue.DMC],
+        tasks=[entry.task for entry in registry.DMC],
         cheap=[NEAREST[name] for name in CHEAP],
         tables=("table12",),
     ),

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from coadapt import store, sweep
+from coadapt import sweep
 from coadapt.experiments import load
 from coadapt.experiments.base import scaled
-from coadapt.store import Cell
+from coadapt.runs import store
+from coadapt.runs.store import Cell
 from coadapt.sweep import Sweep, Variant
-from coadapt.units import Unit
+from coadapt.tasks.units import Unit
 
 PROVIDER = "mujoco 3.17.0"
 EVALUATIONS = 3

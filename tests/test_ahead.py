@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from coadapt import ahead
+from coadapt.training import precompile
 
 PROGRAM = """
     import json, sys
@@ -66,19 +66,19 @@ def test_no_more_is_compiled_than_the_next_two_programs(monkeypatch):
         some.release()
         return []
 
-    monkeypatch.setattr(ahead, "lowered", lowered)
+    monkeypatch.setattr(precompile, "lowered", lowered)
     tasks: list = [("a",), ("b",), None, ("c",), ("d",), ("e",)]
 
     def wait(number):
         return all(some.acquire(timeout=60) for _ in range(number))
 
-    with ahead.Ahead(tasks) as others:
+    with precompile.Ahead(tasks) as others:
         assert wait(2) and not some.acquire(timeout=0.2)
         others.turn()  # the third is known
         assert not some.acquire(timeout=0.2)
         others.turn()
         assert wait(1) and compiled == ["a", "b", "c"]
     assert compiled == ["a", "b", "c"]
-    with ahead.Ahead(tasks) as others:
+    with precompile.Ahead(tasks) as others:
         others.finish()
     assert compiled[3:] == ["a", "b", "c", "d", "e"]

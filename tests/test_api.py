@@ -1,5 +1,6 @@
 """The library from Python."""
 
+import importlib
 import subprocess
 import sys
 
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 
 import coadapt
-from coadapt import store, sweep
+from coadapt import sweep
+from coadapt.moved import MOVED
+from coadapt.runs import store
 
 
 def test_importing_is_light():
@@ -22,6 +25,19 @@ def test_importing_is_light():
 def test_names_are_there(name):
     assert getattr(coadapt, name) is not None
     assert name in dir(coadapt)
+
+
+@pytest.mark.parametrize(("name", "place"), MOVED.items())
+def test_a_moved_module_is_one_module(name, place):
+    module = importlib.import_module(name)
+    assert module is importlib.import_module(place)
+    assert module.__spec__ is not None and module.__spec__.name == place
+    assert getattr(coadapt, name.removeprefix("coadapt.")) is module
+
+
+def test_a_module_within_a_moved_one_is_one_module():
+    by_name = importlib.import_module("coadapt.comparison.pairs")
+    assert by_name is importlib.import_module("coadapt.analysis.comparison.pairs")
 
 
 def test_unknown_names_are_an_attribute_error():

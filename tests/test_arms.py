@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
 
-from coadapt import score
-from coadapt.tables import Cell
-from coadapt.units import Unit
+from coadapt.analysis import score
+from coadapt.runs.tables import Cell
+from coadapt.tasks.units import Unit
 
 NAN, INF = math.nan, math.inf
 TASK = "toy/lqr"

@@ -5,10 +5,10 @@ import math
 
 import pytest
 
-from coadapt.experiments import beside, load
+from coadapt.experiments import load, paper_comparison
 from coadapt.experiments.base import scaled
-from coadapt.report import verdicts
-from coadapt.store import Entry, Header
+from coadapt.report import compare
+from coadapt.runs.store import Entry, Header
 
 HOPPER, CHEETAH, ANT = "gym/Hopper-v4", "gym/HalfCheetah-v4", "gym/Ant-v4"
 
@@ -26,10 +26,12 @@ def header(experiment, variants, tasks=(HOPPER,), steps=50_000, **fields):
 
 
 def test_an_experiment_is_known_by_its_name():
-    found = beside.of(header("table3@reduced", ["SAC(tanh)"]))
+    found = paper_comparison.of(header("table3@reduced", ["SAC(tanh)"]))
     assert found is not None and found.papers
     assert (found.experiment.name, found.scale) == ("table3", "reduced")
-    found = beside.of(header("quickstart", ["sac"], ["gym/InvertedPendulum-v5"]))
+    found = paper_comparison.of(
+        header("quickstart", ["sac"], ["gym/InvertedPendulum-v5"])
+    )
     assert found is not None and not found.papers
     assert found.cell("gym/InvertedPendulum-v5", "sac") is None
 
@@ -45,14 +47,14 @@ def test_an_experiment_is_known_by_its_name():
     ],
 )
 def test_or_by_its_variants(names, task, experiment):
-    found = beside.of(header("mine", names, [task]))
+    found = paper_comparison.of(header("mine", names, [task]))
     assert (found and found.experiment.tables) == (
         experiment and load(experiment).tables
     )
 
 
 def test_a_cell_is_that_of_the_row_that_a_variant_reads():
-    found = beside.of(header("table3@paper", ["SAC(tanh)"]))
+    found = paper_comparison.of(header("table3@paper", ["SAC(tanh)"]))
     assert found is not None
     cell = found.cell("gym/Hopper-v5", "MPO(tanh) (safe inverse)")
     assert cell is not None and cell.variant == "MPO(tanh)"
@@ -60,7 +62,7 @@ def test_a_cell_is_that_of_the_row_that_a_variant_reads():
     lost = found.cell(ANT, "SAC(no tanh)")
     assert lost is not None and lost.mean == -math.inf
     assert found.cell(HOPPER, "mine") is None and found.cell("toy/lqr", "MPO") is None
-    first = beside.of(header("figure1", ["AWAC"]))
+    first = paper_comparison.of(header("figure1", ["AWAC"]))
     assert first is not None and first.cell(HOPPER, "AWAC").variant == "AWAC(D)"
 
 
@@ -69,41 +71,41 @@ def test_the_order_is_the_papers_whatever_came_first():
         "MPO", "SAC-L+ (norm alone)", "mine", "SAC-E+L+", "SAC", "MPO-L-", "SAC-E+"
     ]  # fmt: skip
     about = header("table11@reduced", names, [ANT, HOPPER, CHEETAH])
-    found = beside.of(about)
-    assert beside.variants(about, found) == [
+    found = paper_comparison.of(about)
+    assert paper_comparison.variants(about, found) == [
         "SAC", "SAC-E+", "SAC-E+L+", "MPO", "mine", "SAC-L+ (norm alone)", "MPO-L-"
     ]  # fmt: skip
-    assert beside.tasks(about, found) == [HOPPER, CHEETAH, ANT]
-    assert beside.variants(about, None) == names
+    assert paper_comparison.tasks(about, found) == [HOPPER, CHEETAH, ANT]
+    assert paper_comparison.variants(about, None) == names
 
 
 def test_rows_are_in_order_where_the_first_task_has_few():
     names = ["AWR", "MPO", "SAC-E+L+", "SAC-L+", "SAC-E+", "SAC"]
     about = header("table12", names, ["dmc/fish_swim", "dmc/cartpole_balance"])
-    assert beside.variants(about, beside.of(about)) == [
+    assert paper_comparison.variants(about, paper_comparison.of(about)) == [
         "SAC", "SAC-E+", "SAC-L+", "SAC-E+L+", "MPO", "AWR"
     ]  # fmt: skip
 
 
 def test_comparisons_need_all_four_of_their_variants():
     three = ["SAC(tanh)", "SAC(no tanh)", "MPO(tanh)"]
-    assert beside.comparisons(three) == []
-    (found,) = beside.comparisons([*three, "MPO(no tanh)"])
+    assert paper_comparison.comparisons(three) == []
+    (found,) = paper_comparison.comparisons([*three, "MPO(no tanh)"])
     assert (found.toggle, found.first, found.second) == ("tanh", "SAC", "MPO")
     rows = ["SAC", "SAC-E+", "SAC-L+", "SAC-E+L+", "MPO", "MPO-E-L-"]
-    assert [c.tables for c in beside.comparisons(rows)] == [("table11",)] * 3
+    assert [c.tables for c in paper_comparison.comparisons(rows)] == [("table11",)] * 3
 
 
 def test_a_twin_answers_under_each_of_its_names():
     """SAC is SAC(tanh), SAC(D) and SAC(Net: SAC): it need not run four times."""
     names = ["SAC", "SAC(S)", "SAC(no tanh)", "MPO", "MPO(D)", "MPO(tanh)"]
-    found = verdicts.questions(header("shortened", names))
+    found = compare.questions(header("shortened", names))
     assert {q.toggle: [(p.on, p.off) for p in q.pairs] for q in found} == {
         "clipped double Q": [(("SAC",), ("SAC(S)",)), (("MPO(D)",), ("MPO",))],
         "tanh": [(("SAC",), ("SAC(no tanh)",)), (("MPO(tanh)",), ("MPO",))],
     }
     assert [q.paper for q in found] == ["co-adapted"] * 2
-    assert verdicts.questions(header("shortened", ["SAC(S)", "MPO(D)"])) == []
+    assert compare.questions(header("shortened", ["SAC(S)", "MPO(D)"])) == []
 
 
 def test_a_budget_is_told_beside_the_papers():
@@ -116,7 +118,7 @@ def test_a_budget_is_told_beside_the_papers():
         most = max(steps.values())
         less = {task: n for task, n in steps.items() if n != most}
         about = header(made.name, ["SAC(D)"], (HOPPER, CHEETAH), most, task_steps=less)
-        text = beside.budget(about, beside.of(about))
+        text = paper_comparison.budget(about, paper_comparison.of(about))
         assert text.startswith(words) and text.endswith("; 2 of 6 tasks.")
         share = "the paper's" if scale == "paper" else "5% of the paper's"
         assert f"({share})" in text
@@ -128,6 +130,6 @@ def test_a_budget_is_told_beside_the_papers():
 def test_a_budget_of_ones_own_has_no_paper():
     about = header("sweep", ["sac"], ["toy/lqr"], 60)
     about = dataclasses.replace(about, eval_episodes=1, seeds=(0,))
-    assert beside.budget(about, None) == (
+    assert paper_comparison.budget(about, None) == (
         "1 seed; 60 env steps; an evaluation of 1 episode every 5,000 env steps."
     )

@@ -8,7 +8,7 @@ import pytest
 import stores
 
 from coadapt import report, sweep
-from coadapt.store import Cell
+from coadapt.runs.store import Cell
 from coadapt.sweep import Variant
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
@@ -185,7 +185,7 @@ def value(folder, variant, task, step):
     """Mean, Student's 95% ends and seeds, of the rows."""
     from scipy import stats
 
-    from coadapt import store
+    from coadapt.runs import store
 
     rows = store.read(folder)
     rows = rows[(rows.task == task) & (rows.metric == "return")]

@@ -7,23 +7,24 @@ import gymnasium
 import numpy as np
 import pytest
 
-from coadapt import catalogue, devices, envs
+from coadapt import devices, envs
 from coadapt.cli import tasks
 from coadapt.envs import base
+from coadapt.tasks import registry
 from coadapt.types import TimeStep
 
 ROOT = Path(__file__).parents[1]
 ON_DEVICE = ("brax", "playground")  # each task compiles for a minute
 HOST = [
     entry
-    for suite, entries in catalogue.SUITES.items()
+    for suite, entries in registry.SUITES.items()
     if suite not in ON_DEVICE
     for entry in entries
 ]
 
 
 def test_the_papers_tasks_are_thirty_seven():
-    names = catalogue.paper()
+    names = registry.paper()
     assert len(names) == len(set(names)) == 37
     families = [name.split("/")[0] for name in names]
     assert families == ["gym"] * 8 + ["ours"] + ["dmc"] * 28
@@ -33,26 +34,26 @@ def test_the_papers_tasks_are_thirty_seven():
 
 @pytest.mark.parametrize("entry", HOST, ids=lambda entry: entry.task)
 def test_each_task_keeps_the_rules(entry):
-    assert catalogue.faults(entry, catalogue.walk(entry.task, 60)) == []
+    assert registry.faults(entry, registry.walk(entry.task, 60)) == []
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("entry", HOST, ids=lambda entry: entry.task)
 def test_each_task_keeps_the_rules_past_two_resets(entry):
     length = 2 * envs.spec(entry.task).max_steps + 10
-    found = catalogue.walk(entry.task, length)
-    assert catalogue.faults(entry, found) == []
+    found = registry.walk(entry.task, length)
+    assert registry.faults(entry, found) == []
     assert (found.steps.last.sum(axis=0) >= 2).all()
-    assert entry.terminates != catalogue.NEVER or (found.steps.discount == 1).all()
+    assert entry.terminates != registry.NEVER or (found.steps.discount == 1).all()
 
 
 def good():
     """A walk of the toy LQR, which is cut at 20 steps; the entry too."""
-    entry = next(e for e in catalogue.TOY if e.task == "toy/lqr")
+    entry = next(e for e in registry.TOY if e.task == "toy/lqr")
     limit = envs.spec(entry.task).max_steps
-    found = catalogue.walk(entry.task, 2 * limit + 3)
+    found = registry.walk(entry.task, 2 * limit + 3)
     steps = TimeStep(*(np.array(x) for x in found.steps))
-    assert steps.last[limit - 1].all() and catalogue.faults(entry, found) == []
+    assert steps.last[limit - 1].all() and registry.faults(entry, found) == []
     return entry, limit, steps, found
 
 
@@ -73,7 +74,7 @@ def test_a_broken_walk_is_seen(field, at, value, said):
     """`at`: the number of a step, -1 for that of the first end."""
     entry, limit, steps, found = good()
     getattr(steps, field)[limit - 1 if at < 0 else at, 1] = value
-    wrong = catalogue.faults(entry, catalogue.Walk(found.first, steps))
+    wrong = registry.faults(entry, registry.Walk(found.first, steps))
     assert any(said in each for each in wrong), wrong
 
 
@@ -106,15 +107,15 @@ PAGE = (ROOT / "docs" / "tasks.md").read_text()
 
 
 def test_the_page_is_generated():
-    suites = [suite for suite in catalogue.SUITES if suite not in ON_DEVICE]
-    assert catalogue.report(suites, "markdown") in PAGE
+    suites = [suite for suite in registry.SUITES if suite not in ON_DEVICE]
+    assert registry.report(suites, "markdown") in PAGE
 
 
 @pytest.mark.long
 def test_the_whole_page_is_generated():
     """The suites on the device take a minute to say how much they show."""
     found = re.search(r"<!-- tasks -->\n(.*?)\n<!-- end -->", PAGE, re.DOTALL)
-    assert found and found[1] == catalogue.report(catalogue.SUITES, "markdown")
+    assert found and found[1] == registry.report(registry.SUITES, "markdown")
 
 
 def test_the_command_lists_and_steps(capsys):
@@ -122,22 +123,22 @@ def test_the_command_lists_and_steps(capsys):
     assert "toy/lqr" in capsys.readouterr().out
     assert tasks.main(["--suite=toy", "--check", "--steps=5"]) == 0
     out = capsys.readouterr().out
-    assert out.count(" ok ") == len(catalogue.TOY) and "none wrong" in out
+    assert out.count(" ok ") == len(registry.TOY) and "none wrong" in out
 
 
 def test_the_command_makes_room_after_each_task(monkeypatch):
     """A hundred tasks' programs are more than a process may have."""
     made = []
-    monkeypatch.setattr(catalogue, "walk", lambda *_: made.append("walk"))
-    monkeypatch.setattr(catalogue, "faults", lambda *_: [])
+    monkeypatch.setattr(registry, "walk", lambda *_: made.append("walk"))
+    monkeypatch.setattr(registry, "faults", lambda *_: [])
     monkeypatch.setattr(devices, "make_room", lambda: made.append("room"))
     assert tasks.main(["--suite=toy", "--check", "--steps=5"]) == 0
-    assert made == ["walk", "room"] * len(catalogue.TOY)
+    assert made == ["walk", "room"] * len(registry.TOY)
 
 
 def test_the_command_says_what_is_wrong(capsys, monkeypatch):
     monkeypatch.setattr(
-        catalogue, "SUITES", {"toy": (catalogue.Entry("toy/nosuch"), catalogue.TOY[0])}
+        registry, "SUITES", {"toy": (registry.Entry("toy/nosuch"), registry.TOY[0])}
     )
     assert tasks.main(["--check", "--steps=5"]) == 1
     out = capsys.readouterr().out

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from recipes import SHORT, cases, small
 
-from coadapt import algorithms, envs, learn, logs, runner, taxonomy
+from coadapt import algorithms, envs, learn, runner, taxonomy
 from coadapt.data import replay
+from coadapt.metrics import registry
 
 
 class Update(NamedTuple):
@@ -45,7 +46,7 @@ def traced(config):
 
     @jax.jit
     def update(config, state, store, seed, clock):
-        return learn.learn(config, state, store, seed, clock, logs.DEFAULT)
+        return learn.learn(config, state, store, seed, clock, registry.DEFAULT)
 
     return update.trace(config, like.agent, store, np.uint32(0), clock).jaxpr
 

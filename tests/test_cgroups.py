@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from coadapt import cgroups, devices, sweep
+from coadapt import devices, sweep
+from coadapt.system import cgroups
 
 MIB = 2**20
 V2 = "30 23 0:26 {top} /sys/fs/cgroup ro,nosuid - cgroup2 cgroup rw,nsdelegate\n"

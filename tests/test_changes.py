@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 import coadapt
-from coadapt import algorithms, aliases, changes, migrations, notes, schema
+from coadapt import algorithms, aliases, changes, schema
 from coadapt.algorithms import PRESETS
 from coadapt.config import Config
+from coadapt.runs import migrations
 from coadapt.schema import ConfigError
+from coadapt.system import notes
 
 
 def preset(name: str) -> Config:

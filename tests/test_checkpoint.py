@@ -12,17 +12,8 @@ import jax
 import numpy as np
 import pytest
 
-from coadapt import (
-    attempts,
-    checkpoint,
-    envs,
-    files,
-    learn,
-    runner,
-    schema,
-    store,
-    sweep,
-)
+from coadapt import envs, learn, runner, schema, sweep
+from coadapt.runs import attempts, checkpoint, files, store
 from coadapt.sweep import Checkpoints, Sweep, Variant
 from tests.recipes import cases, small, write_dataset
 
@@ -343,7 +334,7 @@ def test_a_damaged_snapshot_is_set_aside(lqr, end, begun, case, tmp_path, caplog
             lqr, work, lambda p: steps.append(p.report and p.report.steps),
             checkpoints=rules,
         )  # fmt: skip
-    (said,) = [r.message for r in caplog.records if r.name == "coadapt.checkpoint"]
+    (said,) = [r.message for r in caplog.records if r.name == "coadapt.runs.checkpoint"]
     assert "/300" in said and "cannot be read" in said and "\n" not in said
     assert "300.damaged" in said
     assert steps == ([None, 300, 400] if keep == 2 else [None, 150, 300, 400])

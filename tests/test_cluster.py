@@ -19,8 +19,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coadapt import checkpoint, engines, leases, manifest, store, sweep
+from coadapt import sweep
 from coadapt.cli import board, workers
+from coadapt.distributed import engines
+from coadapt.runs import checkpoint, leases, manifest, store
 from coadapt.sweep import Checkpoints, Group, Sweep, Variant
 from tests.recipes import small
 

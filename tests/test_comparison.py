@@ -11,11 +11,14 @@ import stores
 from scipy import stats as scipy_stats
 
 import coadapt
-from coadapt import comparison, stats, store, sweep, verdict
+from coadapt import sweep
+from coadapt.analysis import comparison, stats, verdict
 from coadapt.envs import toy
-from coadapt.report import findings, sections, verdicts
+from coadapt.report import compare as verdicts
+from coadapt.report import run_data, sections
+from coadapt.runs import store
 from coadapt.schema import ConfigError
-from coadapt.units import Unit
+from coadapt.tasks.units import Unit
 
 A, B = "toy/lqr", "toy/chain"
 UNITS = {A: Unit(-100.0, reference=100.0), B: Unit(0.0, reference=10.0)}
@@ -163,7 +166,7 @@ def test_a_random_policy_that_is_measured_after_the_runs_is_said_to_be(tmp_path,
     number = stats.number(toy.baseline(A))
     said = f"a random policy on {A}, {number}, was measured now, after the runs"
     assert (said in found.notes) == (not fixed)
-    shown = sections._unit(A, sections._units(findings.read(tmp_path))[0])
+    shown = sections._unit(A, sections._units(run_data.read(tmp_path))[0])
     assert (f"{number} (measured now, after the runs)" in shown) == (not fixed)
     text = (tmp_path / "manifest.json").read_text()
     assert '"random"' in text and '"now"' not in text
@@ -269,7 +272,7 @@ def test_the_report_and_the_library_give_one_answer():
     place = Path(__file__).parents[1] / "docs" / "results" / "shortened"
     header = store.load(place)
     asked = [q for q in verdicts.questions(header) if q.toggle == "tanh"]
-    (arms,) = findings.read(place).arms.values()
+    (arms,) = run_data.read(place).arms.values()
     assert len(asked) == 2
     for question in asked:
         on = {pair.label: (pair.on, pair.off) for pair in question.pairs}

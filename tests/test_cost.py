@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coadapt import algorithms, cost, learn, rates, runner, schema, speed
+from coadapt import algorithms, learn, runner, schema
+from coadapt.bench import cost, env_throughput, update_throughput
 from coadapt.cli import bench
 from coadapt.data import replay
 
@@ -15,7 +16,7 @@ from coadapt.data import replay
 )
 def test_count_is_the_formula_of_the_settings(name, expected):
     """MPO with the policy network on B rows, SAC without unused weight gradients."""
-    counted = cost.update_flops(algorithms.preset(name), speed.SPEC)
+    counted = cost.update_flops(algorithms.preset(name), update_throughput.SPEC)
     assert counted == pytest.approx(expected, rel=0.02)  # the formulas have two digits
 
 
@@ -28,14 +29,14 @@ def test_compiled_update_does_little_more_than_the_count(name):
     """
     config = schema.override(algorithms.preset(name), {"data.batch_size": 32})
     configs, seeds = schema.stack([config]), jnp.zeros(1, jnp.uint32)
-    obs = jnp.zeros((1, speed.SPEC.obs_size))
+    obs = jnp.zeros((1, update_throughput.SPEC.obs_size))
     shapes = runner.start.eval_shape(
-        configs, seeds, obs, spec=speed.SPEC, size=replay.size(1000)
+        configs, seeds, obs, spec=update_throughput.SPEC, size=replay.size(1000)
     )
     clock = learn.Clock(np.int32(1000), np.int32(1))
     program = runner.update.lower(configs, *shapes, seeds, clock).compile()
     done = program.cost_analysis()["flops"]
-    counted = cost.update_flops(config, speed.SPEC)
+    counted = cost.update_flops(config, update_throughput.SPEC)
     # Adam and the targets touch every parameter once an update, whatever the batch:
     # some 20 operations each, which 256 rows would hide
     parameters = sum(x.size for x in jax.tree.leaves(shapes.agent.params))
@@ -54,7 +55,7 @@ def test_bench_prints_a_row_for_each_number_of_agents(capsys):
 def test_a_call_of_the_bench_makes_as_many_updates_as_it_counts():
     small = {f"networks.{net}.sizes": (8,) for net in ("policy", "critic")}
     config = schema.override(algorithms.preset("sac"), small | {"data.batch_size": 8})
-    race = speed.Race(config, 2, at_once=3)
+    race = update_throughput.Race(config, 2, at_once=3)
     race.round(0.0)  # one call to see how long it takes, one that is timed
     made = {
         int(n)
@@ -69,7 +70,7 @@ def test_bench_has_the_products_alone(capsys):
     assert bench.main(["--products=32,64", "--rounds=1"]) == 0
     lines = capsys.readouterr().out.splitlines()[1:]
     rows = [(line[:7].strip(), line.split()[-4]) for line in lines]
-    assert rows == [(p, w) for w in ("32", "64") for p in speed.PRODUCTS]
+    assert rows == [(p, w) for w in ("32", "64") for p in update_throughput.PRODUCTS]
     assert all(float(line.split()[-3]) > 0 for line in lines)  # GFLOP/s
 
 
@@ -79,7 +80,7 @@ def test_the_products_are_those_of_a_layer():
     x, w, y = (jax.random.normal(key, (4, 4)) for _ in range(3))
     out, pull = jax.vjp(lambda x, w: x @ w, x, w)
     expected = {"x w": out, **dict(zip(("y w^T", "x^T y"), pull(y), strict=True))}
-    for name, product in speed.PRODUCTS.items():
+    for name, product in update_throughput.PRODUCTS.items():
         assert jnp.allclose(product(x, w, y), expected[name], rtol=1e-6), name
 
 
@@ -99,7 +100,7 @@ def test_bench_refuses_bad_input(flag, sentence, capsys):
 
 
 def test_bench_has_the_rates_of_environments_beside_others(capsys, monkeypatch):
-    monkeypatch.setattr(rates, "SECONDS", 0.01)
+    monkeypatch.setattr(env_throughput, "SECONDS", 0.01)
     tasks = "gym/HalfCheetah-v5,dmc/pendulum_swingup,gym/CartPole-v1"
     assert bench.main([f"--envs={tasks}", "--agents=1,2", "--rounds=1"]) == 0
     lines = capsys.readouterr().out.splitlines()[2:]

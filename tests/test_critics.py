@@ -8,14 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coadapt import agent, algorithms, cost, envs, legality, runner, schema
+from coadapt import agent, algorithms, envs, runner, schema
 from coadapt.agent import models
+from coadapt.bench import cost
 from coadapt.config import Config
 from coadapt.factors import critic as heads
 from coadapt.factors import ensembles, pi_q
 from coadapt.ops.distributions import Atoms
 from coadapt.schema import ConfigError
 from coadapt.types import Transition
+from coadapt.validation import config_rules
 from tests.recipes import FROM_DATA, SHORT
 from tests.test_cells import traced
 
@@ -40,7 +42,7 @@ def small(name: str, **changes: object) -> Config:
     config = schema.override(config, {p: v for p, v in SMALL.items() if p in paths})
     for path, value in changes.items():
         config = schema.override(config, {path: value})
-    legality.check(config)
+    config_rules.check(config)
     return config
 
 

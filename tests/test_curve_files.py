@@ -7,7 +7,8 @@ import scipy.stats
 import stores
 from html_pages import read
 
-from coadapt import curve_files, report, sweep
+from coadapt import report, sweep
+from coadapt.analysis import curve_files
 from coadapt.cli import report as command
 from coadapt.schema import ConfigError
 

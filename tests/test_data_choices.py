@@ -7,7 +7,7 @@ import pytest
 from recipes import small, write_dataset
 
 from coadapt import agent as agents
-from coadapt import algorithms, legality, runner, schema
+from coadapt import algorithms, runner, schema
 from coadapt.data import offline, replay
 from coadapt.networks import InputNorm
 from coadapt.ops import moments, sum_tree
@@ -22,6 +22,7 @@ from coadapt.sampling import (
 )
 from coadapt.schema import ConfigError
 from coadapt.types import Action, EnvSpec, TimeStep, Transition
+from coadapt.validation import config_rules
 
 SPEC = EnvSpec(task="none", obs_size=3, action_size=2, max_steps=10, provider="numbers")
 KEY = jax.random.key(3)
@@ -275,7 +276,7 @@ def test_a_replay_that_begins_with_a_data_set_has_steps_in_a_row():
         ("mpo", {"g_estimate.steps": 2, "g_estimate.trace": "Peng"}),
     ):
         changes = changes | {"data.prefill": "a/b-v0"}
-        legality.check(schema.override(algorithms.preset(preset), changes))
+        config_rules.check(schema.override(algorithms.preset(preset), changes))
     obs = np.arange(12, dtype=np.float32).reshape(4, 3)
     ones, going = np.ones(4, np.float32), np.zeros(4, bool)
     given = offline.store(Transition(obs, obs[:, :2], ones, ones, going, obs + 3))
@@ -290,7 +291,7 @@ def test_a_replay_that_begins_with_a_data_set_has_steps_in_a_row():
 @pytest.mark.parametrize(("preset", "changes", "said"), REFUSED)
 def test_what_has_no_meaning_is_refused(preset, changes, said):
     with pytest.raises(ConfigError) as found:
-        legality.check(schema.override(algorithms.preset(preset), changes))
+        config_rules.check(schema.override(algorithms.preset(preset), changes))
     assert said in str(found.value)
 
 
@@ -337,7 +338,7 @@ def whole(tmp_path_factory):
         patch.setenv("MINARI_DATASETS_PATH", str(tmp_path_factory.mktemp("data")))
         write_dataset(DATASET, 0.7, 0.3, 5)
         config = everything()
-        legality.check(config)
+        config_rules.check(config)
         other = everything(**{"optim.critic.rate": 1e-2})
         yield trained([config, other])
 

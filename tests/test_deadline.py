@@ -5,15 +5,18 @@ The training is the number of test_store_model, each step of which takes a secon
 
 import pytest
 
-from coadapt import deadline, store, sweep, work
-from coadapt.checkpoint import records
+from coadapt import sweep
 from coadapt.cli import train
-from coadapt.deadline import Deadline
+from coadapt.distributed import work
+from coadapt.distributed.pool import STOPPED, TIME_OVER, Pool
 from coadapt.learn import Clock
-from coadapt.pool import STOPPED, TIME_OVER, Pool
 from coadapt.runner import Interrupted, Snapshot, TimeOver
+from coadapt.runs import store
+from coadapt.runs.checkpoint import records
 from coadapt.sweep import Checkpoints
 from coadapt.sweeps import job
+from coadapt.system import deadline
+from coadapt.system.deadline import Deadline
 from tests import test_store_model
 from tests.test_store_model import CHECKPOINT, EVERY
 from tests.test_work import Inline, asked, names, planned, rows

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from recipes import FROM_DATA, SHORT, write_dataset
 
-from coadapt import algorithms, legality, runner, schema
+from coadapt import algorithms, runner, schema
 from coadapt.config import Config
 from coadapt.schema import ConfigError
+from coadapt.validation import config_rules
 from tools import choices
 
 DATASET = "space/lqr-v0"
@@ -54,7 +55,7 @@ class Point(NamedTuple):
         sets |= {"data.dataset": DATASET} if self.preset in FROM_DATA else {}
         room = {"data.capacity": 2000} if "data.prefill" in sets else {}
         made = schema.override(made, sizes | sets | room)
-        legality.check(made)
+        config_rules.check(made)
         return made
 
 

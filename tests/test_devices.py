@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coadapt import devices, streams
+from coadapt import devices, rng
 
 
 @pytest.mark.parametrize(("agents", "number"), [(1, 1), (2, 2), (3, 1), (8, 2)])
@@ -103,7 +103,7 @@ def test_as_many_devices_as_a_run_was_begun_with(monkeypatch):
 
 def test_a_users_settings_of_jax_change_no_stream():
     def draw():
-        return jax.random.normal(streams.stream(3, streams.Purpose.ACT, 7), (5,))
+        return jax.random.normal(rng.stream(3, rng.Purpose.ACT, 7), (5,))
 
     expected = draw()
     with jax.threefry_partitionable(False):
@@ -111,11 +111,11 @@ def test_a_users_settings_of_jax_change_no_stream():
     jax.config.update("jax_default_prng_impl", "rbg")
     jax.config.update("jax_threefry_partitionable", False)
     try:
-        streams.pin()
+        rng.pin()
         np.testing.assert_array_equal(draw(), expected)
     finally:
         jax.config.update("jax_default_prng_impl", "threefry2x32")
-        streams.pin()
+        rng.pin()
 
 
 MIB = 2**20

@@ -11,13 +11,14 @@ import pytest
 
 import coadapt
 from coadapt import agent as agents
-from coadapt import algorithms, diagnostics, envs, plot, runner, schema, store, sweep
+from coadapt import algorithms, diagnostics, envs, plot, runner, schema, sweep
 from coadapt.data import replay
 from coadapt.diagnostics import summaries
 from coadapt.diagnostics.sampling import key_of, traced
 from coadapt.envs import toy
 from coadapt.ops import weights
-from coadapt.saved import Failure, SavedAgent
+from coadapt.runs import store
+from coadapt.runs.trained_agent import Failure, SavedAgent
 from coadapt.sweep import Checkpoints, Sweep, Variant
 from coadapt.types import Action, TimeStep
 from tests.recipes import SHORT, small

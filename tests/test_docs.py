@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coadapt import envs, store, sweep, taxonomy
+from coadapt import envs, sweep, taxonomy
 from coadapt.cli import train
 from coadapt.data import offline
+from coadapt.runs import store
 from coadapt.types import Transition
 from tools import reference
 
@@ -49,6 +50,8 @@ def test_the_architecture_page_names_files_and_functions_that_there_are():
     named = re.findall(r"`(?:[\w]+\.)+(\w+)(?:\(\))?`", text)
     defined = set(re.findall(r"(?:def|class) (\w+)|^    (\w+):", lines, re.MULTILINE))
     names = {name for pair in defined for name in pair}
+    places = [path.relative_to(package) for path in package.rglob("*.py")]
+    names |= {part for place in places for part in place.with_suffix("").parts}
     beyond = {"py", "json", "rate", "sizes", "structure"}
     assert {name for name in named if name not in names | beyond} == set()
 

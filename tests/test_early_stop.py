@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from recipes import small
 
-from coadapt import learn, legality, runner, schema
+from coadapt import learn, runner, schema
 from coadapt.factors.pi_q_update import KLStop, Proximal
 from coadapt.schema import ConfigError
+from coadapt.validation import config_rules
 
 STOP = {"pi_q_update.early_stop": "KLStop"}
 
@@ -37,8 +38,8 @@ def test_the_steps_are_those_before_the_kl_is_too_large(target):
 
 
 def test_it_is_of_updates_whose_policy_climbs_a_ratio():
-    legality.check(schema.override(small("ppo"), STOP))
-    legality.check(schema.override(small("ppo_details"), STOP))
+    config_rules.check(schema.override(small("ppo"), STOP))
+    config_rules.check(schema.override(small("ppo_details"), STOP))
     with pytest.raises(ConfigError, match="early_stop is not a field of NaturalGrad"):
         schema.override(small("trpo"), STOP)
 

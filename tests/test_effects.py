@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from coadapt import effects, verdict
-from coadapt.effects import Cells, Design
+from coadapt.analysis import effects, verdict
+from coadapt.analysis.effects import Cells, Design
 from coadapt.schema import ConfigError
 
 NAN, INF = np.nan, np.inf

@@ -9,15 +9,17 @@ from pathlib import Path
 import jax
 import pytest
 
-from coadapt import catalogue, schema, store, sweep
+from coadapt import schema, sweep
 from coadapt.cli import planning
 from coadapt.cli import sweep as command
 from coadapt.config import BoundCost, BoundLoss, Replay
 from coadapt.experiments import CURVES, MODULES, figure2, load, shortened
 from coadapt.experiments.base import PAPER, SCALES, Plan, paper_steps, scaled
 from coadapt.report import protocols
+from coadapt.runs import store
 from coadapt.schema import ConfigError
 from coadapt.sweep import Sweep
+from coadapt.tasks import registry
 
 ROOT = Path(__file__).parents[1]
 RECORD = ("learns", "hundred", "tuned", "parity")
@@ -66,7 +68,7 @@ def test_the_tables_are_the_papers_rows():
         for task in found.tasks:
             names = {v.name for v in found.variants(task)}
             assert set(found.readings) <= names
-            key = name, catalogue.paper_name(task)
+            key = name, registry.paper_name(task)
             ours[key] = names - set(found.readings)
     assert ours == published()
     assert sum(map(len, ours.values())) == 288
@@ -78,7 +80,7 @@ def test_every_variant_has_its_row_or_is_a_reading(name):
     assert found.name == name and found.claim.endswith(".")
     assert set(found.tables) <= {table for table, _ in rows}
     for task in found.tasks:
-        keys = [(table, catalogue.paper_name(task)) for table in found.tables]
+        keys = [(table, registry.paper_name(task)) for table in found.tables]
         there = set[str]().union(*(rows.get(key, ()) for key in keys))
         for variant in found.variants(task):
             assert "," not in variant.name  # --variants lists them by comma
@@ -345,7 +347,7 @@ def test_the_experiments_have_the_papers_budget():
         for task in found.tasks:
             default = 2_500_000 if task.startswith("dmc/") else 3_000_000
             default = 14_000_000 if task.startswith("dmc/humanoid") else default
-            expected = steps.get(catalogue.paper_name(task), default)
+            expected = steps.get(registry.paper_name(task), default)
             assert found.steps_on(task) == expected
     assert paper_steps("gym/Hopper-v5") == paper_steps("brax/hopper") == 1_000_000
 

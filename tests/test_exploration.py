@@ -7,11 +7,12 @@ import pytest
 from recipes import small
 
 from coadapt import agent as agents
-from coadapt import algorithms, legality, runner, schema
+from coadapt import algorithms, runner, schema
 from coadapt.factors import noise, pi_theta
 from coadapt.factors.noise import EpisodeStd, Exploration, OrnsteinUhlenbeck, PinkNoise
+from coadapt.rng import Purpose, stream
 from coadapt.schema import ConfigError
-from coadapt.streams import Purpose, stream
+from coadapt.validation import config_rules
 
 KEY, A = jax.random.key(5), 2
 PINK = {
@@ -94,7 +95,7 @@ def test_a_policy_adds_the_noise_where_it_would_draw_its_own():
 )
 def test_noise_without_a_meaning_is_refused(preset, change, said):
     with pytest.raises(ConfigError, match=said):
-        legality.check(schema.override(algorithms.preset(preset), change))
+        config_rules.check(schema.override(algorithms.preset(preset), change))
 
 
 # ---------------------------------------------------------------- while it acts

@@ -9,9 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coadapt import checkpoint, learn, references, runner, stats, store, sweep
+from coadapt import learn, runner, sweep
+from coadapt.analysis import stats
 from coadapt.cli import report as report_command
-from coadapt.streams import Purpose, host_seeds, stream
+from coadapt.rng import Purpose, host_seeds, stream
+from coadapt.runs import checkpoint, store
+from coadapt.tasks import references
 from tests.recipes import small
 from tests.test_checkpoint import ALL, asked, interrupted, rows
 

@@ -7,9 +7,10 @@ import pytest
 import stores
 from scipy import stats as scipy_stats
 
-from coadapt import comparison, families, sweep, verdict
-from coadapt.report import findings, sections
-from coadapt.units import Unit
+from coadapt import sweep
+from coadapt.analysis import comparison, multiple_testing, verdict
+from coadapt.report import run_data, sections
+from coadapt.tasks.units import Unit
 
 TASK = "gym/Hopper-v5"
 
@@ -31,14 +32,14 @@ def closed(ps):
 @pytest.mark.parametrize("seed", range(5))
 def test_corrected_p_is_that_of_the_definition(seed):
     ps = np.random.default_rng(seed).random(6) ** 3
-    assert families.holm(ps) == pytest.approx(closed(ps))
+    assert multiple_testing.holm(ps) == pytest.approx(closed(ps))
     expected = scipy_stats.false_discovery_control(ps)
-    assert families.benjamini_hochberg(ps) == pytest.approx(expected)
+    assert multiple_testing.benjamini_hochberg(ps) == pytest.approx(expected)
 
 
 def test_what_claims_nothing_counts_as_a_question():
-    assert families.holm([0.01, np.nan]) == pytest.approx([0.02, 1.0])
-    assert families.benjamini_hochberg([]).size == 0
+    assert multiple_testing.holm([0.01, np.nan]) == pytest.approx([0.02, 1.0])
+    assert multiple_testing.benjamini_hochberg([]).size == 0
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def made(tmp_path_factory):
         dead=dead,
         unit=unit,
     )
-    return sections.compute(findings.read(folder))
+    return sections.compute(run_data.read(folder))
 
 
 def test_a_verdict_stands_under_other_choices_too(made):

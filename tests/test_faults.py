@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coadapt import checkpoint, store, sweep
-from coadapt.checkpoint import ABOUT
+from coadapt import sweep
 from coadapt.cli import sweep as command
+from coadapt.runs import checkpoint, store
+from coadapt.runs.checkpoint import ABOUT
 from tests import test_store_model
 from tests.recipes import cases, small
 from tests.test_checkpoint import ALL, asked
@@ -250,7 +251,7 @@ checkpoint._checksums = _checksums
 """,
     # the new one is whole, the old one is still there
     "before-removal": f"""
-from coadapt.checkpoint import Writer
+from coadapt.runs.checkpoint import Writer
 real = Writer._remove
 def _remove(self, newest, **rest):
     if newest == 300:

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from coadapt import attempts, checkpoint, devices, runner, store, sweep
+from coadapt import devices, runner, sweep
 from coadapt.runner import Interrupted
+from coadapt.runs import attempts, checkpoint, store
 from coadapt.sweep import Checkpoints, Sweep, Variant
 from tests.recipes import small
 from tests.test_cluster import NETS, assert_same, everything

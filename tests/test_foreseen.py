@@ -4,11 +4,12 @@ import dataclasses
 
 import pytest
 
-from coadapt import envs, foreseen, sweep
+from coadapt import envs, sweep
 from coadapt.config import Config
-from coadapt.foreseen import Asked
 from coadapt.schema import ConfigError
 from coadapt.types import EnvSpec
+from coadapt.validation import foreseen
+from coadapt.validation.foreseen import Asked
 
 TASK = "toy/lqr"
 

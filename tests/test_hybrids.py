@@ -8,15 +8,16 @@ import jax
 import numpy as np
 import pytest
 
-from coadapt import agent, algorithms, envs, hybrids, learn, legality, runner, schema
+from coadapt import agent, algorithms, envs, learn, runner, schema
 from coadapt.cli import hybrids as command
 from coadapt.cli import train
 from coadapt.config import Config, Offline
 from coadapt.data import offline, replay
 from coadapt.envs import toy
-from coadapt.hybrids import Point
 from coadapt.schema import ConfigError
 from coadapt.types import Transition
+from coadapt.validation import config_rules, design_space
+from coadapt.validation.design_space import Point
 from tests.recipes import cases
 
 ROOT = Path(__file__).parents[1]
@@ -29,7 +30,7 @@ DATASET = "toy/lqr-random-v0"
 def test_the_page_is_what_is_generated():
     text = (ROOT / "docs" / "hybrids.md").read_text()
     shown = re.search(r"<!-- hybrids -->\n(.*?)\n<!-- end -->", text, re.DOTALL)
-    assert shown and shown[1] == hybrids.report("markdown")
+    assert shown and shown[1] == design_space.report("markdown")
 
 
 def test_the_commands_of_the_page_do_as_it_says(capsys):
@@ -40,25 +41,25 @@ def test_the_commands_of_the_page_do_as_it_says(capsys):
     assert capsys.readouterr().err in text
     changes = dict(re.findall(r"--set=([\w.]+)=(\S+)", good))
     config = schema.override(algorithms.preset("ppo"), changes)
-    legality.check(config)
-    assert hybrids.point_of(config) not in hybrids.named().values()
+    config_rules.check(config)
+    assert design_space.point_of(config) not in design_space.named().values()
 
 
 def test_the_product_is_of_all_classes():
-    sizes = [len(kinds) for kinds in hybrids.FACTORS.values()]
-    assert len(hybrids.verdicts()) == np.prod(sizes)
-    for point in random.Random(0).sample(list(hybrids.points()), 100):
-        assert hybrids.point_of(hybrids.complete(point)) == point
+    sizes = [len(kinds) for kinds in design_space.FACTORS.values()]
+    assert len(design_space.verdicts()) == np.prod(sizes)
+    for point in random.Random(0).sample(list(design_space.points()), 100):
+        assert design_space.point_of(design_space.complete(point)) == point
 
 
 @pytest.mark.parametrize("name", list(algorithms.TABLE1))
 def test_every_method_of_the_paper_is_at_a_legal_point(name):
-    assert hybrids.verdicts()[hybrids.named()[name]] is None
+    assert design_space.verdicts()[design_space.named()[name]] is None
 
 
 def test_every_illegal_point_is_refused_in_a_sentence_that_blames_a_factor():
     """Not a number or the data, which were chosen so that they are no reason."""
-    for point, sentence in hybrids.verdicts().items():
+    for point, sentence in design_space.verdicts().items():
         if sentence is None:
             continue
         assert sentence.endswith(".") and "\n" not in sentence
@@ -69,23 +70,23 @@ def test_every_illegal_point_is_refused_in_a_sentence_that_blames_a_factor():
 
 
 def test_legal_points_pass_the_whole_check():
-    for point in hybrids.legal():
-        legality.check(hybrids.complete(point))
+    for point in design_space.legal():
+        config_rules.check(design_space.complete(point))
 
 
 def test_illegal_points_are_refused_by_check():
-    illegal = [point for point, reason in hybrids.verdicts().items() if reason]
+    illegal = [point for point, reason in design_space.verdicts().items() if reason]
     for point in random.Random(0).sample(illegal, 2000):
         with pytest.raises(ConfigError) as error:
-            legality.check(hybrids.complete(point))
-        assert str(error.value) == hybrids.verdicts()[point]
+            config_rules.check(design_space.complete(point))
+        assert str(error.value) == design_space.verdicts()[point]
 
 
 def test_every_reason_has_an_example():
-    rows = hybrids.refusals()
+    rows = design_space.refusals()
     assert all(row["example"] for row in rows)
     total = sum(int(row["points"]) for row in rows)
-    assert total + len(hybrids.legal()) == len(hybrids.verdicts())
+    assert total + len(design_space.legal()) == len(design_space.verdicts())
 
 
 # ---------------------------------------------------------------- what is printed
@@ -93,7 +94,7 @@ def test_every_reason_has_an_example():
 
 def test_the_command_prints_the_matrix_and_the_reasons(capsys):
     assert command.main([]) == 0
-    assert capsys.readouterr().out == hybrids.report("text") + "\n"
+    assert capsys.readouterr().out == design_space.report("text") + "\n"
     assert command.main(["--format=csv"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("pi_q,pi_q update,pi_p,pi_p update,Q TD0,")
@@ -113,9 +114,11 @@ def test_a_mistake_in_its_flags_is_named(capsys):
 
 def _sample(number: int, seed: int) -> list[Point]:
     """Legal points without a name, by luck, that have each class of each factor."""
-    nameless = sorted(set(hybrids.legal()) - set(hybrids.named().values()), key=str)
+    nameless = sorted(
+        set(design_space.legal()) - set(design_space.named().values()), key=str
+    )
     random.Random(seed).shuffle(nameless)
-    missing = {(name, k) for name, kinds in hybrids.FACTORS.items() for k in kinds}
+    missing = {(name, k) for name, kinds in design_space.FACTORS.items() for k in kinds}
     chosen: list[Point] = []
     while missing:
         best = max(nameless, key=lambda point: len(missing & {*_classes(point)}))
@@ -172,7 +175,7 @@ IDLE = {"toy/lqr": toy.LQR().idle(), "toy/bandit": -(toy.Bandit().best ** 2)}
 
 def _small(point: Point) -> Config:
     """The point, completed, with networks and numbers for a task of two numbers."""
-    config = hybrids.complete(point)
+    config = design_space.complete(point)
     changes = SMALL | DATA[type(config.data).__name__]
     for field, number in (("critic_steps", 30), ("policy_steps", 30)):
         if getattr(config.schedule, field) > 1:
@@ -209,9 +212,9 @@ def dataset(tmp_path, monkeypatch):
 
 def test_the_sample_has_every_class_and_no_named_point():
     assert {pair for point in SAMPLE for pair in _classes(point)} == {
-        (name, kind) for name, kinds in hybrids.FACTORS.items() for kind in kinds
+        (name, kind) for name, kinds in design_space.FACTORS.items() for kind in kinds
     }
-    assert not {*SAMPLE} & {*hybrids.named().values()}
+    assert not {*SAMPLE} & {*design_space.named().values()}
     assert len(SAMPLE) >= 12
 
 
@@ -222,7 +225,7 @@ def _name(point: Point) -> str:
 @pytest.mark.parametrize("point", REST, ids=_name)
 def test_an_update_of_a_legal_hybrid_is_traced(point):
     config, spec = _small(point), envs.spec(TASK)
-    legality.check(config)
+    config_rules.check(config)
     state = jax.eval_shape(lambda key: agent.init(config, spec, key), KEY)
     kept = config.g_estimate.length > 1
     size = replay.size(config.data.update_every + 1, shortest=1, log_prob=kept)
@@ -238,7 +241,7 @@ def test_an_update_of_a_legal_hybrid_is_traced(point):
 def test_a_legal_hybrid_trains(point, dataset):
     config, returns = _small(point), []
     task = TASK if config.g_estimate.critics_of(config.g) else "toy/bandit"
-    legality.check(config)
+    config_rules.check(config)
     steps = STEPS[type(config.data).__name__]
     result = runner.train(
         [config], [0], task, steps=steps, eval_every=steps, eval_episodes=20,

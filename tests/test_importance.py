@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import stores
 
-from coadapt import importance, sweep, tuning
+from coadapt import sweep
+from coadapt.analysis import importance
+from coadapt.analysis.importance import Tree
 from coadapt.cli import importance as command
 from coadapt.cli import sweep as sweep_command
-from coadapt.importance import Tree
 from coadapt.schema import ConfigError
+from coadapt.studies import tuning
 
 pytest.importorskip("sklearn", reason="importance needs scikit-learn")
 

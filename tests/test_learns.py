@@ -10,10 +10,10 @@ from scipy import stats
 
 from benchmarks import learns
 from benchmarks.learns import Baseline
-from coadapt import references
 from coadapt.experiments import load
 from coadapt.schema import ConfigError
-from coadapt.units import Unit
+from coadapt.tasks import references
+from coadapt.tasks.units import Unit
 
 RNG = np.random.default_rng(0)
 ZERO = Baseline(0.0, 0.1, 20)

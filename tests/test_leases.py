@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from coadapt import leases
-from coadapt.leases import HeldError, LostError
+from coadapt.runs import leases
+from coadapt.runs.leases import HeldError, LostError
 
 ELSEWHERE = {"process": 1, "machine": "another boot", "host": "far"}
 

@@ -4,9 +4,10 @@ import dataclasses
 
 import pytest
 
-from coadapt import algorithms, config, legality, schema
+from coadapt import algorithms, config, schema
 from coadapt.algorithms import PRESETS
 from coadapt.schema import ConfigError
+from coadapt.validation import config_rules
 
 TASKS = [(name, task) for name, (_, tasks) in PRESETS.items() for task in tasks]
 
@@ -865,26 +866,26 @@ def altered(name: str, changes: dict[str, object]) -> config.Config:
 
 @pytest.mark.parametrize("name", list(PRESETS))
 def test_every_preset_passes(name):
-    legality.check(algorithms.preset(name))
+    config_rules.check(algorithms.preset(name))
 
 
 @pytest.mark.parametrize(
     "name, task", TASKS, ids=[f"{name}-{task}" for name, task in TASKS]
 )
 def test_every_preset_passes_on_its_tasks(name, task):
-    legality.check(algorithms.preset(name, task))
+    config_rules.check(algorithms.preset(name, task))
 
 
 @pytest.mark.parametrize("case", list(ACCEPTED))
 def test_a_meaningful_change_passes(case):
-    legality.check(altered(*ACCEPTED[case]))
+    config_rules.check(altered(*ACCEPTED[case]))
 
 
 @pytest.mark.parametrize("case", list(REFUSED))
 def test_a_meaningless_change_is_refused_by_its_field(case):
     name, changes, field, reason = REFUSED[case]
     with pytest.raises(ConfigError) as error:
-        legality.check(altered(name, changes))
+        config_rules.check(altered(name, changes))
     message = str(error.value)
     assert message.startswith(f"{field} is ")
     assert reason in message
@@ -893,9 +894,9 @@ def test_a_meaningless_change_is_refused_by_its_field(case):
 
 def test_what_came_is_said():
     with pytest.raises(ConfigError, match=r"^pi_p\.states is 'next': "):
-        legality.check(altered("mpo", {"g_estimate": "TD0"}))
+        config_rules.check(altered("mpo", {"g_estimate": "TD0"}))
     with pytest.raises(ConfigError, match=r"^target\.policy is None: "):
-        legality.check(altered("mpo", {"target.policy": None}))
+        config_rules.check(altered("mpo", {"target.policy": None}))
 
 
 @pytest.mark.parametrize(
@@ -914,7 +915,7 @@ def test_a_value_out_of_range_is_refused_before_any_rule(path, value):
     parents = path.split(".")
     broken = _replace(algorithms.preset("sac"), parents, value)
     with pytest.raises(ConfigError) as error:
-        legality.check(broken)
+        config_rules.check(broken)
     assert str(error.value).startswith(f"{path} is ")
 
 

@@ -12,12 +12,13 @@ import pytest
 from recipes import cases, small
 
 from coadapt import agent as agents
-from coadapt import envs, learn, logs, metrics, optim, runner, schema
-from coadapt.agent.vitals import dead_share, entropy
+from coadapt import envs, learn, optim, runner, schema
+from coadapt.agent.metrics import dead_share, entropy
 from coadapt.data import replay
 from coadapt.factors.view import Descent
 from coadapt.learn import Clock
-from coadapt.logs import DEFAULT, GROUPS, METRICS
+from coadapt.metrics import available, registry
+from coadapt.metrics.registry import DEFAULT, GROUPS, METRICS
 from coadapt.networks import Network
 from coadapt.schema import ConfigError
 
@@ -89,7 +90,7 @@ def test_what_is_left_out_is_not_in_the_program(case, monkeypatch):
     for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(other), strict=True):
         np.testing.assert_array_equal(a, b)
     assert set(some) < set(every) and set(some) <= set(DEFAULT)
-    assert set(every) <= set(metrics.of(_config(case), SPEC))
+    assert set(every) <= set(available.of(_config(case), SPEC))
     _check_numbers(case, state, every)
 
 
@@ -164,16 +165,16 @@ def test_episodes_are_told_of_on_the_device_and_on_the_host(task):
 
 
 def test_names_groups_and_mistakes():
-    assert logs.chosen(["default"]) == DEFAULT and logs.chosen(["all"]) == ALL
-    assert logs.chosen([]) == ("return",)  # a cell without a score is none
-    found = logs.chosen(["norms", "length"])
+    assert registry.chosen(["default"]) == DEFAULT and registry.chosen(["all"]) == ALL
+    assert registry.chosen([]) == ("return",)  # a cell without a score is none
+    found = registry.chosen(["norms", "length"])
     assert found == ("return", "length", *GROUPS["norms"])
     assert not set(GROUPS) & set(METRICS)
     with pytest.raises(ConfigError, match="did you mean 'policy_norm'") as caught:
-        logs.chosen(["polcy_norm"])
+        registry.chosen(["polcy_norm"])
     assert "\n" not in str(caught.value)
     with pytest.raises(KeyError):
-        logs.kept({"no_such_metric": 1.0}, ALL)
+        registry.kept({"no_such_metric": 1.0}, ALL)
 
 
 def shown() -> str:
@@ -185,7 +186,7 @@ def shown() -> str:
 
 @pytest.mark.long
 def test_the_table_of_the_page_is_generated():
-    assert shown() == metrics.table()
+    assert shown() == available.table()
 
 
 # one of each table's kind: tracing all fifteen takes 20 s
@@ -208,4 +209,4 @@ def test_the_table_of_the_page_has_all_metrics_and_who_has_them():
             named = words.removeprefix("all but ").split(", ")
             if words == "all" or (algorithm in named) != but:
                 listed.add(name.strip("`"))
-        assert listed == set(metrics.of_preset(algorithm))
+        assert listed == set(available.of_preset(algorithm))

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 import coadapt
-from coadapt import attempts, files, leases, manifest, store, sweep
+from coadapt import sweep
 from coadapt.cli import merge as command
-from coadapt.files import StoreError
-from coadapt.merge import Merged, merge
+from coadapt.runs import attempts, files, leases, manifest, store
+from coadapt.runs.files import StoreError
+from coadapt.runs.merge import Merged, merge
 from coadapt.schema import ConfigError
 from coadapt.sweep import Checkpoints
 from tests import test_store_model

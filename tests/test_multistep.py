@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coadapt import agent, algorithms, envs, legality, runner, schema
+from coadapt import agent, algorithms, envs, runner, schema
 from coadapt.agent import models
 from coadapt.data import offline, replay
 from coadapt.factors import multistep
@@ -13,6 +13,7 @@ from coadapt.factors.multistep import Steps
 from coadapt.ops import returns
 from coadapt.schema import ConfigError
 from coadapt.types import Transition
+from coadapt.validation import config_rules
 from tests.test_cells import traced
 
 RNG = np.random.default_rng(0)
@@ -127,7 +128,7 @@ def chosen(name, changes):
         config = schema.override(config, {"pi_p.samples": 3})
     for path, value in changes.items():
         config = schema.override(config, {path: value})
-    legality.check(config)
+    config_rules.check(config)
     return config
 
 

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from coadapt import agent as agents
-from coadapt import algorithms, learn, legality, networks, schema, speed
+from coadapt import algorithms, learn, networks, schema
 from coadapt.agent import models
+from coadapt.bench import update_throughput
 from coadapt.networks import MLP, BatchNorm, BatchRenorm, Init
 from coadapt.schema import ConfigError
 from coadapt.types import EnvSpec, Transition
+from coadapt.validation import config_rules
 
 O, A, B = 3, 2, 6
 SPEC = EnvSpec(task="none", obs_size=O, action_size=A, max_steps=10, provider="numbers")
@@ -251,7 +253,7 @@ def test_masks_are_of_the_seed_the_update_the_critic_and_the_part():
 )
 def test_what_learns_otherwise_than_it_acts_is_refused_elsewhere(preset, changes, said):
     with pytest.raises(ConfigError) as found:
-        legality.check(schema.override(algorithms.preset(preset), changes))
+        config_rules.check(schema.override(algorithms.preset(preset), changes))
     assert said in str(found.value)
 
 
@@ -282,8 +284,8 @@ def learned_together(number: int, dtype) -> list:
 
     def of_one(config, seed):
         key = jax.random.key(seed)
-        state = wide(agents.init(config, speed.SPEC, key))
-        store = wide(speed._frozen_replay(KEPT, key))
+        state = wide(agents.init(config, update_throughput.SPEC, key))
+        store = wide(update_throughput._frozen_replay(KEPT, key))
 
         def step(state, number):
             clock = learn.Clock(jnp.int32(KEPT), number)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from coadapt import attempts, store, sweep
+from coadapt import sweep
 from coadapt.config import Config
+from coadapt.runs import attempts, store
 from coadapt.schema import ConfigError, from_dict
 from coadapt.sweep import Sweep, Variant
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import coadapt
-from coadapt import attempts, store
 from coadapt.cli import report
+from coadapt.runs import attempts, store
 from coadapt.schema import ConfigError
 
 OLD = Path(__file__).parent / "data" / "store_format_3"

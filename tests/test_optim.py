@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from coadapt import algorithms, legality, migrations, optim, schema
+from coadapt import algorithms, optim, schema
 from coadapt.optim import (
     SGD,
     Adam,
@@ -20,6 +20,8 @@ from coadapt.optim import (
     Muon,
     RMSProp,
 )
+from coadapt.runs import migrations
+from coadapt.validation import config_rules
 
 STEPS = 5
 # float32 beside float64: some tens of roundings of numbers of size 1, times the rate
@@ -227,5 +229,5 @@ def test_every_algorithm_may_have_each_optimizer(name):
     for kind in ("AdamW", "RMSProp", "Lion", "Muon", "SGD"):
         change = {f"optim.{net}": kind for net in ("policy", "critic")}
         made = schema.override(config, change | {"optim.policy.schedule": "CosineRate"})
-        legality.check(made)
+        config_rules.check(made)
         assert made.optim.policy.rate == config.optim.policy.rate

@@ -17,13 +17,14 @@ import numpy as np
 import pytest
 
 import coadapt
-from coadapt import attempts, envs, files, manifest, provenance, runner, saved, store
+from coadapt import envs, runner
 from coadapt import sweep as sweeps
 from coadapt.data import offline
 from coadapt.data.offline import folders
-from coadapt.report import findings, sections
+from coadapt.report import run_data, sections
+from coadapt.runs import attempts, files, manifest, provenance, store, trained_agent
+from coadapt.runs.store import Cell
 from coadapt.schema import ConfigError
-from coadapt.store import Cell
 from coadapt.sweep import Checkpoints, Sweep, Variant
 from coadapt.types import Transition
 from tests.recipes import small
@@ -251,7 +252,7 @@ def test_new_programs_of_a_store_may_be_of_another_machine_and_it_is_said(begun)
     here = manifest.sessions(begun)[-1]["host"]
     said = f"instruction set: AVX (1), AVX2 (2); host: b (1), {here} (2)"
     assert told[0].sessions == said
-    found = findings.read(begun)
+    found = run_data.read(begun)
     facts = dict(sections.facts(found))
     assert facts["sessions"] == f"the rows' sessions differ in {said}."
     assert "simulators" not in facts
@@ -261,7 +262,7 @@ def test_sessions_that_agree_are_not_spoken_of(begun):
     told = []
     assert run(begun, tell=told.append) == 2
     assert told[0].sessions == ""
-    assert "sessions" not in dict(sections.facts(findings.read(begun)))
+    assert "sessions" not in dict(sections.facts(run_data.read(begun)))
 
 
 def test_sessions_are_compared_by_what_they_say():
@@ -349,8 +350,10 @@ def test_another_hash_of_the_data_set_is_always_refused(tmp_path):
         assert said in refused(tmp_path / "run", **of, **one)
     header = store.load(tmp_path / "run")
     found = SimpleNamespace(clock=SimpleNamespace(steps=40))
-    with pytest.raises(saved.NoReplayError, match=f"learned from, of hash {there}"):
-        saved._replay(None, header, None, Cell(TASK, "brac", 0), found)
+    with pytest.raises(
+        trained_agent.NoReplayError, match=f"learned from, of hash {there}"
+    ):
+        trained_agent._replay(None, header, None, Cell(TASK, "brac", 0), found)
 
 
 def test_a_store_that_has_no_hash_is_given_one(tmp_path):

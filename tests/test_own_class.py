@@ -10,19 +10,12 @@ import numpy as np
 import pytest
 
 import coadapt
-from coadapt import (
-    algorithms,
-    envs,
-    legality,
-    networks,
-    optim,
-    provenance,
-    schema,
-    taxonomy,
-)
+from coadapt import algorithms, envs, networks, optim, schema, taxonomy
 from coadapt.cli import show, train
 from coadapt.config import Config
+from coadapt.runs import provenance
 from coadapt.schema import ConfigError
+from coadapt.validation import config_rules
 
 MODULE = '''
 import jax.numpy as jnp
@@ -111,7 +104,7 @@ def chosen(**changes):
 
 def test_it_stands_by_its_name_and_keeps_its_numbers(own):
     config = chosen(**{"pi_q.slope": "2.5"})
-    legality.check(config)
+    config_rules.check(config)
     score = jnp.array([[1.0], [4.0]])
     found = config.pi_q.weights(score, jnp.float32(2.0))
     np.testing.assert_allclose(found, [[0.0], [2.5 * 1.5 / 2.0]])
@@ -132,7 +125,7 @@ def test_an_optimiser_and_features_stand_by_their_names_too(own):
         "networks.critic.features": "own_weights:Sines",
     }
     config = schema.override(algorithms.preset("sac"), changes)
-    legality.check(config)
+    config_rules.check(config)
     assert schema.from_dict(Config, schema.to_dict(config)) == config
     rule, params = config.optim.policy, {"w": jnp.array([1.0, 2.0])}
     grads = {"w": jnp.array([-3.0, 0.5])}
@@ -149,19 +142,19 @@ def test_an_optimiser_and_features_stand_by_their_names_too(own):
 def test_a_loss_of_critics_stands_by_its_name_and_is_descended(own):
     changes = {"critic.loss": "own_weights:Quartic", "critic.loss.weight": 3.0}
     config = schema.override(algorithms.preset("sac"), changes)
-    legality.check(config)
+    config_rules.check(config)
     assert schema.from_dict(Config, schema.to_dict(config)) == config
     head, target = config.critic.head, jnp.array([1.0, -1.0])
     outputs = jnp.array([[[3.0], [0.0]]])  # one critic, two rows
     found = head.losses(outputs, target, 1.0, config.critic.loss)
     np.testing.assert_allclose(found, [[3.0 * 2.0**4, 3.0]])
     with pytest.raises(ConfigError, match=r"critic\.head=C51 has a loss of its own"):
-        legality.check(schema.override(config, {"critic.head": "C51"}))
+        config_rules.check(schema.override(config, {"critic.head": "C51"}))
 
 
 def test_what_it_needs_of_others_is_its_interfaces(own):
     with pytest.raises(ConfigError, match=r"pi_q=Linear it must be Analytic\.$"):
-        legality.check(schema.override(chosen(), {"pi_q_update": "Proximal"}))
+        config_rules.check(schema.override(chosen(), {"pi_q_update": "Proximal"}))
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,13 @@ import pandas as pd
 import pytest
 import stores
 
-from coadapt import pack, store, sweep
+from coadapt import sweep
 from coadapt.cli import pack as pack_command
 from coadapt.cli import unpack as unpack_command
+from coadapt.report import pack
+from coadapt.runs import store
+from coadapt.runs.store import Cell
 from coadapt.schema import ConfigError
-from coadapt.store import Cell
 
 TASK = "toy/lqr"
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from html_pages import read
 
-from coadapt import page
-from coadapt.page import Cell, Figure, Group, Line, Page, Section, Table
 from coadapt.plot import Look
+from coadapt.report import html
+from coadapt.report.html import Cell, Figure, Group, Line, Page, Section, Table
 
 NAME = "sac/x=<b>&co-v5"
 TABLE = Table(
@@ -29,7 +29,7 @@ TABLE = Table(
 
 
 def rendered(*sections):
-    return page.render(Page("T & t", (("what", "<this>"),), sections, "foot"))
+    return html.render(Page("T & t", (("what", "<this>"),), sections, "foot"))
 
 
 def test_what_is_data_comes_out_as_text():
@@ -67,7 +67,7 @@ def test_a_table_of_one_kind_of_lines_has_one_column_of_heads():
 
 
 def test_a_table_as_csv():
-    rows = list(csv.reader(page.records(TABLE).splitlines()))
+    rows = list(csv.reader(html.records(TABLE).splitlines()))
     assert rows == [
         ["task", "", "a", NAME],
         ["one", "ours", "word", "1 (of 2)"],

@@ -128,7 +128,7 @@ def make_store(place):
     ]) == 0  # fmt: skip
     rows = coadapt.store.read(place / parity.OURS)
     rows = rows[rows.metric == "return"]
-    kind = coadapt.manifest.sessions(place / parity.OURS)[0]["cpu"]
+    kind = coadapt.runs.manifest.sessions(place / parity.OURS)[0]["cpu"]
     peer = pd.DataFrame({
         "method": rows.variant, "task": rows.task, "step": rows.env_steps,
         "seed": rows.seed, "return": rows.value - 1, "cpu": kind,

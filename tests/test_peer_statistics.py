@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coadapt import families, score, spending, stats, verdict
+from coadapt.analysis import alpha_spending, multiple_testing, score, stats, verdict
 
 THEIRS = json.loads((Path(__file__).parent / "data" / "statistics.json").read_text())
 SAMPLES = THEIRS["samples"]
@@ -41,8 +41,8 @@ def test_effect_sizes_are_those_of_statsmodels(their):
 def test_families_are_those_of_statsmodels():
     made = THEIRS["families"]
     for i, given in enumerate(made["p"]):
-        assert families.holm(given) == pytest.approx(made["holm"][i], abs=EXACT)
-        found = families.benjamini_hochberg(given)
+        assert multiple_testing.holm(given) == pytest.approx(made["holm"][i], abs=EXACT)
+        found = multiple_testing.benjamini_hochberg(given)
         assert found == pytest.approx(made["fdr_bh"][i], abs=EXACT)
 
 
@@ -55,7 +55,7 @@ def test_a_rates_interval_is_that_of_statsmodels(failed, runs, low, high):
 def test_a_study_that_grows_decides_what_adastop_decides():
     """Of clear gaps and of none; AdaStop permutes and spends evenly, so that it looks
     away from zero sooner, by one look at most."""
-    spent = spending.looks((6, 12, 18), verdict.ALPHA)
+    spent = alpha_spending.looks((6, 12, 18), verdict.ALPHA)
     decided = 0
     for their in THEIRS["adastop"]:
         first, second = np.array(their["scores"])

@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from coadapt import plot, stats, store
+from coadapt import plot
 from coadapt.algorithms import LATER, PRESETS
-from coadapt.looks import colors
+from coadapt.analysis import stats
+from coadapt.analysis.stats import Counts, Estimate
+from coadapt.plot.styles import colors
+from coadapt.runs import store
 from coadapt.schema import ConfigError
-from coadapt.stats import Counts, Estimate
 
 
 def frame():
@@ -370,12 +372,12 @@ def test_an_estimate_says_itself():
 
 def test_a_colour_is_seen_on_a_dark_page_too():
     """Those that are light enough stay as they are."""
-    from coadapt import looks
+    from coadapt.plot import styles
 
-    assert looks.luminance("#FFFFFF") == pytest.approx(1) and not looks.luminance(
+    assert styles.luminance("#FFFFFF") == pytest.approx(1) and not styles.luminance(
         "#000000"
     )
-    for color in looks.COLORS:
-        made = looks.on_dark(color)
-        assert looks.luminance(made) >= 0.18 and looks.on_dark(made) == made
-    assert looks.on_dark("#E69F00") == "#E69F00"
+    for color in styles.COLORS:
+        made = styles.on_dark(color)
+        assert styles.luminance(made) >= 0.18 and styles.on_dark(made) == made
+    assert styles.on_dark("#E69F00") == "#E69F00"

@@ -7,10 +7,11 @@ import pytest
 from recipes import small
 from scipy import integrate, stats
 
-from coadapt import algorithms, legality, runner, schema
+from coadapt import algorithms, runner, schema
 from coadapt.factors.pi_theta import Beta, Components, Concentrations
 from coadapt.factors.pi_theta import MixtureOfGaussians as Mixture
 from coadapt.schema import ConfigError
+from coadapt.validation import config_rules
 
 KEY, A = jax.random.key(1), 2
 CLOSE = {"rtol": 2e-5, "atol": 2e-5}  # float32 through logarithms of gammas
@@ -110,7 +111,7 @@ LEGAL = [
 def test_it_stands_in_each_algorithm_that_has_a_meaning_with_it():
     for kind, name, changes in LEGAL:
         changes = {"pi_theta": kind} | changes
-        legality.check(schema.override(algorithms.preset(name), changes))
+        config_rules.check(schema.override(algorithms.preset(name), changes))
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_it_stands_in_each_algorithm_that_has_a_meaning_with_it():
 def test_what_a_mixture_lacks_is_said(preset, change, said):
     changes = {"pi_theta": "MixtureOfGaussians", "bounds": "none"} | change
     with pytest.raises(ConfigError, match=said):
-        legality.check(schema.override(algorithms.preset(preset), changes))
+        config_rules.check(schema.override(algorithms.preset(preset), changes))
 
 
 @pytest.mark.long

@@ -7,10 +7,11 @@ import pytest
 import stores
 from scipy import stats
 
-from coadapt import power, sweep
+from coadapt import sweep
 from coadapt.cli import power as command
 from coadapt.cli import sweep as sweep_command
 from coadapt.schema import ConfigError
+from coadapt.studies import power
 
 TASK = "gym/Hopper-v5"
 GRID = ["--algorithms=sac,mpo", f"--task={TASK}", "--steps=1e5"]

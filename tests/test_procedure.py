@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import test_importance as design
 
-from coadapt import procedure, tuning
 from coadapt.cli import sensitivity as command
 from coadapt.cli import sweep as sweep_command
 from coadapt.schema import ConfigError
+from coadapt.studies import procedure, tuning
 
 TASK, RATE = design.TASK, design.RATE
 SCRAMBLED = ["--algorithms=sac", f"--task={TASK}", "--seeds=8", "--steps=300"]

@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from coadapt import algorithms, projection, schema
+from coadapt import algorithms, schema
+from coadapt.bench import roofline
+from coadapt.bench.roofline import Accelerator, Work
 from coadapt.cli import bench
-from coadapt.projection import Accelerator, Work
 
 TINY = {"networks.policy.sizes": (8, 8), "networks.critic.sizes": (8, 8)}
 
@@ -26,7 +27,7 @@ def test_kernels_of_a_loop_count_as_often_as_it_turns():
             return jax.lax.fori_loop(0, times, lambda _, x: jnp.sin(x @ x), x)
 
         text = jax.jit(program).lower(jnp.ones((9, 9))).compile().as_text()
-        return projection.kernels(text)
+        return roofline.kernels(text)
 
     each = (turns(21) - turns(11)) / 10
     assert each == int(each) >= 2
@@ -36,7 +37,7 @@ def test_kernels_do_not_grow_with_the_agents():
     """An accelerator launches as many for 8 agents as for 3, to 2%: some are merged."""
     config = schema.override(algorithms.preset("sac"), TINY | {"data.batch_size": 8})
     few, many = (
-        projection.kernels(projection.together(config, n).as_text()) for n in (3, 8)
+        roofline.kernels(roofline.together(config, n).as_text()) for n in (3, 8)
     )
     assert many == pytest.approx(few, rel=0.02)
 

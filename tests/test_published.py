@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from coadapt.analysis.verdict import HARMS_B, HELPS_A, SPLIT, UNDECIDED
 from coadapt.experiments import published
-from coadapt.verdict import HARMS_B, HELPS_A, SPLIT, UNDECIDED
 
 FILE = Path(published.__file__).parent / "scores.csv"
 ROWS = list(csv.DictReader(FILE.read_text().splitlines()))

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from coadapt import catalogue, envs, references
+from coadapt import envs
 from coadapt.envs import toy
 from coadapt.experiments import published
 from coadapt.schema import ConfigError
-from coadapt.units import GIVEN, Unit
+from coadapt.tasks import references, registry
+from coadapt.tasks.units import GIVEN, Unit
 
 
 def test_the_table_is_the_papers():
@@ -20,7 +21,7 @@ def test_the_table_is_the_papers():
         for version in (4, 5):
             task = f"gym/{robot}-v{version}"
             assert references.reference(task) == (value, references.PAPER)
-            assert cells[catalogue.paper_name(task)] == value
+            assert cells[registry.paper_name(task)] == value
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coadapt import agent, algorithms, envs, legality, runner, schema
+from coadapt import agent, algorithms, envs, runner, schema
 from coadapt.config import Config
 from coadapt.data import replay
 from coadapt.sampling import UniformSampling
 from coadapt.types import Transition
+from coadapt.validation import config_rules
 
 STEPS = 3
 SMALL = {
@@ -27,7 +28,7 @@ SMALL = {
 
 def config(**changes: object) -> Config:
     made = schema.override(algorithms.mpo(), SMALL | changes)
-    legality.check(made)
+    config_rules.check(made)
     return made
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coadapt import stats
+from coadapt.analysis import stats
 
 THEIRS = json.loads((Path(__file__).parent / "data" / "rliable.json").read_text())
 X, Y = (np.array(THEIRS["scores"][name]) for name in "xy")

@@ -4,10 +4,11 @@ import importlib
 
 import pytest
 
-from coadapt import algorithms, catalogue, envs, schema
+from coadapt import algorithms, envs, schema
 from coadapt.algorithms import robots
 from coadapt.cli import sweep
 from coadapt.experiments.base import paper_steps
+from coadapt.tasks import registry
 
 DMC = importlib.import_module("coadapt.algorithms.mpo").DMC  # not the preset's function
 ROWS = {
@@ -63,8 +64,8 @@ def test_without_a_row_the_preset_stays():
 @pytest.mark.parametrize("suite, home", [("brax", "gym"), ("playground", "dmc")])
 def test_other_suites_take_the_row_of_the_same_robot(suite, home):
     """By the catalogue, which says what the paper calls each task."""
-    nearest = catalogue.nearest()
-    for entry in catalogue.SUITES[suite]:
+    nearest = registry.nearest()
+    for entry in registry.SUITES[suite]:
         if not entry.paper:
             continue
         theirs = nearest[entry.paper]

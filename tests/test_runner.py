@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from recipes import FROM_DATA, KNOBS, RATES, cases, get, small, write_dataset
 
-from coadapt import algorithms, devices, envs, learn, runner, schema, speed
+from coadapt import algorithms, devices, envs, learn, runner, schema
+from coadapt.bench import update_throughput
 from coadapt.data import replay
 from coadapt.envs import toy
 from coadapt.training import evaluate
@@ -450,11 +451,11 @@ def test_a_replay_is_read_in_place():
     """An update holds as much beside agents with a replay a hundred times as large."""
     preset, agents = algorithms.preset("sac"), 4
     configs, seeds = schema.stack([preset] * agents), np.zeros(agents, np.uint32)
-    obs = np.zeros((agents, speed.SPEC.obs_size), np.float32)
+    obs = np.zeros((agents, update_throughput.SPEC.obs_size), np.float32)
     held = []
     for capacity in (10_000, 1_000_000):
         shapes = runner.start.eval_shape(
-            configs, seeds, obs, spec=speed.SPEC, size=replay.size(capacity)
+            configs, seeds, obs, spec=update_throughput.SPEC, size=replay.size(capacity)
         )
         clock = learn.Clock(np.int32(1), np.int32(1))
         program = runner.update.lower(configs, *shapes, seeds, clock).compile()

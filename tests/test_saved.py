@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import coadapt
-from coadapt import checkpoint, diagnostics, envs, files, learn, runner, schema, sweep
+from coadapt import diagnostics, envs, learn, runner, schema, sweep
+from coadapt.runs import checkpoint, files
 from coadapt.sweep import Checkpoints, Sweep, Variant
 from tests.recipes import small
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from coadapt import stats
+from coadapt.analysis import stats
 from coadapt.schema import ConfigError
 
 NAN, INF = math.nan, math.inf

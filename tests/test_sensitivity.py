@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import stores
 
-from coadapt import sensitivity, store, sweep
+from coadapt import sweep
+from coadapt.analysis import sensitivity
 from coadapt.cli import sensitivity as command
 from coadapt.cli import sweep as sweep_command
+from coadapt.runs import store
 from coadapt.schema import ConfigError
 
 

@@ -12,28 +12,17 @@ from test_checkpoint import ALL, arrays, asked, assert_equal, rows
 from test_learning import LQR as RECIPES
 
 from coadapt import agent as agents
-from coadapt import (
-    algorithms,
-    cadence,
-    checkpoint,
-    diagnostics,
-    envs,
-    foreseen,
-    learn,
-    legality,
-    plan,
-    runner,
-    saved,
-    schema,
-    sweep,
-)
+from coadapt import algorithms, diagnostics, envs, learn, plan, runner, schema, sweep
 from coadapt.data import offline, replay
+from coadapt.rng import Purpose, host_seeds
+from coadapt.runs import checkpoint, trained_agent
 from coadapt.sampling import UniformSampling
 from coadapt.schema import ConfigError
-from coadapt.streams import Purpose, host_seeds
 from coadapt.sweeps import packing
+from coadapt.training import cadence
 from coadapt.training.steps import act_one
 from coadapt.types import Action, TimeStep
+from coadapt.validation import config_rules, foreseen
 
 E, SEEDS = 3, (5, 6)
 LQR = envs.spec("toy/lqr")
@@ -307,7 +296,7 @@ def test_updates_are_counted_in_env_steps(number, period, start, expected):
 )  # fmt: skip
 def test_numbers_that_do_not_fit_are_refused(name, changes, said):
     with pytest.raises(ConfigError) as error:
-        legality.check(schema.override(algorithms.preset(name), changes))
+        config_rules.check(schema.override(algorithms.preset(name), changes))
     assert str(error.value) == said
 
 
@@ -395,7 +384,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(name, tmp_path):
     assert rows(whole) == rows(cut)
     (record,) = checkpoint.records(cut)
     variant = work.variants["toy/lqr"][1].name
-    agent = saved.load(cut, variant=variant, seed=1, steps=360, replay=True)
+    agent = trained_agent.load(cut, variant=variant, seed=1, steps=360, replay=True)
     assert agent.replay.count.tolist() == [180, 180]
     assert diagnostics.batch(agent, 50).shape == (50, 2)
     ends = np.flatnonzero(np.asarray(agent.replay.last[1]))

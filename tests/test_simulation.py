@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import coadapt
-from coadapt import score, simulation, verdict
-from coadapt.simulation import Source
-from coadapt.spending import Look
-from coadapt.units import Unit
+from coadapt.analysis import score, simulation, verdict
+from coadapt.analysis.alpha_spending import Look
+from coadapt.analysis.simulation import Source
+from coadapt.tasks.units import Unit
 
 M = 0.1
 

@@ -16,11 +16,13 @@ import pytest
 import stores
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from coadapt import files, report, sinks, store, sweep
+from coadapt import report, sweep
 from coadapt.cli import logs, train
 from coadapt.cli import sweep as launch_sweep
+from coadapt.metrics import writers
+from coadapt.runs import files, store
+from coadapt.runs.store import Cell
 from coadapt.schema import ConfigError
-from coadapt.store import Cell
 
 TASK = "toy/lqr"
 # 60 steps of an agent of 8 units: what is learned is of no interest here
@@ -36,7 +38,7 @@ GRID = ["--algorithms=sac", "--grid=optim.policy.rate=1e-3,1e-4", *TINY]
 
 def events(workdir, cell: Cell) -> dict[str, list[tuple[int, float]]]:
     """Metric -> (env steps, value), as TensorBoard reads them."""
-    found = EventAccumulator(str(sinks.event_folder(workdir, cell))).Reload()
+    found = EventAccumulator(str(writers.event_folder(workdir, cell))).Reload()
     return {
         name: [(e.step, e.value) for e in found.Scalars(name)]
         for name in found.Tags()["scalars"]
@@ -45,7 +47,7 @@ def events(workdir, cell: Cell) -> dict[str, list[tuple[int, float]]]:
 
 def same_as_the_store(workdir) -> None:
     """Every row is there once, and nothing else; event files have float32."""
-    rows = sinks.rows_of(workdir)
+    rows = writers.rows_of(workdir)
     assert rows
     for cell, by_step in rows.items():
         expected = Counter(
@@ -74,7 +76,7 @@ def run(tmp_path_factory):
 
 
 def test_tensorboard_has_the_rows_of_a_sweep_that_went_on(run):
-    assert len(sinks.rows_of(run)) == 4
+    assert len(writers.rows_of(run)) == 4
     same_as_the_store(run)
     cell = Cell(TASK, "sac/optim.policy.rate=1e-3", 1)
     assert [step for step, _ in events(run, cell)["return"]] == [30, 60, 90]
@@ -99,12 +101,12 @@ def test_rows_that_are_made_again_are_there_once(tmp_path):
     cell = Cell(TASK, "sac", 0)
     made = {TASK: sweep.presets(["sac"])}
     stores.build(tmp_path, "test", made, {TASK: 300}, seeds=1, begun=[cell])
-    killed = sinks.Feed(tmp_path, [sinks.TensorBoard(tmp_path)])
+    killed = writers.Feed(tmp_path, [writers.TensorBoard(tmp_path)])
     killed.begin([cell])
     for steps in (200, 300):
         killed.land([cell], steps, {"return": np.array([7.0])})
     assert [p for p in events(tmp_path, cell)["return"] if p[1] == 7.0]
-    again = sinks.Feed(tmp_path, [sinks.TensorBoard(tmp_path)])
+    again = writers.Feed(tmp_path, [writers.TensorBoard(tmp_path)])
     again.begin([cell])
     same_as_the_store(tmp_path)
     again.land([cell], 100, {"return": np.array([8.0])})  # the store has that row
@@ -116,12 +118,12 @@ def test_rows_that_are_made_again_are_there_once(tmp_path):
 
 
 def test_many_agents_do_not_keep_many_files_open(tmp_path, monkeypatch):
-    monkeypatch.setattr(sinks, "MOST_OPEN", 2)
+    monkeypatch.setattr(writers, "MOST_OPEN", 2)
     made = {TASK: sweep.presets(["sac"])}
     stores.build(tmp_path, "test", made, {TASK: 300}, seeds=5)
-    sink = sinks.TensorBoard(tmp_path)
-    feed = sinks.Feed(tmp_path, [sink])
-    cells = list(sinks.rows_of(tmp_path))
+    sink = writers.TensorBoard(tmp_path)
+    feed = writers.Feed(tmp_path, [sink])
+    cells = list(writers.rows_of(tmp_path))
     feed.begin(cells)
     assert len(sink._open) <= 2
     feed.close()
@@ -134,18 +136,18 @@ def test_what_earlier_sessions_left_out_is_written_at_the_end(
     monkeypatch.setattr(report, "make", lambda *_, **__: None)
     workdir = tmp_path / "work"
     shutil.copytree(run, workdir)
-    shutil.rmtree(workdir / sinks.TENSORBOARD)
+    shutil.rmtree(workdir / writers.TENSORBOARD)
     args = [*GRID, f"--workdir={workdir}", "--checkpoint_every=30", "--steps=90"]
     assert launch_sweep.main(args) == 0  # nothing is left to be run
-    assert not (workdir / sinks.TENSORBOARD).exists()
+    assert not (workdir / writers.TENSORBOARD).exists()
     assert launch_sweep.main([*args, "--tensorboard"]) == 0
     same_as_the_store(workdir)
 
 
 @pytest.mark.parametrize("variant", ["../../x", "/x", "a//b", "."])
 def test_a_name_leads_nowhere_else(tmp_path, variant):
-    folder = sinks.event_folder(tmp_path, Cell(TASK, variant, 0))
-    assert folder.resolve().is_relative_to(tmp_path / sinks.TENSORBOARD)
+    folder = writers.event_folder(tmp_path, Cell(TASK, variant, 0))
+    assert folder.resolve().is_relative_to(tmp_path / writers.TENSORBOARD)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +166,7 @@ def test_mistakes_are_a_sentence(tmp_path, capsys, args, words):
 
 
 def test_a_package_that_is_missing_is_named(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(sinks.PACKAGES, sinks.TENSORBOARD, "no_such_package")
+    monkeypatch.setitem(writers.PACKAGES, writers.TENSORBOARD, "no_such_package")
     args = ["--algorithm=sac", *TINY, f"--workdir={tmp_path / 'x'}", "--steps=60"]
     assert train.main([*args, "--tensorboard"]) == 2
     assert "pip install -c constraints.txt -e '.[tensorboard]'" in (
@@ -172,13 +174,13 @@ def test_a_package_that_is_missing_is_named(tmp_path, capsys, monkeypatch):
     )
     assert not (tmp_path / "x").exists()
     with pytest.raises(ConfigError):
-        sinks.TensorBoard(tmp_path)
+        writers.TensorBoard(tmp_path)
 
 
 # ---------------------------------------------------------------- what fails
 
 
-class Failing(sinks.TensorBoard):
+class Failing(writers.TensorBoard):
     """Fails at one of its calls."""
 
     at = ""
@@ -193,10 +195,10 @@ class Failing(sinks.TensorBoard):
 def test_a_sink_that_fails_is_left_out_and_said_once(tmp_path, capsys, at):
     made = {TASK: sweep.presets(["sac", "mpo"])}
     stores.build(tmp_path, "test", made, {TASK: 300}, seeds=2)
-    rows = sinks.rows_of(tmp_path)
-    broken, whole = Failing(tmp_path / "elsewhere"), sinks.TensorBoard(tmp_path)
+    rows = writers.rows_of(tmp_path)
+    broken, whole = Failing(tmp_path / "elsewhere"), writers.TensorBoard(tmp_path)
     broken.at = at
-    feed = sinks.Feed(tmp_path, [broken, whole])
+    feed = writers.Feed(tmp_path, [broken, whole])
     first, *others = rows
     feed.begin([first])
     feed.land([first], 900, {"return": np.zeros(1)})
@@ -217,12 +219,12 @@ def test_a_sweep_goes_on_without_its_event_files(run, tmp_path, monkeypatch, cap
     monkeypatch.setattr(report, "make", lambda *_, **__: None)
     workdir = tmp_path / "work"
     shutil.copytree(run, workdir)
-    shutil.rmtree(workdir / sinks.TENSORBOARD)
-    (workdir / sinks.TENSORBOARD).write_text("no folder")
+    shutil.rmtree(workdir / writers.TENSORBOARD)
+    (workdir / writers.TENSORBOARD).write_text("no folder")
     args = [*GRID, f"--workdir={workdir}", "--checkpoint_every=30", "--steps=120"]
     assert launch_sweep.main([*args, "--tensorboard"]) == 0
     assert capsys.readouterr().err.count("tensorboard failed") == 1
-    assert {max(steps) for steps in sinks.rows_of(workdir).values()} == {120}
+    assert {max(steps) for steps in writers.rows_of(workdir).values()} == {120}
     assert logs.main([f"--workdir={workdir}", "--to=tensorboard"]) == 1
     said = capsys.readouterr().err
     assert "the same command copies it anew" in said and said.count("\n") == 1
@@ -283,7 +285,7 @@ def fake(monkeypatch):
 
 def ids(fake, folder) -> set[str]:
     fake.runs.clear()
-    sinks.copy(folder, sinks.named(sinks.WANDB, folder, "team/project"))
+    writers.copy(folder, writers.named(writers.WANDB, folder, "team/project"))
     assert {(run["entity"], run["project"]) for run in fake.runs} == {
         ("team", "project")
     }
@@ -317,20 +319,20 @@ def test_what_no_run_could_have_is_refused_at_the_door(
 
 def test_offline_needs_no_key(fake, tmp_path):
     fake.mode, fake.refuses = "offline", "login"
-    sinks.named(sinks.WANDB, tmp_path, "p")
+    writers.named(writers.WANDB, tmp_path, "p")
 
 
 def test_a_name_of_wandb_is_refused_by_its_own_rules(tmp_path):
     pytest.importorskip("wandb")
     with pytest.raises(ConfigError, match=r"a\?b.*cannot contain"):
-        sinks.named(sinks.WANDB, tmp_path, "team/a?b")
+        writers.named(writers.WANDB, tmp_path, "team/a?b")
 
 
 def test_a_network_that_is_away_ends_no_sweep(fake, tmp_path, capsys):
     """The second of three programs cannot begin; the third does not try."""
     made = {TASK: sweep.presets(["sac", "mpo", "awr"])}
     stores.build(tmp_path, "test", made, {TASK: 300}, seeds=1)
-    feed = sinks.Feed(tmp_path, [sinks.named(sinks.WANDB, tmp_path, "p")])
+    feed = writers.Feed(tmp_path, [writers.named(writers.WANDB, tmp_path, "p")])
     for name in ("sac", "mpo", "awr"):
         feed.close()
         fake.refuses = "init" if name == "mpo" else ""
@@ -350,9 +352,9 @@ def test_wandb_has_a_run_of_each_agent(tmp_path, monkeypatch):
     stores.build(tmp_path, "test", made, {TASK: 300}, seeds=1)
     for _ in range(2):
         assert logs.main([f"--workdir={tmp_path}", "--to=wandb", "--project=p"]) == 0
-    (folder,) = (tmp_path / sinks.WANDB).glob("offline-run-*")
+    (folder,) = (tmp_path / writers.WANDB).glob("offline-run-*")
     run, history, config = offline(folder)
-    (values,) = sinks.rows_of(tmp_path).values()
+    (values,) = writers.rows_of(tmp_path).values()
     assert history == {n: v["return"] for n, v in values.items()}
     assert (run.run_group, run.project, run.job_type) == ("sac", "p", "sac")
     assert run.display_name == f"sac/{TASK}/seed0"

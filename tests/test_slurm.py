@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from coadapt import attempts, engines, leases, slurm, store, work
-from coadapt.attempts import Program as Record
 from coadapt.cli import train
 from coadapt.cli import work as one_program
-from coadapt.deadline import Deadline
+from coadapt.distributed import engines, slurm, work
+from coadapt.runs import attempts, leases, store
+from coadapt.runs.attempts import Program as Record
 from coadapt.schema import ConfigError
+from coadapt.system.deadline import Deadline
 from tests import slurm_host, test_store_model
 from tests.test_cluster import (
     ALWAYS,

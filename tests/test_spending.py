@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from coadapt import simulation, spending, verdict
+from coadapt.analysis import alpha_spending, simulation, verdict
+from coadapt.analysis.alpha_spending import Look
+from coadapt.analysis.simulation import Source
 from coadapt.schema import ConfigError
-from coadapt.simulation import Source
-from coadapt.spending import Look
 
 M = 0.1
-LOOKS = spending.looks((16, 32, 64), verdict.ALPHA)
+LOOKS = alpha_spending.looks((16, 32, 64), verdict.ALPHA)
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ LOOKS = spending.looks((16, 32, 64), verdict.ALPHA)
     ],
 )
 def test_bounds_are_those_of_the_literature(seeds, bounds):
-    found = [stats.norm.isf(look.alpha) for look in spending.looks(seeds, 0.025)]
+    found = [stats.norm.isf(look.alpha) for look in alpha_spending.looks(seeds, 0.025)]
     assert found == pytest.approx(bounds, abs=2e-4)  # their grids were coarser
 
 
@@ -33,24 +33,26 @@ def test_together_they_spend_alpha():
     z = sums / np.sqrt([16, 32, 64])
     bounds = stats.norm.isf([look.alpha for look in LOOKS])
     assert (z > bounds).any(1).mean() == pytest.approx(0.025, abs=0.001)
-    assert spending.spent(1.0, 0.025) == pytest.approx(0.025)
+    assert alpha_spending.spent(1.0, 0.025) == pytest.approx(0.025)
 
 
 def test_a_sequential_p_is_the_alpha_that_would_have_been_enough():
     alphas = [look.alpha for look in LOOKS]
-    assert spending.sequential_p(alphas[:2], (16, 32, 64)) == pytest.approx(0.025, 1e-3)
-    assert spending.sequential_p([0.3, 0.3, 0.01], (16, 32, 64)) < 0.025
-    assert spending.sequential_p([0.3, 0.01], (16, 32, 64)) > 0.025
-    assert spending.sequential_p([0.01], (16,)) == pytest.approx(0.01, 1e-3)
-    assert spending.sequential_p([1.0], (16, 32)) == 1.0
+    assert alpha_spending.sequential_p(alphas[:2], (16, 32, 64)) == pytest.approx(
+        0.025, 1e-3
+    )
+    assert alpha_spending.sequential_p([0.3, 0.3, 0.01], (16, 32, 64)) < 0.025
+    assert alpha_spending.sequential_p([0.3, 0.01], (16, 32, 64)) > 0.025
+    assert alpha_spending.sequential_p([0.01], (16,)) == pytest.approx(0.01, 1e-3)
+    assert alpha_spending.sequential_p([1.0], (16, 32)) == 1.0
 
 
 def test_looks_double():
-    assert spending.sizes(16, 64) == (16, 32, 64)
-    assert spending.sizes(10, 50) == (10, 20, 40, 50)
-    assert spending.sizes(10, 10) == (10,)
+    assert alpha_spending.sizes(16, 64) == (16, 32, 64)
+    assert alpha_spending.sizes(10, 50) == (10, 20, 40, 50)
+    assert alpha_spending.sizes(10, 10) == (10,)
     with pytest.raises(ConfigError, match="max_seeds is 9"):
-        spending.sizes(10, 9)
+        alpha_spending.sizes(10, 9)
 
 
 @pytest.mark.parametrize("effect", [0.0, M / 2, M])

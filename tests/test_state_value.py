@@ -5,11 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coadapt import agent, algorithms, envs, legality, schema
+from coadapt import agent, algorithms, envs, schema
 from coadapt.agent import models
 from coadapt.factors.state_value import Expectile
 from coadapt.schema import ConfigError
 from coadapt.types import Transition
+from coadapt.validation import config_rules
 
 RNG = np.random.default_rng(0)
 B = 16
@@ -87,10 +88,10 @@ REFUSED = {
 def test_what_has_no_meaning_is_refused_in_a_sentence(name):
     changes, said = REFUSED[name]
     with pytest.raises(ConfigError) as error:
-        legality.check(schema.override(algorithms.preset(name), changes))
+        config_rules.check(schema.override(algorithms.preset(name), changes))
     assert said in str(error.value)
 
 
 def test_sac_may_bootstrap_from_it():
     change = {"g_estimate.value": "Expectile"}
-    legality.check(schema.override(algorithms.preset("sac"), change))
+    config_rules.check(schema.override(algorithms.preset("sac"), change))

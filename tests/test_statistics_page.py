@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from coadapt import procedure, simulation, taxonomy
+from coadapt import taxonomy
+from coadapt.analysis import simulation
+from coadapt.studies import procedure
 
 PAGE = Path(__file__).parents[1] / "docs" / "statistics.md"
 TABLES = {

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from coadapt import stats, store
+from coadapt.analysis import stats
+from coadapt.runs import store
 
 
 def rows(*cells):

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coadapt import attempts, files, manifest, migrations, schema, store, tables
+from coadapt import schema
 from coadapt.algorithms import preset
 from coadapt.config import Config
 from coadapt.factors.pi_q_update import KL, DualKL, Wasserstein
-from coadapt.report import findings
-from coadapt.schema import ConfigError
-from coadapt.store import (
+from coadapt.report import run_data
+from coadapt.runs import attempts, files, manifest, migrations, store, tables
+from coadapt.runs.store import (
     Cell,
     Entry,
     Header,
@@ -31,7 +31,8 @@ from coadapt.store import (
     finished,
     owned,
 )
-from coadapt.tables import Mark
+from coadapt.runs.tables import Mark
+from coadapt.schema import ConfigError
 
 HEADER = (
     "experiment,algorithm,variant,task,seed,env_steps,metric,value,provider,session\n"
@@ -203,7 +204,7 @@ def test_rows_of_changed_code_have_another_session(tmp_path, monkeypatch):
     write(tmp_path)
     write(tmp_path, seeds=(1, 2))
     changed = {"commit": "c0de", "changed": "beef"}
-    monkeypatch.setattr("coadapt.provenance._code", lambda: changed)
+    monkeypatch.setattr("coadapt.runs.provenance._code", lambda: changed)
     write(tmp_path, seeds=(3,))
     frame = store.read(tmp_path)
     assert dict(zip(frame.seed, frame.session, strict=True)) == {
@@ -247,7 +248,7 @@ def test_what_was_asked_for_is_kept_for_each_cell(tmp_path):
             attempt.append(10, {"return": np.ones(len(about.cells()))}, "tests 1")
             attempt.finish(about.steps, 0.0)
     asked = store.load(tmp_path)
-    assert findings.read(tmp_path).behind == ()
+    assert run_data.read(tmp_path).behind == ()
     there = {(c.variant, c.seed): asked.steps_of(c) for c in asked.cells()}
     assert there == (
         {("sac", seed): 20 for seed in range(4)}
@@ -805,14 +806,14 @@ def test_a_renamed_field_is_found_under_its_new_name(tmp_path, monkeypatch):
         pass
     number = migrations.SCHEMA
     monkeypatch.setattr(migrations, "SCHEMA", number + 2)
-    monkeypatch.setattr("coadapt.manifest.SCHEMA", number + 2)
+    monkeypatch.setattr("coadapt.runs.manifest.SCHEMA", number + 2)
     monkeypatch.setitem(migrations.RENAMED, "Replay", {"minibatch": "batch_size"})
     way = migrations.MIGRATIONS[3]
     later = {number: way, number + 1: lambda config: {**config, "eval_policy": None}}
     monkeypatch.setattr(migrations, "MIGRATIONS", later)
     found = store.load(tmp_path).variants["toy/lqr"]["sac"].config
     assert found == {**now, "eval_policy": None}
-    monkeypatch.setattr("coadapt.manifest.SCHEMA", 0)
+    monkeypatch.setattr("coadapt.runs.manifest.SCHEMA", 0)
     with pytest.raises(ConfigError, match="of a newer version"):
         store.load(tmp_path)
 

@@ -23,21 +23,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import coadapt
-from coadapt import (
-    attempts,
-    checkpoint,
-    devices,
-    files,
-    provenance,
-    runner,
-    schema,
-    store,
-    sweep,
-)
+from coadapt import devices, runner, schema, sweep
 from coadapt.learn import Clock, Health, Learner
 from coadapt.runner import Interrupted, Report, Snapshot
+from coadapt.runs import attempts, checkpoint, files, provenance, store
+from coadapt.runs.store import Cell, StoreError
 from coadapt.schema import ConfigError
-from coadapt.store import Cell, StoreError
 from coadapt.sweep import Checkpoints, Sweep, Variant
 from coadapt.sweeps import packing
 from tests.recipes import small

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from recipes import KNOBS, RATES, get
 
-from coadapt import algorithms, devices, schema, store, sweep
+from coadapt import algorithms, devices, schema, sweep
 from coadapt.config import BoundCost, BoundLoss, BoundWeights
 from coadapt.envs import toy
-from coadapt.legality import check
+from coadapt.runs import store
+from coadapt.runs.store import Cell
 from coadapt.schema import ConfigError
-from coadapt.store import Cell
 from coadapt.sweep import Sweep, Variant
+from coadapt.validation.config_rules import check
 
 TASK = "toy/lqr"
 TINY = {

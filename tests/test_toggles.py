@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from coadapt import schema, sweep, toggles
+from coadapt import schema, sweep
+from coadapt.analysis import toggles
+from coadapt.analysis.toggles import Setting
 from coadapt.experiments import load
+from coadapt.runs.store import Entry
 from coadapt.schema import ConfigError
-from coadapt.store import Entry
 from coadapt.sweep import Variant
-from coadapt.toggles import Setting
 
 CRITICS, ELU = "g_estimate.critics", "networks.policy.activation"
 AXES = {CRITICS: [1, 2], ELU: ["relu", "elu"]}

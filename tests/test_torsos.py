@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 
 from coadapt import agent as agents
-from coadapt import algorithms, cost, legality, migrations, networks, schema
-from coadapt.agent.vitals import dead_share
+from coadapt import algorithms, networks, schema
+from coadapt.agent.metrics import dead_share
+from coadapt.bench import cost
 from coadapt.config import Config
 from coadapt.networks import MLP, BroNet, LayerNorm, RMSNorm, SimBa, SimbaV2
+from coadapt.runs import migrations
 from coadapt.schema import ConfigError
 from coadapt.types import EnvSpec, Transition
+from coadapt.validation import config_rules
 from tests.recipes import cases
 
 O, A, B = 3, 2, 6
@@ -330,7 +333,7 @@ def test_every_algorithm_may_have_each_network(name):
     # of a model of others' actions nothing projects the weights
     for choice in CHOICES[: -1 if config.pi_p.by_others else None]:
         made = chosen(config, choice)
-        legality.check(made)
+        config_rules.check(made)
         assert schema.from_dict(Config, schema.to_dict(made)) == made
         assert cost.update_flops(made, SPEC) > 0 and cost.working_bytes(made, SPEC) > 0
         assert at(made).output == at(config).output

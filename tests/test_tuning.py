@@ -9,13 +9,16 @@ import pytest
 import stores
 from scipy.stats import qmc
 
-from coadapt import comparison, manifest, report, store, sweep, tuning, until
+from coadapt import report, sweep
+from coadapt.analysis import comparison
 from coadapt.cli import sensitivity
 from coadapt.cli import sweep as command
-from coadapt.report import verdicts
+from coadapt.report import compare
+from coadapt.runs import manifest, store
 from coadapt.schema import ConfigError
+from coadapt.studies import tuning, until
+from coadapt.studies.tuning import Range, Tuning
 from coadapt.sweep import Sweep
-from coadapt.tuning import Range, Tuning
 
 TASK = "toy/lqr"
 RATE = "optim.policy.rate"
@@ -174,7 +177,7 @@ def test_each_question_is_asked_at_the_chosen_settings_and_at_the_presets():
         (TASK, v.name): next(iter(tuning._varied(v, plan))) for v in made.variants[TASK]
     }
     header = sweep.header(tuning._reported(made, plan, at))
-    first, second = verdicts.questions(header)
+    first, second = compare.questions(header)
     assert first.toggle == "g_estimate.critics: 2, not 1, tuned"
     assert first.pairs[0].on == ("sac/g_estimate.critics=2/tuned",)
     assert second.toggle == "g_estimate.critics: 2, not 1, at the presets"
@@ -316,7 +319,7 @@ def test_a_study_can_be_tuned_and_grow(tmp_path):
     """The looks are of the tuned variants; presets have the first look's seeds."""
     plan = Tuning((LOG,), 4, seeds=2, steps=100)
     made = asked()
-    asks = [verdicts.tuned(q) for q in verdicts.questions(sweep.header(made))]
+    asks = [compare.tuned(q) for q in compare.questions(sweep.header(made))]
     looks = until.protocol(made, [(q.toggle, q.pairs) for q in asks], most=20)
     made = dataclasses.replace(made, protocol=tuning.fixed(made, plan, None) | looks)
     rng, found = np.random.default_rng(0), []

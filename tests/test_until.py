@@ -6,14 +6,17 @@ import json
 import numpy as np
 import pytest
 
-from coadapt import comparison, manifest, report, spending, store, sweep, until, verdict
+from coadapt import report, sweep
+from coadapt.analysis import alpha_spending, comparison, verdict
+from coadapt.analysis.comparison import Pair
+from coadapt.analysis.score import Arm
 from coadapt.cli import sweep as command
-from coadapt.comparison import Pair
 from coadapt.report import protocols
+from coadapt.runs import manifest, store
 from coadapt.schema import ConfigError
-from coadapt.score import Arm
+from coadapt.studies import until
 from coadapt.sweep import Sweep
-from coadapt.units import Unit
+from coadapt.tasks.units import Unit
 
 TASK = "toy/lqr"
 SEEDS = 40
@@ -67,7 +70,7 @@ def test_a_question_ends_at_the_first_look_that_decides_it(effects, std, word, s
     assert (found.found.verdict.word, found.seeds) == (word, seeds)
     assert found.decided == (word != verdict.UNDECIDED)
     # its interval is of that look: by hand, Welch's with the level of the look
-    level = spending.looks(SIZES, 0.025)[SIZES.index(seeds)].alpha
+    level = alpha_spending.looks(SIZES, 0.025)[SIZES.index(seeds)].alpha
     off, on = (arms(effects, std)[TASK, n].scores()[:seeds] for n in ("a", "a+"))
     error = np.sqrt((on.var(ddof=1) + off.var(ddof=1)) / seeds)
     high = (

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from coadapt import verdict
+from coadapt.analysis import verdict
+from coadapt.analysis.verdict import Effect
 from coadapt.schema import ConfigError
-from coadapt.verdict import Effect
 
 M = 0.1
 

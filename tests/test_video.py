@@ -11,10 +11,11 @@ import pytest
 from recipes import small
 
 import coadapt
-from coadapt import envs, store, sweep, video
+from coadapt import envs, sweep, video
 from coadapt.cli import render
+from coadapt.rng import Purpose, host_seeds
+from coadapt.runs import store
 from coadapt.schema import ConfigError
-from coadapt.streams import Purpose, host_seeds
 from coadapt.sweep import Sweep, Variant
 
 GYM, DMC, TOY = "gym/InvertedPendulum-v5", "dmc/cartpole_swingup", "toy/lqr"

@@ -9,14 +9,16 @@ import json
 import pytest
 from rich.console import Console
 
-from coadapt import attempts, leases, manifest, pool, runner, store, sweep, work
+from coadapt import runner, sweep
 from coadapt.cli import board, report, status
 from coadapt.cli import work as one_program
-from coadapt.leases import HeldError, LostError
-from coadapt.pool import Outcome, Pool
+from coadapt.distributed import pool, work
+from coadapt.distributed.pool import Outcome, Pool
 from coadapt.runner import Interrupted
+from coadapt.runs import attempts, leases, manifest, store
+from coadapt.runs.leases import HeldError, LostError
+from coadapt.runs.store import Cell, StoreError
 from coadapt.schema import ConfigError
-from coadapt.store import Cell, StoreError
 from coadapt.sweep import Checkpoints, Sweep
 from tests import test_store_model
 from tests.test_store_model import CHECKPOINT, EVERY, TASK, VARIANTS, state

@@ -8,6 +8,7 @@ public or has stood for long, and names classes by text.
 
 import dataclasses
 import hashlib
+import importlib
 import json
 import os
 import sys
@@ -184,9 +185,17 @@ def names() -> list[str]:
 # ---------------------------------------------------------------- configs
 
 
+def _module(place: str, before: str) -> Any:
+    """A module of the package, at its place of today or at that of older commits."""
+    try:
+        return importlib.import_module(f"coadapt.{place}")
+    except ModuleNotFoundError:
+        return importlib.import_module(f"coadapt.{before}")
+
+
 def config_of(case: str) -> Any:
     """The config of a case, with networks and numbers that compile soon."""
-    from coadapt import algorithms, legality, schema
+    from coadapt import algorithms, schema
 
     if case.startswith("hybrid-"):
         config, changes = _hybrid(int(case.removeprefix("hybrid-"))), {}
@@ -203,12 +212,12 @@ def config_of(case: str) -> Any:
     # a None or a 0 is a choice, and stays one
     small = {p: v for p, v in small.items() if paths.get(p)}
     config = schema.override(config, small)
-    legality.check(config)
+    _module("validation.config_rules", "legality").check(config)
     return config
 
 
 def _hybrid(number: int) -> Any:
-    from coadapt import hybrids
+    hybrids = _module("validation.design_space", "hybrids")
 
     words = HYBRIDS[number].split()
     kinds = {
@@ -273,7 +282,7 @@ def measure(case: str, updates: int) -> dict[str, list[tuple[str, str]]]:
     """Hashes of the leaves that a case makes, in order, with their names: by moment."""
     import numpy as np
 
-    from coadapt import logs, runner, schema
+    from coadapt import runner, schema
     from coadapt.data import replay
     from coadapt.learn import Clock
 
@@ -286,6 +295,7 @@ def measure(case: str, updates: int) -> dict[str, list[tuple[str, str]]]:
     learner = runner.start(configs, seeds, obs, spec=spec, size=size)
     found = {"start": _leaves(learner.agent)}
     learner = learner._replace(store=_filled(learner.store, spec))
+    logs = _module("metrics.registry", "logs")
     log = logs.chosen(logs.METRICS)
     act = runner.act.lower(configs, learner, seeds, np.int32(0)).compile()
     state, health = learner.agent, learner.health

@@ -10,13 +10,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from coadapt import algorithms, hybrids, legality, schema, taxonomy
+from coadapt import algorithms, schema, taxonomy
 from coadapt.config import Config
 from coadapt.schema import ConfigError, UnknownFieldError
+from coadapt.validation import config_rules, design_space
 
 # fields of one kind: a choice is made in all of them at once
 TIED = {"networks": ("policy", "critic"), "optim": ("policy", "critic", "dual")}
-SEVEN = (*hybrids.UNIONS, "data")
+SEVEN = (*design_space.UNIONS, "data")
 SET = "someone/some-set-v0"  # a data set's name; none is read
 
 # numbers and names that are choices, each by one value
@@ -133,7 +134,7 @@ def made(choice: Choice, preset: str) -> Config:
     config = algorithms.preset(preset)
     for path, value in choice.changes.items():
         config = schema.override(config, {path: value})
-    legality.check_meaning(config)
+    config_rules.check_meaning(config)
     return config
 
 

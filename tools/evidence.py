@@ -7,7 +7,9 @@ python -m tools.evidence --write
 import sys
 from pathlib import Path
 
-from coadapt import procedure, simulation, taxonomy
+from coadapt import taxonomy
+from coadapt.analysis import simulation
+from coadapt.studies import procedure
 
 PAGE = Path(__file__).parents[1] / "docs" / "statistics.md"
 

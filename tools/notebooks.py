@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from absl import flags
 
-from coadapt import store
 from coadapt.cli import command, compiled
 from coadapt.cli.values import Values, get, listed
+from coadapt.runs import store
 from coadapt.schema import ConfigError, nearest
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import Any
 
 from absl import flags
 
-from coadapt import algorithms, cli, fields, taxonomy
+from coadapt import algorithms, cli, field_docs, taxonomy
 from coadapt.cli import command, parsing
 from coadapt.cli.values import Values, get
 from coadapt.config import Config
@@ -172,12 +172,12 @@ def config_page() -> str:
         "N.M` is a line of [Sources](sources.md).",
         "## Fields",
     ]
-    parts.append(_table(fields.rows(Config)))
-    for name, allowed, classes in fields.sections():
+    parts.append(_table(field_docs.rows(Config)))
+    for name, allowed, classes in field_docs.sections():
         parts += [f"## {name}", f"{allowed}."]
         for cls in classes:
             parts += [f"### {cls.__name__}", _cell(inspect.getdoc(cls) or "")]
-            parts += [_table(fields.rows(cls))] if fields.rows(cls) else []
+            parts += [_table(field_docs.rows(cls))] if field_docs.rows(cls) else []
     parts += [
         "## Presets",
         "The values of each preset that are not the defaults above, and the changes "
@@ -186,14 +186,14 @@ def config_page() -> str:
         "playground's.",
     ]
     for name, (_, tasks) in algorithms.PRESETS.items():
-        parts += [f"### {name}", _table(fields.preset_rows(name))]
+        parts += [f"### {name}", _table(field_docs.preset_rows(name))]
         changes = [_changes(task, change) for task, change in tasks.items()]
         parts += ["\n".join(changes)] if changes else []
     return "\n\n".join(parts) + "\n"
 
 
 def _changes(task: str, change) -> str:
-    words = [f"`{path}={fields.written(value)}`" for path, value in change.items()]
+    words = [f"`{path}={field_docs.written(value)}`" for path, value in change.items()]
     return f"* {task}: {', '.join(words)}"
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from benchmarks.peers import protocol
 from benchmarks.peers.protocol import Job, Windows
-from coadapt import algorithms, cost, devices, envs, schema, speed
+from coadapt import algorithms, devices, envs, schema
+from coadapt.bench import cost, update_throughput
 from coadapt.cli import compiled
 from coadapt.config import Config, Replay, Trajectories
 
@@ -18,7 +19,7 @@ OWN = ("mpo", "awr")  # compared at the paper's own sizes
 
 def config_of(job: Job) -> Config:
     """The preset, with the job's networks and minibatch where all have them equal."""
-    found = speed.scaled(algorithms.preset(job.algorithm))
+    found = update_throughput.scaled(algorithms.preset(job.algorithm))
     if job.algorithm in OWN:
         return found
     return schema.override(
@@ -41,9 +42,9 @@ def learner(job: Job) -> None:
     for agents in job.agents:
         at_once = 1
         if isinstance(config.data, Replay):
-            trial = partial(speed.update_seconds, config, agents)
+            trial = partial(update_throughput.update_seconds, config, agents)
             at_once = min((1, 64), key=lambda n: trial(at_once=n))
-        (row,) = speed.measure(
+        (row,) = update_throughput.measure(
             config, [agents], rounds=job.windows, seconds=job.seconds, at_once=at_once
         )
         protocol.answer(
@@ -63,8 +64,8 @@ def loop(job: Job) -> None:
         },
     )
     for agents in job.agents:
-        running = speed.start_loop(config, task, agents, job.buffer)
-        windows, limit = Windows(job, least=3), speed.matmul_rate()
+        running = update_throughput.start_loop(config, task, agents, job.buffer)
+        windows, limit = Windows(job, least=3), update_throughput.matmul_rate()
         updates, steps, done = running.advance(0, job.start, 0), job.start, False
         while not done:
             # on the device a chunk is one call, which has to be worth its while

@@ -21,8 +21,9 @@ from typing import Any
 
 from benchmarks.parity import NOTES as NOTES_FILE
 from benchmarks.peers import PARITY, homes
-from coadapt import provenance, schema
+from coadapt import schema
 from coadapt.experiments import load
+from coadapt.runs import provenance
 from coadapt.sweep import Variant
 
 COLUMNS = ("method", "task", "step", "seed", "return", "cpu")

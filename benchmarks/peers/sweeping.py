@@ -20,7 +20,7 @@ from benchmarks.peers.processes import Program
 from benchmarks.peers.protocol import Cell, Job
 from benchmarks.peers.rounds import LIMIT
 from benchmarks.peers.tables import AGAIN, OURS, WITHIN, Record
-from coadapt import store
+from coadapt.runs import store
 
 AXES = {  # what a cell is given; the path of ours, and the values
     "critics": ("g_estimate.critics", (1, 2)),

@@ -16,7 +16,7 @@ between algorithms is a field that it reads.
     settle     what is set once an iteration      (improve.py)
     weighed    what its weights say of episodes   (improve.py)
     track      target networks; the critics' alone: track_critic
-    vitals     what can be told of an agent       (vitals.py)
+    metrics    what can be told of an agent       (metrics.py)
 """
 
 import jax
@@ -34,13 +34,13 @@ from coadapt.agent.estimate import (
     solve,
 )
 from coadapt.agent.improve import improve, settle, weighed
+from coadapt.agent.metrics import vitals
 from coadapt.agent.models import action_values, policy, state_values
-from coadapt.agent.vitals import vitals
 from coadapt.config import Config, Hard, Soft
 from coadapt.factors.noise import Added
 from coadapt.networks import learned
 from coadapt.ops import distributions, moments
-from coadapt.streams import Purpose, stream
+from coadapt.rng import Purpose, stream
 from coadapt.types import AgentState, Batch, EnvSpec, Metrics, Params, Targets, Tree
 
 __all__ = [

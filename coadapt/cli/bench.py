@@ -27,10 +27,12 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from coadapt import algorithms, legality, projection, schema, speed
+from coadapt import algorithms, schema
+from coadapt.bench import roofline, update_throughput
 from coadapt.cli import bench_rows, command, configs
 from coadapt.cli.values import Values, count, get, listed
 from coadapt.schema import ConfigError
+from coadapt.validation import config_rules
 
 
 def _define(values: Values) -> None:
@@ -56,7 +58,7 @@ def _define(values: Values) -> None:
     flags.DEFINE_string(
         "project",
         None,
-        f"an accelerator, {' or '.join(projection.ACCELERATORS)}: project, not measure",
+        f"an accelerator, {' or '.join(roofline.ACCELERATORS)}: project, not measure",
         flag_values=values,
     )
     flags.DEFINE_string(
@@ -96,14 +98,16 @@ def _run(values: Values) -> None:
     if not listed(get(values, "algorithms")):
         raise ConfigError("--algorithms is empty: give presets, such as sac,mpo.")
     presets = {
-        name: schema.override(speed.scaled(algorithms.preset(name)), changes)
+        name: schema.override(
+            update_throughput.scaled(algorithms.preset(name)), changes
+        )
         for name in listed(get(values, "algorithms"))
     }
     for preset in presets.values():
-        legality.check(preset)
+        config_rules.check(preset)
     if get(values, "project"):
         bench_rows.project(
-            presets, projection.accelerator(get(values, "project")), agents
+            presets, roofline.accelerator(get(values, "project")), agents
         )
         return
     if get(values, "task"):

@@ -3,7 +3,8 @@
 import itertools
 from collections.abc import Mapping
 
-from coadapt import devices, projection, rates, speed
+from coadapt import devices
+from coadapt.bench import env_throughput, roofline, update_throughput
 from coadapt.config import Config
 
 HEADER = (
@@ -16,7 +17,7 @@ def updates(presets: Mapping[str, Config], agents: list[int], rounds: int) -> No
     """Of each preset and number of agents, beside the machine's matrix products."""
     print(HEADER)
     for name, preset in presets.items():
-        for row in speed.measure(preset, agents, rounds=rounds):
+        for row in update_throughput.measure(preset, agents, rounds=rounds):
             print(
                 f"{name:<9}{row.agents:>8}{row.compile:>11.1f}"
                 f"{1e3 * row.update:>11.2f}{row.updates:>17.1f}"
@@ -30,7 +31,7 @@ def updates(presets: Mapping[str, Config], agents: list[int], rounds: int) -> No
 
 def products(widths: list[int], rounds: int) -> None:
     print("product  width  GFLOP/s  limit  of limit")
-    for row in speed.measure_products(widths, rounds=rounds):
+    for row in update_throughput.measure_products(widths, rounds=rounds):
         print(
             f"{row.name:<7}{row.width:>7}{row.rate / 1e9:>9.0f}{row.limit / 1e9:>7.0f}"
             f"{row.fraction:>10.2f}",
@@ -40,14 +41,14 @@ def products(widths: list[int], rounds: int) -> None:
 
 def project(
     presets: Mapping[str, Config],
-    device: projection.Accelerator,
+    device: roofline.Accelerator,
     agents: list[int],
 ) -> None:
     print(
         f"algorithm  agents  ms/update on one {device.name}, projected  agent-updates/s"
     )
     for name, preset in presets.items():
-        work = projection.work(preset)
+        work = roofline.work(preset)
         for n in agents:
             took = device.seconds(work, n)
             print(f"{name:<9}{n:>8}{1e3 * took:>37.2f}{n / took:>17.0f}", flush=True)
@@ -60,10 +61,12 @@ def project(
 
 
 def overhead(presets, task: str, agents: list[int], rounds: int) -> None:
-    speed.require_host(task)
+    update_throughput.require_host(task)
     print("algorithm  agents  ms/update with env steps  ms/update alone  overhead")
     for name, preset in presets.items():
-        for row in speed.measure_overhead(preset, task, agents, rounds=rounds):
+        for row in update_throughput.measure_overhead(
+            preset, task, agents, rounds=rounds
+        ):
             print(
                 f"{name:<9}{row.agents:>8}{1e3 * row.step:>26.2f}"
                 f"{1e3 * row.update:>17.2f}{row.fraction:>10.1%}",
@@ -74,7 +77,7 @@ def overhead(presets, task: str, agents: list[int], rounds: int) -> None:
 
 def envs(tasks: list[str], agents: list[int], rounds: int) -> None:
     for task in tasks:
-        speed.require_host(task)  # before any is measured
+        update_throughput.require_host(task)  # before any is measured
     for i, (task, n) in enumerate(itertools.product(tasks, agents)):
-        lines = rates.table(rates.measure(task, n, rounds))
+        lines = env_throughput.table(env_throughput.measure(task, n, rounds))
         print("\n".join(lines[2:] if i else lines), flush=True)

@@ -10,10 +10,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from coadapt import leases, progress
-from coadapt.notes import note
-from coadapt.pool import Pool, Running
-from coadapt.work import Unit
+from coadapt import progress
+from coadapt.distributed.pool import Pool, Running
+from coadapt.distributed.work import Unit
+from coadapt.runs import leases
+from coadapt.system.notes import note
 
 _EVERY = 1.0  # seconds between looks
 _LINES = 30  # programs that are shown, of those that run

@@ -5,8 +5,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from coadapt import logs, sweep
+from coadapt import sweep
 from coadapt.cli.values import Values, count, get, listed, number
+from coadapt.metrics import registry
 from coadapt.schema import ConfigError, nearest
 from coadapt.sweep import Variant
 
@@ -26,7 +27,7 @@ def amounts(
         "eval_every": _interval(values, "eval_every", every),
         "eval_episodes": count(values, "eval_episodes", episodes),
         "checkpoint_every": _interval(values, "checkpoint_every", sweep.DEFAULT),
-        "log": logs.chosen(listed(get(values, "log")) or ("default",)),
+        "log": registry.chosen(listed(get(values, "log")) or ("default",)),
     }
 
 

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from coadapt import designs, plot, procedure
+from coadapt import plot
+from coadapt.analysis.stats import number
+from coadapt.analysis.verdict import Effect
 from coadapt.cli.by_setting import Shown
-from coadapt.designs import Design, Read
-from coadapt.stats import number
-from coadapt.verdict import Effect
+from coadapt.studies import designs, procedure
+from coadapt.studies.designs import Design, Read
 
 
 def shown(workdir: Path, tries: int) -> Shown:

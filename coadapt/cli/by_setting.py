@@ -4,9 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coadapt import designs, plot, tuning
-from coadapt.designs import Design
-from coadapt.stats import number
+from coadapt import plot
+from coadapt.analysis.stats import number
+from coadapt.studies import designs, tuning
+from coadapt.studies.designs import Design
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from coadapt import designs, plot, sensitivity
+from coadapt import plot
+from coadapt.analysis import sensitivity
 from coadapt.cli.by_setting import Shown
 from coadapt.schema import ConfigError
+from coadapt.studies import designs
 
 
 def shown(workdir: Path) -> Shown:

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from coadapt import local
-from coadapt.pool import Outcome
+from coadapt.distributed import local
+from coadapt.distributed.pool import Outcome
+from coadapt.distributed.work import Unit
 from coadapt.schema import ConfigError
-from coadapt.work import Unit
 
 
 class Cluster:

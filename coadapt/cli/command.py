@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 
 from absl import flags
 
-from coadapt import console, devices, store
+from coadapt import devices
 from coadapt.cli import parsing, signals
 from coadapt.cli.values import Values, get
-from coadapt.pool import TIME_OVER
+from coadapt.distributed.pool import TIME_OVER
 from coadapt.runner import Interrupted, TimeOver
+from coadapt.runs import store
 from coadapt.schema import ConfigError
+from coadapt.system import console
 
 MISTAKE, TROUBLE = 2, 1  # exit statuses: of the user's, of the disk's
 _SHORT = (

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import jax
 
-from coadapt import store
-from coadapt.notes import note
+from coadapt.runs import store
 from coadapt.schema import ConfigError
+from coadapt.system.notes import note
 
 CACHE = Path("~/.cache/coadapt/xla")
 

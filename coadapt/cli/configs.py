@@ -6,9 +6,10 @@ from typing import Any
 
 from absl import flags
 
-from coadapt import schema, store
+from coadapt import schema
 from coadapt.cli.values import Values, get
 from coadapt.config import Config
+from coadapt.runs import store
 from coadapt.schema import ConfigError, paths
 
 

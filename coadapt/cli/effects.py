@@ -26,11 +26,12 @@ from pathlib import Path
 
 from absl import flags
 
-from coadapt import comparison, stats, store
+from coadapt.analysis import comparison, stats
+from coadapt.analysis.comparison import Arms
 from coadapt.cli import command, factorials, pairs
 from coadapt.cli.values import Values, get, listed, positive, required
-from coadapt.comparison import Arms
-from coadapt.report import effect_tables, verdicts
+from coadapt.report import compare, effect_tables
+from coadapt.runs import store
 from coadapt.schema import ConfigError, nearest
 
 
@@ -126,7 +127,7 @@ def _paired(
     found = [
         each
         for group in groups
-        for each in verdicts.compared(
+        for each in compare.compared(
             arms,
             f"{group[0].on[0]} : {group[0].off[0]}",
             group,
@@ -134,7 +135,7 @@ def _paired(
             metric=get(values, "metric"),
         )
     ]
-    notes = [verdicts.unit_note(found[0].unit)] if found[0].unit else []
+    notes = [compare.unit_note(found[0].unit)] if found[0].unit else []
     notes.append("seeds: an arm, that would decide what is seen (power 0.8)")
     notes += [note for each in found for note in each.notes]
     return [effect_tables.row(each) for each in found], notes

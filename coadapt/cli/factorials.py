@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from coadapt import store, toggles
+from coadapt.analysis import toggles
+from coadapt.analysis.comparison import Arms
 from coadapt.cli import configs
 from coadapt.cli.values import Values, get, listed
-from coadapt.comparison import Arms
-from coadapt.report import verdicts
+from coadapt.report import compare
+from coadapt.runs import store
 from coadapt.schema import ConfigError
 
 EVERY = "all"  # toggles of the variants
@@ -27,11 +28,11 @@ def table(
             )
     rows, notes = [], []
     for each in _designs(values, workdir, [name for _, name in arms]):
-        found = verdicts.contrast(arms, each)
+        found = compare.contrast(arms, each)
         if found.reason:
             raise ConfigError(found.reason)
-        rows += verdicts.rows(found)
-        notes += verdicts.legend(found)
+        rows += compare.rows(found)
+        notes += compare.legend(found)
     return rows, notes
 
 
@@ -40,7 +41,7 @@ def _designs(
 ) -> list[toggles.Factorial]:
     header = store.load(workdir)
     assert header is not None  # or its rows could not have been read
-    entries = verdicts.entries_of(header)
+    entries = compare.entries_of(header)
     settings = toggles.settings({n: e for n, e in entries.items() if n in seen})
     asked = get(values, "factorial")
     if asked != [EVERY]:

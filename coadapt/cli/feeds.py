@@ -4,23 +4,24 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from coadapt import progress, sinks, sweep
+from coadapt import progress, sweep
 from coadapt.cli.values import Values, get
+from coadapt.metrics import writers
 
 
 @contextlib.contextmanager
-def fed(values: Values, folder: Path) -> Iterator[sinks.Feed]:
+def fed(values: Values, folder: Path) -> Iterator[writers.Feed]:
     """Where rows go beside results.csv, as flags say.
 
     Raises: ConfigError.
     """
     project = get(values, "wandb")
-    asked: list[sinks.Sink] = []
+    asked: list[writers.Sink] = []
     if get(values, "tensorboard"):
-        asked.append(sinks.named(sinks.TENSORBOARD, folder, ""))
+        asked.append(writers.named(writers.TENSORBOARD, folder, ""))
     if project is not None:
-        asked.append(sinks.named(sinks.WANDB, folder, project or sinks.PROJECT))
-    feed = sinks.Feed(folder, asked)
+        asked.append(writers.named(writers.WANDB, folder, project or writers.PROJECT))
+    feed = writers.Feed(folder, asked)
     try:
         yield feed
         feed.rest()
@@ -28,7 +29,7 @@ def fed(values: Values, folder: Path) -> Iterator[sinks.Feed]:
         feed.close()
 
 
-def tell_both(tell: progress.Tell, feed: sinks.Feed, event: sweep.Progress) -> None:
+def tell_both(tell: progress.Tell, feed: writers.Feed, event: sweep.Progress) -> None:
     """A program that begins, or its newest rows, to the screen and to the feed."""
     tell(event)
     if event.report is None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from coadapt import effects, schema, sweep
+from coadapt import schema, sweep
+from coadapt.analysis import effects
 from coadapt.cli import budget, configs, studies
 from coadapt.cli import variants as variants_of
 from coadapt.cli.values import Values, count, get, listed

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from coadapt import hybrids, taxonomy
+from coadapt import taxonomy
 from coadapt.cli import command
 from coadapt.cli.values import Values, get
 from coadapt.schema import ConfigError
+from coadapt.validation import design_space
 
 
 def _define(values: Values) -> None:
@@ -27,14 +28,14 @@ def _define(values: Values) -> None:
 
 def _run(values: Values) -> None:
     table, style = get(values, "table"), get(values, "format")
-    if table and table not in hybrids.TABLES:
+    if table and table not in design_space.TABLES:
         raise ConfigError(
-            f"--table is {table!r}: it must be {' or '.join(hybrids.TABLES)}."
+            f"--table is {table!r}: it must be {' or '.join(design_space.TABLES)}."
         )
     if table:
-        print(taxonomy.render(hybrids.TABLES[table](), style))
+        print(taxonomy.render(design_space.TABLES[table](), style))
     else:
-        print(hybrids.report(style))
+        print(design_space.report(style))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -15,12 +15,15 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from coadapt import designs, importance, plot, store, taxonomy
+from coadapt import plot, taxonomy
+from coadapt.analysis import importance
+from coadapt.analysis.importance import Importance, Share
 from coadapt.cli import command
 from coadapt.cli.values import Values, count, definers, get, required
-from coadapt.designs import Design
-from coadapt.importance import Importance, Share
+from coadapt.runs import store
 from coadapt.schema import ConfigError
+from coadapt.studies import designs
+from coadapt.studies.designs import Design
 
 FEWEST = 19  # permutations, of which the largest is the quantile
 

@@ -17,16 +17,17 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from coadapt import metrics, sinks, store
 from coadapt.cli import command
 from coadapt.cli.values import Values, get, required
+from coadapt.metrics import available, writers
+from coadapt.runs import store
 from coadapt.schema import ConfigError
 
 
 def _define(values: Values) -> None:
     for name, about in (
         ("workdir", "folder of the results"),
-        ("to", f"where the rows go: {', '.join(sinks.PACKAGES)}"),
+        ("to", f"where the rows go: {', '.join(writers.PACKAGES)}"),
         ("project", "of Weights & Biases, or entity/project (coadapt)"),
     ):
         flags.DEFINE_string(name, None, about, flag_values=values)
@@ -40,14 +41,14 @@ def _define(values: Values) -> None:
 
 def _run(values: Values) -> None:
     if get(values, "metrics"):
-        print(metrics.table())
+        print(available.table())
         return
     folder, to = store.folder(required(values, "workdir")), required(values, "to")
     project = get(values, "project")
-    if project and to != sinks.WANDB:
+    if project and to != writers.WANDB:
         raise ConfigError("--project is of Weights & Biases: give --to=wandb with it.")
-    sink = sinks.named(to, folder, project or sinks.PROJECT)
-    number = sinks.copy(folder, sink)
+    sink = writers.named(to, folder, project or writers.PROJECT)
+    number = writers.copy(folder, sink)
     print(f"written: {folder / to}, {number} agent{'' if number == 1 else 's'}")
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from absl import flags
 
-from coadapt import merge
 from coadapt.cli import command
 from coadapt.cli.values import Values, get, required
+from coadapt.runs import merge
 
 
 def _define(values: Values) -> None:

@@ -4,13 +4,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from coadapt import until
 from coadapt.cli import budget
 from coadapt.cli import variants as variants_of
 from coadapt.cli.values import Values, get, listed
 from coadapt.experiments import load
 from coadapt.experiments.base import PAPER, Experiment, scaled
 from coadapt.schema import ConfigError, nearest
+from coadapt.studies import until
 from coadapt.sweep import Sweep, Variant
 
 

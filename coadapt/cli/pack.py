@@ -13,9 +13,10 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from coadapt import pack, store
 from coadapt.cli import command
 from coadapt.cli.values import Values, get, required
+from coadapt.report import pack
+from coadapt.runs import store
 
 
 def _define(values: Values) -> None:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from coadapt.analysis.comparison import Pair
 from coadapt.cli.values import Values, get, listed
-from coadapt.comparison import Pair
 from coadapt.schema import ConfigError, nearest
 
 

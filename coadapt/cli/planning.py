@@ -1,9 +1,11 @@
 """The plan of a sweep, as `--dry_run` prints it."""
 
-from coadapt import duration, engines, sweep
 from coadapt import plan as plans
+from coadapt import sweep
+from coadapt.bench import duration
 from coadapt.cli import slurm
 from coadapt.cli.values import Values, get
+from coadapt.distributed import engines
 from coadapt.schema import ConfigError
 from coadapt.sweep import Sweep
 

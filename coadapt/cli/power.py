@@ -17,13 +17,15 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from coadapt import power, taxonomy, verdict
+from coadapt import taxonomy
+from coadapt.analysis import verdict
+from coadapt.analysis.comparison import MARGIN, REFERENCE
 from coadapt.cli import command, prospects
 from coadapt.cli.values import Values, count, get, positive
-from coadapt.comparison import MARGIN, REFERENCE
 from coadapt.report import power_tables
 from coadapt.report.power_tables import Named
 from coadapt.schema import ConfigError
+from coadapt.studies import power
 
 
 def _define(values: Values) -> None:

@@ -2,12 +2,15 @@
 
 from absl import flags
 
-from coadapt import power, references, sweep, verdict
+from coadapt import sweep
+from coadapt.analysis import verdict
+from coadapt.analysis.comparison import MARGIN
 from coadapt.cli.values import Values, get, listed, positive
-from coadapt.comparison import MARGIN
-from coadapt.report import verdicts
+from coadapt.report import compare
 from coadapt.schema import ConfigError
+from coadapt.studies import power
 from coadapt.sweep import Sweep
+from coadapt.tasks import references
 
 
 def define(values: Values) -> None:
@@ -69,7 +72,7 @@ def paragraph(values: Values, asked: Sweep) -> list[str]:
 
     Raises: ConfigError.
     """
-    questions = verdicts.questions(sweep.header(asked))
+    questions = compare.questions(sweep.header(asked))
     if not questions:
         return []
     two = sum(len(each.pairs) > 1 for each in questions)
@@ -106,7 +109,7 @@ def _power(values: Values, plan: power.Plan, two: bool, returns: bool) -> list[s
     found = [power.chances(pair, plan) for pair in sets]
     who = ", ".join("/".join(f"{x:.3g}" for x in dict.fromkeys(p)) for p in sets)
     often = [", ".join(f"{by[t].found:.2f}" for by in found) for t in (gains, nothing)]
-    take = ", ".join(verdicts.count(by[gains].needed) for by in found)
+    take = ", ".join(compare.count(by[gains].needed) for by in found)
     alone = "A alone gains" if two else "a gain of"
     return [
         f"power at std {who} with {plan.seeds} seed{'s' * (plan.seeds > 1)}: {alone} "

@@ -17,10 +17,11 @@ from pathlib import Path
 
 from absl import flags
 
-from coadapt import saved, store, video
+from coadapt import video
 from coadapt.cli import command
 from coadapt.cli.values import Values, count, get, required
-from coadapt.saved import SavedAgent
+from coadapt.runs import store, trained_agent
+from coadapt.runs.trained_agent import SavedAgent
 from coadapt.schema import ConfigError
 
 
@@ -49,7 +50,7 @@ def _run(values: Values) -> None:
     for each in header.variants if task is None else [task]:
         if video.family(each) in ("gym", "dmc"):  # before MuJoCo is imported
             video.choose_gl()
-    agent = saved.load(
+    agent = trained_agent.load(
         folder,
         variant=required(values, "variant"),
         seed=count(values, "seed", least=0),

@@ -16,10 +16,11 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from coadapt import report, store
+from coadapt import report
 from coadapt.cli import command
 from coadapt.cli.values import Values, get, positive, required
 from coadapt.report import live
+from coadapt.runs import store
 from coadapt.schema import ConfigError
 
 

@@ -9,13 +9,15 @@ from pathlib import Path
 import jax
 import psutil
 
-from coadapt import devices, engines, progress, report, store, sweep
+from coadapt import devices, progress, report, sweep
 from coadapt.cli import command, compiled, feeds, planning, signals, slurm, workers
 from coadapt.cli.values import Values, count, get, required
-from coadapt.deadline import Deadline
+from coadapt.distributed import engines
 from coadapt.runner import Snapshot
+from coadapt.runs import store
 from coadapt.schema import ConfigError
 from coadapt.sweep import Sweep
+from coadapt.system.deadline import Deadline
 
 Parts = Callable[[Path], Iterable[tuple[Sweep, Path]]]
 
@@ -43,7 +45,7 @@ def run_sweep(
         devices.use_cores(store.devices(workdir))
     kept = compiled.folder_of(get(values, "compile_cache"))
     if "MPLBACKEND" in os.environ:  # of the report's figures, before they are due
-        importlib.import_module("coadapt.figure")
+        importlib.import_module("coadapt.plot.figure")
     plan = sweep.plan(asked, *(engines.room(others) if others else ()))
     if get(values, "dry_run"):
         print("\n".join([*planning.lines(values, asked, plan, others), *about()]))

@@ -21,13 +21,16 @@ from pathlib import Path
 
 from absl import flags
 
-from coadapt import designs, plot, sensitivity, store, taxonomy
+from coadapt import plot, taxonomy
+from coadapt.analysis import sensitivity
+from coadapt.analysis.stats import number
 from coadapt.cli import by_procedure, by_setting, by_task, command
 from coadapt.cli.by_setting import Shown
 from coadapt.cli.values import Values, count, definers, get, required
-from coadapt.designs import Read
+from coadapt.runs import store
 from coadapt.schema import ConfigError
-from coadapt.stats import number
+from coadapt.studies import designs
+from coadapt.studies.designs import Read
 
 _OTHERS = {
     "by_setting": by_setting.shown,

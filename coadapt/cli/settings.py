@@ -6,10 +6,11 @@ from typing import Any
 
 from absl import flags
 
-from coadapt import procedure, sweep, tuning
+from coadapt import sweep
 from coadapt.cli import configs
 from coadapt.cli.values import Values, count, get
 from coadapt.schema import ConfigError
+from coadapt.studies import procedure, tuning
 from coadapt.sweep import Sweep
 
 _PARTS = ("budget", "seeds", "scramble", "steps", "rule")

@@ -16,7 +16,7 @@ from typing import Any
 
 from absl import flags
 
-from coadapt import algorithms, changes, envs, fields, schema, taxonomy
+from coadapt import algorithms, changes, envs, field_docs, schema, taxonomy
 from coadapt.cli import command, configs
 from coadapt.cli.values import Values, get, required
 from coadapt.config import Config
@@ -38,7 +38,7 @@ def _run(values: Values) -> None:
     rows, style = _rows(values), get(values, "format")
     print(taxonomy.render(rows, style).rstrip("\n"))
     if style != "csv":
-        print(*fields.cited(" ".join(row["source"] for row in rows)), sep="\n")
+        print(*field_docs.cited(" ".join(row["source"] for row in rows)), sep="\n")
 
 
 def _rows(values: Values) -> list[taxonomy.Row]:
@@ -52,22 +52,22 @@ def _rows(values: Values) -> list[taxonomy.Row]:
         raise ConfigError("--algorithm and --config are both given: give one.")
     else:
         before = configs.read_config(file)
-        origins = {path: str(file) for path, _ in fields.differing(before)}
+        origins = {path: str(file) for path, _ in field_docs.differing(before)}
     config = changes.change(before, asked)
     _require_task(get(values, "task"))
     origins |= dict.fromkeys(schema.single(asked), "--set")
     rows = []
     for path, value, owner in _fields(config):
         origin = _origin(path, owner, origins, (before, config))
-        said = fields.said_of(owner)[path.split(".")[-1]].source
+        said = field_docs.said_of(owner)[path.split(".")[-1]].source
         if origin != f"default of {owner.__name__}":
             said = _noted(notes, path) if origin.endswith(f"preset {name}") else ""
         if origin.startswith(f"preset {name}, row "):
-            said = fields.source_of_tasks(algorithms.PRESETS[name][0])
+            said = field_docs.source_of_tasks(algorithms.PRESETS[name][0])
         rows.append(
             {
                 "field": path,
-                "value": fields.written(value),
+                "value": field_docs.written(value),
                 "from": origin,
                 "source": said,
             }
@@ -86,7 +86,7 @@ def _require_task(task: str | None) -> None:
 
 def _noted(notes: dict[str, str], path: str) -> str:
     """The comment beside a value of a preset, or the source of what it is in."""
-    return notes.get(path, "") or fields.nearest(notes, path)
+    return notes.get(path, "") or field_docs.nearest(notes, path)
 
 
 def _preset(
@@ -95,8 +95,8 @@ def _preset(
     """A preset on a task, which of its paths are from where, and their comments."""
     config = algorithms.preset(name, task)
     make, tasks = algorithms.PRESETS[name]
-    notes = fields.noted(make)
-    own = [path for path, _ in fields.differing(make())]
+    notes = field_docs.noted(make)
+    own = [path for path, _ in field_docs.differing(make())]
     origins = dict.fromkeys([*own, *notes], f"preset {name}")
     there = algorithms.for_task(tasks, task)
     row = next((key for key, found in tasks.items() if found is there), "")

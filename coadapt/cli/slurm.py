@@ -5,12 +5,14 @@ from pathlib import Path
 
 from absl import flags
 
-from coadapt import engines, slurm, store, sweep
+from coadapt import sweep
 from coadapt.cli.values import Values, definers, get
-from coadapt.deadline import Deadline
-from coadapt.engines import Options
+from coadapt.distributed import engines, slurm
+from coadapt.distributed.engines import Options
+from coadapt.runs import store
 from coadapt.schema import ConfigError
 from coadapt.sweep import Checkpoints, Group, Sweep
+from coadapt.system.deadline import Deadline
 
 _ROOM = 1.25  # of the memory that is planned: Slurm ends what takes more
 

@@ -13,10 +13,12 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from coadapt import console, store, work
 from coadapt.cli import command
 from coadapt.cli.values import Values, required
+from coadapt.distributed import work
+from coadapt.runs import store
 from coadapt.schema import ConfigError
+from coadapt.system import console
 
 
 def _define(values: Values) -> None:

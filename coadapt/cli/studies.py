@@ -7,11 +7,14 @@ from typing import Any
 
 from absl import flags
 
-from coadapt import manifest, sweep, tuning, until, verdict
+from coadapt import sweep
+from coadapt.analysis import verdict
 from coadapt.cli import prospects, running, settings
 from coadapt.cli.values import Values, count, get, positive
-from coadapt.report import protocols, verdicts
+from coadapt.report import compare, protocols
+from coadapt.runs import manifest
 from coadapt.schema import ConfigError, nearest
+from coadapt.studies import tuning, until
 from coadapt.sweep import Sweep
 
 UNTIL = "decided"
@@ -70,9 +73,9 @@ def _looks(asked: Sweep, folder: Path):
 
 
 def _until(values: Values, asked: Sweep, tuned: bool) -> dict[str, Any]:
-    questions = verdicts.questions(sweep.header(asked))
+    questions = compare.questions(sweep.header(asked))
     if tuned:
-        questions = [verdicts.tuned(each) for each in questions]
+        questions = [compare.tuned(each) for each in questions]
     return until.protocol(
         asked,
         [(each.toggle, each.pairs) for each in questions],

@@ -17,10 +17,11 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from coadapt import catalogue, devices
+from coadapt import devices
 from coadapt.cli import command
 from coadapt.cli.values import Values, count, get
 from coadapt.schema import ConfigError, nearest
+from coadapt.tasks import registry
 
 
 def _define(values: Values) -> None:
@@ -34,15 +35,15 @@ def _define(values: Values) -> None:
 
 def _run(values: Values) -> int:
     suite = get(values, "suite")
-    if suite and suite not in catalogue.SUITES:
+    if suite and suite not in registry.SUITES:
         raise ConfigError(
-            f"--suite is {suite!r}: it must be one of {', '.join(catalogue.SUITES)}"
-            f"{nearest(suite, catalogue.SUITES)}."
+            f"--suite is {suite!r}: it must be one of {', '.join(registry.SUITES)}"
+            f"{nearest(suite, registry.SUITES)}."
         )
-    chosen = [suite] if suite else list(catalogue.SUITES)
+    chosen = [suite] if suite else list(registry.SUITES)
     if get(values, "check"):
         return _check(chosen, count(values, "steps"))
-    print(catalogue.report(chosen, get(values, "format")))
+    print(registry.report(chosen, get(values, "format")))
     return 0
 
 
@@ -53,10 +54,10 @@ def _check(suites: Sequence[str], steps: int) -> int:
         the exit status, 1 if something is wrong.
     """
     wrong = 0
-    for entry in (each for suite in suites for each in catalogue.SUITES[suite]):
+    for entry in (each for suite in suites for each in registry.SUITES[suite]):
         begin = time.perf_counter()
         try:
-            said = ", ".join(catalogue.faults(entry, catalogue.walk(entry.task, steps)))
+            said = ", ".join(registry.faults(entry, registry.walk(entry.task, steps)))
         except ValueError as error:
             said = str(error)
         wrong += bool(said)

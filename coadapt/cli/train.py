@@ -29,13 +29,15 @@ from pathlib import Path
 
 from absl import flags
 
-from coadapt import dataset, store, sweep
+from coadapt import sweep
 from coadapt.cli import budget, command, configs, running, sweep_flags, workers
 from coadapt.cli.values import Values, get, required
 from coadapt.config import Config, Offline
 from coadapt.data import offline
+from coadapt.runs import store
 from coadapt.schema import ConfigError
 from coadapt.sweep import Sweep, Variant
+from coadapt.sweeps import dataset
 
 
 def _define(values: Values) -> None:

@@ -13,10 +13,11 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from coadapt import console, pack
 from coadapt.cli import command
 from coadapt.cli.pack import told
 from coadapt.cli.values import Values, get, required
+from coadapt.report import pack
+from coadapt.system import console
 
 
 def _define(values: Values) -> None:

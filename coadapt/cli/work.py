@@ -17,11 +17,13 @@ from functools import partial
 
 from absl import flags
 
-from coadapt import devices, leases, progress, slurm, store, work
-from coadapt import pool as statuses
+from coadapt import devices, progress
 from coadapt.cli import command, compiled, signals, workers
 from coadapt.cli.values import Values, get, required
+from coadapt.distributed import pool as statuses
+from coadapt.distributed import slurm, work
 from coadapt.runner import Interrupted, TimeOver
+from coadapt.runs import leases, store
 
 
 def _define(values: Values) -> None:

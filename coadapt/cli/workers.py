@@ -8,16 +8,17 @@ from pathlib import Path
 import psutil
 from absl import flags
 
-from coadapt import engines, leases
 from coadapt.cli import board, slurm
 from coadapt.cli.values import Values, bytes_of, count, definers, get, positive
-from coadapt.deadline import Deadline
-from coadapt.engines import Options
-from coadapt.local import Local
-from coadapt.pool import Engine
+from coadapt.distributed import engines
+from coadapt.distributed.engines import Options
+from coadapt.distributed.local import Local
+from coadapt.distributed.pool import Engine
+from coadapt.distributed.work import Unit
+from coadapt.runs import leases
 from coadapt.schema import ConfigError
 from coadapt.sweep import Checkpoints, Sweep
-from coadapt.work import Unit
+from coadapt.system.deadline import Deadline
 
 MOST = 100_000  # processes
 

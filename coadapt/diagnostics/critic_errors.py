@@ -8,7 +8,7 @@ import numpy as np
 from coadapt import schema
 from coadapt.diagnostics.returns import observed, together
 from coadapt.diagnostics.rollouts import Rollouts
-from coadapt.saved import SavedAgent
+from coadapt.runs.trained_agent import SavedAgent
 from coadapt.schema import ConfigError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from coadapt.data.replay import Store
 from coadapt.diagnostics.sampling import key_of, traced
 from coadapt.diagnostics.stored import stored
 from coadapt.factors import pi_q
-from coadapt.saved import SavedAgent
+from coadapt.runs.trained_agent import SavedAgent
 from coadapt.schema import ConfigError
 from coadapt.types import AgentState
 

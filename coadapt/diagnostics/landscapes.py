@@ -13,7 +13,7 @@ from coadapt.config import Config
 from coadapt.diagnostics.sampling import policy_samples, traced
 from coadapt.factors import pi_q
 from coadapt.ops import weights
-from coadapt.saved import SavedAgent
+from coadapt.runs.trained_agent import SavedAgent
 from coadapt.schema import ConfigError
 from coadapt.types import AgentState, Rows
 

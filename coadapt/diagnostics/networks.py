@@ -8,9 +8,9 @@ import numpy as np
 
 from coadapt import networks
 from coadapt.agent import models
-from coadapt.agent.vitals import slopes
+from coadapt.agent.metrics import slopes
 from coadapt.diagnostics.sampling import policy_samples
-from coadapt.saved import SavedAgent
+from coadapt.runs.trained_agent import SavedAgent
 from coadapt.types import Rows, Tree
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import numpy as np
 
 from coadapt.config import Config
 from coadapt.diagnostics.sampling import actions, draw, key_of, traced
-from coadapt.saved import SavedAgent
+from coadapt.runs.trained_agent import SavedAgent
 from coadapt.schema import ConfigError
 from coadapt.types import AgentState, Rows
 

@@ -11,7 +11,7 @@ from coadapt.config import Config
 from coadapt.diagnostics.rollouts import Rollouts, best_counts
 from coadapt.diagnostics.sampling import SAMPLES, draw, key_of, policy_samples, traced
 from coadapt.ops import returns
-from coadapt.saved import SavedAgent
+from coadapt.runs.trained_agent import SavedAgent
 from coadapt.schema import ConfigError
 from coadapt.types import AgentState
 

@@ -12,9 +12,9 @@ from coadapt import envs, runner, schema
 from coadapt.config import Config
 from coadapt.diagnostics.sampling import key_of, traced
 from coadapt.envs.base import DeviceEnv, HostEnv, once
-from coadapt.saved import SavedAgent
+from coadapt.rng import Purpose, host_seeds
+from coadapt.runs.trained_agent import SavedAgent
 from coadapt.schema import ConfigError
-from coadapt.streams import Purpose, host_seeds
 from coadapt.types import AgentState, TimeStep
 
 

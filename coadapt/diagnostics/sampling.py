@@ -8,8 +8,8 @@ import numpy as np
 from coadapt import agent as agents
 from coadapt import schema
 from coadapt.config import Config
-from coadapt.saved import SavedAgent
-from coadapt.streams import Purpose, stream
+from coadapt.rng import Purpose, stream
+from coadapt.runs.trained_agent import SavedAgent
 from coadapt.types import AgentState, Rows, Tree
 
 SAMPLES = 32  # actions that stand for a policy at a state

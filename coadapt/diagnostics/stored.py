@@ -10,7 +10,7 @@ from coadapt.data import offline, replay
 from coadapt.data.replay import Store
 from coadapt.diagnostics.rollouts import rollout
 from coadapt.diagnostics.sampling import key_of
-from coadapt.saved import SavedAgent
+from coadapt.runs.trained_agent import SavedAgent
 from coadapt.schema import ConfigError
 
 

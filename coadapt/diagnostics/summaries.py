@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from coadapt import agent as agents
-from coadapt import checkpoint, saved, store
 from coadapt.config import Offline
 from coadapt.diagnostics.e_steps import e_step
 from coadapt.diagnostics.networks import layers
@@ -16,8 +15,9 @@ from coadapt.diagnostics.policies import entropy, saturated
 from coadapt.diagnostics.sampling import key_of, traced
 from coadapt.diagnostics.stored import states
 from coadapt.ops import weights
-from coadapt.saved import SavedAgent
-from coadapt.store import Cell
+from coadapt.runs import checkpoint, store, trained_agent
+from coadapt.runs.store import Cell
+from coadapt.runs.trained_agent import SavedAgent
 from coadapt.types import Rows
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def snapshots(
     Raises:
         ConfigError: as `load`.
     """
-    agent = saved.load(workdir, variant=variant, seed=seed, task=task)
+    agent = trained_agent.load(workdir, variant=variant, seed=seed, task=task)
     cell = Cell(agent.task, agent.variant, agent.seed)
     records = checkpoint.records(store.folder(workdir), reading=True)
     return sorted({n for one in records if cell in one.cells for n in one.steps()})
@@ -167,6 +167,6 @@ def layer_history(
 def _with_replay(workdir: str | os.PathLike[str], **which: Any) -> SavedAgent:
     """With what it had stored, where that was kept."""
     try:
-        return saved.load(workdir, **which, replay=True)
-    except saved.NoReplayError:
-        return saved.load(workdir, **which)
+        return trained_agent.load(workdir, **which, replay=True)
+    except trained_agent.NoReplayError:
+        return trained_agent.load(workdir, **which)

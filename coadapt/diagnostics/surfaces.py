@@ -7,7 +7,7 @@ import numpy as np
 from coadapt.diagnostics.landscapes import require_axes, require_points
 from coadapt.diagnostics.returns import observed, own_values
 from coadapt.diagnostics.rollouts import Rollouts
-from coadapt.saved import SavedAgent
+from coadapt.runs.trained_agent import SavedAgent
 
 
 class Surface(NamedTuple):

@@ -14,7 +14,7 @@ import numpy as np
 
 from coadapt.devices import cores
 from coadapt.envs.base import own_units, printable, require_seeds, told
-from coadapt.notes import note_once
+from coadapt.system.notes import note_once
 from coadapt.types import EnvSpec, TimeStep
 
 MjModel = Any  # MuJoCo's module has no types

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from coadapt.envs.base import is_own, own_units, raised_at, require_seeds, told
-from coadapt.notes import note_once
+from coadapt.system.notes import note_once
 from coadapt.types import EnvSpec, TimeStep
 
 

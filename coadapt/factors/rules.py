@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol, Self
 
 Config = Any  # coadapt.config.Config, which is made of these classes
-Combination = Any  # coadapt.hybrids.Combination, a class of each factor
+Combination = Any  # coadapt.validation.design_space.Combination, a class of each factor
 
 
 class Need(NamedTuple):

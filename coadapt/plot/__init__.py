@@ -4,7 +4,6 @@ Figures are made without pyplot, so no window system is touched, and in a style 
 own, which no matplotlibrc changes. What cannot be drawn is a ConfigError.
 """
 
-from coadapt.looks import Look, looks
 from coadapt.plot.beliefs import (
     Bias,
     Landscape,
@@ -35,6 +34,7 @@ from coadapt.plot.lines import (
     panel,
     panels,
 )
+from coadapt.plot.styles import Look, looks
 
 __all__ = [
     "BESIDE",

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from coadapt.looks import COLORS, DASHES, Look, looks
 from coadapt.plot.canvas import (
     figure_of,
     in_own_style,
@@ -16,6 +15,7 @@ from coadapt.plot.canvas import (
     plain_axes,
     require_some,
 )
+from coadapt.plot.styles import COLORS, DASHES, Look, looks
 from coadapt.schema import ConfigError
 
 if TYPE_CHECKING:

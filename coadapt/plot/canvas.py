@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
-from coadapt.looks import Look
+from coadapt.plot.styles import Look
 from coadapt.schema import ConfigError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ T = TypeVar("T")
 def in_own_style(draw: Callable[P, T]) -> Callable[P, T]:
     @functools.wraps(draw)
     def drawn(*args: P.args, **how: P.kwargs) -> T:
-        from coadapt.figure import own_style  # and with it matplotlib
+        from coadapt.plot.figure import own_style  # and with it matplotlib
 
         with own_style():
             return draw(*args, **how)
@@ -37,7 +37,7 @@ def require_some(what: str, found: Collection) -> None:
 
 def figure_of(width: float, height: float) -> "Figure":
     """In inches."""
-    from coadapt.figure import OwnFigure
+    from coadapt.plot.figure import OwnFigure
 
     return OwnFigure(figsize=(width, height), dpi=150, layout="constrained")
 

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from coadapt.looks import COLORS, Look, looks
 from coadapt.plot.canvas import (
     figure_of,
     in_own_style,
@@ -17,6 +16,7 @@ from coadapt.plot.canvas import (
 )
 from coadapt.plot.estimates import Interval
 from coadapt.plot.lines import COLUMN, LETTERS
+from coadapt.plot.styles import COLORS, Look, looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

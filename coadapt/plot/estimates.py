@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from coadapt.forest import Forest
-from coadapt.forest import Interval as Known
-from coadapt.looks import COLORS, looks
+from coadapt.analysis.forest import Forest
+from coadapt.analysis.forest import Interval as Known
 from coadapt.plot.canvas import figure_of, in_own_style, logarithmic_axis, require_some
 from coadapt.plot.lines import COLUMN, LETTERS
+from coadapt.plot.styles import COLORS, looks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

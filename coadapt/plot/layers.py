@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from coadapt.looks import COLORS, Dash, Look
 from coadapt.plot.canvas import (
     figure_of,
     in_own_style,
@@ -16,6 +15,7 @@ from coadapt.plot.canvas import (
     require_some,
     thousands,
 )
+from coadapt.plot.styles import COLORS, Dash, Look
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from coadapt import curves as curves_of
-from coadapt import stats
-from coadapt.curves import Runs
-from coadapt.looks import Look, looks
+from coadapt.analysis import curves as curves_of
+from coadapt.analysis import stats
+from coadapt.analysis.curves import Runs
 from coadapt.plot.canvas import (
     BESIDE,
     LONG,
@@ -24,6 +23,7 @@ from coadapt.plot.canvas import (
     require_some,
     thousands,
 )
+from coadapt.plot.styles import Look, looks
 from coadapt.schema import ConfigError, unknown
 
 if TYPE_CHECKING:

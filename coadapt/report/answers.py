@@ -7,14 +7,16 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from coadapt import catalogue, comparison, forest, page, verdict
-from coadapt.comparison import Arms, Comparison, interval
+from coadapt.analysis import comparison, forest, verdict
+from coadapt.analysis.comparison import Arms, Comparison, interval
+from coadapt.analysis.forest import Forest, Row
+from coadapt.analysis.verdict import Effect, named
 from coadapt.experiments import published
-from coadapt.forest import Forest, Row
-from coadapt.looks import colors
-from coadapt.report.findings import Findings
-from coadapt.report.verdicts import Answer, Question, entries_of
-from coadapt.verdict import Effect, named
+from coadapt.plot.styles import colors
+from coadapt.report import html
+from coadapt.report.compare import Answer, Question, entries_of
+from coadapt.report.run_data import Findings
+from coadapt.tasks import registry
 
 NOTES = (
     "a point: the mean with the toggle less that without; the line: its 95% interval; "
@@ -47,7 +49,7 @@ class _Of(NamedTuple):
     colors: Mapping[str, str]  # of variants, their algorithm's
 
 
-def told(answers: Iterable[Answer], found: Findings) -> list[page.Answer]:
+def told(answers: Iterable[Answer], found: Findings) -> list[html.Answer]:
     """Answers to one question of several tasks are told together."""
     arms = {key: arm for each in found.arms.values() for key, arm in each.items()}
     whose = {n: e.algorithm for n, e in entries_of(found.header).items()}
@@ -57,10 +59,10 @@ def told(answers: Iterable[Answer], found: Findings) -> list[page.Answer]:
     return [_told(question, list(each), of) for question, each in groups]
 
 
-def _told(asked: Question, answers: list[Answer], of: _Of) -> page.Answer:
+def _told(asked: Question, answers: list[Answer], of: _Of) -> html.Answer:
     labels = [pair.label for pair in asked.pairs]
     found = [each.found for each in answers if each.found]
-    return page.Answer(
+    return html.Answer(
         f"{asked.toggle}: {' and '.join(labels)}",
         _sentence(asked, answers),
         tuple(_facts(asked, found)),
@@ -193,7 +195,7 @@ def _forests(asked: Question, found: Sequence[Comparison], of: _Of) -> Iterable[
     whose = list(zip((asked.source.first, asked.source.second), colors, strict=True))
     theirs = []
     for task in (task for each in found for task in each.tasks):
-        name = catalogue.paper_name(of.tasks.get(task, task))
+        name = registry.paper_name(of.tasks.get(task, task))
         effects = published.on_task(asked.source, name)
         theirs.append((name, _rows(whose, effects, _size(of, task, unit), unit)))
     theirs = [(name, rows) for name, rows in theirs if rows]

@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 
 from coadapt import taxonomy
-from coadapt.comparison import Comparison, interval
+from coadapt.analysis.comparison import Comparison, interval
+from coadapt.analysis.verdict import Verdict, named
 from coadapt.experiments import published
-from coadapt.report import verdicts
-from coadapt.verdict import Verdict, named
+from coadapt.report import compare
 
 
 def paper(margin: float, style: str) -> list[str]:
@@ -28,7 +28,7 @@ def paper(margin: float, style: str) -> list[str]:
                 "effect on B": interval(second, ""),
                 "A - B": interval(gap, ""),
                 "verdict": _said(found, labels),
-                "seeds": verdicts.count(found.seeds),
+                "seeds": compare.count(found.seeds),
                 "tasks A": _signs(published.signs(ours)),
                 "tasks B": _signs(published.signs(theirs)),
                 "-inf": str(int(ours.diverged.sum() + theirs.diverged.sum())),
@@ -91,9 +91,9 @@ def row(found: Comparison) -> dict[str, str]:
     p = found.verdict.p
     return row | {
         "verdict": _said(found.verdict, found.labels),
-        "wrong": verdicts.wrong(found.verdict),
+        "wrong": compare.wrong(found.verdict),
         "p": "-" if math.isnan(p) else f"{p:.3f}",
-        "seeds": verdicts.count(found.verdict.seeds),
+        "seeds": compare.count(found.verdict.seeds),
     }
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from coadapt import store
 from coadapt.report import results
+from coadapt.runs import store
 from coadapt.schema import ConfigError
 
 SECONDS = 30.0  # from one look to the next

@@ -1,7 +1,8 @@
 """Tables of a study's power: what is found, and how often."""
 
-from coadapt import power, verdict
-from coadapt.stats import number
+from coadapt.analysis import verdict
+from coadapt.analysis.stats import number
+from coadapt.studies import power
 
 Named = tuple[tuple[str, float], ...]  # algorithms with their stds
 

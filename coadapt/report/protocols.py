@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from coadapt import manifest, tuning, until
-from coadapt.report import verdicts
-from coadapt.report.verdicts import Answer
-from coadapt.store import Header
+from coadapt.report import compare
+from coadapt.report.compare import Answer
+from coadapt.runs import manifest
+from coadapt.runs.store import Header
+from coadapt.studies import tuning, until
 
 _LONGEST = 60  # letters of a value
 
@@ -80,16 +81,16 @@ def moved(answers: Sequence[Answer]) -> list[str]:
     by = {a.toggle: a for a in answers if a.found}
     pairs = {a.toggle: by.get(_at_presets(a)) for a in by.values()}
     return [
-        f"tuning changes {name}: {verdicts.word(by[name])}, and at the presets "
-        f"{verdicts.word(other)}"
+        f"tuning changes {name}: {compare.word(by[name])}, and at the presets "
+        f"{compare.word(other)}"
         for name, other in pairs.items()
-        if other is not None and verdicts.word(other) != verdicts.word(by[name])
+        if other is not None and compare.word(other) != compare.word(by[name])
     ]
 
 
 def _at_presets(answer: Answer) -> str:
-    toggle, tuned, rest = answer.toggle.partition(verdicts.TUNED)
-    return f"{toggle}{verdicts.AT_PRESETS}{rest}" if tuned else ""
+    toggle, tuned, rest = answer.toggle.partition(compare.TUNED)
+    return f"{toggle}{compare.AT_PRESETS}{rest}" if tuned else ""
 
 
 def _changed(what: Mapping[str, Any]) -> str:

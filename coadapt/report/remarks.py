@@ -9,16 +9,19 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from coadapt import foreseen, logs, schema, stats
+from coadapt import schema
+from coadapt.analysis import stats
 from coadapt.config import Config
-from coadapt.report.findings import METRIC, Findings
+from coadapt.metrics import registry
+from coadapt.report.run_data import METRIC, Findings
 from coadapt.schema import ConfigError
+from coadapt.validation import foreseen
 
 _ALIKE = 1 - 1e-6  # effective fraction: weights differ by less than 1 in 1,000
 _ALONE = 1.5  # effective number of actions or episodes: one has four fifths of all
 _FRACTION, _EPISODES = "effective_fraction", "effective_episodes"
 _APART = ("episodes", "speed")  # groups that are of no update
-_OF_UPDATES = [n for n, m in logs.METRICS.items() if m.group not in _APART]
+_OF_UPDATES = [n for n, m in registry.METRICS.items() if m.group not in _APART]
 
 Ends = Mapping[str, float]  # the last value of each metric of an agent
 Stored = Mapping[str, Any]  # a config

@@ -9,25 +9,27 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from coadapt import files, page, plot, store
-from coadapt.console import printable
-from coadapt.experiments.beside import Beside
+from coadapt import plot
+from coadapt.experiments.paper_comparison import Beside
 from coadapt.report import (
     answers,
-    findings,
-    layout,
+    compare,
+    frames,
+    html,
     protocols,
-    records,
+    run_data,
+    score_tables,
     sections,
-    verdicts,
 )
-from coadapt.report.findings import Findings
+from coadapt.report.compare import Returns
 from coadapt.report.latex import tables as latex_tables
-from coadapt.report.layout import DAGGER
+from coadapt.report.run_data import Findings
+from coadapt.report.score_tables import DAGGER
 from coadapt.report.sections import Report
-from coadapt.report.verdicts import Returns
-from coadapt.store import StoreError
-from coadapt.words import word
+from coadapt.runs import files, store
+from coadapt.runs.store import StoreError
+from coadapt.system.console import printable
+from coadapt.system.csv_text import word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +95,7 @@ def read(
     Raises: ConfigError, StoreError.
     """
     paths = [store.expanded(path, "beside") for path in beside]
-    found = findings.read(store.folder(workdir), paths)
+    found = run_data.read(store.folder(workdir), paths)
     return sections.compute(found, margin)  # not before all that there is was read
 
 
@@ -120,7 +122,7 @@ def show(
         cells = [known.cell(*key) if known else None for key in keys]
         if any(cells):
             header = (*HEADER[:5], "paper", *HEADER[5:])
-            words = [layout.theirs(cell) if cell else "-" for cell in cells]
+            words = [score_tables.theirs(cell) if cell else "-" for cell in cells]
             rows = [
                 (*row[:5], text, *row[5:])
                 for row, text in zip(rows, words, strict=True)
@@ -141,7 +143,7 @@ def _cells(
             row["variant"],
             f"{row['env_steps']:,}",
             sections.mean(own.means["final", "random"]) if own else "-",
-            layout.score(row["mean"], row["std"], row["n"], row["failed"]),
+            score_tables.score(row["mean"], row["std"], row["n"], row["failed"]),
             str(row["n"]),
             str(own.rate.failed if own else row["failed"]),
         )
@@ -172,11 +174,11 @@ def _table(header: Sequence[str], rows: list[tuple[str, ...]]) -> None:
 def tell(made: Report) -> None:
     """The verdicts, what failed, the budget and what is missing, a line each."""
     for each in made.answers:
-        print(verdicts.sentence(each))
+        print(compare.sentence(each))
     for line in protocols.moved(made.answers):
         print(line)
     for each in made.factorials:
-        for row in verdicts.rows(each):
+        for row in compare.rows(each):
             alias = row["not told from"]
             told = "" if alias == "-" else f" (not told from {alias})"
             print(f"{row['algorithm']}, {row['term']}: {row['effect']}{told}")
@@ -221,7 +223,7 @@ def write(
         written += _put(folder, {f"{n}.tex": x.encode() for n, x in texts.items()})
         drawn = column_figures(made) if pdf else {}
         written += _put(folder, {f"{n}.pdf": plot.pdf(x) for n, x in drawn.items()})
-        page_last = {**pictures(made.of), "index.html": page.render(whole).encode()}
+        page_last = {**pictures(made.of), "index.html": html.render(whole).encode()}
         return written + _put(folder, page_last)
     except OSError as error:
         raise StoreError(
@@ -267,11 +269,11 @@ def column_figures(made: Report) -> "dict[str, Figure]":
 
 def _tables(made: Report) -> dict[str, bytes]:
     found = {}
-    for name, frame in records.frames(made).items():
+    for name, frame in frames.frames(made).items():
         text = "" if frame.empty else frame.map(word).to_csv(index=False)
         found[f"{name}.csv"] = text.encode()
-    for i, table in enumerate(layout.tables(made.of), 1):
-        found[f"table{i if i > 1 else ''}.csv"] = page.records(table).encode()
+    for i, table in enumerate(score_tables.tables(made.of), 1):
+        found[f"table{i if i > 1 else ''}.csv"] = html.records(table).encode()
     return found
 
 

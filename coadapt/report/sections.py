@@ -6,20 +6,33 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from coadapt import catalogue, comparison, provenance, tuning, verdict
-from coadapt.comparison import Arms
-from coadapt.experiments import beside
-from coadapt.page import MINUS, Cell, Figure, Group, Line, Page, Section, Table, typeset
-from coadapt.report import answers, layout, protocols, remarks, verdicts
+from coadapt.analysis import comparison, verdict
+from coadapt.analysis.comparison import Arms
+from coadapt.analysis.score import Rate
+from coadapt.analysis.stats import Estimate, number
+from coadapt.analysis.toggles import factorials, settings
+from coadapt.analysis.verdict import Effect, named
+from coadapt.experiments import paper_comparison
+from coadapt.report import answers, compare, protocols, remarks, score_tables
 from coadapt.report import series as _series
-from coadapt.report.findings import METRIC, Findings
-from coadapt.report.layout import DAGGER, NONE
-from coadapt.report.verdicts import Aggregated, Answer, Besides, Contrasted, Returns
-from coadapt.score import Rate
-from coadapt.stats import Estimate, number
-from coadapt.toggles import factorials, settings
-from coadapt.units import Unit
-from coadapt.verdict import Effect, named
+from coadapt.report.compare import Aggregated, Answer, Besides, Contrasted, Returns
+from coadapt.report.html import (
+    MINUS,
+    Cell,
+    Figure,
+    Group,
+    Line,
+    Page,
+    Section,
+    Table,
+    typeset,
+)
+from coadapt.report.run_data import METRIC, Findings
+from coadapt.report.score_tables import DAGGER, NONE
+from coadapt.runs import provenance
+from coadapt.studies import tuning
+from coadapt.tasks import registry
+from coadapt.tasks.units import Unit
 from coadapt.version import __version__
 
 SCORED = ("task", "env steps", "score", "last evaluation", "area", "runs", "failed")
@@ -46,34 +59,34 @@ def compute(found: Findings, margin: float | None = None) -> Report:
         margin: what is no effect of note; None: 0.1 of the unit, where there is one.
     """
     there = {variant for _, variant in found.scores}
-    entries = verdicts.entries_of(found.header)
+    entries = compare.entries_of(found.header)
     names = [name for name in found.variants if name in there]
     rows = found.beside.experiment.readings if found.beside else ()
     tuned = {c.variant + tuning.TUNED for c in tuning.choices(found.header)}
     own = {name: entries[name] for name in names if name not in {*rows, *tuned}}
     every, versions = _everywhere(found, names), found.arms.items()
     answers = [
-        (_named(answer, version, found), verdicts.multiverse(arms, answer))
+        (_named(answer, version, found), compare.multiverse(arms, answer))
         for version, arms in versions
-        for answer in verdicts.of(found.header, arms, margin)
+        for answer in compare.of(found.header, arms, margin)
     ]
     return Report(
         found,
         tuple(answer for answer, _ in answers),
         tuple(
-            verdicts.contrast(
+            compare.contrast(
                 arms, each._replace(algorithm=_of(each.algorithm, version, found))
             )
             for version, arms in versions
             for each in factorials(settings(own))
         ),
         {
-            version: verdicts.aggregates(arms, _there(arms, every))
+            version: compare.aggregates(arms, _there(arms, every))
             for version, arms in versions
         },
-        _ordered(found, [x for _, arms in versions for x in verdicts.returns(arms)]),
+        _ordered(found, [x for _, arms in versions for x in compare.returns(arms)]),
         tuple(words for _, words in answers),
-        verdicts.besides(
+        compare.besides(
             {key: arm for _, arms in versions for key, arm in arms.items()},
             found.others,
         ),
@@ -159,7 +172,7 @@ def facts(found: Findings) -> list[tuple[str, str]]:
     if found.beside is not None:
         whose = "the paper's claim" if found.beside.papers else "claim"
         lines.append((whose, found.beside.experiment.claim))
-    lines.append(("budget", beside.budget(found.header, found.beside)))
+    lines.append(("budget", paper_comparison.budget(found.header, found.beside)))
     cells = f"{found.cells} cell{'s' * (found.cells > 1)}"
     left = len(found.behind)
     state = (
@@ -303,7 +316,7 @@ def failures(found: Rate) -> str:
 
 
 def _scores(found: Findings) -> Section:
-    tables = layout.tables(found)
+    tables = score_tables.tables(found)
     notes = []
     if found.behind:
         notes.append(
@@ -348,7 +361,7 @@ def _of_paper(found: Findings) -> list[str]:
             "a variant of another name than the row that it reads has that row's "
             f"number beside it: {'; '.join(pairs)}"
         )
-    entries = {e.task: e for suite in catalogue.SUITES.values() for e in suite}
+    entries = {e.task: e for suite in registry.SUITES.values() for e in suite}
     others = [
         each
         for each in (
@@ -446,11 +459,11 @@ def _verdicts(answers: Sequence[Answer]) -> Section | None:
     columns += [f"A {MINUS} B", "wrong", "p", "Holm", "seeds"]
     columns += ["paper's cells", "paper's text"] if papers else []
     units = dict.fromkeys(
-        (x.found.unit, verdicts.level(x.found))
+        (x.found.unit, compare.level(x.found))
         for x in answers
         if x.found and x.found.unit
     )
-    notes = [f"effects are {verdicts.unit_note(*unit)}" for unit in units]
+    notes = [f"effects are {compare.unit_note(*unit)}" for unit in units]
     margins = {(x.found.margin, x.found.unit) for x in answers if x.found}
     notes += [
         f"no effect of note: {_margin(*each)}"
@@ -476,7 +489,7 @@ def _verdicts(answers: Sequence[Answer]) -> Section | None:
         columns,
         (
             _answer(each, papers, corrected)
-            for each, corrected in zip(answers, verdicts.holm(answers), strict=True)
+            for each, corrected in zip(answers, compare.holm(answers), strict=True)
         ),
         notes,
         words=3,
@@ -605,13 +618,13 @@ def _answer(answer: Answer, papers: bool, corrected: float) -> list[str]:
     cells = [
         answer.toggle,
         *_two(labels),
-        verdicts.word(answer),
+        compare.word(answer),
         *_two(effects),
         comparison.interval(found.gap, found.unit) if found and found.gap else NONE,
-        verdicts.wrong(found.verdict) if found else NONE,
-        verdicts.p(found.verdict.p if found else math.nan),
-        verdicts.p(corrected),
-        verdicts.count(found.verdict.seeds) if found else NONE,
+        compare.wrong(found.verdict) if found else NONE,
+        compare.p(found.verdict.p if found else math.nan),
+        compare.p(corrected),
+        compare.count(found.verdict.seeds) if found else NONE,
     ]
     if not papers:
         return cells
@@ -629,7 +642,7 @@ def _factorials(found: Sequence[Contrasted]) -> Section | None:
     tables = []
     for each in known:
         columns = ("term", "effect", "not told from")
-        lines = [[row[name] for name in columns] for row in verdicts.rows(each)]
+        lines = [[row[name] for name in columns] for row in compare.rows(each)]
         lines = [[typeset(term), *rest] for term, *rest in lines]
         aliased = any(line[-1] != "-" for line in lines)
         tables.append(
@@ -638,7 +651,7 @@ def _factorials(found: Sequence[Contrasted]) -> Section | None:
                 f"{len(each.of.levels)} toggles in {len(each.of.variants)} variants.",
                 columns if aliased else columns[:2],
                 lines if aliased else [line[:2] for line in lines],
-                verdicts.legend(each),
+                compare.legend(each),
             )
         )
     return Section("Factorial effects", tables=tuple(tables))

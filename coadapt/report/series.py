@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from coadapt import curves, logs
-from coadapt.curves import Runs
-from coadapt.looks import on_dark
-from coadapt.report.findings import METRIC, Findings
-from coadapt.report.verdicts import Answer
-from coadapt.verdict import ALPHA, t_quantile
+from coadapt.analysis import curves
+from coadapt.analysis.curves import Runs
+from coadapt.analysis.verdict import ALPHA, t_quantile
+from coadapt.metrics import registry
+from coadapt.plot.styles import on_dark
+from coadapt.report.compare import Answer
+from coadapt.report.run_data import METRIC, Findings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +69,7 @@ def of(found: Findings, answers: Sequence[Answer]) -> Data:
 
 
 def _about(metric: str) -> str:
-    known = logs.METRICS.get(metric)
+    known = registry.METRICS.get(metric)
     return known.about if known else ""
 
 

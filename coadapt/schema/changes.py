@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from coadapt.notes import note_once
 from coadapt.schema.errors import ConfigError, described, must_be, unknown_field
 from coadapt.schema.kinds import (
     Members,
@@ -20,6 +19,7 @@ from coadapt.schema.kinds import (
 )
 from coadapt.schema.own_classes import own_class
 from coadapt.schema.values import MISFIT, checked, fitted, validate
+from coadapt.system.notes import note_once
 
 FLAGS = (tuple, list, str)  # what may stand for a value in override; JSON: lists
 

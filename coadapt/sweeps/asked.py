@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import jax
 
-from coadapt import cadence, envs, schema
+from coadapt import envs, schema
 from coadapt.config import Config
+from coadapt.runs.store import Cell
 from coadapt.schema import ConfigError
-from coadapt.store import Cell
+from coadapt.training import cadence
 from coadapt.types import EnvSpec
 from coadapt.variants import Variant
 

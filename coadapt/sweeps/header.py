@@ -3,11 +3,12 @@
 import dataclasses
 from pathlib import Path
 
-from coadapt import envs, references, schema
+from coadapt import envs, schema
 from coadapt.config import Config, Offline
 from coadapt.data import offline
-from coadapt.store import Cell, Entry, Header, load
+from coadapt.runs.store import Cell, Entry, Header, load
 from coadapt.sweeps.asked import Sweep
+from coadapt.tasks import references
 
 
 def header(sweep: Sweep) -> Header:

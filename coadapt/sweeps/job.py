@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from coadapt import checkpoint, devices, envs, runner
-from coadapt.deadline import Deadline
-from coadapt.notes import note
-from coadapt.store import Attempt, Start, Store
+from coadapt import devices, envs, runner
+from coadapt.runs import checkpoint
+from coadapt.runs.store import Attempt, Start, Store
 from coadapt.sweeps.asked import Checkpoints, Group, Sweep, steps_in
+from coadapt.system.deadline import Deadline
+from coadapt.system.notes import note
 
 
 def _all_failed(group: Group, failed: Sequence[runner.Failure]) -> str:

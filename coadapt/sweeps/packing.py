@@ -8,13 +8,16 @@ import jax
 import psutil
 
 from coadapt import agent as agents
-from coadapt import cgroups, cost, devices, envs, foreseen, runner
+from coadapt import devices, envs, runner
+from coadapt.bench import cost
 from coadapt.config import Config, Offline
 from coadapt.data import offline
+from coadapt.runs.store import Cell
 from coadapt.schema import ConfigError
-from coadapt.store import Cell
 from coadapt.sweeps.asked import Group, Sweep, groups, steps_in
+from coadapt.system import cgroups
 from coadapt.types import EnvSpec
+from coadapt.validation import foreseen
 
 T = TypeVar("T")
 

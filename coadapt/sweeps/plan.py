@@ -5,11 +5,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from coadapt import algorithms, devices, foreseen, schema
+from coadapt import algorithms, devices, schema
 from coadapt.config import Config
 from coadapt.sweeps.asked import Group, Sweep, steps_in
 from coadapt.sweeps.packing import agents_held, cost_of, human_bytes, packs
 from coadapt.sweeps.validation import validate
+from coadapt.validation import foreseen
 
 # Python, JAX, MuJoCo and what XLA takes to compile: measured in docs/benchmarks.md
 _BASE_BYTES = 750 * 2**20

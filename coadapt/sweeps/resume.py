@@ -6,18 +6,10 @@ from typing import NamedTuple
 
 import jax
 
-from coadapt import (
-    attempts,
-    checkpoint,
-    devices,
-    envs,
-    leases,
-    manifest,
-    provenance,
-    runner,
-)
+from coadapt import devices, envs, runner
+from coadapt.runs import attempts, checkpoint, leases, manifest, provenance
+from coadapt.runs.store import Cell, Header, Start, finished
 from coadapt.schema import ConfigError
-from coadapt.store import Cell, Header, Start, finished
 from coadapt.sweeps.asked import Agent, Group, Sweep, steps_in
 from coadapt.sweeps.packing import even, number_fitting, packs
 

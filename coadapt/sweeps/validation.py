@@ -3,10 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from coadapt import cadence, devices, envs, logs, references, runner, schema
-from coadapt.legality import check
+from coadapt import devices, envs, runner, schema
+from coadapt.metrics import registry
 from coadapt.schema import ConfigError
 from coadapt.sweeps.asked import MOST, MOST_EPISODES, MOST_SEEDS, Sweep, is_int
+from coadapt.tasks import references
+from coadapt.training import cadence
+from coadapt.validation.config_rules import check
 from coadapt.variants import Variant, distinct
 
 
@@ -25,7 +28,7 @@ def validate(sweep: Sweep) -> None:
             f"{MOST_EPISODES:,}, because they run side by side."
         )
     _validate_seeds(sweep)
-    logs.chosen(sweep.log)
+    registry.chosen(sweep.log)
     if not sweep.variants:
         raise ConfigError("tasks are none: at least one is needed.")
     for task, variants in sweep.variants.items():

@@ -12,8 +12,8 @@ from coadapt import devices, envs
 from coadapt.agent import models
 from coadapt.config import Config
 from coadapt.envs.base import DeviceEnv, HostEnv, once
-from coadapt.logs import DEFAULT, Log
-from coadapt.streams import Purpose, host_seeds, stream
+from coadapt.metrics.registry import DEFAULT, Log
+from coadapt.rng import Purpose, host_seeds, stream
 from coadapt.training.loops import Loop
 from coadapt.training.program import Program
 from coadapt.types import AgentState, Rows

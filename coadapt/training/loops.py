@@ -18,8 +18,8 @@ from coadapt.data import offline, replay
 from coadapt.data.replay import Store
 from coadapt.envs.base import DeviceEnv, EnvState, HostEnv
 from coadapt.learn import Clock, Health, Learner
-from coadapt.logs import DEFAULT, Log
-from coadapt.streams import Purpose, host_seeds, stream
+from coadapt.metrics.registry import DEFAULT, Log
+from coadapt.rng import Purpose, host_seeds, stream
 from coadapt.training.program import Program, Snapshot
 from coadapt.training.schedule import due, first_update, first_updates
 from coadapt.training.steps import (

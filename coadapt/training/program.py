@@ -8,7 +8,7 @@ import numpy as np
 from coadapt import devices
 from coadapt.config import Config
 from coadapt.learn import Clock, Health, Learner
-from coadapt.logs import DEFAULT, Log
+from coadapt.metrics.registry import DEFAULT, Log
 from coadapt.types import EnvSpec
 
 

@@ -18,7 +18,7 @@ from coadapt.data import episodes, offline, replay
 from coadapt.data.replay import Store
 from coadapt.learn import Clock, Health, Learner, Seen
 from coadapt.ops import moments
-from coadapt.streams import Purpose, stream
+from coadapt.rng import Purpose, stream
 from coadapt.types import Action, AgentState, EnvSpec, Rows, TimeStep
 
 T = TypeVar("T")

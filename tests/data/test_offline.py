@@ -18,8 +18,8 @@ from walks import SPEC, fill
 from coadapt import envs
 from coadapt.data import offline, replay
 from coadapt.data.offline import writing
-from coadapt.notes import note_once
 from coadapt.schema import ConfigError
+from coadapt.system.notes import note_once
 from coadapt.types import Transition
 
 NAME = "test/walk-v0"

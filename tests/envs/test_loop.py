@@ -7,8 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from coadapt import notes
 from coadapt.envs import base, loop
+from coadapt.system import notes
 from coadapt.types import EnvSpec
 
 SPEC = EnvSpec(

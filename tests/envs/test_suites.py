@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 import coadapt
-from coadapt import catalogue, envs
+from coadapt import envs
 from coadapt.envs import base, suites
+from coadapt.tasks import registry
 from coadapt.types import TimeStep
 from tests.recipes import cases
 
@@ -184,11 +185,11 @@ def test_a_task_trains_inside_the_program(task):
 
 
 def each_task():
-    for entry in catalogue.SUITES["brax"]:
+    for entry in registry.SUITES["brax"]:
         for backend in suites.BACKENDS:
             task = f"{entry.task}:{backend}"
             yield pytest.param(task, entry.terminates, id=task)
-    for entry in catalogue.SUITES["playground"]:
+    for entry in registry.SUITES["playground"]:
         yield pytest.param(entry.task, entry.terminates, id=entry.task)
 
 
@@ -202,7 +203,7 @@ def test_each_task_goes_on_past_its_ends(task, terminates):
         assert np.isfinite(array).all()
     on, terminated = ~steps.last, steps.discount == 0
     assert steps.last.sum(0).min() >= 2 and not (terminated & on).any()
-    assert terminates != catalogue.NEVER or not terminated.any()
+    assert terminates != registry.NEVER or not terminated.any()
     np.testing.assert_array_equal(steps.obs[on], steps.next_obs[on])
     assert (steps.obs != steps.next_obs)[steps.last].any(-1).all()
 
@@ -301,7 +302,8 @@ def test_nothing_is_said_and_no_file_left(tmp_path):
 
 def test_no_suite_is_imported_before_its_first_task():
     code = (
-        "import sys, coadapt, coadapt.catalogue, coadapt.envs as envs; coadapt.train; "
+        "import sys, coadapt, coadapt.tasks.registry; coadapt.train; "
+        "import coadapt.envs as envs; "
         "envs.spec('toy/lqr'); list(envs.FAMILIES['brax'].names()); "
         "suites = 'gymnasium mujoco dm_control brax mujoco_playground warp'.split(); "
         "assert not {*suites} & {*sys.modules}, {*suites} & {*sys.modules}"

@@ -15,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import coadapt
-from coadapt import algorithms, runner, schema, store, sweep
+from coadapt import algorithms, runner, schema, sweep
 from coadapt.cli import bench, hybrids, report, taxonomy, train
 from coadapt.cli import sweep as sweep_command
 from coadapt.config import Config
+from coadapt.runs import store
 from coadapt.schema import ConfigError
 
 OK = {"algorithm": "sac", "task": "toy/lqr", "steps": "60", "workdir": "{new}"}

@@ -2,7 +2,8 @@
 
 import pytest
 
-from coadapt import algorithms, legality, schema
+from coadapt import algorithms, schema
+from coadapt.validation import config_rules
 from tools import choices
 
 PRESETS = list(algorithms.PRESETS)
@@ -53,7 +54,7 @@ def test_what_the_page_allows_is_well_typed_too():
     for choice in choices.choices():
         for name in ("mpo", "awr", "ppo", "iql"):
             if choices.refusal(choice, name) is None:
-                legality.check(choices.made(choice, name))
+                config_rules.check(choices.made(choice, name))
 
 
 @pytest.mark.parametrize(

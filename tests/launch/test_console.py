@@ -10,21 +10,12 @@ import jax
 import numpy as np
 import pytest
 
-from coadapt import (
-    algorithms,
-    api,
-    console,
-    devices,
-    notes,
-    progress,
-    runner,
-    schema,
-    sweep,
-)
+from coadapt import algorithms, api, devices, progress, runner, schema, sweep
 from coadapt import plan as plans
 from coadapt.cli import command, compiled, report, train
 from coadapt.cli import sweep as sweep_command
 from coadapt.schema import ConfigError
+from coadapt.system import console, notes
 
 TRAIN = ["--algorithm=sac", "--task=toy/lqr", "--steps=1000", "--dry_run"]
 

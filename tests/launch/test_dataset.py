@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from coadapt import dataset, envs, store
+from coadapt import envs
 from coadapt.cli import train
 from coadapt.data import offline
 from coadapt.data.offline import writing
-from coadapt.sweeps import packing
+from coadapt.runs import store
+from coadapt.sweeps import dataset, packing
 from tests.recipes import cases
 
 NETS = ["--set=networks.policy.sizes=8,8", "--set=networks.critic.sizes=8,8"]

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import coadapt
-from coadapt import store, taxonomy
+from coadapt import taxonomy
+from coadapt.analysis.comparison import interval
 from coadapt.cli import effects
-from coadapt.comparison import interval
 from coadapt.experiments import published
+from coadapt.runs import store
 
 PAGE = Path(__file__).parents[2] / "docs" / "effects.md"
 TASKS = ("toy/lqr", "toy/bandit")

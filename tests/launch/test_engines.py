@@ -2,9 +2,9 @@
 
 import pytest
 
-from coadapt import engines
 from coadapt.cli import sweep, train, workers
-from coadapt.engines import LOCAL, RAY, Options
+from coadapt.distributed import engines
+from coadapt.distributed.engines import LOCAL, RAY, Options
 from coadapt.schema import ConfigError
 
 CHEAP = ["--task=toy/lqr", "--steps=100"]

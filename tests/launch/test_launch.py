@@ -7,10 +7,12 @@ import jax
 import pandas as pd
 import pytest
 
-from coadapt import stats, store, taxonomy
+from coadapt import taxonomy
+from coadapt.analysis import stats
 from coadapt.cli import report, sweep, train
 from coadapt.cli import taxonomy as print_taxonomy
 from coadapt.report import results
+from coadapt.runs import store
 
 TINY = [
     "--set=networks.policy.sizes=8",

@@ -4,12 +4,12 @@ import dataclasses
 
 import pytest
 
-from coadapt import algorithms, cli, fields, schema
+from coadapt import algorithms, cli, field_docs, schema
 from coadapt.config import Config
 from coadapt.factors import g_estimate, pi_q_update
 from tools import reference
 
-CLASSES = [cls for _, _, below in fields.sections() for cls in below]
+CLASSES = [cls for _, _, below in field_docs.sections() for cls in below]
 
 
 @pytest.mark.parametrize("page", list(reference.PAGES))
@@ -70,7 +70,7 @@ def test_every_flag_says_what_it_is():
 
 @pytest.mark.parametrize("cls", [Config, *CLASSES], ids=lambda cls: cls.__name__)
 def test_every_field_says_what_it_is(cls):
-    assert [row["field"] for row in fields.rows(cls) if not row["what"]] == []
+    assert [row["field"] for row in field_docs.rows(cls) if not row["what"]] == []
 
 
 def test_every_class_of_a_preset_is_listed():
@@ -88,7 +88,7 @@ def test_every_class_of_a_preset_is_listed():
 
 
 def test_a_field_is_told_as_it_is_declared():
-    rows = {row["field"]: row for row in fields.rows(pi_q_update.KLTemperature)}
+    rows = {row["field"]: row for row in field_docs.rows(pi_q_update.KLTemperature)}
     assert rows["epsilon"] == {
         "field": "epsilon",
         "kind": "traced",
@@ -117,7 +117,7 @@ def test_other_classes_have_no_fields():
     ],
 )
 def test_a_comment_is_taken_apart(comment, parts):
-    assert fields.taken_apart(comment) == parts
+    assert field_docs.taken_apart(comment) == parts
 
 
 # ---------------------------------------------------------------- presets
@@ -129,7 +129,7 @@ def test_the_values_that_differ_make_the_preset(name):
     preset = algorithms.preset(name)
     values = {  # a class as it is by default, whose own values follow
         path: type(value)() if dataclasses.is_dataclass(value) else value
-        for path, value in fields.differing(preset)
+        for path, value in field_docs.differing(preset)
     }
     required = [f.name for f in dataclasses.fields(Config) if f.name in values][:7]
     start = Config(**{path: values[path] for path in required})
@@ -139,7 +139,7 @@ def test_the_values_that_differ_make_the_preset(name):
 def test_a_value_has_the_source_beside_it():
     """Also through functions, names, other files, and changes of another preset."""
     rows = {
-        name: {row["field"]: row["source"] for row in fields.preset_rows(name)}
+        name: {row["field"]: row["source"] for row in field_docs.preset_rows(name)}
         for name in ("mpo", "bear", "td3", "trpo", "trpo_table1")
     }
     assert rows["mpo"]["networks.critic.hidden.scale"] == "settings 1.3"

@@ -6,7 +6,7 @@ import pytest
 import stores
 
 from coadapt import sweep
-from coadapt.report import findings, remarks
+from coadapt.report import remarks, run_data
 from coadapt.sweep import Variant
 
 TASK = "toy/lqr"
@@ -77,7 +77,7 @@ def test_an_update_that_taught_nothing_is_said(case, tmp_path):
     (preset,) = sweep.presets([name])
     made = Variant(name, name, sweep.change(preset.config, changes))
     stores.build(tmp_path / "x", "s", {TASK: [made]}, {TASK: 20_000}, seeds=2)
-    found = findings.read(tmp_path / "x")
+    found = run_data.read(tmp_path / "x")
     rows = [
         found.frame.assign(
             metric=metric, value=found.frame.seed.map(dict(enumerate(x)))
@@ -96,7 +96,7 @@ def test_an_update_that_taught_nothing_is_said(case, tmp_path):
 def test_variants_of_which_the_same_is_true_share_a_sentence(tmp_path):
     made = {TASK: sweep.presets(["awac", "mpo", "power"])}
     stores.build(tmp_path / "x", "s", made, {TASK: 20_000}, seeds=1)
-    found = findings.read(tmp_path / "x")
+    found = run_data.read(tmp_path / "x")
     rows = found.frame.assign(metric="effective_fraction", value=1.0)
     frame = pd.concat([found.frame, rows], ignore_index=True)
     said = remarks.of(found._replace(versions={"": frame}))

@@ -18,16 +18,18 @@ import stores
 from html_pages import read
 
 import coadapt
-from coadapt import effects, plot, stats, store, sweep
+from coadapt import plot, sweep
+from coadapt.analysis import effects, stats
 from coadapt.cli import effects as effects_command
 from coadapt.cli import report
 from coadapt.experiments import published
-from coadapt.page import MINUS
-from coadapt.report import findings, layout, results, sections
-from coadapt.report.layout import DAGGER, NONE
-from coadapt.store import Cell
+from coadapt.report import results, run_data, score_tables, sections
+from coadapt.report.html import MINUS
+from coadapt.report.score_tables import DAGGER, NONE
+from coadapt.runs import store
+from coadapt.runs.store import Cell
 from coadapt.sweep import Variant
-from coadapt.units import Unit
+from coadapt.tasks.units import Unit
 
 HOPPER, CHEETAH, SWIMMER = "gym/Hopper-v4", "gym/HalfCheetah-v4", "gym/Swimmer-v4"
 AXES = {
@@ -97,7 +99,7 @@ SCORES = [
 
 @pytest.mark.parametrize(("row", "said"), SCORES)
 def test_a_score_has_the_spread_that_is_known_and_no_other(row, said):
-    assert layout.score(*row) == said
+    assert score_tables.score(*row) == said
 
 
 # ---------------------------------------------------------------- the paper's tables
@@ -464,7 +466,7 @@ def test_weights_that_are_all_equal_are_said(case, tmp_path):
     stores.build(
         tmp_path / "x", "sweep", {"toy/lqr": [made]}, {"toy/lqr": 300}, seeds=2
     )
-    found = findings.read(tmp_path / "x")
+    found = run_data.read(tmp_path / "x")
     rows = found.frame.assign(metric="effective_fraction")
     last = rows.env_steps == rows.env_steps.max()
     rows["value"] = np.where(last, rows.seed.map(dict(enumerate(ends))), 1.0)
@@ -658,7 +660,7 @@ def test_the_page_is_whole_and_needs_nothing_else(grid, reported):
 
 def test_the_study_in_docs_is_drawn_as_its_table_has_it():
     """Of MPO(tanh) 4 of 5 seeds failed, and the one that is left is the best of all."""
-    found = findings.read(Path(__file__).parents[2] / "docs" / "results" / "shortened")
+    found = run_data.read(Path(__file__).parents[2] / "docs" / "results" / "shortened")
     assert len(results.pictures(found)) == len(found.tasks) + 1
     figure = plot.curves(found.drawn(), CHEETAH, look=found.looks)
     lines = {line.get_label(): line for line in figure.axes[0].lines}

@@ -10,10 +10,11 @@ import zlib
 import pytest
 import stores
 
-from coadapt import plot, report, store, sweep
+from coadapt import plot, report, sweep
 from coadapt.cli import report as command
-from coadapt.page import Cell, Group, Line, Table
 from coadapt.report import latex, live
+from coadapt.report.html import Cell, Group, Line, Table
+from coadapt.runs import store
 from coadapt.schema import ConfigError
 
 TASK, NAMES = "toy/lqr", ("sac", "mpo")

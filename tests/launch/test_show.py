@@ -9,7 +9,7 @@ import pytest
 
 from coadapt import algorithms, schema, sweep
 from coadapt.cli import show
-from coadapt.words import text_of
+from coadapt.system.csv_text import text_of
 
 TASK = "gym/Ant-v5"
 

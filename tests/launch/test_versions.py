@@ -12,10 +12,12 @@ import pandas as pd
 import pytest
 
 import coadapt
-from coadapt import plot, stats, store, sweep
+from coadapt import plot, sweep
+from coadapt.analysis import stats
 from coadapt.cli import effects
 from coadapt.experiments import load
-from coadapt.report import findings, layout, results, sections
+from coadapt.report import results, run_data, score_tables, sections
+from coadapt.runs import store
 from coadapt.schema import ConfigError
 from coadapt.sweep import Sweep
 from tests.stores import build
@@ -98,7 +100,7 @@ def test_a_report_has_them_apart(two, tmp_path, capsys):
 def test_what_one_version_made_is_together(tmp_path):
     write(tmp_path / "run", (0, 1), OLD, 100.0)
     write(tmp_path / "run", (2, 3), OLD, 500.0)
-    found = findings.read(tmp_path / "run")
+    found = run_data.read(tmp_path / "run")
     assert list(found.versions) == [""] and found.tasks == {t: t for t in TASKS}
     made = sections.compute(found)
     assert list(made.aggregates) == [""] and "simulators" not in dict(
@@ -107,7 +109,7 @@ def test_what_one_version_made_is_together(tmp_path):
 
 
 def test_all_cells_are_finished_however_many_made_them(two):
-    found = findings.read(two)
+    found = run_data.read(two)
     assert found.behind == () and found.cells == 16
     assert list(found.tasks.items()) == [
         (NAMES[0], TASKS[0]), (NAMES[1], TASKS[0]), (TASKS[1], TASKS[1])
@@ -155,12 +157,12 @@ def test_the_papers_cells_are_beside_each(tmp_path):
         with out.begin(out.note(cells, 1)) as attempt:
             attempt.append(30, {"return": np.ones(len(cells))}, NEW)
             attempt.finish(30, 1.0)
-    found = findings.read(tmp_path)
+    found = run_data.read(tmp_path)
     assert found.beside is not None
     for variant in variants:
         cells = [found.beside.cell(name, variant.name) for name in found.tasks]
         assert cells[0] == cells[1] and cells[0] is not None
-    tables = layout.tables(found)
+    tables = score_tables.tables(found)
     assert [[line.head for line in t.groups[0].lines] for t in tables] == [
         ["ours", "paper"]
     ] * 2

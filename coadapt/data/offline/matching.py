@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from coadapt.data.offline.folders import FIELD
-from coadapt.notes import note_once
 from coadapt.schema import ConfigError
+from coadapt.system.notes import note_once
 from coadapt.types import EnvSpec
 
 if TYPE_CHECKING:

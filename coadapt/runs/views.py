@@ -1,0 +1,89 @@
+"""Tables for people and spreadsheets, made from the attempts: nothing reads them back.
+
+Each is replaced as a whole. `.views.json` has the checksums of what was written last;
+a table that is another was edited, and is kept beside the new one.
+"""
+
+import logging
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from coadapt.runs import attempts, files, tables
+from coadapt.runs.attempts import Attempt, Program
+
+_LOG = logging.getLogger(__name__)
+
+RESULTS, FAILURES, DONE, WRITTEN = (
+    "results.csv", "failures.csv", "done.csv", ".views.json"
+)  # fmt: skip
+DONE_COLUMNS = ("task", "variant", "seed", "steps", "seconds", tables.SESSION)
+
+
+def refresh(workdir: Path, found: Sequence[tuple[Program, Attempt]]) -> None:
+    """Make all of them anew.
+
+    Raises: files.StoreError.
+    """
+    taken = attempts.shown(found)
+    rows = (line for each in taken for line in each.rows)
+    failed = [line for each in taken for line in each.failures]
+    failed += attempts.lost(workdir, failed)
+    _replace(workdir, {
+        RESULTS: _text(tables.COLUMNS, rows),
+        FAILURES: _text(tables.FAILURE_COLUMNS, failed),
+        DONE: tables.text(DONE_COLUMNS, _done(found)),
+    })  # fmt: skip
+
+
+def _text(columns: Sequence[str], lines: Iterable[str]) -> str:
+    return tables.text((*columns, tables.SESSION), lines)
+
+
+def _done(found: Sequence[tuple[Program, Attempt]]) -> list[str]:
+    return [
+        tables.line([*cell, one.done.steps, f"{one.done.seconds:.1f}", one.session])
+        for cell, one in attempts.finished(found).items()
+        if one.done is not None
+    ]
+
+
+def _replace(workdir: Path, texts: dict[str, str]) -> None:
+    """What is written is known before it is there: a kill in between is no edit."""
+    try:
+        known = files.unsealed(workdir / WRITTEN) or {}
+    except files.DamagedError:
+        known = {}
+    sums = {name: zlib.crc32(text.encode()) for name, text in texts.items()}
+    there = {name: _there(workdir / name) for name in texts}
+    for name, now in there.items():
+        if now not in (None, sums[name], *known.get(name, ())):
+            _keep(workdir / name)
+    ours = {
+        name: sorted({sums[name], *known.get(name, ())} & {sums[name], now})
+        for name, now in there.items()
+    }
+    if there != sums or not known:
+        files.replace(workdir / WRITTEN, files.sealed(ours), sync=False)
+    for name, text in texts.items():
+        files.replace(workdir / name, text, sync=False)
+
+
+def _there(path: Path) -> int | None:
+    """The checksum of a file that is there."""
+    with files.writing(path):
+        return zlib.crc32(path.read_bytes()) if path.exists() else None
+
+
+def _keep(path: Path) -> None:
+    """What somebody edited stays, under another name, and is said."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.edited-{number}")).exists():
+        number += 1
+    files.move(path, aside)
+    _LOG.warning(
+        "%r was changed by another program: it is kept as %r, and the table is made "
+        "anew from the programs' own rows.",
+        str(path),
+        aside.name,
+    )
