@@ -29,7 +29,8 @@ if __name__ == "__main__":  # before JAX starts
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
     os.environ["JAX_NUM_CPU_DEVICES"] = "1"
 
-from coadapt import algorithms, schema, speed
+from coadapt import algorithms, schema
+from coadapt.bench import update_throughput
 from coadapt.config import Config
 
 PLACE = Path(__file__).with_name("traced.csv")
@@ -118,9 +119,11 @@ def configs(pair: Pair, sizes: str) -> tuple[Config, Config]:
 
 
 @functools.cache
-def _compiled(algorithm: str, alone: tuple, sizes: str) -> speed.Race:
+def _compiled(algorithm: str, alone: tuple, sizes: str) -> update_throughput.Race:
     """A program without a choice, which stands beside several that have one."""
-    return speed.Race(configs(Pair(algorithm, {}, dict(alone)), sizes)[1], AGENTS)
+    return update_throughput.Race(
+        configs(Pair(algorithm, {}, dict(alone)), sizes)[1], AGENTS
+    )
 
 
 def interval(ratios: Sequence[float]) -> tuple[float, float]:
@@ -136,7 +139,7 @@ def interval(ratios: Sequence[float]) -> tuple[float, float]:
     return ordered[left_out], ordered[n - 1 - left_out]
 
 
-def _cpu(race: speed.Race, repeats: int) -> float:
+def _cpu(race: update_throughput.Race, repeats: int) -> float:
     begin = time.process_time()
     metric = [race.step() for _ in range(repeats)][-1]
     metric.block_until_ready()
@@ -148,7 +151,7 @@ def measure(name: str, sizes: str, rounds: int) -> Row:
     pair = PAIRS[name]
     shared, _ = configs(pair, sizes)
     alone = _compiled(pair.algorithm, tuple(pair.alone.items()), sizes)
-    races = [speed.Race(shared, AGENTS), alone]
+    races = [update_throughput.Race(shared, AGENTS), alone]
     once = [min(_cpu(race, 1) for _ in range(3)) for race in races]
     repeats = max(int(SECONDS / once[1]), 2)
     ratios = []

@@ -13,7 +13,8 @@ from coadapt.training import precompile
 PROGRAM = """
     import json, sys
     import jax
-    from coadapt import ahead, algorithms, devices, runner, schema
+    from coadapt import algorithms, devices, runner, schema
+    from coadapt.training import precompile
     devices.use_cores()
     name, task = sys.argv[1:]
     small = {"data.batch_size": 8, "data.learning_starts": 30,
@@ -25,7 +26,7 @@ PROGRAM = """
     small |= {"networks.policy.sizes": (8, 8), "networks.critic.sizes": (8, 8)}
     configs = [schema.override(algorithms.preset(name), small)] * 2
     steps = 450
-    with ahead.Ahead([(configs, task, steps, 2)]) as others:
+    with precompile.Ahead([(configs, task, steps, 2)]) as others:
         others.finish()
     compiled = []
     def note(event, seconds, **about):

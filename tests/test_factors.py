@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coadapt import algorithms, legality, schema
+from coadapt import algorithms, schema
 from coadapt.factors import pi_p_update, pi_q, pi_q_update, pi_theta
 from coadapt.factors.pi_theta import Categorical, Normal, Point, Residual, Softmax
 from coadapt.schema import ConfigError
+from coadapt.validation import config_rules
 
 ROUNDING = 1e-5  # float32, some tens of terms of size 1
 BINS = [2, 3, 5, 11, 101]
@@ -258,7 +259,7 @@ def test_a_learned_log_std_is_read_within_its_bounds(floor, ceiling, least, most
 def test_bounds_of_a_learned_log_std_the_wrong_way_round_are_refused():
     change = {"pi_theta.scale.floor": 3.0}
     with pytest.raises(ConfigError, match=r"below pi_theta\.scale\.ceiling"):
-        legality.check(schema.override(algorithms.preset("iql"), change))
+        config_rules.check(schema.override(algorithms.preset("iql"), change))
 
 
 def test_a_constant_std_is_fitted_by_nothing():

@@ -241,7 +241,7 @@ WAIT = "import time; print('here', flush=True); time.sleep(600)"
 PHASES = {
     # Orbax has renamed its folder, and about.json is not there yet
     "before-about": f"""
-from coadapt import checkpoint
+from coadapt.runs import checkpoint
 real = checkpoint._checksums
 def _checksums(folder):
     if folder.name == "300":
@@ -339,7 +339,7 @@ def test_asked_to_stop_it_stops_at_a_checkpoint(number, whole, tmp_path):
     expected = whole(kind)
     slow = """
 import time
-from coadapt import checkpoint
+from coadapt.runs import checkpoint
 real = checkpoint._checksums
 def _checksums(folder):
     print(f"at {folder.name}", flush=True)

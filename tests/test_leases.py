@@ -55,7 +55,9 @@ def test_a_program_is_refused_while_another_process_is_heard_of(said, free, tmp_
 
 
 def test_a_process_of_this_machine_that_was_killed_holds_nothing(tmp_path):
-    take = "from coadapt import leases; from pathlib import Path; import sys, time; "
+    take = (
+        "from coadapt.runs import leases; from pathlib import Path; import sys, time; "
+    )
     take += "leases.take(Path(sys.argv[1])); print('here', flush=True); time.sleep(60)"
     process = subprocess.Popen(
         [sys.executable, "-c", take, str(tmp_path)], stdout=subprocess.PIPE
@@ -92,7 +94,9 @@ def test_a_heartbeat_says_how_far_it_has_come_until_another_is_newer(tmp_path):
 
 def test_of_all_that_want_a_program_each_gets_an_attempt_of_its_own(tmp_path):
     """Processes at once, none of which is heard of by the others."""
-    take = "from coadapt import leases, files; from pathlib import Path; import sys; "
+    take = (
+        "from coadapt.runs import leases, files; from pathlib import Path; import sys; "
+    )
     take += "leases.require_free = lambda program: None; sys.stdin.readline(); "
     take += "print(leases.take(Path(sys.argv[1])).attempt.name)"
     words = [sys.executable, "-c", take, str(tmp_path)]

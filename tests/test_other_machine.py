@@ -305,7 +305,7 @@ def test_a_session_notes_the_cpus_model_and_its_wide_instructions():
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="XLA's names are of x86")
 def test_the_instruction_set_is_what_xla_uses():
     """Every x86 CPU has SSE 4.2, and XLA keeps to what its flag allows."""
-    code = "from coadapt import provenance; print(provenance.instructions())"
+    code = "from coadapt.runs import provenance; print(provenance.instructions())"
     env = os.environ | {
         "XLA_FLAGS": "--xla_cpu_max_isa=SSE4_2",
         "JAX_PLATFORMS": "cpu",

@@ -4,15 +4,16 @@ import pytest
 from scipy import stats
 
 from benchmarks import traced
-from coadapt import legality, schema
+from coadapt import schema
+from coadapt.validation import config_rules
 
 
 @pytest.mark.parametrize("name", traced.PAIRS)
 def test_a_pair_is_legal_and_differs_in_the_choice_alone(name):
     pair = traced.PAIRS[name]
     shared, alone = traced.configs(pair, "8,8")
-    legality.check(shared)
-    legality.check(alone)
+    config_rules.check(shared)
+    config_rules.check(alone)
     changed = tuple(pair.shared | pair.alone)
     assert all(path.startswith(changed) for path in schema.diff(shared, alone))
     assert shared != alone

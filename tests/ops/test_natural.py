@@ -265,9 +265,7 @@ def line(radius, best=np.inf, trials=10, step=1.0):
         return jnp.where(x < best, x, jnp.nan), jnp.square(x)
 
     start = jnp.zeros(())
-    return backtrack(
-        evaluate, start, jnp.asarray(step), radius=radius, trials=trials
-    )
+    return backtrack(evaluate, start, jnp.asarray(step), radius=radius, trials=trials)
 
 
 @pytest.mark.parametrize(
