@@ -160,7 +160,10 @@ def test_what_it_needs_of_others_is_its_interfaces(own):
 @pytest.mark.parametrize(
     "word, said",
     [
-        ("own_weights:Lin", "made with @config after coadapt.factors.pi_q.Posterior"),
+        (
+            "own_weights:Lin",
+            "made with @config after coadapt.factors.pi_q.base.Posterior",
+        ),
         ("own_weights:Unlike", "made with @config after"),
         ("own_weights:Plain", "made with @config after"),
         ("no_such_module:Linear", "No module named 'no_such_module'"),

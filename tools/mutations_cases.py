@@ -102,19 +102,19 @@ MUTATIONS = (
         "test_retrace.py::test_targets_are_those_of_the_definition",
     ),
     Mutation(
-        "factors/g_estimate.py",
+        "factors/g_estimate/one_step.py",
         "jnp.clip(noise, -self.limit, self.limit), -1.0, 1.0)",
         "noise, -1.0, 1.0)",
         "test_rows.py::test_td3_takes_the_minimum_at_a_smoothed_action_in_the_box",
     ),
     Mutation(
-        "factors/g_estimate.py",
+        "factors/g_estimate/dual_value.py",
         "return total + (1 - gamma) * start + self.ridge * squares / 2",
         "return total - (1 - gamma) * start + self.ridge * squares / 2",
         "test_rows.py::test_reps_solves_its_dual_and_matches_features",
     ),
     Mutation(
-        "factors/pi_p.py",
+        "factors/pi_p/priors.py",
         "(summed - summed[start] + log_prob[start])",
         "(summed - summed[start])",
         "test_rows.py::test_urex_weighs_every_step_as_its_episode",
@@ -126,13 +126,13 @@ MUTATIONS = (
         "test_agent.py::test_the_mean_does_not_learn_from_the_std_nor_the_std_from_the_mean",
     ),
     Mutation(
-        "factors/pi_q.py",
+        "factors/pi_q/parametric.py",
         "return jnp.mean(eta * terms.divergence - terms.gain)",
         "return jnp.mean(eta * terms.divergence + terms.gain)",
         "test_rows.py::test_brac_without_a_temperature_is_a_plain_actor_critic",
     ),
     Mutation(
-        "factors/pi_q.py",
+        "factors/pi_q/parametric.py",
         "return Terms(gain, pi.kl(prior, dist), dist, None)",
         "return Terms(gain, pi.kl(dist, prior), dist, None)",
         "test_rows.py::test_trpo_gains_within_its_radius",
@@ -150,7 +150,7 @@ MUTATIONS = (
         "test_fidelity.py::test_sac",
     ),
     Mutation(
-        "factors/pi_theta.py",
+        "factors/pi_theta/deterministic.py",
         "return jnp.clip(action + std * unit, -1.0, 1.0)",
         "return action + std * unit",
         "test_factors.py::test_exploration_adds_noise_of_its_std_and_stays_in_the_box",
