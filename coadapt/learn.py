@@ -379,7 +379,7 @@ def _learn_steps(
     state, found = _kept(log, found)
     metrics |= found
     state, found = _repeat(policy_step, state, keys[last + 2 :], _UNROLLED)
-    metrics |= found | _vitals(config, state, batch, key, log)
+    metrics |= found | _update_metrics(config, state, batch, key, log)
     return agents.track(config, state, clock.updates + 1), metrics
 
 
@@ -388,12 +388,12 @@ def _kept(log: Log, told: tuple[AgentState, Metrics]) -> tuple[AgentState, Metri
     return state, kept(metrics, log)
 
 
-def _vitals(
+def _update_metrics(
     config: Config, state: AgentState, batch: Batch, key: jax.Array, log: Log
 ) -> Metrics:
     """At a minibatch; the key is of no draw that learning makes."""
     own = jax.random.fold_in(key, 2)
-    return agents.vitals(config, state, batch.transition, own, log)
+    return agents.update_metrics(config, state, batch.transition, own, log)
 
 
 def _sequences(config: Config, store: Store) -> Episodes:
@@ -512,10 +512,10 @@ def _iterate(
     passes = pool.passes(policy_key, config.schedule.policy_steps, data.policy_rows)
     state, found = _policy_phase(config, log, policy_step, state, passes)
     score = pool.labels.score
-    metrics |= found | kept(agents.weighed(config, state, score, steps), log)
-    found = agents.settle(config, state, rows, score, pool.prior, steps.seen)
+    metrics |= found | kept(agents.weight_metrics(config, state, score, steps), log)
+    found = agents.end_of_iteration(config, state, rows, score, pool.prior, steps.seen)
     state, found = _kept(log, found)
-    metrics |= found | _vitals(config, state, pool.batch(passes[0]), key, log)
+    metrics |= found | _update_metrics(config, state, pool.batch(passes[0]), key, log)
     return agents.track(config, state, clock.updates + 1), metrics
 
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from coadapt import envs
 from coadapt.envs import dmc, host
-from coadapt.envs.base import OPENGL, Autoreset, HostEnv, once, told
+from coadapt.envs.base import OPENGL, Autoreset, HostEnv, error_text, once
 from coadapt.envs.loop import Loop, Stepper
 from coadapt.rng import Purpose, host_seeds, stream
 from coadapt.runs.trained_agent import SavedAgent
@@ -141,7 +141,9 @@ def _gym_stage(name: str, size: Size) -> Stage:
         made.reset()
         made.render()
     except Exception as error:  # Gymnasium's, pygame's, OpenGL's own
-        raise ConfigError(f"task 'gym/{name}' cannot be drawn: {told(error)}") from None
+        raise ConfigError(
+            f"task 'gym/{name}' cannot be drawn: {error_text(error)}"
+        ) from None
     space = made.action_space
     loop = Loop(spec, [made], shape=space.shape or (), first=int(_first(space)))
     fps = float(made.metadata.get("render_fps") or 30)

@@ -2,7 +2,7 @@
 
 Questions, of each choice: what its source claims of one algorithm (CLAIMS), and what it
 does to the others. An arm is a preset with one choice, beside the preset; a combination
-without a meaning is left out, by the sentence that refuses it.
+that is not valid is left out, by the sentence that refuses it.
 
 All is for two cores, as in `shortened`: networks a quarter as wide, smaller minibatches
 and the quickstart's rates. So a choice is here at these sizes, not at its source's; of
@@ -159,7 +159,7 @@ def name_of(algorithm: str, choice: str) -> str:
 
 
 def variant(algorithm: str, choice: str, task: str) -> Variant:
-    """Raises: ConfigError, where the combination has no meaning."""
+    """Raises: ConfigError, where the combination is not valid."""
     (made,) = sweep.presets([algorithm], task)
     config = sweep.change(made.config, BASES[algorithm].changes)
     if choice:
@@ -185,7 +185,7 @@ def _found(task: str) -> tuple[list[Variant], dict[str, str]]:
 
 
 def variants(task: str) -> tuple[Variant, ...]:
-    """Each algorithm, alone and with each choice that has a meaning."""
+    """Each algorithm, alone and with each choice that is valid."""
     return tuple(_found(task)[0])
 
 

@@ -166,7 +166,7 @@ def test_a_random_policy_that_is_measured_after_the_runs_is_said_to_be(tmp_path,
     number = stats.number(toy.baseline(A))
     said = f"a random policy on {A}, {number}, was measured now, after the runs"
     assert (said in found.notes) == (not fixed)
-    shown = sections._unit(A, sections._units(run_data.read(tmp_path))[0])
+    shown = sections.unit_line(A, sections.units_of(run_data.read(tmp_path))[0])
     assert (f"{number} (measured now, after the runs)" in shown) == (not fixed)
     text = (tmp_path / "manifest.json").read_text()
     assert '"random"' in text and '"now"' not in text

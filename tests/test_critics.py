@@ -221,7 +221,7 @@ def started(config: Config):
 def next_outputs(config, state, rows):
     """Of the target critics, at the actions that targets draw, and their entropy."""
     view = models.View(config, state)
-    dist, count = view.following(rows.next_obs), config.g_estimate.next_samples(M)
+    dist, count = view.target_policy(rows.next_obs), config.g_estimate.next_samples(M)
     raw = view.pi.draw(dist, KEY, count)
     outputs = view.outputs(view.target_critic, rows.next_obs, view.pi.bound(raw))
     bonus = jnp.zeros(B)
@@ -320,7 +320,7 @@ def test_a_cloned_target_is_that_of_its_source():
     )
     found = agent.annotate_sequences(config, state, sequence, None, KEY).target
     view = models.View(config, state)
-    action = view.pi.mode(view.following(rows.next_obs))
+    action = view.pi.mode(view.target_policy(rows.next_obs))
     values = view.q(view.target_critic, rows.next_obs, action)
     distance = np.sum((np.asarray(action) - other) ** 2, -1)
     distance[1] = 0.0  # the episode ended there

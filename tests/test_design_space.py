@@ -45,7 +45,7 @@ class Point(NamedTuple):
         return " ".join([self.preset, *(f"{c.at}={c.said}" for c in self.chosen)])
 
     def config(self) -> Config:
-        """Raises: ConfigError, where it has no meaning."""
+        """Raises: ConfigError, where it is not valid."""
         made = schema.override(algorithms.preset(self.preset), SHORT[self.preset])
         for choice in self.chosen:
             made = schema.override(made, choice.changes)
@@ -90,7 +90,7 @@ def by_path() -> dict[str, list[choices.Choice]]:
 
 @functools.cache
 def points() -> tuple[Point, ...]:
-    """POINTS that have a meaning, by SEED."""
+    """POINTS that are valid, by SEED."""
     draw, found = random.Random(SEED), dict[str, Point]()
     while len(found) < POINTS:
         point = _drawn(draw)

@@ -1,4 +1,4 @@
-"""Hybrids: what has a meaning trains, what has none is refused, and docs say which."""
+"""Hybrids: what is valid trains, what is not is refused, and docs say which."""
 
 import random
 import re

@@ -82,7 +82,7 @@ def test_what_is_left_out_is_not_in_the_program(case, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(optim, "norm", lambda tree: jnp.zeros(()))
         patch.setattr(Descent, "metrics", {})
-        patch.setattr(agents, "vitals", lambda *args: {})
+        patch.setattr(agents, "update_metrics", lambda *args: {})
         bare = compiled(case, DEFAULT)
     assert instructions(usual) == instructions(bare) < instructions(full)
     (state, health, some), (other, _, every) = usual(*case), full(*case)

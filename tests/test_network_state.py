@@ -161,7 +161,7 @@ def test_critics_pass_a_batch_and_what_follows_it_in_one():
     step, key = transitions(), jax.random.key(5)
     batch = agents.annotate(config, state, step, key)
     view = models.View(config, state)
-    dist = view.following(step.next_obs)
+    dist = view.target_policy(step.next_obs)
     raw = view.pi.draw(dist, key, 1)
     following = view.pi.bound(raw)[0]
     now = np.concatenate([step.obs, step.action], -1)

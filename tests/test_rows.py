@@ -103,8 +103,8 @@ def transitions(obs=None, action=None, seed=1):
 
 annotate = jax.jit(agent.annotate)
 label = jax.jit(agent.label)
-settle = jax.jit(agent.settle)
-weighed = jax.jit(agent.weighed)
+settle = jax.jit(agent.end_of_iteration)
+weighed = jax.jit(agent.weight_metrics)
 solve = jax.jit(agent.solve)
 distribution = jax.jit(agent.policy)
 

@@ -24,7 +24,7 @@ def numbers(*shape):
 
 
 def beside(config, state, obs):
-    return np.asarray(models.View(config, state).beside(obs))
+    return np.asarray(models.View(config, state).state_value(obs))
 
 
 def test_the_minimum_of_the_loss_is_the_expectile():

@@ -1,4 +1,4 @@
-"""Which choice has a meaning with which preset, and which fields share a program.
+"""Which choice is valid with which preset, and which fields share a program.
 
 A choice is a class, or a value, of a field. The classes of the seven factors themselves
 are left to docs/hybrids.md, and so is the kind of data. Configs are made and held
@@ -139,7 +139,7 @@ def made(choice: Choice, preset: str) -> Config:
 
 
 def refusal(choice: Choice, preset: str) -> str | None:
-    """None if the preset with the choice has a meaning; else why not, shortened."""
+    """None if the preset with the choice is valid; else why not, shortened."""
     try:
         made(choice, preset)
     except UnknownFieldError as error:
@@ -256,7 +256,7 @@ def page() -> str:
     parts = [
         "# Choices",
         "Printed by `python -m tools.reference`, and held to the code by a test. Of "
-        "each class and value of a field, the presets with which it has a meaning, and "
+        "each class and value of a field, the presets with which it is valid, and "
         "why it has none with the others: the sentence that refuses it, without the "
         "field and what came. The classes of the seven factors themselves are in "
         "[Hybrids](hybrids.md), fields and defaults in [Config](config.md).",

@@ -13,10 +13,10 @@ between algorithms is a field that it reads.
     evaluate   one step of the critics
     improve    one step of the policy             (improve.py)
     fit_value  one step of the state value beside Q
-    settle     what is set once an iteration      (improve.py)
-    weighed    what its weights say of episodes   (improve.py)
+    end_of_iteration  multipliers, once an iteration  (improve.py)
+    weight_metrics    of the weights of episodes      (improve.py)
     track      target networks; the critics' alone: track_critic
-    metrics    what can be told of an agent       (metrics.py)
+    update_metrics    of networks, policy, multipliers  (metrics.py)
 """
 
 import jax
@@ -33,8 +33,8 @@ from coadapt.agent.estimate import (
     priors,
     solve,
 )
-from coadapt.agent.improve import improve, settle, weighed
-from coadapt.agent.metrics import vitals
+from coadapt.agent.improve import end_of_iteration, improve, weight_metrics
+from coadapt.agent.metrics import update_metrics
 from coadapt.agent.models import action_values, policy, state_values
 from coadapt.config import Config, Hard, Soft
 from coadapt.factors.noise import Added
@@ -51,6 +51,7 @@ __all__ = [
     "annotate_sequences",
     "begin",
     "end",
+    "end_of_iteration",
     "evaluate",
     "fit_prior",
     "fit_value",
@@ -60,13 +61,12 @@ __all__ = [
     "log_prob",
     "policy",
     "priors",
-    "settle",
     "solve",
     "state_values",
     "track",
     "track_critic",
-    "vitals",
-    "weighed",
+    "update_metrics",
+    "weight_metrics",
 ]
 
 fit_prior = behavior.fit

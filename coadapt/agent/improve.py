@@ -72,7 +72,7 @@ def em_step(view: View, batch: Batch, key: jax.Array) -> tuple[AgentState, Metri
     return cast(View, after).state, metrics | fit_metrics
 
 
-def settle(
+def end_of_iteration(
     config: Config, state: AgentState, obs: jax.Array, score: jax.Array, prior: Tree,
     where: jax.Array,
 ) -> tuple[AgentState, Metrics]:  # fmt: skip
@@ -93,8 +93,8 @@ def settle(
     return cast(View, after).state, metrics
 
 
-def weighed(
+def weight_metrics(
     config: Config, state: AgentState, score: jax.Array, steps: Episodes
 ) -> Metrics:
     """What there is to know of the weights of an iteration's episodes; score [C]."""
-    return config.pi_q.told(View(config, state), score, steps)
+    return config.pi_q.episode_metrics(View(config, state), score, steps)

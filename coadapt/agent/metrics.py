@@ -1,4 +1,4 @@
-"""What can be told of an agent after an update: its networks, its policy, its duals."""
+"""Metrics of an agent after an update: of its networks, its policy, its multipliers."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from coadapt.types import AgentState, Metrics, Transition, Tree
 SLOPE = 1e-3  # of an activation, at and below which it counts as flat
 
 
-def vitals(
+def update_metrics(
     config: Config,
     state: AgentState,
     transition: Transition,

@@ -293,7 +293,7 @@ class View(NamedTuple):
         params = self.policy_params if params is None else params
         return policy(self.config, self.state, params, obs, self.phase.policy)
 
-    def following(self, obs: jax.Array) -> view.Dist:
+    def target_policy(self, obs: jax.Array) -> view.Dist:
         params, how = self.state.target.policy, self.phase.policy
         params = self.policy_params if params is None else params
         how = how._replace(learning=False)
@@ -314,7 +314,7 @@ class View(NamedTuple):
     def v(self, critic: Tree, obs: jax.Array) -> jax.Array:
         return state_values(self.config, self.state, critic, obs)
 
-    def beside(self, obs: jax.Array, params: Tree | None = None) -> jax.Array:
+    def state_value(self, obs: jax.Array, params: Tree | None = None) -> jax.Array:
         spec = self.config.networks.critic
         params = self.state.params.value if params is None else params
         return self.network(spec, params, self.inputs(obs))[..., 0]

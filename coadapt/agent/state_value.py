@@ -36,7 +36,7 @@ def fit(
     aim = jax.lax.stop_gradient(aim)
 
     def loss(params: Tree) -> jax.Array:
-        return jnp.mean(value.each(aim - view.beside(obs, params)))
+        return jnp.mean(value.each(aim - view.state_value(obs, params)))
 
     old, rules = state.params.value, config.optim
     before, grads = jax.value_and_grad(loss)(old)

@@ -1,4 +1,4 @@
-"""Print which points of the seven factors have a meaning, and why others have none.
+"""Print which points of the seven factors are valid, and why others are not.
 
 Examples:
   coadapt hybrids                        the matrix, and the reasons

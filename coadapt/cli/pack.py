@@ -27,11 +27,11 @@ def _define(values: Values) -> None:
 def _run(values: Values) -> None:
     folder = store.folder(required(values, "workdir"))
     out = get(values, "out") or f"{folder.absolute()}.zip"
-    print("\n".join(told(pack.write(folder, out))))
+    print("\n".join(lines(pack.write(folder, out))))
     print(f"written: {out}")
 
 
-def told(found: pack.Pack) -> list[str]:
+def lines(found: pack.Pack) -> list[str]:
     """What an archive is of, a line each."""
     hosts = dict.fromkeys(
         f"{each.get('device', '')}, jax {each.get('versions', {}).get('jax', '?')}"

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from coadapt.cli import command
-from coadapt.cli.pack import told
+from coadapt.cli.pack import lines
 from coadapt.cli.values import Values, get, required
 from coadapt.report import pack
 from coadapt.system import console
@@ -33,7 +33,7 @@ def _run(values: Values) -> None:
     names = ("archive", "workdir")
     archive, workdir = (required(values, name) for name in names)
     found = pack.read(archive, workdir, study=get(values, "study") or "")
-    print("\n".join(map(console.printable, told(found))))
+    print("\n".join(map(console.printable, lines(found))))
     differs = f"differs in {', '.join(found.differs)}"
     own = differs if found.differs else "has the same tables"
     print(f"checked: all files are as they were packed; a report of here {own}")

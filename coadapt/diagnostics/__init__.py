@@ -1,4 +1,4 @@
-"""What an agent believes beside what is so: critics, E-step weights, networks, policy.
+"""Critic estimates against observed returns; E-step weights, networks, policies.
 
     agent = coadapt.load("runs/x", variant="sac", seed=0, replay=True)
     landscape = diagnostics.critic_slice(agent, obs, axes=(0, 1))

@@ -175,7 +175,9 @@ def _scores(config: Config, state: AgentState, obs: jax.Array, action: jax.Array
 @jax.jit
 def _prior(config: Config, state: AgentState, obs: jax.Array, action: jax.Array):
     """log pi_p of actions [M, B, A], the policy that draws the E-step's samples."""
-    return config.pi_theta.log_prob(models.View(config, state).following(obs), action)
+    return config.pi_theta.log_prob(
+        models.View(config, state).target_policy(obs), action
+    )
 
 
 @jax.jit

@@ -45,7 +45,7 @@ _DUALS = ("dual_mean", "dual_std", "dual_joint", "dual_bound", "dual_penalty")
 def _told(agent: SavedAgent, names: Sequence[str]) -> dict[str, float]:
     """What training would log of the agent's state alone, of these names."""
     key, nothing = key_of(agent, 0), None  # neither is read by such names
-    found = agents.vitals(traced(agent), agent.state, nothing, key, names)  # type: ignore[arg-type]
+    found = agents.update_metrics(traced(agent), agent.state, nothing, key, names)  # type: ignore[arg-type]
     return {name: float(value) for name, value in found.items()}
 
 

@@ -247,7 +247,7 @@ _PACKAGES = (sysconfig.get_path("purelib"), sysconfig.get_path("stdlib"))
 _LONGEST = 1000  # characters of what an environment says
 
 
-def told(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """'ValueError: ...', as `printable` has it; raises nothing."""
     kind = printable(type(error).__name__)
     try:
@@ -275,7 +275,7 @@ def in_a_sentence(start: str, way: str = "") -> Iterator[None]:
             raise
         sys.unraisablehook = lambda _: None
         traceback.clear_frames(error.__traceback__)
-        said = told(error).rstrip(".")
+        said = error_text(error).rstrip(".")
         raise ValueError(f"{start}: {said}{_opengl(said) or way}") from None
     finally:
         sys.unraisablehook = hook

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from coadapt.devices import cores
-from coadapt.envs.base import own_units, printable, require_seeds, told
+from coadapt.envs.base import error_text, own_units, printable, require_seeds
 from coadapt.system.notes import note_once
 from coadapt.types import EnvSpec, TimeStep
 
@@ -277,7 +277,7 @@ class ForceBatch:
                 try:
                     function(self._datas[i])
                 except Exception as error:  # whatever MuJoCo may raise
-                    self.status[i], self._errors[i] = 1, told(error)
+                    self.status[i], self._errors[i] = 1, error_text(error)
                 for rows, views in self._fields.values():
                     rows[i] = views[i]
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from coadapt.envs.base import is_own, own_units, raised_at, require_seeds, told
+from coadapt.envs.base import error_text, is_own, own_units, raised_at, require_seeds
 from coadapt.system.notes import note_once
 from coadapt.types import EnvSpec, TimeStep
 
@@ -103,7 +103,7 @@ class Loop:
         """
         if not is_own(error):
             raise error
-        self.causes[int(i)] = told(error) + raised_at(error)
+        self.causes[int(i)] = error_text(error) + raised_at(error)
 
     def step(self, action: np.ndarray) -> TimeStep:
         """Steps all: action [count, A] in agent units; if discrete, argmax is taken.

@@ -161,7 +161,7 @@ class Q(Objective):
 
         value = score(action)
         if self.over_value:
-            return value - view.beside(obs)[None]
+            return value - view.state_value(obs)[None]
         if not self.baseline:
             return value
         own = view.pi.sample(view.policy(obs), key, self.baseline)

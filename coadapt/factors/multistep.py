@@ -104,7 +104,7 @@ class NStepReturn(Ruled):
         """What a state counts beside its reward, but the first: [L, B]."""
         length, batch = sequence.reward.shape
         obs = sequence.obs[1:].reshape((length - 1) * batch, -1)
-        dist = view.following(obs)
+        dist = view.target_policy(obs)
         raw = view.pi.draw(dist, key, view.g.samples(view))
         zero = jnp.zeros(obs.shape[0])
         later = view.g.next_value(view, zero, dist, raw, obs, key)
@@ -125,7 +125,7 @@ def log_probs(view: View, sequence: Transition) -> jax.Array:
     obs, action = (
         x.reshape(length * batch, -1) for x in (sequence.obs, sequence.action)
     )
-    return view.pi.log_prob(view.following(obs), action).reshape(length, batch)
+    return view.pi.log_prob(view.target_policy(obs), action).reshape(length, batch)
 
 
 # ---------------------------------------------------------------- traces

@@ -141,7 +141,7 @@ class Goal(NamedTuple):
 
     terms: Callable[[Tree], Terms]  # of the policy's parameters
     loss: Callable[[Terms, jax.Array], jax.Array]  # of the terms and eta: scalar
-    told: Callable[[jax.Array], Metrics]  # of the divergence [B]
+    divergence_metrics: Callable[[jax.Array], Metrics]  # of the divergence [B]
     prior: Dist  # the policy that took the batch's actions, where it is known
     action_size: int  # A
 
@@ -257,7 +257,7 @@ def _descend(view: View, goal: Goal) -> tuple[View, jax.Array, Metrics]:
         return total, terms.divergence
 
     view, found = view.descend(loss)
-    metrics = {"temperature": eta} | found.metrics | goal.told(found.aux)
+    metrics = {"temperature": eta} | found.metrics | goal.divergence_metrics(found.aux)
     return view, found.aux, metrics
 
 

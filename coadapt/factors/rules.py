@@ -13,7 +13,7 @@ Combination = Any  # coadapt.validation.design_space.Combination, a class of eac
 
 
 class Need(NamedTuple):
-    """What stands at another field must fit, or the config has no meaning."""
+    """What stands at another field must fit, or the config is not valid."""
 
     field: str  # its path
     fits: Callable[[Any], bool]
@@ -21,7 +21,7 @@ class Need(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """A field that has no meaning as it is."""
+    """A field that is not valid as it is."""
 
     field: str  # its path
     came: object  # as it is printed; a text is quoted where it is one

@@ -115,7 +115,7 @@ class View(Protocol):
         """The policy at obs [B, O]; of other parameters than its own, where given."""
         ...
 
-    def following(self, obs: jax.Array) -> Dist:
+    def target_policy(self, obs: jax.Array) -> Dist:
         """The policy whose actions follow: its slow copy, where one is kept."""
         ...
 
@@ -135,7 +135,7 @@ class View(Protocol):
         """V of all critics, in units of reward: obs [B, O] -> [K, B]."""
         ...
 
-    def beside(self, obs: jax.Array, params: Tree | None = None) -> jax.Array:
+    def state_value(self, obs: jax.Array, params: Tree | None = None) -> jax.Array:
         """V of the state value beside Q, of its parameters now or of others: [B]."""
         ...
 

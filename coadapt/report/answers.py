@@ -49,7 +49,7 @@ class _Of(NamedTuple):
     colors: Mapping[str, str]  # of variants, their algorithm's
 
 
-def told(answers: Iterable[Answer], found: Findings) -> list[html.Answer]:
+def shown(answers: Iterable[Answer], found: Findings) -> list[html.Answer]:
     """Answers to one question of several tasks are told together."""
     arms = {key: arm for each in found.arms.values() for key, arm in each.items()}
     whose = {n: e.algorithm for n, e in entries_of(found.header).items()}

@@ -260,7 +260,7 @@ def column_figures(made: Report) -> "dict[str, Figure]":
         name.removesuffix(".png"): plot.column(frame, task, look=look)
         for task, name in sections.picture_names(found).items()
     }
-    for told in answers.told(made.answers, found):
+    for told in answers.shown(made.answers, found):
         for each in told.forests:
             whose = "" if each is told.forests[0] else "_paper"
             drawn[f"effect_{sections.file_name(told.title)}{whose}"] = plot.forest(each)

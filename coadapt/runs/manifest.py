@@ -1,4 +1,4 @@
-"""What a run store is of: manifest.json, and which sweeps fit into one folder.
+"""What a run store is of: manifest.json, as it is read and written.
 
 There are two of it: the copy is written first, and serves where the other is damaged.
 """
@@ -6,21 +6,17 @@ There are two of it: the copy is written first, and serves where the other is da
 import contextlib
 import dataclasses
 import datetime
-import functools
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from coadapt import schema
-from coadapt.config import Config
 from coadapt.runs import attempts, files, provenance
 from coadapt.runs.migrations import SCHEMA, migrated
 from coadapt.runs.tables import Cell
-from coadapt.schema import ConfigError, shown
-from coadapt.tasks.units import GIVEN, Unit
+from coadapt.schema import ConfigError
+from coadapt.tasks.units import Unit
 
 FORMAT = 4  # of the folder
 READ_ONLY = 3  # an older one, which is read but not written: see old_stores.py
@@ -141,43 +137,6 @@ def _merged(ours: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> dict[str,
 
 
 # ---------------------------------------------------------------- reading
-
-
-def folder(workdir: str | os.PathLike[str]) -> Path:
-    """The path, `~` being home.
-
-    Raises:
-        ConfigError: if there can be no such path.
-    """
-    try:
-        path = expanded(workdir, "workdir")
-    except TypeError:
-        path = None
-    if path is None or "\0" in str(path) or not os.fspath(workdir):
-        raise ConfigError(f"workdir is {shown(workdir)}: it must be a path.")
-    try:
-        str(path.absolute()).encode()  # as what writes checkpoints wants it
-    except UnicodeEncodeError:
-        raise ConfigError(
-            f"workdir is {str(path.absolute())!a}: this locale has no such "
-            "letters; set LC_ALL=C.UTF-8, or choose a path of ASCII letters."
-        ) from None
-    return path
-
-
-def expanded(path: str | os.PathLike[str], name: str) -> Path:
-    """With `~` and `~user` for home: a shell leaves it in --name=~/x.
-
-    Raises:
-        ConfigError: if there is no such home.
-    """
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise ConfigError(
-            f"{name} is {shown(path)}: {str(error).rstrip('.')}; name a folder without "
-            "a '~', or set HOME."
-        ) from None
 
 
 def load(workdir: Path) -> Header | None:
@@ -396,148 +355,6 @@ def _damaged(workdir: Path, reason: str) -> DamagedError:
     return DamagedError(
         f"{str(found).rstrip('.')}, and there is no whole copy of it: rows are read "
         "all the same (coadapt.store.read), for all else bring it back from a backup."
-    )
-
-
-# ---------------------------------------------------------------- which sweeps fit
-
-
-def refuse_other(workdir: Path, old: Header | None, new: Header) -> None:
-    """Refuse a folder that holds another sweep.
-
-    Raises: ConfigError.
-    """
-    if old is None:
-        return
-    if new.experiment != old.experiment and not _nameless(old, new):
-        raise ConfigError(
-            f"workdir {str(workdir)!r} holds another sweep: its experiment is "
-            f"{old.experiment!r}, and {new.experiment!r} is asked for; choose another "
-            f"workdir, or go on with {_way_on(old)}."
-        )
-    for name in ("eval_every", "eval_episodes", "checkpoint_every"):
-        ours, theirs = getattr(new, name), getattr(old, name)
-        if ours != theirs:
-            raise ConfigError(
-                f"workdir {str(workdir)!r} holds another sweep: its {name} is "
-                f"{theirs!r}, and {ours!r} is asked for; choose another workdir."
-            )
-    _refuse_reference(workdir, old, new)
-    for task, variants in new.variants.items():
-        for name, entry in variants.items():
-            there = old.variants.get(task, {}).get(name, entry)
-            if not _same(there.config, entry.config):
-                raise ConfigError(
-                    f"workdir {str(workdir)!r} holds another sweep: {name} on {task} "
-                    f"is config {there.fingerprint} there, and {entry.fingerprint} is "
-                    f"asked for ({_difference(there.config, entry.config)}); choose "
-                    "another workdir, or another name."
-                )
-            _refuse_other_data(workdir, f"{name} on {task}", there, entry)
-
-
-def _refuse_other_data(workdir: Path, who: str, old: Entry, new: Entry) -> None:
-    """Raises: ConfigError, where a data set was replaced by another of its name."""
-    if old.dataset and new.dataset and old.dataset != new.dataset:
-        raise ConfigError(
-            f"workdir {str(workdir)!r} holds {who} as it learns from other data: the "
-            f"data set {new.config['data']['dataset']!r} has hash {old.dataset} there, "
-            f"and {new.dataset} now; bring back the one that it was, or choose another "
-            "workdir."
-        )
-
-
-def _nameless(*headers: Header) -> bool:
-    """Whether none is an experiment by name, so that any goes on with another's."""
-    return all(header.experiment in NAMELESS for header in headers)
-
-
-def _way_on(header: Header) -> str:
-    """What goes on with a store, by what it is of."""
-    name, _, scale = header.experiment.partition("@")
-    if header.experiment in NAMELESS:
-        return "coadapt.train, coadapt train or coadapt sweep --algorithms"
-    budget = f" --scale={scale}" if scale not in ("", "own") else ""
-    return f"what began it, as coadapt sweep --experiment={name}{budget}"
-
-
-def _refuse_reference(workdir: Path, old: Header, new: Header) -> None:
-    """Refuse a reference that comes after the first run.
-
-    Raises: ConfigError.
-    """
-    for task, unit in new.units.items():
-        there = old.units.get(task, Unit()).reference
-        given = unit.source == GIVEN and task in old.variants
-        if given and unit.reference != there:
-            said = "none" if there is None else f"{there:g}"
-            raise ConfigError(
-                f"reference of {task} is {unit.reference:g}, and workdir "
-                f"{str(workdir)!r} has {said}, fixed before its first run: leave it "
-                "out, or choose another workdir."
-            )
-
-
-def _same(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    """Whether two configs have equal values: a field may be missing in the old one."""
-    if old == new:
-        return True
-    one, other = (_config(json.dumps(each)) for each in (old, new))
-    return one is not None and one == other
-
-
-@functools.lru_cache(maxsize=4096)
-def _config(text: str) -> Config | None:
-    try:
-        return schema.from_dict(Config, json.loads(text))
-    except ConfigError:
-        return None
-
-
-def _difference(old: object, new: object, path: str = "") -> str:
-    """The first path at which two configs differ, 'a.b: 1 there, 2 here'."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in {**old, **new}:
-            if old.get(key) != new.get(key):
-                inner = f"{path}.{key}" if path else key
-                return _difference(old.get(key), new.get(key), inner)
-    return f"{path}: {_short(old)} there, {_short(new)} here"
-
-
-def _short(value: object) -> str:
-    return str(value.get("kind", "a group")) if isinstance(value, dict) else str(value)
-
-
-def adopted(workdir: Path, new: Header) -> Header:
-    """What is asked for, under the fingerprints that the store has where it has any.
-
-    Raises:
-        ConfigError: if the folder holds another sweep, or one of a version that
-            goes on under its own code alone.
-    """
-    old = load(workdir)
-    if old is None:
-        return new
-    if old.format != FORMAT:
-        raise ConfigError(
-            f"workdir {str(workdir)!r} was written by an older version of coadapt "
-            f"(format {old.format}): it can be read and reported, and goes on under "
-            "that version alone; choose another workdir."
-        )
-    refuse_other(workdir, old, new)
-    variants = {
-        task: {
-            name: old.variants.get(task, {}).get(name, entry).completed(entry)
-            for name, entry in named.items()
-        }
-        for task, named in new.variants.items()
-    }
-    units = {
-        task: old.units.get(task, Unit()) if task in old.variants else unit
-        for task, unit in new.units.items()
-    }
-    return dataclasses.replace(
-        new, experiment=old.experiment, variants=variants, units=units
     )
 
 

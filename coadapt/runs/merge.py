@@ -12,7 +12,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from coadapt.runs import attempts, checkpoint, files, leases, manifest, store, tables
+from coadapt.runs import (
+    attempts,
+    checkpoint,
+    compatibility,
+    files,
+    leases,
+    manifest,
+    store,
+    tables,
+)
 from coadapt.runs.attempts import Attempt, Program
 from coadapt.runs.files import StoreError
 from coadapt.runs.manifest import Header
@@ -45,8 +54,8 @@ def merge(sources: Sequence[Path], into: Path) -> Merged:
             one is no run store.
         StoreError: where one is damaged or runs.
     """
-    target = manifest.folder(into).absolute()
-    paths = list(dict.fromkeys(manifest.folder(each).absolute() for each in sources))
+    target = store.folder(into).absolute()
+    paths = list(dict.fromkeys(store.folder(each).absolute() for each in sources))
     if target in paths or not paths:
         raise ConfigError(
             f"into is {str(target)!r}: it must be another folder than those that are "
@@ -104,7 +113,7 @@ def _refuse_contradiction(one: _Source, other: _Source) -> None:
     """Raises: ConfigError."""
     names = f"{str(one.workdir)!r} and {str(other.workdir)!r}"
     try:
-        manifest.refuse_other(one.workdir, one.header, other.header)
+        compatibility.refuse_other(one.workdir, one.header, other.header)
     except ConfigError as error:
         raise ConfigError(f"{names} cannot be one run store: {error}") from None
     for task in one.header.units.keys() & other.header.units.keys():

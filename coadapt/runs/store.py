@@ -28,6 +28,7 @@ import numpy as np
 from coadapt.runner import Interrupted
 from coadapt.runs import attempts, files, leases, manifest, old_stores, tables, views
 from coadapt.runs.attempts import Program
+from coadapt.runs.compatibility import adopted, refuse_other
 from coadapt.runs.files import DamagedError, StoreError, replace, writing
 from coadapt.runs.manifest import (
     FORMAT,
@@ -37,13 +38,10 @@ from coadapt.runs.manifest import (
     READ_ONLY,
     Entry,
     Header,
-    adopted,
-    expanded,
-    folder,
     load,
-    refuse_other,
     sessions,
 )
+from coadapt.runs.paths import expanded, folder
 from coadapt.runs.tables import COLUMNS, FAILURE_COLUMNS, SESSION, Cell, Mark, Table
 from coadapt.runs.views import DONE, DONE_COLUMNS, FAILURES, RESULTS
 from coadapt.schema import ConfigError

@@ -1,4 +1,4 @@
-"""What of a config has no meaning on a task: refused before anything starts."""
+"""What of a config is not valid on a task: refused before anything starts."""
 
 import jax
 
@@ -19,7 +19,7 @@ def refuse_float64() -> None:
 
 
 def admissible(config: Config, spec: EnvSpec, steps: int) -> None:
-    """Refuse a config that has no meaning on this task.
+    """Refuse a config that is not valid on this task.
 
     Raises: ConfigError.
     """

@@ -1,4 +1,4 @@
-"""Which points of the seven factors have a meaning: all others are refused.
+"""Which points of the seven factors are valid: all others are refused.
 
 A rule says what a field must be, given another, and why. What a class needs of those
 that it stands beside, it says itself (`factors.rules`): first which classes fit, factor
@@ -18,7 +18,7 @@ from coadapt.schema import ConfigError
 
 
 def check(config: Config) -> None:
-    """Refuse a config that is ill-typed or has no meaning, before anything starts.
+    """Refuse a config that is ill-typed or is not valid, before anything starts.
 
     Raises:
         ConfigError: one sentence: the field, what came, what is allowed and why.
@@ -235,7 +235,7 @@ def _replay(config: Config) -> Iterator[Refusal]:
 
 
 def _networks(config: Config) -> Iterator[Refusal]:
-    """Where what is drawn, or is of a batch together, has a meaning."""
+    """Where what is drawn, or is of a batch together, is valid."""
     estimate = config.g_estimate
     for name in ("policy", "critic"):
         net = getattr(config.networks, name)

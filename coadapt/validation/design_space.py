@@ -1,4 +1,4 @@
-"""Every point of the seven factors: which have a meaning, and why the others have none.
+"""Every point of the seven factors: which are valid, and why the others are not.
 
 A point is a class for each factor. `complete` chooses all else, numbers and data among
 it, so that the point is legal if any choice makes it so; the rules are legality's.
@@ -151,7 +151,7 @@ def _schedule(point: Point, data: Data) -> Schedule:
 
 
 def verdict(point: Point) -> str | None:
-    """None if the point has a meaning; else the sentence that refuses it."""
+    """None if the point is valid; else the sentence that refuses it."""
     try:
         config_rules.check_meaning(complete(point))
     except ConfigError as error:
@@ -166,7 +166,7 @@ def verdicts() -> Mapping[Point, str | None]:
 
 
 def legal() -> list[Point]:
-    """All points that have a meaning."""
+    """All points that are valid."""
     return [point for point, reason in verdicts().items() if reason is None]
 
 
@@ -286,7 +286,7 @@ def report(style: str) -> str:
     known, methods = legal(), _methods()
     places = len(set(methods.values()))
     counts = (
-        f"{len(known)} of {len(verdicts())} points have a meaning. The {len(methods)} "
+        f"{len(known)} of {len(verdicts())} points are valid. The {len(methods)} "
         f"methods of Table 1 are at {places} of them; {len(known) - places} have no "
         "name."
     )

@@ -130,7 +130,7 @@ class TD0(OneStepEstimate):
             yield from self._of_value(config)
 
     def _of_value(self, config: Config) -> Iterator[Refusal]:
-        """What V leaves without a meaning."""
+        """What is not valid with V."""
         usual = {"samples": 1, "over": "mean", "smoothing": None, "cloning": None}
         for name, none in usual.items():
             came = getattr(self, name)
@@ -190,7 +190,7 @@ class TD0(OneStepEstimate):
             outputs = view.outputs(view.target_critic, obs, action[: self.samples])
             future = self.future(view, outputs, key, best=self.best_counts)
         else:
-            future = view.beside(obs)
+            future = view.state_value(obs)
         discount = self.discount * transition.discount
         penalty: Any = 0.0
         if self.cloning is not None and sequence is not None:
@@ -206,7 +206,7 @@ class TD0(OneStepEstimate):
         self, view: View, obs: jax.Array, key: jax.Array
     ) -> tuple[Dist, jax.Array, jax.Array]:
         """The policy at next states, and its actions there, raw and as acted."""
-        dist = view.following(obs)
+        dist = view.target_policy(obs)
         samples = max(self.samples, view.g.samples(view))
         raw = view.pi.draw(dist, key, samples)
         action = view.pi.bound(raw)
@@ -319,7 +319,7 @@ class Retrace(OneStepEstimate):
     def _drawn(
         self, view: View, obs: jax.Array, key: jax.Array
     ) -> tuple[Dist, jax.Array, jax.Array]:
-        dist = view.following(obs)
+        dist = view.target_policy(obs)
         raw = view.pi.draw(dist, key, view.prior.samples)
         return dist, raw, view.pi.bound(raw)
 

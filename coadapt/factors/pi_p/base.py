@@ -101,7 +101,7 @@ class Prior(Ruled, Protocol):
 
     def stored(self, view: View, obs: jax.Array) -> Dist:
         """The distribution that stored actions at obs [B, O] were drawn from."""
-        return view.following(obs)
+        return view.target_policy(obs)
 
     # ------------------------------------------------ EM control
 
@@ -110,7 +110,7 @@ class Prior(Ruled, Protocol):
         obs, action = batch.transition.obs, batch.transition.action[None]
         if batch.score is not None:
             return Support(obs, action, batch.score[None], batch.prior)
-        dist, (_, own) = view.following(obs), jax.random.split(key)
+        dist, (_, own) = view.target_policy(obs), jax.random.split(key)
         return Support(obs, action, view.g.score_actions(view, obs, action, own), dist)
 
     def over_base(
@@ -142,6 +142,6 @@ class Prior(Ruled, Protocol):
         """log pi_q - log pi_p of samples raw [M, B, A], given log pi_q [M, B]."""
         raise lacks(self, "density")
 
-    def told(self, divergence: jax.Array) -> Metrics:
+    def divergence_metrics(self, divergence: jax.Array) -> Metrics:
         """Metrics of the divergence [B] from it."""
         return {"divergence": jnp.mean(divergence)}

@@ -63,7 +63,7 @@ class Policy(Prior):
         if batch.next is not None and self.at_next:
             return batch.next
         obs, (fresh, own) = batch.transition.obs, jax.random.split(key)
-        dist = view.following(obs)
+        dist = view.target_policy(obs)
         action = view.pi.sample(dist, fresh, self.samples)
         return Support(obs, action, view.g.score_actions(view, obs, action, own), dist)
 
@@ -152,7 +152,7 @@ class Uniform(Prior):
     ) -> jax.Array:
         return log_prob
 
-    def told(self, divergence: jax.Array) -> Metrics:
+    def divergence_metrics(self, divergence: jax.Array) -> Metrics:
         return {"entropy": -jnp.mean(divergence)}
 
 

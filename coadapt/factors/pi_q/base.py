@@ -62,7 +62,9 @@ class Posterior(Ruled, Protocol):
         """
         return self.standardized(score, episodes.seen)
 
-    def told(self, view: View, score: jax.Array, episodes: Episodes) -> Metrics:
+    def episode_metrics(
+        self, view: View, score: jax.Array, episodes: Episodes
+    ) -> Metrics:
         """What there is to know of the weights of whole episodes, once an iteration.
 
         Args:

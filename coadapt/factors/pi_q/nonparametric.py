@@ -162,7 +162,9 @@ class NonParametric(Weights):
             weight = self._normalized(score, temperature)
         return weight if self.clip is None else jnp.minimum(weight, self.clip.limit)
 
-    def told(self, view: View, score: jax.Array, episodes: Episodes) -> Metrics:
+    def episode_metrics(
+        self, view: View, score: jax.Array, episodes: Episodes
+    ) -> Metrics:
         # else they hang on minibatches
         if self.normalize != "none" or self.top_fraction < 1:
             return {}
@@ -259,7 +261,9 @@ class Episodic(Weights):
         length = jnp.sum(episodes.seen) / jnp.maximum(jnp.sum(where), 1)
         return weight[end] * length
 
-    def told(self, view: View, score: jax.Array, episodes: Episodes) -> Metrics:
+    def episode_metrics(
+        self, view: View, score: jax.Array, episodes: Episodes
+    ) -> Metrics:
         return _of_episodes(score, episodes)
 
 

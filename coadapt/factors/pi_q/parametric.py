@@ -60,7 +60,7 @@ class Movement(Ruled, Protocol):
         """What is descended, scalar: -E[G] + eta D."""
         ...
 
-    def told(self, view: View, divergence: jax.Array) -> Metrics:
+    def divergence_metrics(self, view: View, divergence: jax.Array) -> Metrics:
         """Metrics of the divergence [B]."""
         ...
 
@@ -188,8 +188,8 @@ class Pathwise(Movement):
     def loss(self, terms: Terms, eta: jax.Array) -> jax.Array:
         return jnp.mean(eta * terms.divergence - terms.gain)
 
-    def told(self, view: View, divergence: jax.Array) -> Metrics:
-        return view.prior.told(divergence)
+    def divergence_metrics(self, view: View, divergence: jax.Array) -> Metrics:
+        return view.prior.divergence_metrics(divergence)
 
 
 @config
@@ -273,7 +273,7 @@ class LikelihoodRatio(Movement):
     def loss(self, terms: Terms, eta: jax.Array) -> jax.Array:
         return eta * jnp.mean(terms.divergence) - jnp.mean(terms.gain)
 
-    def told(self, view: View, divergence: jax.Array) -> Metrics:
+    def divergence_metrics(self, view: View, divergence: jax.Array) -> Metrics:
         return {"kl": jnp.mean(divergence)}
 
 
@@ -329,7 +329,7 @@ class Parametric(Moved):
         return Goal(
             terms=partial(self.gradient.terms, view, batch, key, warm),
             loss=self.gradient.loss,
-            told=partial(self.gradient.told, view),
+            divergence_metrics=partial(self.gradient.divergence_metrics, view),
             prior=batch.prior,
             action_size=batch.transition.action.shape[-1],
         )
