@@ -187,9 +187,10 @@ def write(found: Sequence[Row]) -> None:
 def table() -> list[dict[str, str]]:
     """A row a choice: the ratio of each size of network, with its interval."""
     made: dict[str, dict[str, str]] = {}
-    for x in rows():
-        row = made.setdefault(x.choice, {"choice": x.choice, "of": x.algorithm})
-        row |= {size: "" for size in SIZES if size not in row}
+    found = rows()
+    sizes = dict.fromkeys((x.networks for x in found), "")
+    for x in found:
+        row = made.setdefault(x.choice, {"choice": x.choice, "of": x.algorithm} | sizes)
         row[x.networks] = f"{x.ratio:.2f} ({x.low:.2f} to {x.high:.2f})"
     return list(made.values())
 

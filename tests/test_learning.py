@@ -479,6 +479,32 @@ VARIANTS = {  # -5.7: the clip holds the ratio, not the KL, and the std stays la
 }
 
 
+def _also(name: str, gap: float, changes: dict[str, object]) -> tuple:
+    """A row of LQR with these changes more."""
+    recipe = LQR[name]
+    return name, "toy/lqr", recipe._replace(gap=gap, changes=recipe.changes | changes)
+
+
+STD = "exploration.std"
+VARIANTS |= {
+    "td3, OU": _also("td3", ROUGHLY, {"exploration.noise": "OrnsteinUhlenbeck"}),
+    "td3, pink": _also(
+        "td3",
+        ROUGHLY,
+        {"exploration.noise": "PinkNoise", "exploration.noise.horizon": 30},
+    ),
+    "td3, a std for each episode": _also(
+        "td3", ROUGHLY, {STD: "EpisodeStd", f"{STD}.low": 0.1, f"{STD}.high": 0.5}
+    ),
+    "sac, Beta": _also("sac", ROUGHLY, {"pi_theta": "Beta"}),
+    "ppo, Beta": _also("ppo", ROUGHLY, {"pi_theta": "Beta"}),
+    "awac, mixture": _also("awac", ROUGHLY, {"pi_theta": "MixtureOfGaussians"}),
+    "ppo, steps that end early": _also(
+        "ppo", ROUGHLY, {"pi_q_update.early_stop": "KLStop"}
+    ),
+}
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_another_point_of_a_row_learns_too(variant):
