@@ -27,7 +27,8 @@ def keep_in(folder: Path | None) -> None:
         jax.config.update("jax_enable_compilation_cache", False)
         return
     jax.config.update("jax_compilation_cache_dir", str(folder.absolute()))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    # small programs too, single operations among them: a run has dozens
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def _writable(folder: Path) -> bool:

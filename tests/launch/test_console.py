@@ -281,15 +281,21 @@ def test_a_wrong_variable_is_one_sentence(name, value, status):
 def test_a_cache_that_cannot_be_written_is_one_line(place, tmp_path, capsys):
     """The run goes on without: JAX would warn at each program."""
     (tmp_path / "file").write_text("mine")
-    names = "jax_enable_compilation_cache", "jax_compilation_cache_dir"
+    least = "jax_persistent_cache_min_compile_time_secs"
+    names = "jax_enable_compilation_cache", "jax_compilation_cache_dir", least
     before = {name: getattr(jax.config, name) for name in names}
     try:
+        jax.config.update(least, 9.0)
         compiled.keep_in(tmp_path / place)
-        kept = jax.config.jax_enable_compilation_cache
+        kept, seconds = (
+            jax.config.jax_enable_compilation_cache,
+            getattr(jax.config, least),
+        )
     finally:
         for name, value in before.items():
             jax.config.update(name, value)
     said = capsys.readouterr().err
+    assert seconds == (0 if kept else 9)  # the smallest program is kept
     assert kept == (place == "new/x") and said.count("\n") == (not kept)
     assert kept or (str(tmp_path / place) in said and "--compile_cache" in said)
 
