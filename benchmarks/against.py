@@ -7,9 +7,14 @@ other with all threads, or one a core side by side.
 Examples:
   python -m benchmarks.against --against=sbx,rejax,pfrl,authors --rounds=3
   python -m benchmarks.against --against=sbx,rejax --works=learner --algorithms=sac
+  python -m benchmarks.against --against=sbx --works=learner --algorithms=sac,td3,ddpg
+    --agents=8 --rounds=15 --seconds=20 --rows=sbx.jsonl
+  python -m benchmarks.against --against=rejax --works=sweep --rows=rejax.jsonl
 
 Works: updates alone (learner), with env steps (loop), a whole sweep by the clock
 (sweep).
+
+With --rows a run that was ended goes on with the first number that the file lacks.
 """
 
 import dataclasses
@@ -26,6 +31,7 @@ from absl import flags
 
 from benchmarks.peers import PEERS, homes, rounds, sweeping, tables
 from benchmarks.peers.homes import Failed
+from benchmarks.peers.kept import Kept
 from benchmarks.peers.processes import Program
 from benchmarks.peers.protocol import Job
 from benchmarks.peers.rounds import Setting
@@ -61,7 +67,8 @@ ABOUT = {
     "64x64 networks, the mean return of 10 episodes at the end. A peer has a process "
     "for each agent, one a core; rejax one for each structure, in which the other "
     "agents are mapped. phys2d: Gymnasium's pendulum in JAX, within our program as "
-    "gymnax's is within rejax's.",
+    "gymnax's is within rejax's, and with rejax's settings where it does not let one "
+    "choose.",
 }
 
 
@@ -78,13 +85,16 @@ def _define(values: Values) -> None:
         ("axes", f"of the sweep: two of {','.join(sweeping.AXES)}"),
         ("steps", "of the sweep: env steps of each agent (20000)"),
         ("cells", "of the sweep: measure so many agents of a peer, and scale to all"),
+        ("seconds", "of each of three windows of updates, or of a loop (1)"),
+        ("at_once", "updates of a call, where a program lets one choose (1 or 64)"),
+        ("rows", "a file of what is measured: with the same one a run goes on"),
         ("write", "a Markdown file with marked sections to put the tables in"),
     ):
         flags.DEFINE_string(name, None, about, flag_values=values)
     flags.DEFINE_string("agents", "1,2,4,8", "numbers of agents", flag_values=values)
 
 
-NAMES = ("works", "peers_dir", "sizes", "buffers", "axes", "steps", "cells", "write")
+NAMES = ("works", "sizes", "buffers", "axes", "steps", "cells", "seconds", "at_once")
 
 
 def _homes() -> Path:
@@ -105,8 +115,20 @@ class Asked(NamedTuple):
     cells: int
     agents: list[int]
     rounds: int
+    seconds: float
+    at_once: int
     homes: Path
+    rows: Path | None
     write: Path | None
+
+    @property
+    def kept(self) -> Kept:
+        return Kept(self.rows)
+
+    @property
+    def job(self) -> Job:
+        """What all updates and loops have in common."""
+        return Job("", OURS, seconds=self.seconds, at_once=self.at_once)
 
 
 def _chosen(
@@ -156,7 +178,7 @@ def asked(values: Values) -> Asked:
     if len(axes) != 2:
         raise ConfigError(f"--axes is {get(values, 'axes')!r}: it must be two axes.")
     all_cells = len(sweeping.cells(axes))
-    write = get(values, "write")
+    write, rows = get(values, "write"), get(values, "rows")
     return Asked(
         peers=_chosen(values, "against", tuple(PEERS), ()),
         works=_chosen(values, "works", WORKS, WORKS),
@@ -169,7 +191,10 @@ def asked(values: Values) -> Asked:
         cells=count(values, "cells", all_cells, most=all_cells),
         agents=bench.numbers(values, "agents"),
         rounds=count(values, "rounds", 3),
+        seconds=count(values, "seconds", 1),
+        at_once=count(values, "at_once", 0),
         homes=Path(get(values, "peers_dir") or _homes()).expanduser(),
+        rows=Path(rows).expanduser() if rows else None,
         write=_writable(write) if write else None,
     )
 
@@ -224,11 +249,11 @@ def _run(values: Values) -> None:
 
 
 def _command(values: Values) -> str:
-    """That which measures the same again."""
+    """That which measures the same again; what only names files is left out."""
     flags_given = [
         f"--{name}={get(values, name)}"
         for name in ("against", *NAMES, "algorithms", "task", "agents", "rounds")
-        if values[name].present and name not in ("peers_dir", "write")
+        if values[name].present
     ]
     return f"python -m benchmarks.against {' '.join(map(shlex.quote, flags_given))}"
 
@@ -270,7 +295,7 @@ def _cpu() -> str:
 
 def _learners(found: Asked) -> list[Setting]:
     jobs = {
-        name: Job(work="learner", library=OURS, algorithm=name)
+        name: dataclasses.replace(found.job, work="learner", algorithm=name)
         for name in found.algorithms
     }
     if "ppo" in jobs:
@@ -282,9 +307,9 @@ def _loops(found: Asked) -> list[Setting]:
     return [
         Setting(
             (task, "x".join(map(str, sizes)), f"{buffer:,}"),
-            Job(
+            dataclasses.replace(
+                found.job,
                 work="loop",
-                library=OURS,
                 task=TASKS[task],
                 own_task=task,
                 sizes=sizes,
@@ -300,7 +325,7 @@ def _loops(found: Asked) -> list[Setting]:
 def _rates(
     found: Asked, programs: dict[str, Program], settings: list[Setting]
 ) -> list[str]:
-    records = rounds.Rounds(programs, devices.cores()).run(
+    records = rounds.Rounds(programs, devices.cores(), found.kept).run(
         settings, found.agents, found.rounds
     )
     names = ("algorithm",) if len(settings[0].columns) == 1 else (
@@ -310,7 +335,9 @@ def _rates(
 
 
 def _sweep(found: Asked, programs: dict[str, Program]) -> list[str]:
-    asked = Sweeps(found.axes, found.steps, found.cells, found.rounds, devices.cores())
+    asked = Sweeps(
+        found.axes, found.steps, found.cells, found.rounds, devices.cores(), found.kept
+    )
     return tables.sweeps(asked.measure(programs), list(programs))
 
 

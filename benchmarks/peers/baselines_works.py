@@ -82,7 +82,7 @@ def learner(job: Job) -> None:
     replay.full = True
     works = {
         n: lambda n=n: model.train(gradient_steps=n, batch_size=job.batch)
-        for n in (1, 64)
+        for n in protocol.at_once(job)
     }
     best = protocol.fastest(works)
     protocol.repeat(job, works[best], best)

@@ -35,7 +35,7 @@ def config_of(job: Job) -> Config:
 def learner(job: Job) -> None:
     """The critics' updates are counted, but of AWR its short iterations.
 
-    Where an update is a minibatch's, a short trial says whether 1 or 64 are a call.
+    Where an update is a minibatch's, a short trial says how many are a call.
     """
     config = config_of(job)
     each = 1 if isinstance(config.data, Trajectories) else config.schedule.critic_steps
@@ -43,7 +43,8 @@ def learner(job: Job) -> None:
         at_once = 1
         if isinstance(config.data, Replay):
             trial = partial(update_throughput.update_seconds, config, agents)
-            at_once = min((1, 64), key=lambda n: trial(at_once=n))
+            choices = protocol.at_once(job)
+            at_once = min(choices, key=lambda n: trial(at_once=n) if choices[1:] else 0)
         (row,) = update_throughput.measure(
             config, [agents], rounds=job.windows, seconds=job.seconds, at_once=at_once
         )

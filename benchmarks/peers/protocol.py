@@ -49,6 +49,7 @@ class Job:
     windows: int = 3
     seconds: float = 1.0  # of each window
     core: int | None = None  # the only one that the process may use
+    at_once: int = 0  # updates of a call; 0: 1 or 64, whichever is faster
     critic_steps: int = 29  # of an iteration of AWR
     policy_steps: int = 146
     # of the sweep
@@ -56,6 +57,11 @@ class Job:
     episodes: int = 10
     cells: tuple[Cell, ...] = field(default=())
     rows: str = ""  # the CSV file that the cells' rows are added to
+
+
+def at_once(job: Job) -> tuple[int, ...]:
+    """Updates of a call, of which the fastest counts."""
+    return (job.at_once,) if job.at_once else (1, 64)
 
 
 def write(job: Job) -> str:

@@ -13,6 +13,7 @@ from rejax.algos.ppo import AdvantageMinibatch, Trajectory
 from rejax.evaluate import evaluate
 
 CHUNK = 16  # iterations of one call
+POLYAK = 0.995  # of targets, as the other programs have them; rejax's own is 0.99
 
 
 class Noise(environment.Environment):
@@ -42,6 +43,7 @@ def algorithm(job: Job, env, steps: int, cell: Cell | None = None):
         total_timesteps=steps,
         eval_freq=steps,
         skip_initial_evaluation=True,
+        polyak=POLYAK,
         **{name: {"activation": cell.activation} for name in names[job.algorithm]},
     )
     return made.replace(  # TD3 takes no sizes when it is made
@@ -189,14 +191,27 @@ def loop(job: Job) -> None:
 
 
 def sweep(job: Job) -> None:
-    """All cells in one program: they may differ in what rejax traces, and in seed."""
+    """All cells in one program: they may differ in what rejax traces, and in seed.
+
+    The activation is the critics', as ours is, and an evaluation takes the policy's
+    median action, where rejax's own would draw one.
+    """
     algo = algorithm(job, job.task, job.steps, job.cells[0])
+    actor = algo.actor.clone(activation=jax.nn.relu)
+
+    def median(actor, obs):
+        drawn = actor._action_dist(obs)
+        return actor.action_loc + jnp.tanh(drawn.mean()) * actor.action_scale
 
     def measured(algo, ts, rng):
-        act, most = algo.make_act(ts), algo.env_params.max_steps_in_episode
+        def act(obs, rng):
+            params = ts.actor_ts.params
+            return algo.actor.apply(params, obs[None], method=median)[0]
+
+        most = algo.env_params.max_steps_in_episode
         return evaluate(act, rng, algo.env, algo.env_params, job.episodes, most)[1]
 
-    algo = algo.replace(eval_callback=measured)
+    algo = algo.replace(actor=actor, eval_callback=measured)
 
     @jax.jit
     @jax.vmap

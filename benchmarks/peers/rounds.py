@@ -4,10 +4,12 @@ import dataclasses
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from benchmarks.peers import PEERS, processes
 from benchmarks.peers.homes import Failed
+from benchmarks.peers.kept import Kept
 from benchmarks.peers.processes import OURS, Program
 from benchmarks.peers.protocol import Job
 from benchmarks.peers.tables import OURS as OUR_NAME
@@ -76,25 +78,24 @@ def of_ours(job: Job, agents: Sequence[int]) -> list[dict[str, Any]]:
 
 
 class Rounds:
-    """All settings, all programs, one round after the other."""
+    """All settings, all programs, one round after the other.
 
-    def __init__(self, programs: Mapping[str, Program], cores: int):
-        self._programs, self._cores = programs, cores
+    What is kept of an earlier run is not measured again.
+    """
+
+    def __init__(self, programs: Mapping[str, Program], cores: int, kept: Kept):
+        self._programs, self._cores, self._kept = programs, cores, kept
         self._broken: set[tuple[str, tuple[str, ...]]] = set()
         self.records: list[Record] = []
 
     def run(self, settings: Sequence[Setting], agents: Sequence[int], rounds: int):
         for number in range(rounds):
             for setting in settings:
-                self._try(OUR_NAME, setting, number, lambda s: self._ours(s, agents))
+                self._try(OUR_NAME, setting, number, agents, self._ours)
                 for peer in self._programs:
                     if able(peer, setting.job):
-                        self._try(
-                            peer,
-                            setting,
-                            number,
-                            lambda s, p=peer: self._peer(s, p, agents),
-                        )
+                        measure = partial(self._peer, peer)
+                        self._try(peer, setting, number, agents, measure)
         return self.records
 
     def _ours(self, setting: Setting, agents: Sequence[int]):
@@ -102,24 +103,35 @@ class Rounds:
             rate = statistics.median(found["rates"])
             yield found["agents"], rate, found["fraction"]
 
-    def _peer(self, setting: Setting, peer: str, agents: Sequence[int]):
+    def _peer(self, peer: str, setting: Setting, agents: Sequence[int]):
         together = PEERS[peer].together
         wanted = {k: ways(together, k, self._cores) for k in agents}
         job = dataclasses.replace(setting.job, library=peer)
         for k, rate in rates(self._programs[peer], job, wanted).items():
             yield k, rate, None
 
-    def _try(self, who: str, setting: Setting, number: int, measure: Callable) -> None:
+    def _try(
+        self,
+        who: str,
+        setting: Setting,
+        number: int,
+        agents: Sequence[int],
+        measure: Callable,
+    ) -> None:
         """A failure is told once, and not tried again."""
-        if (who, setting.columns) in self._broken:
+        wanted = {(*setting.columns, str(n)): n for n in agents}
+        found = self._kept.of(setting.job, who, number)
+        self.records += [r for r in found if r.setting in wanted]
+        left = [n for key, n in wanted.items() if key not in {r.setting for r in found}]
+        if not left or (who, setting.columns) in self._broken:
             return
         what = f"{setting.job.work}, {', '.join(setting.columns)}"
         try:
-            for agents, rate, fraction in measure(setting):
-                columns = (*setting.columns, str(agents))
+            for many, rate, fraction in measure(setting, left):
+                columns = (*setting.columns, str(many))
                 record = Record(columns, who, number, rate, fraction)
-                self.records.append(record)
-                line = f"round {number + 1}: {who}: {what}, {agents} agents: "
+                self.records.append(self._kept.add(setting.job, record))
+                line = f"round {number + 1}: {who}: {what}, {many} agents: "
                 print(f"{line}{rate:.1f}/s", file=sys.stderr, flush=True)
         except Failed as reason:
             self._broken.add((who, setting.columns))

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from benchmarks.peers import PEERS, processes
 from benchmarks.peers.homes import Failed, last_line
+from benchmarks.peers.kept import Kept
 from benchmarks.peers.processes import Program
 from benchmarks.peers.protocol import Cell, Job
 from benchmarks.peers.rounds import LIMIT
@@ -29,6 +30,19 @@ AXES = {  # what a cell is given; the path of ours, and the values
 }
 SEEDS = 4
 INSIDE = "phys2d/Pendulum-v0"  # the pendulum in the program of our agents
+# what rejax's SAC has and does not let one choose, so that ours has it beside it; what
+# it lets one choose is set to ours in rejax_works.py
+AS_REJAX = {
+    "data.random_steps": "0",  # the first actions are the new policy's
+    "data.terminate_at_limit": "true",  # gymnax tells no time limit from an end
+    "pi_theta.scale.low": "-10",
+    **{
+        f"networks.{net}.{layer}.{name}": value
+        for net in ("policy", "critic")
+        for layer in ("hidden", "output")
+        for name, value in (("weights", "fan_in_truncated"), ("bias", "zeros"))
+    },
+}
 
 
 def cells(axes: Sequence[str]) -> list[Cell]:
@@ -49,6 +63,7 @@ def our_command(job: Job, axes: Sequence[str], workdir: Path) -> list[str]:
         "networks.critic.sizes": sizes,
         "data.learning_starts": str(job.start),
         "data.random_steps": str(job.start),
+        **(AS_REJAX if job.own_task == INSIDE else {}),
     }
     grids = [f"{AXES[a][0]}={','.join(map(str, AXES[a][1]))}" for a in axes]
     return [
@@ -139,6 +154,7 @@ class Sweeps(NamedTuple):
     cells: int  # of a peer with a process a cell; the time is scaled to all
     rounds: int
     cores: int
+    kept: Kept
 
     def job(self) -> Job:
         return Job(
@@ -148,18 +164,30 @@ class Sweeps(NamedTuple):
             buffer=self.steps,
             start=self.steps // 2,
             steps=self.steps,
+            cells=tuple(cells(self.axes)),
         )
 
     def measure(self, programs: Mapping[str, Program]) -> list[Record]:
-        """What failed has no record, and is told on standard error."""
+        """What failed has no record, and is told on standard error.
+
+        What is kept of an earlier run is not measured again, but ours together, as one
+        compiles for the other.
+        """
         records: list[Record] = []
         able = [p for p in programs if set(self.axes) <= set(PEERS[p].axes)]
         whos = [OURS, AGAIN, WITHIN, *able]
         for number in range(self.rounds):
             with tempfile.TemporaryDirectory() as cache:
+                known = {who: self.kept.of(self.job(), who, number) for who in whos}
+                if not (known.get(OURS) and known.get(AGAIN)):
+                    known |= {OURS: [], AGAIN: []}
                 for who in list(whos):
+                    records += known[who]
+                    if known[who]:
+                        continue
                     try:
-                        records.append(self._one(who, programs, Path(cache), number))
+                        found = self._one(who, programs, Path(cache), number)
+                        records.append(self.kept.add(self.job(), found))
                     except Failed as reason:
                         whos.remove(who)
                         print(f"{who} failed on the sweep: {reason}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """What was measured, as tables in Markdown."""
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -35,7 +36,7 @@ def table(
             parts = [r.fraction for r in ours if r.fraction is not None]
             cells.append(f"{statistics.median(parts):.0%}" if parts else "-")
         cells += [shown([r for r in here if r.who == peer]) for peer in peers]
-        lines.append([*cells, spread(ratios(here), "{:.2f}")])
+        lines.append([*cells, ratio(ratios(here))])
     return [f"| {' | '.join(line)} |" for line in lines]
 
 
@@ -54,6 +55,29 @@ def spread(values: Sequence[float], form: str = "") -> str:
     if len(values) == 1:
         return middle
     return f"{middle} ({form.format(min(values))} to {form.format(most)})"
+
+
+def ratio(values: Sequence[float]) -> str:
+    """The median and the range, and of six rounds or more where the median lies."""
+    found = median_interval(values)
+    where = "; 95%: {:.2f} to {:.2f}".format(*found) if found else ""
+    return spread(values, "{:.2f}") + where
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """The narrowest pair of order statistics, as far from either end, that has the
+    median between them in 95% of samples, whatever they are drawn from; None of fewer
+    than six values, which have none.
+
+    The number of values below the median is binomial, with a half.
+    """
+    number, low = sorted(values), -1
+    outside = 0.0  # of samples whose median is below value `low`, or above its fellow
+    while True:
+        outside += 2 * math.comb(len(values), low + 1) / 2 ** len(values)
+        if outside > 0.05:
+            return None if low < 0 else (number[low], number[-1 - low])
+        low += 1
 
 
 def ratios(records: Iterable[Record]) -> list[float]:

@@ -1,6 +1,7 @@
 """A comparison with other programs: what is asked, how it is measured, what it says."""
 
 import ast
+import dataclasses
 import re
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from benchmarks import against
 from benchmarks.peers import PEERS, homes, processes, protocol, rounds, sweeping, tables
 from benchmarks.peers.homes import Failed
+from benchmarks.peers.kept import Kept
 from benchmarks.peers.processes import Program
 from benchmarks.peers.protocol import Cell, Job, Windows
 from benchmarks.peers.rounds import Rounds, Setting, Way
@@ -181,12 +183,41 @@ def test_a_peer_that_fails_has_no_cell_and_is_told_once(script, monkeypatch, cap
     monkeypatch.setattr(rounds, "of_ours", lambda job, agents: answers)
     broken = script("raise ValueError('broken')")
     programs = {"sbx": Program("nowhere", ()), "pfrl": broken}
-    found = Rounds(programs, 1).run([Setting(("sac",), JOB)], [1], 2)
+    found = Rounds(programs, 1, Kept()).run([Setting(("sac",), JOB)], [1], 2)
     error = capsys.readouterr().err
     assert {r.who for r in found} == {"coadapt"} and len(found) == 2
     assert error.count("pfrl failed on learner, sac: ValueError: broken\n") == 1
     assert error.count("sbx failed on learner, sac: nowhere: No such file") == 1
     assert "Traceback" not in error
+
+
+def test_a_run_that_ended_early_goes_on_with_what_its_file_lacks(
+    script, monkeypatch, tmp_path
+):
+    asked = []
+
+    def of_ours(job, agents):
+        asked.append(agents)
+        return [{"agents": n, "rates": [4.0], "fraction": 0.5} for n in agents]
+
+    monkeypatch.setattr(rounds, "of_ours", of_ours)
+    rows, settings = tmp_path / "rows.jsonl", [Setting(("sac",), JOB)]
+    answer = "protocol.ready()\nprotocol.answer(agents=1, rates=[2.0])\n"
+    peers = {"sbx": script(answer)}
+
+    def run(number: int, agents: list[int]) -> list[Record]:
+        return Rounds(peers, 1, Kept(rows)).run(settings, agents, number)
+
+    first = run(1, [1])
+    with rows.open("a") as file:  # ended while it wrote
+        file.write('{"job": "')
+    assert run(1, [1]) == first and asked == [[1]]
+    kept = Kept(rows)  # a line after the torn one is whole
+    kept.add(JOB, Record(("sac", "1"), "coadapt", 1, 3.0))
+    assert [r.value for r in run(2, [1]) if r.who == "coadapt"] == [4.0, 3.0]
+    longer = Setting(("sac",), Job(work="learner", library="-", seconds=9.0))
+    Rounds({}, 1, Kept(rows)).run([longer], [1], 1)
+    assert asked == [[1], [1]]  # another job: it is measured
 
 
 # ---------------------------------------------------------------- tables
@@ -210,6 +241,21 @@ def test_the_table_has_medians_ranges_and_the_ratio_of_each_round():
         "| sac | 8 | 230 (200 to 260) | 50% | 115 (100 to 130) | - "
         "| 4.50 (4.00 to 5.00) | 2.00 (2.00 to 2.00) |",
     ]
+
+
+@pytest.mark.parametrize("number", range(1, 16))
+def test_the_median_lies_in_its_interval_in_95_of_100_samples(number):
+    """Counted over all ways in which values fall below or above the median."""
+    values = [float(i) for i in range(1, number + 1)]
+    found = tables.median_interval(values)
+    ways = [bin(way).count("1") for way in range(2**number)]  # values below it
+
+    def covered(low: int) -> float:
+        return sum(low <= below <= number - low for below in ways) / len(ways)
+
+    most = [low for low in range(1, (number + 1) // 2 + 1) if covered(low) >= 0.95]
+    expected = (float(most[-1]), float(number + 1 - most[-1])) if most else None
+    assert found == expected and (number < 15 or found == (4.0, 12.0))
 
 
 def test_the_table_of_sweeps_says_what_was_scaled():
@@ -248,10 +294,15 @@ def test_the_page_of_benchmarks_has_the_sections():
 
 
 @pytest.mark.parametrize(
-    "axes", [("discount", "activation"), ("critics", "activation")]
+    ("axes", "task"),
+    [
+        (("discount", "activation"), "gym/Pendulum-v1"),
+        (("critics", "activation"), sweeping.INSIDE),
+    ],
 )
-def test_our_sweep_has_the_cells_that_the_peers_have(axes, tmp_path, capsys):
+def test_our_sweep_has_the_cells_that_the_peers_have(axes, task, tmp_path, capsys):
     job = Job(work="sweep", library="coadapt", sizes=(64, 64), start=500, steps=1000)
+    job = dataclasses.replace(job, own_task=task)
     command = sweeping.our_command(job, axes, tmp_path / "run")
     assert command[1:4] == ["-m", "coadapt", "sweep"]
     assert sweep_command.main([*command[4:], "--dry_run"]) == 0
@@ -291,7 +342,7 @@ def test_a_sweep_that_fails_is_told_and_has_no_row(monkeypatch, script, capsys):
         return 2.0, -1.0
 
     monkeypatch.setattr(sweeping, "ours", ours)
-    asked = sweeping.Sweeps(("critics", "activation"), 1000, 2, 2, 2)
+    asked = sweeping.Sweeps(("critics", "activation"), 1000, 2, 2, 2, Kept())
     rows = "protocol.add_rows(job, [1.0 for cell in job.cells])"
     programs = {"sbx": script(rows), "pfrl": script(rows), "rejax": Program("no", ())}
     found = asked.measure(programs)
