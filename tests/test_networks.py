@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coadapt import networks
+from coadapt import algorithms, learn, networks, runner, schema, speed
+from coadapt.learn import Clock
 from coadapt.networks import Fourier, Init, LayerNorm, Network, Quadratic
 
 O, A, B = 3, 2, 8
@@ -167,6 +168,37 @@ def test_products_in_bfloat16_are_those_of_rounded_factors_summed_in_float32():
     }
     exact = np.asarray(x) @ np.asarray(kernel) + np.asarray(bias)
     assert np.max(np.abs(found - exact)) > 10 * ROUNDING  # so that it is no float32
+
+
+def _equations(jaxpr):
+    """Of a program and of all that it calls."""
+    for equation in jaxpr.eqns:
+        yield equation
+        for value in jax.tree.leaves(list(equation.params.values())):
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                yield from _equations(inner)
+
+
+@pytest.mark.parametrize("name", ["sac", "mpo"])
+def test_an_update_has_nothing_in_bfloat16_but_the_factors_of_products(name):
+    """So parameters, optimisers, targets, losses and log-probabilities are float32."""
+    given = {"networks.precision": "bfloat16"}
+    config = schema.override(algorithms.preset(name), given)
+    shapes = runner.shapes(config, speed.SPEC, 300)
+    clock = Clock(np.int32(300), np.int32(0))
+    update = partial(learn.update, config)
+    program = jax.make_jaxpr(update)(*shapes, jnp.uint32(0), clock).jaxpr
+
+    def halved(variables) -> bool:
+        return any(v.aval.dtype == jnp.bfloat16 for v in variables)
+
+    makers, readers = set(), set()
+    for each in _equations(program):
+        makers |= {each.primitive.name} if halved(each.outvars) else set()
+        readers |= {each.primitive.name} if halved(each.invars) else set()
+    assert makers == {"convert_element_type"} and readers == {"dot_general"}
+    assert not halved(program.outvars)
 
 
 # ---------------------------------------------------------------- initialisation
