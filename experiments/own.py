@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from coadapt.envs.base import raised_at, told
+from coadapt.envs.base import error_text, raised_at
 from coadapt.experiments.base import Experiment
 from coadapt.runs.manifest import NAMELESS, expanded
 from coadapt.schema import ConfigError
@@ -76,4 +76,4 @@ def _imported(name: str, path: Path) -> object:
 
 
 def _refused(name: str, error: Exception) -> ConfigError:
-    return ConfigError(f"experiment is {name!r}: {told(error)}{raised_at(error)}.")
+    return ConfigError(f"experiment is {name!r}: {error_text(error)}{raised_at(error)}.")
