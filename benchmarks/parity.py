@@ -11,6 +11,7 @@ mended since, a sentence a row in `mended.json`. The rule is in experiments/pari
 """
 
 import argparse
+import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,7 @@ ROOT = Path(__file__).parents[1]
 PLACE, PAGE = ROOT / "docs" / "results" / "parity", ROOT / "docs" / "parity.md"
 OURS, PEERS = "ours", "peers"  # of a study: a run store, and a folder of rows
 AGAIN, MENDED, NOTES = "again-*", "mended.json", "notes.json"  # the last, of peers
+UPDATES = "one_update.csv"  # of benchmarks.one_update
 Key = tuple[str, str]  # task, row
 Kinds = Mapping[tuple[str, str, int], str]  # of a run, its kind of CPU
 
@@ -194,7 +196,9 @@ def page(found: Sequence[Study]) -> str:
     left_out = sum(each.cells[key].left_out for key, each in newest.items())
     if left_out:
         parts.append(f"{left_out} runs are left out: no peer of their model of CPU.\n")
-    parts += [_curves(newest), _log(log), _not_judged(found), *map(_sides, found)]
+    updates = _updates(found[0].place / UPDATES)
+    parts += [_curves(newest), updates, _log(log), _not_judged(found)]
+    parts += map(_sides, found)
     return "\n".join(filter(None, parts))
 
 
@@ -224,6 +228,23 @@ def _curves(newest: Mapping[Key, Study]) -> str:
     tasks = sorted({task for task, _ in newest})
     shown = [f"![{t}](img/{parity_curves.name(t)})\n" for t in tasks]
     return "\n".join(["## Curves\n", parity_curves.ABOUT, *shown])
+
+
+ABOUT_UPDATES = """\
+## The same data
+
+Both sides begin with the same parameters, and make updates from the same steps and \
+the same noise, so that nothing is left to chance: `python -m benchmarks.one_update`. \
+Of each part of what is learned, the largest difference between the sides after any of \
+the updates, and how far the parameter that went furthest has gone by then.
+"""
+
+
+def _updates(file: Path) -> str:
+    if not file.exists():
+        return ""
+    columns, *lines = csv.reader(file.read_text().splitlines())
+    return f"{ABOUT_UPDATES}\n{_table(columns, lines)}"
 
 
 def _log(lines: Sequence[Sequence[str]]) -> str:

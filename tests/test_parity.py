@@ -156,6 +156,15 @@ def test_a_store_and_a_peers_rows_make_a_page(study, tmp_path, capsys):
     assert (tmp_path / shown).read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_page_tells_of_updates_from_the_same_data(study, tmp_path):
+    shutil.copytree(study, tmp_path / "study")
+    assert parity.ABOUT_UPDATES not in parity.made(study)
+    (tmp_path / "study" / parity.UPDATES).write_text("method,part\nawr,policy\n")
+    text = parity.made(tmp_path / "study")
+    assert f"{parity.ABOUT_UPDATES}\n| method | part |\n" in text
+    assert "| awr | policy |\n" in text
+
+
 @pytest.mark.parametrize(
     "change, said",
     [
