@@ -76,4 +76,6 @@ def _imported(name: str, path: Path) -> object:
 
 
 def _refused(name: str, error: Exception) -> ConfigError:
-    return ConfigError(f"experiment is {name!r}: {error_text(error)}{raised_at(error)}.")
+    return ConfigError(
+        f"experiment is {name!r}: {error_text(error)}{raised_at(error)}."
+    )
