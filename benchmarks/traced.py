@@ -170,7 +170,10 @@ def rows() -> list[Row]:
         return []
     with PLACE.open(newline="") as file:
         _, *found = csv.reader(file)
-    return [Row(*x[:3], int(x[3]), *map(float, x[4:])) for x in found]
+    return [
+        Row(choice, name, sizes, int(rounds), float(ratio), float(low), float(high))
+        for choice, name, sizes, rounds, ratio, low, high in found
+    ]
 
 
 def write(found: Sequence[Row]) -> None:
