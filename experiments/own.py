@@ -8,7 +8,8 @@ from pathlib import Path
 
 from coadapt.envs.base import error_text, raised_at
 from coadapt.experiments.base import Experiment
-from coadapt.runs.manifest import NAMELESS, expanded
+from coadapt.runs.manifest import NAMELESS
+from coadapt.runs.paths import expanded
 from coadapt.schema import ConfigError
 from coadapt.sweep import Variant
 

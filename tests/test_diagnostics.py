@@ -623,7 +623,7 @@ def test_layers_of_each_snapshot_end_at_the_failure(run, monkeypatch):
     def failed(*_, steps=None, **__):
         return dataclasses.replace(agent, failure=Failure(33, 7, "critic.output.bias"))
 
-    monkeypatch.setattr(summaries.saved, "load", failed)
+    monkeypatch.setattr(summaries.trained_agent, "load", failed)
     monkeypatch.setattr(summaries, "snapshots", lambda *_, **__: [60, 120])
     lines = diagnostics.layer_history(run, **who)
     assert lines.env_steps.unique().tolist() == [33]

@@ -131,11 +131,11 @@ def _values(path: str, field: schema.Field) -> list[object]:
 
 
 def made(choice: Choice, preset: str) -> Config:
-    """The preset with the choice. Raises: ConfigError, where it has no meaning."""
+    """The preset with the choice. Raises: ConfigError, where it is not valid."""
     config = algorithms.preset(preset)
     for path, value in choice.changes.items():
         config = schema.override(config, {path: value})
-    config_rules.check_meaning(config)
+    config_rules.check_combination(config)
     return config
 
 
@@ -258,7 +258,7 @@ def page() -> str:
         "# Choices",
         "Printed by `python -m tools.reference`, and held to the code by a test. Of "
         "each class and value of a field, the presets with which it is valid, and "
-        "why it has none with the others: the sentence that refuses it, without the "
+        "why it is not with the others: the sentence that refuses it, without the "
         "field and what came. The classes of the seven factors themselves are in "
         "[Hybrids](hybrids.md), fields and defaults in [Config](config.md).",
         "`networks.*` is the policy's and the critics' together, `optim.*` the "

@@ -33,10 +33,10 @@ def check(config: Config) -> None:
             schema.shown(value),
             "it must be below 2^31, as it meets numbers of int32",
         )
-    check_meaning(config)
+    check_combination(config)
 
 
-def check_meaning(config: Config) -> None:
+def check_combination(config: Config) -> None:
     """As `check`, of a config that is known to be well typed: many, in little time.
 
     Raises: ConfigError.

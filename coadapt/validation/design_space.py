@@ -153,7 +153,7 @@ def _schedule(point: Point, data: Data) -> Schedule:
 def verdict(point: Point) -> str | None:
     """None if the point is valid; else the sentence that refuses it."""
     try:
-        config_rules.check_meaning(complete(point))
+        config_rules.check_combination(complete(point))
     except ConfigError as error:
         return str(error)
     return None
