@@ -277,15 +277,16 @@ def page() -> str:
         taxonomy.render(shared(), "markdown"),
         "### What it costs",
         "A program that may have a choice computes it for all of its agents, also for "
-        "those at a number that changes nothing. The table has an update's CPU time in "
-        "such a program, over that in a program without the choice: medians of rounds "
-        "in turn, and between which rounds the true median is with 95% or more "
+        "those at a number that changes nothing. The table has an update's CPU time "
+        "in such a program, over that in a program without the choice: medians of "
+        "rounds in turn, and between which rounds the true median is with 95% or more "
         f"({traced.AGENTS} agents, the shapes of HalfCheetah, minibatches of the "
-        "preset, networks of the sizes above each column, one thread). A program of its own is one more to compile, some 7.5 s "
-        "of SAC and 10 s of MPO ([Benchmarks](benchmarks.md#static-or-traced)); a "
-        "number that is read either way, as a rate or a discount, costs nothing more. "
-        "Noise of exploration is made once an env step, in no update. Steps in a row are "
-        "what costs: `n_step.most` is best as large as the largest n that is asked for.",
+        "preset, networks of the sizes above each column, one thread). A program of "
+        "its own is one more to compile, some 7.5 s of SAC and 10 s of MPO "
+        "([Benchmarks](benchmarks.md#static-or-traced)); a number that is read either "
+        "way, as a rate or a discount, costs nothing more. Noise of exploration is "
+        "made once an env step, in no update. Steps in a row are what costs: "
+        "`n_step.most` is best as large as the largest n that is asked for.",
         "```\npython -m benchmarks.traced --only=64,64 --write\n```",
         taxonomy.render(traced.table(), "markdown"),
     ]
