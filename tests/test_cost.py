@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coadapt import algorithms, learn, runner, schema
+from coadapt import algorithms, devices, learn, runner, schema
 from coadapt.bench import cost, env_throughput, update_throughput
 from coadapt.cli import bench
 from coadapt.data import replay
@@ -50,6 +50,11 @@ def test_bench_prints_a_row_for_each_number_of_agents(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
     assert [line.split()[:2] for line in lines[1:]] == [["sac", "1"], ["sac", "2"]]
+    for line in lines[1:]:
+        seconds, cpu, ms, cpu_ms = map(float, line.split()[2:6])
+        # no more than all cores' time
+        assert 0 < cpu <= devices.cores() * seconds + 0.2  # of rounding, and 0.1 s
+        assert 0 < cpu_ms <= devices.cores() * ms + 0.02
 
 
 def test_a_call_of_the_bench_makes_as_many_updates_as_it_counts():

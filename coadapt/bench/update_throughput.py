@@ -28,7 +28,9 @@ class Speed(NamedTuple):
 
     agents: int
     compile: float  # seconds
+    compile_cpu: float  # seconds of CPU time, of all threads
     update: float  # seconds for one update of all agents
+    update_cpu: float  # seconds of CPU time: beside other programs it says more
     flops: int  # floating-point operations in it, counted from the networks' shapes
     limit: float  # of the machine's float32 matrix products in the same rounds, per s
     held: int  # bytes of all devices that an update holds beside agents and replays
@@ -107,13 +109,15 @@ class Race:
         self.configs, self.learner = configs, learner._replace(store=store)
         self.agents, self.config, self.number = agents, config, 0
         self.at_once = at_once
-        begin = time.perf_counter()
+        begin, cpu = time.perf_counter(), time.process_time()
         of = runner.update if at_once == 1 else runner.iterate_offline
         self.program = of.lower(*self._arguments()).compile()
         self.compile = time.perf_counter() - begin
+        self.compile_cpu = time.process_time() - cpu
         held: Any = self.program.memory_analysis()
         self.held = held.temp_size_in_bytes * devices.mesh(agents).size
         self.times: list[float] = []
+        self.cpu_times: list[float] = []
 
     def _arguments(self) -> tuple:
         clock = Clock(np.int32(STEPS), np.int32(self.number))
@@ -131,8 +135,11 @@ class Race:
         """Updates for about so long, one after another, timed together."""
         once = _seconds(self.step)
         repeats = max(int(seconds / once), 1)
+        cpu = time.process_time()
         took = _seconds(lambda: [self.step() for _ in range(repeats)])
         self.times.append(took / repeats / self.at_once)
+        took = time.process_time() - cpu
+        self.cpu_times.append(took / repeats / self.at_once)
 
 
 # The three products of a layer: what it gives, and the gradients of its inputs and of
@@ -222,7 +229,9 @@ def measure(
         yield Speed(
             race.agents,
             race.compile,
+            race.compile_cpu,
             float(np.median(race.times)),
+            float(np.median(race.cpu_times)),
             flops,
             float(np.median(rates)),
             race.held,

@@ -8,7 +8,7 @@ from coadapt.bench import env_throughput, roofline, update_throughput
 from coadapt.config import Config
 
 HEADER = (
-    "algorithm  agents  compile s  ms/update  agent-updates/s  "
+    "algorithm  agents  compile s  CPU s  ms/update  CPU ms  agent-updates/s  "
     "GFLOP/agent  GFLOP/s  limit  ratio  MB held"
 )
 
@@ -19,8 +19,9 @@ def updates(presets: Mapping[str, Config], agents: list[int], rounds: int) -> No
     for name, preset in presets.items():
         for row in update_throughput.measure(preset, agents, rounds=rounds):
             print(
-                f"{name:<9}{row.agents:>8}{row.compile:>11.1f}"
-                f"{1e3 * row.update:>11.2f}{row.updates:>17.1f}"
+                f"{name:<9}{row.agents:>8}{row.compile:>11.1f}{row.compile_cpu:>7.1f}"
+                f"{1e3 * row.update:>11.2f}{1e3 * row.update_cpu:>8.2f}"
+                f"{row.updates:>17.1f}"
                 f"{row.flops / row.agents / 1e9:>13.3f}"
                 f"{row.flops / row.update / 1e9:>9.1f}{row.limit / 1e9:>7.0f}"
                 f"{row.fraction:>7.2f}{row.held / 1e6:>9.0f}",
