@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from coadapt import algorithms, envs, schema
+from coadapt import agent, algorithms, envs, schema
 from coadapt.data import offline
 from coadapt.envs import toy
 from coadapt.types import Transition
@@ -20,6 +20,18 @@ def cases(
 ) -> list:
     """Parameters, of which those that a usual run leaves out are marked."""
     return [pytest.param(c, marks=[mark] * (c in left_out)) for c in all_of]
+
+
+# An agent's functions, each of which is one program: called as they are, each of their
+# hundreds of operations would be compiled as one.
+init = jax.jit(agent.init, static_argnums=1)
+annotate = jax.jit(agent.annotate)
+evaluate = jax.jit(agent.evaluate)
+
+
+@jax.jit
+def improve(config, state, batch, key):
+    return agent.improve(config, state, batch, key, state.params.critic)
 
 
 MLP = {"networks.policy.sizes": (16, 16), "networks.critic.sizes": (16, 16)}

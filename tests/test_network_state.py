@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from recipes import annotate, evaluate, improve, init
 
 from coadapt import agent as agents
 from coadapt import algorithms, learn, networks, schema
@@ -157,9 +158,9 @@ def test_critics_pass_a_batch_and_what_follows_it_in_one():
         networks__critic__sizes=(),
         g_estimate__critics=2,
     )
-    state = agents.init(config, SPEC, jax.random.key(0))
+    state = init(config, SPEC, jax.random.key(0))
     step, key = transitions(), jax.random.key(5)
-    batch = agents.annotate(config, state, step, key)
+    batch = annotate(config, state, step, key)
     view = models.View(config, state)
     dist = view.target_policy(step.next_obs)
     raw = view.pi.draw(dist, key, 1)
@@ -177,7 +178,7 @@ def test_critics_pass_a_batch_and_what_follows_it_in_one():
     entropy = -np.asarray(view.pi.log_prob_of(dist, raw))[0]
     target = step.reward + 0.99 * (value + np.asarray(view.eta) * entropy)
     np.testing.assert_allclose(batch.target, target, **CLOSE)
-    after, metrics = agents.evaluate(config, state, batch)
+    after, metrics = evaluate(config, state, batch)
     now = values(state.params.critic, unit[:B])
     np.testing.assert_allclose(metrics["value"], now.mean(), **CLOSE)
     kept = after.params.critic["state"]["norm_input"]
@@ -185,7 +186,7 @@ def test_critics_pass_a_batch_and_what_follows_it_in_one():
         np.testing.assert_allclose(kept["mean"][k], 0.01 * both.mean(0), **CLOSE)
         np.testing.assert_allclose(kept["var"][k], 0.99 + 0.01 * both.var(0), **CLOSE)
     # the policy's step reads running moments, and leaves them
-    improved, _ = agents.improve(config, after, batch, key, after.params.critic)
+    improved, _ = improve(config, after, batch, key)
     jax.tree.map(
         np.testing.assert_array_equal, improved.params.critic, after.params.critic
     )
@@ -193,10 +194,10 @@ def test_critics_pass_a_batch_and_what_follows_it_in_one():
 
 def test_the_policy_s_own_norm_follows_the_states_of_its_steps():
     config = changed(networks__policy__norm="BatchNorm")
-    state = agents.init(config, SPEC, jax.random.key(0))
+    state = init(config, SPEC, jax.random.key(0))
     step, key = transitions(), jax.random.key(5)
-    batch = agents.annotate(config, state, step, key)
-    after, _ = agents.improve(config, state, batch, key, state.params.critic)
+    batch = annotate(config, state, step, key)
+    after, _ = improve(config, state, batch, key)
     kept = after.params.policy["net"]["state"]["norm_input"]
     np.testing.assert_allclose(kept["mean"], 0.01 * np.mean(step.obs, 0), **CLOSE)
     assert float(kept["passes"]) == 1.0
@@ -208,13 +209,14 @@ def test_the_policy_s_own_norm_follows_the_states_of_its_steps():
 
 def test_masks_are_of_the_seed_the_update_the_critic_and_the_part():
     config = changed(networks__critic__dropout=0.5)
-    state = agents.init(config, SPEC, jax.random.key(0))
+    state = init(config, SPEC, jax.random.key(0))
     same = jax.tree.map(lambda x: jnp.stack([x[0], x[0]]), state.params.critic)
     state = state._replace(params=state.params._replace(critic=same))
     step = transitions()
 
-    def at(seed, updates):
-        begun = agents.begin(config, state, jnp.uint32(seed), np.int32(updates))
+    @jax.jit
+    def program(seed, updates):
+        begun = agents.begin(config, state, seed, updates)
         batch = agents.annotate(config, begun, step, jax.random.key(5))
         value, _ = models.fitted_outputs(
             config, begun, same, batch, models.masks(begun, 1)
@@ -223,7 +225,10 @@ def test_masks_are_of_the_seed_the_update_the_critic_and_the_part():
         next_value, _ = models.fitted_outputs(
             config, again, same, batch, models.masks(again, 1)
         )
-        return np.asarray(batch.target), np.asarray(value), np.asarray(next_value)
+        return batch.target, value, next_value
+
+    def at(seed, updates):
+        return jax.device_get(program(np.uint32(seed), np.int32(updates)))
 
     target, value, later = at(0, 0)
     for one, other in zip((target, value, later), at(0, 0), strict=True):

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from recipes import annotate, init
 
 from coadapt import agent, algorithms, envs, schema
 from coadapt.agent import models
@@ -41,7 +42,7 @@ def test_the_minimum_of_the_loss_is_the_expectile():
 
 def test_an_update_reads_the_slow_critics_then_v():
     config = schema.override(algorithms.preset("iql"), SMALL)
-    state = agent.init(config, SPEC, jax.random.key(0))
+    state = init(config, SPEC, jax.random.key(0))
     ends = jnp.asarray(np.arange(B) % 3 > 0, jnp.float32)
     data = Transition(
         numbers(B, SPEC.obs_size),
@@ -56,13 +57,13 @@ def test_an_update_reads_the_slow_critics_then_v():
     q = np.asarray(q).min(axis=0)
     error = q - beside(config, state, data.obs)
     slope = np.mean(-2 * np.where(error < 0, 0.3, 0.7) * error)  # of the output bias
-    new, told = agent.fit_value(config, state, data, KEY)
+    new, told = jax.jit(agent.fit_value)(config, state, data, KEY)
     weighted = np.where(error < 0, 0.3, 0.7) * error**2
     assert float(told["value_loss"]) == pytest.approx(np.mean(weighted), rel=1e-5)
     moved, old = (x.params.value["output"]["bias"][0] for x in (new, state))
     # Adam's first step is its rate, against the slope
     assert float(moved - old) == pytest.approx(-3e-4 * np.sign(slope), rel=1e-3)
-    target = agent.annotate(config, new, data, KEY).target
+    target = annotate(config, new, data, KEY).target
     following = beside(config, new, data.next_obs)
     plain = np.asarray(data.reward) + 0.99 * np.asarray(ends) * following
     np.testing.assert_allclose(target, plain, rtol=1e-6)
