@@ -18,7 +18,7 @@ from coadapt.ops.distributions import Atoms
 from coadapt.schema import ConfigError
 from coadapt.types import Transition
 from coadapt.validation import config_rules
-from tests.recipes import FROM_DATA, SHORT
+from tests.recipes import FROM_DATA, SHORT, annotate, init
 from tests.test_cells import traced
 
 RNG = np.random.default_rng(0)
@@ -201,7 +201,7 @@ def test_a_loss_is_of_the_error_in_units_of_the_output(loss, plain):
 
 def started(config: Config):
     spec = envs.spec("toy/lqr")
-    state = agent.init(config, spec, jax.random.key(0))
+    state = init(config, spec, jax.random.key(0))
     state = state._replace(  # a copy that differs
         target=state.target._replace(
             critic=jax.tree.map(lambda x: x + 0.01, state.target.critic)
@@ -243,7 +243,7 @@ def test_soft_truncated_quantiles_are_targets_of_tqc():
         },
     )
     state, rows = started(config)
-    target = agent.annotate(config, state, rows, KEY).target
+    target = annotate(config, state, rows, KEY).target
     outputs, bonus = next_outputs(config, state, rows)  # [3, 1, B, 5]
     value, weight = whole(target, B)
     for b in range(B):
@@ -256,7 +256,7 @@ def test_a_distribution_over_the_priors_actions_is_their_mixture():
     """Distributional MPO: the mean of the actions' categorical distributions."""
     config = small("mpo", **{"critic.head": "C51", "critic.head.bins": 7})
     state, rows = started(config)
-    batch = agent.annotate(config, state, rows, KEY)
+    batch = annotate(config, state, rows, KEY)
     outputs, _ = next_outputs(config, state, rows)  # [1, M, B, 7]
     weight = softmax(outputs[0]).mean(0)
     np.testing.assert_allclose(batch.target.weight, weight, rtol=1e-5)
@@ -272,8 +272,8 @@ def test_without_a_copy_targets_read_the_critics_themselves():
     state, rows = started(small("sac"))
     alone = state._replace(target=state.target._replace(critic=None))
     copied = state._replace(target=state.target._replace(critic=state.params.critic))
-    found = agent.annotate(config, alone, rows, KEY).target
-    expected = agent.annotate(small("sac"), copied, rows, KEY).target
+    found = annotate(config, alone, rows, KEY).target
+    expected = annotate(small("sac"), copied, rows, KEY).target
     np.testing.assert_array_equal(found, expected)
     assert agent.track(config, alone, jnp.int32(1)).target.critic is None
 

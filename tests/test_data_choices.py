@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from recipes import small, write_dataset
+from recipes import annotate, evaluate, init, small, write_dataset
 
 from coadapt import agent as agents
 from coadapt import algorithms, runner, schema
@@ -97,7 +97,7 @@ def test_an_update_weighs_errors_and_writes_priorities():
             "data.batch_size": 4,
         },
     )  # fmt: skip
-    state = agents.init(config, SPEC, jax.random.key(0))
+    state = init(config, SPEC, jax.random.key(0))
     store = replay.init(SPEC, replay.size(16), jnp.zeros(3))
     rng, kept, rule = np.random.default_rng(0), state.sampling, config.data.sampling
     number = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)  # noqa: E731
@@ -108,7 +108,7 @@ def test_an_update_weighs_errors_and_writes_priorities():
         store = replay.add(store, Action(jnp.tanh(number(2)), None), step)
     index, weight = jnp.array([1, 5, 8, 0]), jnp.array([1.0, 0.5, 0.25, 1.0])
     state = state._replace(sampling=kept)
-    batch = agents.annotate(config, state, replay.gather(store, index), KEY)
+    batch = annotate(config, state, replay.gather(store, index), KEY)
     batch = batch._replace(index=index, weight=weight)
     value = agents.action_values(
         config,
@@ -118,7 +118,7 @@ def test_an_update_weighs_errors_and_writes_priorities():
         batch.transition.action,
     )
     error = np.asarray(value - batch.target[None])
-    after, metrics = agents.evaluate(config, state, batch)
+    after, metrics = evaluate(config, state, batch)
     loss = np.mean(0.5 * np.mean(error**2 * np.asarray(weight), axis=1))
     np.testing.assert_allclose(metrics["critic_loss"], loss, rtol=1e-5)
     found = sum_tree.at(after.sampling.tree, index)

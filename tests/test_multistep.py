@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from recipes import annotate, init
 
 from coadapt import agent, algorithms, envs, runner, schema
 from coadapt.agent import models
@@ -148,7 +149,7 @@ def drawn(spec):
 def test_a_soft_return_of_n_steps_counts_the_entropy_of_later_states():
     """r_0 + sum gamma^k (r_k - eta log pi(.|s_k)) + gamma^n V: SAC's own return."""
     config, spec = chosen("sac", n_step(3)), envs.spec("toy/lqr")
-    state, rows = agent.init(config, spec, jax.random.key(0)), drawn(spec)
+    state, rows = init(config, spec, jax.random.key(0)), drawn(spec)
     view = models.View(config, state)
     own = jax.random.fold_in(KEY, 9)
     one = config.g_estimate.n_step.as_one(view, rows, None, GAMMA, own)
@@ -166,10 +167,11 @@ def test_a_soft_return_of_n_steps_counts_the_entropy_of_later_states():
 def test_one_step_of_a_sequence_is_the_single_step():
     spec, single = envs.spec("toy/lqr"), chosen("td3", {})
     config = chosen("td3", n_step(1))
-    state, rows = agent.init(single, spec, jax.random.key(0)), drawn(spec)
-    found = agent.annotate_sequences(config, state, rows, None, KEY)
+    state, rows = init(single, spec, jax.random.key(0)), drawn(spec)
+    sequences_of = jax.jit(agent.annotate_sequences)
+    found = sequences_of(config, state, rows, None, KEY)
     first = jax.tree.map(lambda x: x[0], rows)
-    expected = agent.annotate(single, state, first, KEY)
+    expected = annotate(single, state, first, KEY)
     np.testing.assert_allclose(found.target, expected.target, rtol=1e-5, atol=1e-6)
     for ours, theirs in zip(found.transition, first, strict=True):
         np.testing.assert_array_equal(ours, theirs)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from recipes import init
 
 from coadapt import agent, algorithms, envs, runner, schema
 from coadapt.config import Config
@@ -102,11 +103,11 @@ def sequence(key: jax.Array) -> tuple[Transition, jax.Array]:
 def test_targets_are_those_of_the_definition():
     """The sum over t of prod c (r + gamma E Q(s') - Q(s, a)), with the same samples."""
     made, spec = config(), envs.spec("toy/lqr")
-    state = agent.init(made, spec, jax.random.key(0))
+    state = init(made, spec, jax.random.key(0))
     moved = jax.tree.map(lambda x: x + 0.1, state.params.policy)
     state = state._replace(target=state.target._replace(policy=moved))
     (steps, mu), key = sequence(jax.random.key(1)), jax.random.key(2)
-    batch = agent.annotate_sequences(made, state, steps, mu, key)
+    batch = jax.jit(agent.annotate_sequences)(made, state, steps, mu, key)
 
     def values(obs, action):
         critic = state.target.critic
