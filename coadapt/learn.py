@@ -274,14 +274,13 @@ def _taken(
 ) -> _Taken:
     """Transitions, or the sequences that the estimate asks for."""
     (state, store, _), length = learner, config.g_estimate.length
-    held = replay.held(store, length)
-    drawn = config.data.draws.draw(
-        state.sampling, choose, config.data.batch_size, held, updates
-    )
+    draws, in_order = config.data.draws, config.data.draws.in_order
+    held = replay.held(store, length, in_order=in_order)
+    drawn = draws.draw(state.sampling, choose, config.data.batch_size, held, updates)
     if length == 1:
-        steps, mu = replay.drawn(store, drawn.index), None
+        steps, mu = replay.drawn(store, drawn.index, in_order=in_order), None
     else:
-        steps, mu = replay.sequences(store, drawn.index, length)
+        steps, mu = replay.sequences(store, drawn.index, length, in_order=in_order)
     return _Taken(_rewarded(config, state, steps), mu, drawn)
 
 

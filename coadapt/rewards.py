@@ -28,14 +28,15 @@ class Rewards(Protocol):
         """Whether rewards are stored as they were scaled when they came."""
         return False
 
-    def init(self) -> Tree:
-        """What is counted, before the first env step."""
+    def init(self, envs: int) -> Tree:
+        """What is counted of an agent's environments, before the first env step."""
         return None
 
     def counted(
         self, kept: Tree, step: TimeStep, discount: jax.Array, really: jax.Array
     ) -> Tree:
-        """After an env step, whose reward is a scalar; `really`, or as it was.
+        """After an env step, of scalars, or of several environments [E]; `really`, or
+        as it was.
 
         Args:
             discount: gamma, scalar.
@@ -43,7 +44,7 @@ class Rewards(Protocol):
         return kept
 
     def stored(self, kept: Tree, reward: Rows) -> Rows:
-        """The newest reward as it is stored: scalar."""
+        """The newest rewards as they are stored: scalar, or [E]."""
         return reward
 
     def read(self, kept: Tree, reward: jax.Array) -> jax.Array:
@@ -52,22 +53,28 @@ class Rewards(Protocol):
 
 
 class Returns(NamedTuple):
-    """Of the discounted sum of rewards until now, as episodes go."""
+    """Of the discounted sum of rewards until now, as episodes go.
 
-    total: jax.Array  # scalar, the sum as it is now
+    Each environment has a sum of its own; what is known of sums is of all of them.
+    """
+
+    total: jax.Array  # scalar, or [E], the sum as it is now
     moments: Moments  # of all sums, [1]
     largest: jax.Array  # scalar, the largest magnitude of a sum
 
 
-def _empty() -> Returns:
+def _empty(envs: int) -> Returns:
     """Moments of 1e-4 numbers of mean 0 and variance 1, as Gymnasium's start."""
     start = Moments(jnp.full((), 1e-4), jnp.zeros(1), jnp.ones(1))
-    return Returns(jnp.zeros(()), start, jnp.zeros(()))
+    total = jnp.zeros(() if envs == 1 else envs)
+    return Returns(total, start, jnp.zeros(()))
 
 
 def _after(kept: Returns, total: jax.Array, really: jax.Array) -> Returns:
-    known = moments.merge(kept.moments, total[None, None], really[None])
-    largest = jnp.maximum(kept.largest, jnp.abs(total))
+    sums = total.reshape(-1, 1)
+    where = jnp.broadcast_to(really, sums.shape[:1])
+    known = moments.merge(kept.moments, sums, where)
+    largest = jnp.maximum(kept.largest, jnp.max(jnp.abs(total)))
     new = Returns(total, known, largest)
     return jax.tree.map(lambda new, old: jnp.where(really, new, old), new, kept)
 
@@ -103,8 +110,8 @@ class ScaleReward(Rewards):
     def on_arrival(self) -> bool:
         return True
 
-    def init(self) -> Returns:
-        return _empty()
+    def init(self, envs: int) -> Returns:
+        return _empty(envs)
 
     def counted(
         self, kept: Returns, step: TimeStep, discount: jax.Array, really: jax.Array
@@ -135,8 +142,8 @@ class BoundReward(Rewards):
     def counts(self) -> bool:
         return True
 
-    def init(self) -> Returns:
-        return _empty()
+    def init(self, envs: int) -> Returns:
+        return _empty(envs)
 
     def counted(
         self, kept: Returns, step: TimeStep, discount: jax.Array, really: jax.Array

@@ -1,7 +1,8 @@
 """Which stored transitions a minibatch has, and what an update writes about them.
 
 The interface is `Sampling`; the classes below it are final. What they remember of the
-data is in `AgentState.sampling`. Transitions are numbered since the start.
+data is in `AgentState.sampling`. Transitions are numbered since the start, those that
+the environments of an agent made in one step in the order of the environments.
 """
 
 from typing import Annotated, NamedTuple, Protocol
@@ -22,6 +23,15 @@ class Held(NamedTuple):
 
     tail: jax.Array  # int32 scalar
     count: jax.Array  # int32 scalar, at least 1
+    oldest: jax.Array  # int32 scalar, from which on some environment holds its own
+    came: jax.Array  # int32 scalar, how many ever came; the newest may not be drawn yet
+
+
+class Came(NamedTuple):
+    """What an env step made of what is held."""
+
+    index: jax.Array  # [E] int32, the transitions that came
+    gone: jax.Array  # [G] int32, some that are not held any more; below 0: none
 
 
 class Drawn(NamedTuple):
@@ -52,8 +62,8 @@ class Sampling(Protocol):
         """After a replay began with so many transitions of a data set."""
         return kept
 
-    def added(self, kept: Tree, index: jax.Array, really: Number) -> Tree:
-        """After transition `index` came; `really`, or not."""
+    def added(self, kept: Tree, came: Came, really: Number) -> Tree:
+        """After an env step; `really`, or not."""
         return kept
 
     def draw(
@@ -83,11 +93,12 @@ class UniformSampling(Sampling):
     def draw(
         self, kept: Tree, key: jax.Array, size: int, held: Held, updates: Number
     ) -> Drawn:
-        return Drawn(_uniform(key, size, *held))
+        return Drawn(_uniform(key, size, held.tail, held.count))
 
 
 class Priorities(NamedTuple):
-    """Of transition i at the place i modulo the capacity."""
+    """Of transition i at the place i modulo the tree's room, which is a power of 2; 0
+    of one that is not held, so that nothing but what is held is drawn."""
 
     tree: jax.Array  # of `sum_tree`
     largest: jax.Array  # scalar, the largest until now: what a new transition has
@@ -116,18 +127,25 @@ class PrioritizedSampling(Sampling):
         value = jnp.full(number, kept.largest)
         return kept._replace(tree=sum_tree.put(kept.tree, places, value))
 
-    def added(self, kept: Priorities, index: jax.Array, really: Number) -> Priorities:
-        place = (index % sum_tree.size(kept.tree))[None]
-        value = jnp.where(really, kept.largest, sum_tree.at(kept.tree, place))
+    def added(self, kept: Priorities, came: Came, really: Number) -> Priorities:
+        room, newest = sum_tree.size(kept.tree), jnp.max(came.index)
+        ends = (came.gone >= 0) & (came.gone + room > newest)  # else it has made room
+        place = jnp.concatenate([came.index, came.gone]) % room
+        value = jnp.concatenate([
+            jnp.full(came.index.shape, kept.largest),
+            jnp.where(ends, 0.0, sum_tree.at(kept.tree, came.gone % room)),
+        ])  # fmt: skip
+        value = jnp.where(really, value, sum_tree.at(kept.tree, place))
         return kept._replace(tree=sum_tree.put(kept.tree, place, value))
 
     def draw(
         self, kept: Priorities, key: jax.Array, size: int, held: Held, updates: Number
     ) -> Drawn:
-        room, newest = sum_tree.size(kept.tree), held.tail + held.count - 1
+        room, newest = sum_tree.size(kept.tree), held.came - 1
         place = sum_tree.draw(kept.tree, key, size)
         index = newest - (newest - place) % room
-        index = jnp.clip(index, held.tail, newest)  # of one whose rows are gone
+        # the newest may wait for steps that follow them
+        index = jnp.clip(index, held.oldest, held.tail + held.count - 1)
         share = sum_tree.at(kept.tree, index % room) / sum_tree.total(kept.tree)
         share = jnp.maximum(share, jnp.finfo(share.dtype).tiny)
         passed = jnp.asarray(updates, jnp.float32) / jnp.asarray(

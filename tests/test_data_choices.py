@@ -1,5 +1,7 @@
 """What is drawn, what rewards become, what starts anew: beside plain NumPy."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +16,7 @@ from coadapt.ops import moments, sum_tree
 from coadapt.resets import Resets
 from coadapt.rewards import BoundReward, ClipReward, ScaleReward
 from coadapt.sampling import (
+    Came,
     Held,
     PrioritizedSampling,
     RecentSampling,
@@ -29,7 +32,12 @@ KEY = jax.random.key(3)
 
 
 def held(tail, count):
-    return Held(jnp.int32(tail), jnp.int32(count))
+    tail = jnp.int32(tail)
+    return Held(tail, jnp.int32(count), tail, tail + count)
+
+
+def came(index, *gone):
+    return Came(jnp.array([index], jnp.int32), jnp.array(gone, jnp.int32))
 
 
 # ---------------------------------------------------------------- sampling
@@ -58,13 +66,13 @@ def test_prioritised_replay_draws_weighs_and_remembers_as_schaul_et_al():
     rule = PrioritizedSampling(alpha=0.5, beta=0.4, length=100, epsilon=0.01)
     kept, truth = rule.init(8), {}
     for index in range(11):  # three of the oldest are written over
-        kept = rule.added(kept, jnp.int32(index), True)
+        kept = rule.added(kept, came(index, index - 8, index - 9), True)
         truth[index] = 1.0
-    kept = rule.added(kept, jnp.int32(11), False)  # of an agent that has failed
+    kept = rule.added(kept, came(11, 3, 2), False)  # of an agent that has failed
     index, error = np.array([4, 10, 7]), np.array([0.5, 4.0, 0.0], np.float32)
     kept = rule.learned(kept, jnp.asarray(index), jnp.asarray(error))
     truth |= dict(zip(index, (error + 0.01) ** 0.5, strict=True))
-    kept = rule.added(kept, jnp.int32(11), True)
+    kept = rule.added(kept, came(11, 3, 2), True)
     truth[11] = 4.01**0.5  # the largest until now
     now = np.array([truth[i] for i in range(4, 12)])
     share = now / now.sum()
@@ -88,6 +96,78 @@ def test_prioritised_replay_draws_weighs_and_remembers_as_schaul_et_al():
     assert int(rule.draw(kept, KEY, 4000, held(7, 5), 0).index.min()) == 7
 
 
+def ringed(envs, capacity, steps):
+    """A store whose obs are (environment, time) and what a prioritised replay remembers
+    of it, as env steps leave them: episodes of 2, 5, ... steps, so that rings have lost
+    rows to their ends, and not as many each.
+    """
+    rule = PrioritizedSampling(alpha=1.0, epsilon=1e-6)
+    spec = dataclasses.replace(SPEC, obs_size=2)
+    env, size = np.arange(envs, dtype=np.float32), replay.size(capacity, envs=envs)
+    place = (lambda x: x) if envs > 1 else (lambda x: x[0])
+
+    def obs(time):
+        return place(np.stack([env, np.full(envs, time, np.float32)], axis=1))
+
+    @jax.jit
+    def add(store, kept, time, last, now, end):
+        chosen = Action(jnp.zeros((*jnp.shape(time), 2)), None)
+        step = TimeStep(now, time, jnp.ones_like(time), last, end)
+        after = replay.add(store, chosen, step)
+        return after, rule.added(kept, replay.came(after, store), True)
+
+    store, kept = replay.init(spec, size, obs(0)), rule.init(envs * capacity)
+    for t in range(steps):
+        last = (t + 1) % (2 + 3 * env.astype(int)) == 0
+        time = place(np.full(envs, t, np.float32))
+        store, kept = add(store, kept, time, place(last), obs(t + 1), obs(t + 1))
+    return rule, store, kept
+
+
+@pytest.mark.parametrize("envs", [1, 3])
+def test_prioritised_replay_draws_what_is_held_and_nothing_else(envs):
+    """Where the capacity is no power of 2, and rows are gone: each as likely as its
+    priority, whatever was there before."""
+    rule, store, kept = ringed(envs, 20, 70)
+    tail = np.atleast_1d(np.asarray(store.tail))
+    assert tail[0] > 50 and (np.diff(tail) <= 0).all()  # a ring of 20 began at 50
+    there = [(e, t) for e in range(envs) for t in range(tail[e], 70)]
+    expected = dict.fromkeys(there, 1.0)
+    learned = [t * envs + e for e, t in there[::3]]
+    error = np.arange(len(learned), dtype=np.float32) + 0.5
+    kept = rule.learned(kept, jnp.array(learned), jnp.array(error))
+    expected |= dict(zip(there[::3], error + 1e-6, strict=True))
+    drawn = rule.draw(kept, KEY, 6000, replay.held(store, in_order=True), 0)
+    found = replay.drawn(store, drawn.index, in_order=True)
+    places = list(zip(*np.asarray(found.obs).astype(int).T.tolist(), strict=True))
+    share = np.array([expected[place] for place in there]) / sum(expected.values())
+    counts = np.array([places.count(place) for place in there])
+    # stratified: off by no more than the part at each of a number's two ends
+    np.testing.assert_allclose(counts, 6000 * share, atol=2.0)
+    of = dict(zip(there, (share / share.min()) ** -0.4, strict=True))
+    np.testing.assert_allclose(drawn.weight, [of[place] for place in places], rtol=1e-4)
+
+
+@pytest.mark.parametrize("envs", [1, 3])
+def test_the_newest_of_all_environments_come_last(envs):
+    """In order of time, those that each of them holds; and steps in a row are one
+    environment's, also of the newest, which wait for what follows."""
+    rule, store, kept = ringed(envs, 20, 70)
+    first, oldest = int(np.max(store.tail)), int(np.min(store.tail))
+    span = replay.held(store, in_order=True)
+    every = RecentSampling(eta=1.0).draw(None, KEY, int(span.count), span, 0).index
+    found = np.asarray(replay.drawn(store, jnp.sort(every), in_order=True).obs)
+    expected = [(e, t) for t in range(first, 70) for e in range(envs)]
+    assert [tuple(row) for row in found.astype(int).tolist()] == expected
+    drawn = rule.draw(kept, KEY, 600, replay.held(store, 3, in_order=True), 0).index
+    runs, _ = replay.sequences(store, drawn, 3, in_order=True)
+    env, time = np.moveaxis(np.asarray(runs.obs), -1, 0)
+    assert (env == env[0]).all() and (np.diff(time, axis=0) == 1).all()
+    assert time.max() == 69 and time[0].min() == oldest
+    # what waits is no reason to draw the oldest, of which there is one at most
+    assert (time[0] == oldest).mean() < 1.5 / int(span.count)
+
+
 def test_an_update_weighs_errors_and_writes_priorities():
     config = schema.override(
         algorithms.preset("sac"),
@@ -104,8 +184,9 @@ def test_an_update_weighs_errors_and_writes_priorities():
     for _ in range(9):
         obs = number(3)
         step = TimeStep(obs, number(), jnp.float32(1), jnp.bool_(False), obs)
-        kept = rule.added(kept, store.count, True)
+        before = store
         store = replay.add(store, Action(jnp.tanh(number(2)), None), step)
+        kept = rule.added(kept, replay.came(store, before), True)
     index, weight = jnp.array([1, 5, 8, 0]), jnp.array([1.0, 0.5, 0.25, 1.0])
     state = state._replace(sampling=kept)
     batch = annotate(config, state, replay.gather(store, index), KEY)
@@ -165,7 +246,7 @@ def steps():
 @pytest.mark.parametrize("rule", [ScaleReward(), BoundReward(), BoundReward(most=None)])
 def test_rewards_are_scaled_by_the_spread_of_discounted_sums(rule):
     gamma, bounded = 0.9, isinstance(rule, BoundReward)
-    kept, total, sums = rule.init(), 0.0, []
+    kept, total, sums = rule.init(1), 0.0, []
     for i, (reward, terminated, ended) in enumerate(zip(*steps(), strict=True)):
         step = TimeStep(
             jnp.zeros(1), jnp.float32(reward), jnp.float32(1 - terminated),
@@ -185,6 +266,31 @@ def test_rewards_are_scaled_by_the_spread_of_discounted_sums(rule):
             scale = max(scale, np.abs(sums).max() / 5.0)
         made = (rule.read if bounded else rule.stored)(kept, jnp.float32(2.0))
         np.testing.assert_allclose(made, 2.0 / scale, rtol=1e-4, err_msg=str(i))
+
+
+@pytest.mark.parametrize("rule", [ScaleReward(), BoundReward()])
+def test_each_environment_has_a_sum_of_its_own(rule):
+    """And what is known of sums is of all of them together."""
+    bounded, sums = isinstance(rule, BoundReward), []
+    kept, total, gamma = rule.init(2), np.zeros(2), 0.9
+    reward, terminated, ended = (np.stack([x, x[::-1]], axis=1) for x in steps())
+    for now, over, ends in zip(reward, terminated, ended, strict=True):
+        step = TimeStep(
+            jnp.zeros((2, 1)), jnp.float32(now), jnp.float32(1 - over), ends,
+            jnp.zeros((2, 1)),
+        )  # fmt: skip
+        kept = rule.counted(kept, step, jnp.float32(gamma), jnp.bool_(True))
+        total = gamma * total * (1 - (ends if bounded else over)) + now
+        sums += total.tolist()
+    count = 1e-4 + len(sums)
+    mean = np.sum(sums) / count
+    var = (1e-4 * (1 + mean**2) + np.sum((np.array(sums) - mean) ** 2)) / count
+    scale = np.sqrt(var + 1e-8)
+    if bounded:
+        scale = max(scale, np.abs(sums).max() / 5.0)
+    given = np.array([2.0, -3.0], np.float32)
+    made = (rule.read if bounded else rule.stored)(kept, jnp.asarray(given))
+    np.testing.assert_allclose(made, given / scale, rtol=1e-4)
 
 
 def test_rewards_are_clipped_and_inputs_need_not_be():
@@ -263,6 +369,16 @@ REFUSED = [
     ("mpo", {"data.prefill": "a/b-v0", "g_estimate.steps": 2}, "data.prefill is 'a/b"),
     ("sac", {"data.prefill": "a/b-v0", "reward": "ScaleReward"}, "reward is ScaleRew"),
     ("brac", {"data.dataset": "a/b-v0", "reward": "BoundReward"}, "reward is BoundRew"),
+    (
+        "sac",
+        {"data.envs": 4, "data.prefill": "a/b-v0"},
+        "data.prefill is 'a/b-v0': dat",
+    ),
+    (
+        "sac",
+        {"data.envs": 4, "data.prefill": "a/b", "data.sampling": "SymmetricSampling"},
+        "data.sampling is SymmetricSampling: data.envs is 4, each of which has a ring",
+    ),
 ]
 
 

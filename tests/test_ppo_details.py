@@ -84,7 +84,7 @@ def test_over_data_a_minibatch_is_not_standardised_again():
 
 def test_a_scaled_reward_is_clipped_after_it_is_scaled():
     whole, clipped = ScaleReward(), ScaleReward(limit=0.5)
-    kept = whole.init()
+    kept = whole.init(1)
     for reward in (1.0, -2.0, 3.0):
         step = TimeStep(
             jnp.zeros(1), jnp.float32(reward), jnp.float32(1.0), jnp.bool_(False),

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from recipes import small
+from recipes import cases, small
 from test_checkpoint import ALL, arrays, asked, assert_equal, rows
 from test_learning import LQR as RECIPES
 
@@ -50,10 +50,7 @@ def key_of(seed: int, purpose: Purpose, index: int, environment: int) -> jax.Arr
 @pytest.fixture(scope="module")
 def trained() -> runner.Snapshot:
     """Two agents of three environments, random for 63 env steps of 120."""
-    found = runner.train(
-        [several(data__random_steps=63)] * 2, SEEDS, "toy/lqr",
-        steps=120, eval_every=120, eval_episodes=2, checkpoint_every=180,
-    )  # fmt: skip
+    found = made(several(data__random_steps=63), 0, 1)
     assert (int(found.clock.steps), int(found.clock.updates)) == (120, 3 * 19)
     return found
 
@@ -362,10 +359,20 @@ def test_the_plan_says_the_ratio():
 # ---------------------------------------------------------------- a run, whole
 
 
-@pytest.mark.parametrize("name", ["sac", pytest.param("ppo", marks=pytest.mark.long)])
-def test_a_run_that_was_stopped_ends_as_one_that_was_not(name, tmp_path):
+REMEMBERS = {"data__sampling": "PrioritizedSampling", "reward": "BoundReward"}
+KINDS = [
+    ("sac", {"data__capacity": 1000}),
+    ("sac", {"data__capacity": 1000, **REMEMBERS}),
+    ("ppo", {}),
+    ("ppo", {"reward": "ScaleReward"}),
+]
+
+
+@pytest.mark.parametrize("kind", cases(KINDS, KINDS[1:]), ids=str)
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(kind, tmp_path):
     """Parameters, replays and rows, to the bit; it is read as any other."""
-    config = several(2, name, **({"data__capacity": 1000} if name == "sac" else {}))
+    name, changes = kind
+    config = several(2, name, **changes)
     work = asked("toy/lqr", config, checkpoint_every=120, eval_every=100)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert sweep.run(work, whole, checkpoints=ALL) == 4
@@ -394,15 +401,33 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(name, tmp_path):
 
 
 def test_an_agent_is_the_same_alone_and_in_a_group(trained):
-    """The same sums, in another order for another number of agents: see CLOSE of the
-    test of one environment. 57 updates."""
-    alone = runner.train(
-        [several(data__random_steps=63)], SEEDS[1:], "toy/lqr",
+    assert_close(made(several(data__random_steps=63), 1), trained)
+
+
+@pytest.mark.long
+def test_it_is_so_where_priorities_and_rewards_are_remembered():
+    config = several(data__random_steps=63, **REMEMBERS)
+    together = made(config, 0, 1)
+    tree = together.learner.agent.sampling.tree
+    assert (np.asarray(tree[:, tree.shape[1] // 2 :]) > 0).sum() == 2 * 120
+    assert together.learner.agent.rewards.total.shape == (2, E)
+    assert_close(made(config, 1), together)
+
+
+def made(config: Any, *which: int) -> runner.Snapshot:
+    """As `trained`, of some of its agents."""
+    return runner.train(
+        [config] * len(which), [SEEDS[i] for i in which], "toy/lqr",
         steps=120, eval_every=120, eval_episodes=2, checkpoint_every=180,
     )  # fmt: skip
+
+
+def assert_close(alone: runner.Snapshot, together: runner.Snapshot) -> None:
+    """The same sums, in another order for another number of agents: see CLOSE of the
+    test of one environment. 57 updates."""
     pairs = zip(
         jax.tree.leaves(of(alone.learner, 0)),
-        jax.tree.leaves(of(trained.learner, 1)),
+        jax.tree.leaves(of(together.learner, 1)),
         strict=True,
     )
     for one, many in pairs:

@@ -104,7 +104,7 @@ def init(config: Config, spec: EnvSpec, key: jax.Array) -> AgentState:
         target=jax.tree.map(jnp.copy, target),
         opt=_init_optimisers(config, params),
         moments=None if norm is None else moments.empty(spec.obs_size),
-        rewards=None if config.reward is None else config.reward.init(),
+        rewards=None if config.reward is None else config.reward.init(config.data.envs),
         sampling=config.data.remembers(),
     )
 

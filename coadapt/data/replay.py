@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coadapt.sampling import Held, UniformSampling
+from coadapt.sampling import Came, Held, UniformSampling
 from coadapt.types import Action, EnvSpec, TimeStep, Transition
 
 P = ParamSpec("P")
@@ -276,26 +276,54 @@ def _read(rows: jax.Array, index: jax.Array) -> jax.Array:
     return rows[index].astype(jnp.float32)
 
 
-def held(store: Store, steps: int = 1) -> Held:
+_LEAVE = 5  # a step of an environment ends so many at most, with the cut before it
+
+
+def came(store: Store, before: Store) -> Came:
+    """What an env step made of a store, in order of time."""
+    each, number = max(envs_of(store), 1), jnp.atleast_1d(before.count)
+    env = jnp.arange(each, dtype=jnp.int32)
+    below = jnp.arange(1, _LEAVE + 1, dtype=jnp.int32)[:, None]
+    gone = jnp.atleast_1d(store.tail)[None] - below  # [G, E]
+    gone = jnp.where(gone >= 0, gone * each + env[None], -1)
+    return Came(number * each + env, gone.reshape(-1))
+
+
+def held(store: Store, steps: int = 1, *, in_order: bool = False) -> Held:
     """The transitions that so many steps follow, their own among them.
 
-    Of one environment they have their numbers since the start; of several, those of
-    the first come first, and so on.
+    Of one environment they have their numbers since the start. Of several, either all
+    that are held, those of the first before those of the second, and so on; or
+    `in_order` of time, those that all environments hold.
     """
-    if not envs_of(store):
-        return Held(store.tail, jnp.maximum(_free(store, steps), 1))
-    number = jnp.sum(jnp.maximum(_free(store, steps), 0), dtype=jnp.int32)
-    return Held(jnp.zeros((), jnp.int32), jnp.maximum(number, 1))
+    free, each = _free(store, steps), envs_of(store)
+    if not each:
+        return Held(store.tail, jnp.maximum(free, 1), store.tail, store.count)
+    if in_order:
+        tail, ends = jnp.max(store.tail), jnp.max(store.count)
+        number = jnp.min(free) * each
+        return Held(
+            tail * each, jnp.maximum(number, 1), jnp.min(store.tail) * each, ends * each
+        )
+    start = jnp.zeros((), jnp.int32)
+    number = jnp.maximum(jnp.sum(jnp.maximum(free, 0), dtype=jnp.int32), 1)
+    return Held(start, number, start, number)
 
 
 def _free(store: Store, steps: int) -> jax.Array:
     return store.count - store.tail - (steps - 1)
 
 
-def located(store: Store, index: jax.Array, steps: int) -> tuple[jax.Array, jax.Array]:
+def located(
+    store: Store, index: jax.Array, steps: int, *, in_order: bool = False
+) -> tuple[jax.Array, jax.Array]:
     """Environments, and numbers since their start, of indices [B] of `held`."""
-    if not envs_of(store):
+    number = envs_of(store)
+    if not number:
         return jnp.zeros_like(index), index
+    if in_order:
+        env = index % number
+        return env, jnp.maximum(index // number, store.tail[env])
     each = jnp.maximum(_free(store, steps), 0)  # [E]
     ends = jnp.cumsum(each, dtype=jnp.int32)
     env = jnp.searchsorted(ends, index, side="right").astype(jnp.int32)
@@ -308,13 +336,14 @@ def sample(store: Store, key: jax.Array, size: int) -> Transition:
     return drawn(store, UniformSampling().draw(None, key, size, held(store), 0).index)
 
 
-def drawn(store: Store, index: jax.Array) -> Transition:
+def drawn(store: Store, index: jax.Array, *, in_order: bool = False) -> Transition:
     """The transitions that a sampling drew of `held`: [B] -> leaves [B, ...]."""
-    return gather(store, places(store, *located(store, index, 1)))
+    found = located(store, index, 1, in_order=in_order)
+    return gather(store, places(store, *found))
 
 
 def sequences(
-    store: Store, index: jax.Array, steps: int
+    store: Store, index: jax.Array, steps: int, *, in_order: bool = False
 ) -> tuple[Transition, jax.Array | None]:
     """Runs of steps that were made one after the other, and their log mu(a|s).
 
@@ -327,7 +356,7 @@ def sequences(
         leaves [L, B, ...], and [L, B]; None of a store that does not keep it.
     """
     later = jnp.arange(steps, dtype=jnp.int32)[:, None]
-    env, number = located(store, index, steps)
+    env, number = located(store, index, steps, in_order=in_order)
     index = places(store, env[None], number[None] + later)
     found, slot = gather(store, index), index % store.reward.size
     # of a data set that was cut, what comes next may not follow

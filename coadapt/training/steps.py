@@ -173,7 +173,7 @@ def add_one(
     A replay learner also counts its observation.
     A step that is not finite is not stored, nor is any after it.
     """
-    came, step = step, as_stored(config, step)
+    raw, step = step, as_stored(config, step)
     known, norm = seen.moments, config.networks.input_norm
     steps = clock.steps
     after = clock._replace(steps=steps + config.data.envs)
@@ -186,10 +186,13 @@ def add_one(
     rewards, rule = seen.rewards, config.reward
     if rule is not None:
         gamma = jnp.asarray(config.g_estimate.discount, jnp.float32)
-        rewards = rule.counted(rewards, came, gamma, health.alive)
+        rewards = rule.counted(rewards, raw, gamma, health.alive)
         step = step._replace(reward=rule.stored(rewards, step.reward))
-    sampling = config.data.draws.added(seen.sampling, seen.store.count, health.alive)
     store = replay.add(seen.store, chosen, step, health.alive)
+    sampling = seen.sampling
+    if sampling is not None:  # it remembers what came
+        came = replay.came(store, seen.store)
+        sampling = config.data.draws.added(sampling, came, health.alive)
     noise = _noise_after(config, seen.noise, seed, after.steps, step.last)
     return Seen(store, known, health, rewards, sampling, noise)
 

@@ -300,20 +300,19 @@ def _environments(config: Config) -> Iterator[Refusal]:
 
 
 def _one_environment(config: Config) -> Iterator[Refusal]:
-    """What hangs on the order in which the steps of one environment came."""
-    data, rule = config.data, config.reward
+    """A replay that begins with a data set."""
+    data = config.data
     if data.envs == 1:
         return
-    reason = f"data.envs is {data.envs}, whose steps have no one order"
-    if data.draws.in_order:
-        said = f"{reason}, so it must be UniformSampling"
-        yield Refusal("data.sampling", _name(data.draws), said)
+    reason = (
+        f"data.envs is {data.envs}, each of which has a ring of its own, and a data "
+        "set is of none of them, so it must be"
+    )
+    if data.draws.two_sources:
+        others = "UniformSampling, PrioritizedSampling or RecentSampling"
+        yield Refusal("data.sampling", _name(data.draws), f"{reason} {others}")
     if data.begins_with:
-        said = f"{reason}, so it must be ''"
-        yield Refusal("data.prefill", repr(data.begins_with), said)
-    if rule is not None and rule.counts:
-        said = f"it counts steps in order, and {reason}; use ClipReward"
-        yield Refusal("reward", _name(rule), said)
+        yield Refusal("data.prefill", repr(data.begins_with), f"{reason} ''")
 
 
 def _numbers(config: Config) -> Iterator[Refusal]:
