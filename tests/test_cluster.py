@@ -153,8 +153,9 @@ def running(folder: Path) -> list[leases.Said]:
     return [each for each in said if each and leases.alive(each)]
 
 
-def wait(until, seconds: float = 120.0):
-    """What `until` finds, once it finds something."""
+def wait(until, seconds: float = 900.0):
+    """What `until` finds, once it finds something: on a machine that others keep busy,
+    a worker's first rows were not there after two minutes."""
     end = time.monotonic() + seconds
     while not (found := until()):
         assert time.monotonic() < end, until
@@ -214,7 +215,7 @@ def files_of(attempt: Path) -> dict[str, bytes]:
 def end(folder: Path, engine: str, address: str = "") -> None:
     """The same command again, to its end."""
     with drive(folder, engine, address) as process:
-        said, _ = process.communicate(timeout=400)
+        said, _ = process.communicate(timeout=1800)
         assert process.returncode == 0, said
 
 
