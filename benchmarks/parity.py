@@ -237,8 +237,9 @@ Both sides begin with the same parameters, and make updates from the same steps 
 the same noise, so that nothing is left to chance: `python -m benchmarks.one_update`. \
 Of each part of what is learned, the largest difference between the sides after any of \
 the four updates, and how far the parameter that went furthest has gone by then. A \
-minibatch is all of the data; sb3-contrib begins its conjugate gradients at 0. The dual \
-that differs most is of the std's KL, which is known to 1e-7, beside a bound of 1e-6.
+minibatch is all of the data; sb3-contrib begins its conjugate gradients at 0. The \
+dual that differs most is of the std's KL, whose rounding of 1e-7 is beside a bound of \
+1e-6 or 1.6e-5.
 """
 
 
