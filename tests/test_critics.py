@@ -204,7 +204,7 @@ def started(config: Config):
     state = init(config, spec, jax.random.key(0))
     state = state._replace(  # a copy that differs
         target=state.target._replace(
-            critic=jax.tree.map(lambda x: x + 0.01, state.target.critic)
+            critic=jax.tree.map(lambda x: np.asarray(x) + 0.01, state.target.critic)
         )
     )
     rows = Transition(
@@ -218,6 +218,7 @@ def started(config: Config):
     return state, jax.tree.map(jnp.asarray, rows)
 
 
+@jax.jit
 def next_outputs(config, state, rows):
     """Of the target critics, at the actions that targets draw, and their entropy."""
     view = models.View(config, state)
@@ -227,7 +228,7 @@ def next_outputs(config, state, rows):
     bonus = jnp.zeros(B)
     if config.g.soft:
         bonus = view.eta * view.prior.divergence(view, dist, raw, rows.next_obs, KEY)
-    return np.asarray(outputs), np.asarray(bonus)
+    return outputs, bonus
 
 
 def test_soft_truncated_quantiles_are_targets_of_tqc():
@@ -244,7 +245,7 @@ def test_soft_truncated_quantiles_are_targets_of_tqc():
     )
     state, rows = started(config)
     target = annotate(config, state, rows, KEY).target
-    outputs, bonus = next_outputs(config, state, rows)  # [3, 1, B, 5]
+    outputs, bonus = jax.device_get(next_outputs(config, state, rows))  # [3, 1, B, 5]
     value, weight = whole(target, B)
     for b in range(B):
         z = np.sort(outputs[:, 0, b].ravel())[:12]
@@ -257,7 +258,7 @@ def test_a_distribution_over_the_priors_actions_is_their_mixture():
     config = small("mpo", **{"critic.head": "C51", "critic.head.bins": 7})
     state, rows = started(config)
     batch = annotate(config, state, rows, KEY)
-    outputs, _ = next_outputs(config, state, rows)  # [1, M, B, 7]
+    outputs, _ = jax.device_get(next_outputs(config, state, rows))  # [1, M, B, 7]
     weight = softmax(outputs[0]).mean(0)
     np.testing.assert_allclose(batch.target.weight, weight, rtol=1e-5)
     z = np.linspace(-150, 150, 7)

@@ -181,17 +181,18 @@ def test_an_update_weighs_errors_and_writes_priorities():
     store = replay.init(SPEC, replay.size(16), jnp.zeros(3))
     rng, kept, rule = np.random.default_rng(0), state.sampling, config.data.sampling
     number = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)  # noqa: E731
+    added, add = jax.jit(rule.added), jax.jit(replay.add)
     for _ in range(9):
         obs = number(3)
         step = TimeStep(obs, number(), jnp.float32(1), jnp.bool_(False), obs)
         before = store
-        store = replay.add(store, Action(jnp.tanh(number(2)), None), step)
-        kept = rule.added(kept, replay.came(store, before), True)
+        store = add(store, Action(jnp.tanh(number(2)), None), step)
+        kept = added(kept, replay.came(store, before), True)
     index, weight = jnp.array([1, 5, 8, 0]), jnp.array([1.0, 0.5, 0.25, 1.0])
     state = state._replace(sampling=kept)
     batch = annotate(config, state, replay.gather(store, index), KEY)
     batch = batch._replace(index=index, weight=weight)
-    value = agents.action_values(
+    value = jax.jit(agents.action_values)(
         config,
         state,
         state.params.critic,
@@ -314,7 +315,7 @@ def agent(seed):
         algorithms.preset("sac"),
         {"networks.policy.sizes": (4, 4), "networks.critic.sizes": (4, 4)},
     )
-    state = agents.init(config, SPEC, jax.random.key(seed))
+    state = init(config, SPEC, jax.random.key(seed))
     count = jax.tree.map(lambda x: x + seed + 1, state.opt)
     return config, state._replace(opt=count)
 

@@ -152,12 +152,17 @@ def test_a_soft_return_of_n_steps_counts_the_entropy_of_later_states():
     state, rows = init(config, spec, jax.random.key(0)), drawn(spec)
     view = models.View(config, state)
     own = jax.random.fold_in(KEY, 9)
-    one = config.g_estimate.n_step.as_one(view, rows, None, GAMMA, own)
-    obs = rows.obs[1:].reshape(-1, spec.obs_size)
-    dist = view.policy(obs)
-    log_prob = view.pi.log_prob_of(dist, view.pi.draw(dist, own, 1))[0]
+
+    @jax.jit
+    def program(rows):
+        dist = view.policy(rows.obs[1:].reshape(-1, spec.obs_size))
+        log_prob = view.pi.log_prob_of(dist, view.pi.draw(dist, own, 1))[0]
+        one = config.g_estimate.n_step.as_one(view, rows, None, GAMMA, own)
+        return one, view.eta * log_prob
+
+    one, cost = program(rows)
     entropy = np.zeros((L, B))
-    entropy[1:] = -np.asarray(view.eta * log_prob).reshape(L - 1, B)
+    entropy[1:] = -np.asarray(cost).reshape(L - 1, B)
     for b in range(B):
         rest = (rows.discount[:, b], rows.last[:, b], np.ones(L), 3, np.zeros(L))
         expected = plainly(rows.reward[:, b] + entropy[:, b], *rest)

@@ -86,6 +86,7 @@ def test_nothing_is_kept_where_nothing_reads_it():
     assert kept.nbytes(spec) - kept._replace(log_prob=False).nbytes(spec) == 400
 
 
+@jax.jit
 def sequence(key: jax.Array) -> tuple[Transition, jax.Array]:
     """[3, 8]: the second ends by a time limit, the third terminates; and log mu."""
     keys = jax.random.split(key, 5)
@@ -111,17 +112,22 @@ def test_targets_are_those_of_the_definition():
 
     def values(obs, action):
         critic = state.target.critic
-        return np.asarray(agent.action_values(made, state, critic, obs, action)[0])
+        return agent.action_values(made, state, critic, obs, action)[0]
 
-    rows = steps.next_obs.reshape(-1, 2)
-    following = agent.policy(made, state, moved, rows)
-    action = made.pi_theta.draw(following, key, 4)
-    expected = values(rows, action).mean(0).reshape(STEPS, 8)
-    taken = values(steps.obs.reshape(-1, 2), steps.action.reshape(-1, 1))
-    taken = taken.reshape(STEPS, 8)
-    own = agent.policy(made, state, moved, steps.obs.reshape(-1, 2))
-    log_pi = made.pi_theta.log_prob(own, steps.action.reshape(-1, 1))
-    ratio = np.exp(np.asarray(log_pi).reshape(STEPS, 8) - np.asarray(mu))
+    @jax.jit
+    def read(steps):
+        """Q of the samples at next states [4, T B], Q and log pi of the steps [T B]."""
+        rows, next_rows = steps.obs.reshape(-1, 2), steps.next_obs.reshape(-1, 2)
+        action = steps.action.reshape(-1, 1)
+        following = agent.policy(made, state, moved, next_rows)
+        sampled = values(next_rows, made.pi_theta.draw(following, key, 4))
+        own = agent.policy(made, state, moved, rows)
+        return sampled, values(rows, action), made.pi_theta.log_prob(own, action)
+
+    sampled, taken, log_pi = jax.device_get(read(steps))
+    steps, mu = jax.device_get((steps, mu))
+    expected, taken = sampled.mean(0).reshape(STEPS, 8), taken.reshape(STEPS, 8)
+    ratio = np.exp(log_pi.reshape(STEPS, 8) - mu)
     for b in range(8):
         total, weight = taken[0, b], 1.0
         for t in range(STEPS):

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from recipes import cases, small
+from recipes import cases, init, small
 from test_checkpoint import ALL, arrays, asked, assert_equal, rows
 from test_learning import LQR as RECIPES
 
@@ -84,7 +84,7 @@ def test_each_environment_is_as_one_that_is_driven_alone(trained):
 def test_the_policy_draws_an_action_for_each_environment():
     """Of the first, what it draws where it is the only one."""
     config = several(data__random_steps=0)
-    state = agents.init(config, LQR, jax.random.key(0))
+    state = init(config, LQR, jax.random.key(0))
     obs = jax.random.normal(jax.random.key(1), (E, 2))
     store = replay.init(LQR, runner.store_size(config, LQR, 30), obs)
     learner = learn.Learner(state, store, learn.healthy())
@@ -212,7 +212,7 @@ def test_generalised_advantages_are_taken_environment_by_environment():
     """Of PPO's newest 60 steps, 20 of each: no sum goes from one into the next."""
     config = several(name="ppo")
     assert config.data.update_every == 60
-    state = agents.init(config, LQR, jax.random.key(0))
+    state = init(config, LQR, jax.random.key(0))
     size = runner.store_size(config, LQR, 10**6)
     assert (size.capacity, size.envs) == (21, E)
     store = filled([7, 3, 50], 40, 21)

@@ -6,7 +6,7 @@ import math
 import jax
 import numpy as np
 import pytest
-from recipes import KNOBS, RATES, get
+from recipes import KNOBS, RATES, get, init
 
 from coadapt import algorithms, devices, schema, sweep
 from coadapt.config import BoundCost, BoundLoss, BoundWeights
@@ -283,12 +283,10 @@ def test_a_plan_says_who_makes_no_update(period, start, first):
 
 
 def test_parameter_bytes_are_those_of_an_agent():
-    from coadapt import agent, envs
+    from coadapt import envs
 
     group = sweep.groups(TASK, [tiny()], [0])[0]
-    state = agent.init(
-        group.agents[0].variant.config, envs.spec(TASK), jax.random.key(0)
-    )
+    state = init(group.agents[0].variant.config, envs.spec(TASK), jax.random.key(0))
     held = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(state))
     assert sweep.cost_of(group, asked()).parameter_bytes == held
 
