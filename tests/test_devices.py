@@ -1,5 +1,6 @@
 """Agents on the devices: the suite has two, whatever machine it runs on."""
 
+import os
 import subprocess
 import sys
 
@@ -66,34 +67,36 @@ def test_no_agent_waits_for_another():
     assert [word for word in words if word in text.as_text()] == []
 
 
+@pytest.fixture
+def unset(monkeypatch):
+    """No number of devices is the user's."""
+    for name in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("unset")
 @pytest.mark.parametrize(
-    ("setting", "expected"),
-    [({}, "affinity"), ({"JAX_NUM_CPU_DEVICES": "3"}, "3"),
-     ({"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}, "4")],
-    ids=["cores", "variable", "flag"],
+    ("name", "value"),
+    [("JAX_NUM_CPU_DEVICES", "3"),
+     ("XLA_FLAGS", "--xla_force_host_platform_device_count=4")],
 )  # fmt: skip
-def test_use_cores_leaves_the_users_choice(setting, expected, monkeypatch):
-    for name in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in setting.items():
-        monkeypatch.setenv(name, value)
-    code = (
-        "import os, jax; from coadapt import devices; devices.use_cores();"
-        "print(jax.local_device_count(), len(os.sched_getaffinity(0)));"
-        "devices.use_cores()"  # too late, and no error
-    )
-    out = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.split()
-    assert out[0] == (out[1] if expected == "affinity" else expected)
+def test_use_cores_leaves_the_users_choice(name, value, monkeypatch):
+    told = []
+    monkeypatch.setattr(jax.config, "update", lambda *setting: told.append(setting))
+    devices.use_cores()
+    assert told == [("jax_num_cpu_devices", len(os.sched_getaffinity(0)))]
+    monkeypatch.setenv(name, value)
+    devices.use_cores()
+    devices.use_cores(3)
+    assert len(told) == 1
 
 
-def test_as_many_devices_as_a_run_was_begun_with(monkeypatch):
-    for name in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS"):
-        monkeypatch.delenv(name, raising=False)
+@pytest.mark.usefixtures("unset")
+def test_as_many_devices_as_a_run_was_begun_with():
     code = (
         "import jax; from coadapt import devices; devices.use_cores();"
-        "devices.use_cores(3); print(jax.local_device_count())"
+        "devices.use_cores(3); print(jax.local_device_count());"
+        "devices.use_cores()"  # too late, and no error
     )
     out = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
