@@ -13,7 +13,7 @@ from coadapt import report, sweep
 from coadapt.analysis import comparison
 from coadapt.cli import sensitivity
 from coadapt.cli import sweep as command
-from coadapt.report import compare
+from coadapt.report import compare, results
 from coadapt.runs import manifest, store
 from coadapt.schema import ConfigError
 from coadapt.studies import tuning, until
@@ -194,6 +194,7 @@ FLAGS = [
     "--tune_budget=4",
     "--tune_seeds=2",
     "--tune_steps=60",
+    "--margin=0.3",
     "--set=networks.policy.sizes=8,8",
     "--set=networks.critic.sizes=8,8",
     "--set=data.batch_size=16",
@@ -267,6 +268,18 @@ def test_its_report_has_no_score_of_tuning_and_says_what_it_rests_on(studies, ca
     page = (whole / "report" / "index.html").read_text()
     assert "The setting that was chosen for each variant." in page
     assert str(tuning.FIRST_SEED) not in page
+
+
+def test_its_margin_is_that_of_its_protocol_wherever_it_is_asked(studies):
+    whole, _ = studies
+    said = [each.found for each in results.read(whole).answers]
+    assert len(said) == 2 and {each.margin for each in said if each} == {0.3}
+    again = [each.found for each in results.read(whole, margin=0.2).answers]
+    assert {each.margin for each in again if each} == {0.2}
+    on = {"awac": [f"awac/g_estimate.discount={x}/tuned" for x in (0.99, 0.5)]}
+    assert comparison.compare(whole, "discount", on).margin == 0.3
+    assert comparison.compare(whole, "discount", on, margin=0.1).margin == 0.1
+    assert comparison.compare(store.read(whole), "discount", on).margin is None
 
 
 def test_the_score_at_each_setting_is_shown_and_the_best_of_n_refused(

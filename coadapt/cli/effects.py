@@ -62,8 +62,8 @@ def _define(values: Values) -> None:
     text(
         "margin",
         None,
-        "what is no effect of note: in the reference's unit (0.1), or in returns where "
-        "a task has no reference",
+        "what is no effect of note: in the reference's unit (what a study's protocol "
+        "fixed, else 0.1), or in returns where a task has no reference",
     )
     text("metric", "final", "final, last or area: see docs/statistics.md (final)")
     text("format", "text", "text, markdown or csv (text)")
@@ -91,6 +91,7 @@ def stored(
 ) -> list[str]:
     """The verdicts on a run store's variants, or a ConfigError."""
     versions, rows, notes = comparison.by_version(workdir), [], []
+    margin = comparison.margin_of(store.load(workdir), margin)
     asked = listed(get(values, "tasks"))
     tasks = dict.fromkeys(task for arms in versions.values() for task, _ in arms)
     tasks |= dict.fromkeys(stats.unversioned(task) for task in tasks)

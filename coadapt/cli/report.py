@@ -34,8 +34,8 @@ def _define(values: Values) -> None:
         ),
         (
             "margin",
-            "what is no effect of note: in the reference's unit (0.1), or in returns "
-            "where a task has no reference",
+            "what is no effect of note: in the reference's unit (what the protocol "
+            "fixed, else 0.1), or in returns where a task has no reference",
         ),
     ):
         flags.DEFINE_string(name, None, about, flag_values=values)

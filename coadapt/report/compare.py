@@ -16,7 +16,7 @@ from coadapt.analysis import (
     toggles,
     verdict,
 )
-from coadapt.analysis.comparison import Arms, Comparison, Pair, interval
+from coadapt.analysis.comparison import Arms, Comparison, Pair, interval, margin_of
 from coadapt.analysis.effects import FactorialEffect
 from coadapt.analysis.stats import Estimate
 from coadapt.analysis.toggles import Contrast, Factorial
@@ -177,6 +177,7 @@ def compared(
 def of(header: Header, arms: Arms, margin: float | None = None) -> list[Answer]:
     """The answers to a store's questions; by its protocol, where it has one."""
     asked, plan = questions(header), until.plan(header.protocol)
+    margin = margin_of(header, margin)
     if plan is None:
         return [answer for each in asked for answer in answers(arms, each, margin)]
     if margin is not None:

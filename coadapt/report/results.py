@@ -58,8 +58,8 @@ def make(
 
     Args:
         out: the folder; None: report/ in the run store, which is else only read.
-        margin: what is no effect of note, in the unit of the effects; None: 0.1 of the
-            reference's unit.
+        margin: what is no effect of note, in the unit of the effects; None: what the
+            study's protocol fixed, else 0.1 of the reference's unit.
         printed: print the tables and the verdicts, and what was written.
         latex: tables for a paper too, as .tex with booktabs.
         pdf: figures for a paper too, as PDFs as wide as a column.

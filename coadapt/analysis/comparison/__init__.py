@@ -19,6 +19,7 @@ from coadapt.analysis.comparison.arms import (
     arms_of,
     by_version,
     correlation,
+    margin_of,
 )
 from coadapt.analysis.comparison.pairs import Names, Pair, named
 from coadapt.analysis.comparison.question import PAIRED, REFERENCE, RETURNS, Beside
@@ -51,6 +52,7 @@ __all__ = [
     "correlation",
     "in_unit",
     "interval",
+    "margin_of",
     "mean_of",
     "multiverse",
     "named",

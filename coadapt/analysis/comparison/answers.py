@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from coadapt.analysis import stats, verdict
 from coadapt.analysis.alpha_spending import Look
-from coadapt.analysis.comparison.arms import Arms, arms_of
+from coadapt.analysis.comparison.arms import Arms, arms_of, margin_of
 from coadapt.analysis.comparison.notes import notes_on
 from coadapt.analysis.comparison.pairs import common_tasks, pairs_of
 from coadapt.analysis.comparison.question import (
@@ -21,6 +21,7 @@ from coadapt.analysis.comparison.question import (
 from coadapt.analysis.comparison.rules import agreed, verdict_by
 from coadapt.analysis.score import METRICS, RULES, Rate
 from coadapt.analysis.verdict import Effect, Verdict
+from coadapt.runs import store
 from coadapt.schema import ConfigError, nearest, shown
 from coadapt.tasks.units import Unit
 
@@ -113,8 +114,9 @@ def compare(
             it and without: {"sac": ("sac", "sac-single-q")}.
         off: the field's value without; None: the one other that there is.
         published: a verdict on published means, to stand beside.
-        margin: what is no effect of note, in the reference's unit (0.1), or in returns
-            where a task has no reference.
+        margin: what is no effect of note, in the reference's unit, or in returns where
+            a task has no reference; None: what the run store's protocol fixed, else 0.1
+            of the unit.
         metric: 'final', 'last' or 'area': see score.py.
         tasks: to average over; all that every variant has.
         units: of tasks; None: what the run store's manifest has.
@@ -125,6 +127,8 @@ def compare(
     Raises: ConfigError.
     """
     arms = arms_of(rows, units)
+    if isinstance(rows, str | os.PathLike):
+        margin = margin_of(store.load(store.folder(rows)), margin)
     pairs = pairs_of(toggle, on, off, list(dict.fromkeys(v for _, v in arms)))
     where = common_tasks(arms, pairs, tasks)
     paired = correlation is not None and correlation > PAIRED

@@ -63,6 +63,13 @@ def apart(
     }
 
 
+def margin_of(header: store.Header | None, margin: float | None) -> float | None:
+    """What is asked for; else what a protocol fixed before the study's first run."""
+    if margin is not None or header is None:
+        return margin
+    return header.protocol.get("margin")
+
+
 def _read(
     workdir: str | os.PathLike[str],
 ) -> tuple["pd.DataFrame", store.Header, dict[store.Cell, int]]:

@@ -29,7 +29,7 @@ def compute(found: Findings, margin: float | None = None) -> Report:
     """All numbers of the report; the same rows give the same.
 
     Args:
-        margin: what is no effect of note; None: 0.1 of the unit, where there is one.
+        margin: what is no effect of note; None: the protocol's, else 0.1 of the unit.
     """
     there = {variant for _, variant in found.scores}
     entries = compare.entries_of(found.header)
