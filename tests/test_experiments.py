@@ -512,7 +512,7 @@ def test_the_time_is_measured_where_it_is_asked_for(capsys, monkeypatch):
     """Each program once, scaled by shapes and updates."""
     calls = []
     monkeypatch.setattr(
-        planning.duration.speed,
+        planning.duration.update_throughput,
         "update_seconds",
         lambda config, agents: calls.append(agents) or 0.5,
     )

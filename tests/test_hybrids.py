@@ -114,8 +114,9 @@ def test_a_mistake_in_its_flags_is_named(capsys):
 
 def _sample(number: int, seed: int) -> list[Point]:
     """Legal points without a name, by luck, that have each class of each factor."""
-    nameless = sorted(
-        set(design_space.legal()) - set(design_space.named().values()), key=str
+    nameless = sorted(  # by names alone, wherever a class lies
+        set(design_space.legal()) - set(design_space.named().values()),
+        key=lambda point: [kind.__name__ for kind in point],
     )
     random.Random(seed).shuffle(nameless)
     missing = {(name, k) for name, kinds in design_space.FACTORS.items() for k in kinds}

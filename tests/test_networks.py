@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coadapt import algorithms, learn, networks, runner, schema, speed
+from coadapt import algorithms, learn, networks, runner, schema
+from coadapt.bench import update_throughput
 from coadapt.learn import Clock
 from coadapt.networks import Fourier, Init, LayerNorm, Network, Quadratic
 
@@ -185,7 +186,7 @@ def test_an_update_has_nothing_in_bfloat16_but_the_factors_of_products(name):
     """So parameters, optimisers, targets, losses and log-probabilities are float32."""
     given = {"networks.precision": "bfloat16"}
     config = schema.override(algorithms.preset(name), given)
-    shapes = runner.shapes(config, speed.SPEC, 300)
+    shapes = runner.shapes(config, update_throughput.SPEC, 300)
     clock = Clock(np.int32(300), np.int32(0))
     update = partial(learn.update, config)
     program = jax.make_jaxpr(update)(*shapes, jnp.uint32(0), clock).jaxpr

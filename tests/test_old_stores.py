@@ -61,7 +61,7 @@ def test_agents_are_loaded(old, variant):
 ROW = b"sweep,mpo,mpo,toy/lqr,1,400,return,"
 NO_ROWS = {
     "no number": (ROW, ROW + b"x"),
-    "too large": (ROW, ROW.replace(b"400", b"9" * 20)),
+    "too large": (ROW, ROW.replace(b"400", b"9" * 30)),
     "too short": (ROW, b"return,"),
     "no text": (ROW, ROW + b"\xff"),
     "open quote": (ROW, b'"' + ROW),

@@ -32,6 +32,8 @@ def test_every_row_of_the_paper_is_there_in_its_order():
 TO_LEARN = {
     "trpo": {
         "pi_q_update.kl": "mean",
+        "pi_q_update.kl_direction": "reverse",
+        "pi_q_update.backtrack_coeff": 0.8,
         "pi_q_update.iterations": 15,
         "g_estimate": "GAE",
         "g_estimate.discount": 0.99,

@@ -47,9 +47,8 @@ def _define(values: Values) -> None:
     text(
         "toggle",
         None,
-        "a field of a grid, its values on and off, as names of variants have them: "
-        "g_estimate.critics=2,1; with one value, those without are the variants as "
-        "they were",
+        "a field of a grid, its values on and off, as in names of variants: "
+        "g_estimate.critics=2,1; with one value, those without are as they were",
     )
     flags.DEFINE_multi_string(
         "factorial",

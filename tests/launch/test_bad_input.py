@@ -53,10 +53,8 @@ CONFIGS = {
 
 
 OLD = Path(__file__).parents[1] / "data" / "store_format_3"
-ROW = "sweep,sac,sac,toy/lqr,{},30,return,1.0,ours\n"
 SPOILT = {  # a file of an older store, what stands there, and what then does instead
     "word": (store.FAILURES, r"\Z", "toy/lqr,sac,0,30,many,policy,\n"),
-    "digits": (store.RESULTS, r"\Z", ROW.format("9" * 30)),
 }
 
 
@@ -234,8 +232,6 @@ OTHERS = [
     (report, ["--workdir={new}"], ["no run store"]),
     (report, ["--workdir={configs}"], ["no run store"]),
     (report, ["--workdir={damaged}"], ["damaged"]),
-    (report, ["--workdir={word}"], ["failures.csv'", "many", "damaged"]),
-    (report, ["--workdir={digits}"], ["results.csv'", "damaged"]),
     (taxonomy, ["--table=7"], ["'7'", "1 or 4"]),
     (taxonomy, ["--format=word"], ["'word'", "text, markdown, csv"]),
     (hybrids, ["--table=x"], ["'x'", "matrix or refusals"]),
