@@ -105,17 +105,19 @@ def cluster() -> Iterator[tuple[str, list]]:
 
 @pytest.mark.filterwarnings("ignore")  # Ray's own: forks, sockets that it leaves open
 def test_two_nodes_leave_what_one_process_leaves(tmp_path):
+    expected = alone(asked(3), tmp_path / "alone")  # its programs are read by those
     with cluster() as (address, _):
         assert run(asked(3), tmp_path / "ray", engines.RAY, address) == {}
-    assert_same(everything(tmp_path / "ray"), alone(asked(3), tmp_path / "alone"))
+    assert_same(everything(tmp_path / "ray"), expected)
     homes = [r.attempts() for r in checkpoint.records(tmp_path / "ray")]
     assert [len(each) for each in homes] == [1] * 3
     assert len({leases.read(home).process for (home,) in homes}) == 3  # one a program
 
 
 def test_two_processes_leave_what_one_leaves(tmp_path):
+    expected = alone(asked(2), tmp_path / "alone")
     assert run(asked(2), tmp_path / "two", engines.LOCAL) == {}
-    assert_same(everything(tmp_path / "two"), alone(asked(2), tmp_path / "alone"))
+    assert_same(everything(tmp_path / "two"), expected)
     assert {each["devices"] for each in manifest.sessions(tmp_path / "two")} == {1}
 
 
