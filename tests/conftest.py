@@ -59,21 +59,19 @@ gc.set_threshold(50_000, 20, 50)
 devices.make_room()  # nothing is compiled yet: what comes is counted from here
 
 
-# Files of few tests that take long. Whole files go to workers: begun first, none is
-# what one worker is left with when the other has nothing to do.
-EARLY = {
-    f"test_{name}.py"
-    for name in (
-        "agent", "ahead", "api", "checkpoint", "cluster", "cost", "critics",
-        "data_choices", "diagnostics", "failures", "faults", "fidelity", "hybrids",
-        "learning", "notebooks", "rows", "runner", "several_envs", "suites", "sweep",
-        "wheel",
-    )
-}  # fmt: skip
+# Files that take a worker longest. Whole files go to workers: begun first, none is what
+# one worker is left with when the other has nothing to do.
+EARLY = (
+    "runner", "checkpoint", "agent", "diagnostics", "failures", "slurm", "rows",
+    "data_choices", "faults", "cluster", "report", "learn", "saved", "torsos",
+    "experiments", "sweep", "suites", "filling", "several_envs", "wheel", "cells",
+    "changes", "notebooks", "ahead",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name not in EARLY)
+    place = {f"test_{name}.py": number for number, name in enumerate(EARLY)}
+    items.sort(key=lambda item: place.get(item.path.name, len(EARLY)))
 
 
 ROOM = 1400 * 2**20  # bytes of a worker below which its programs stay
