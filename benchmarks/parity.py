@@ -1,7 +1,7 @@
 """Whether ours is worse than another implementation: docs/parity.md from the rows.
 
     python -m benchmarks.parity            the page, printed
-    python -m benchmarks.parity --write    docs/parity.md, and its curves
+    python -m benchmarks.parity --write    docs/parity.md, its curves, and README's part
 
 A study is a folder with `ours`, a run store of `--experiment=parity`, and `peers`,
 files that `python -m benchmarks.peers.parity` writes. docs/results/parity is the first.
@@ -36,9 +36,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 PLACE, PAGE = ROOT / "docs" / "results" / "parity", ROOT / "docs" / "parity.md"
+README, ALL = ROOT / "README.md", "parity.png"  # the picture with all rows
 OURS, PEERS = "ours", "peers"  # of a study: a run store, and a folder of rows
 AGAIN, MENDED, NOTES = "again-*", "mended.json", "notes.json"  # the last, of peers
 UPDATES = "one_update.csv"  # of benchmarks.one_update
+MARK, END = "<!-- parity -->", "<!-- end -->"  # of README's part
 Key = tuple[str, str]  # task, row
 Kinds = Mapping[tuple[str, str, int], str]  # of a run, its kind of CPU
 
@@ -277,6 +279,34 @@ def made(place: Path = PLACE) -> str:
     return page(studies(place))
 
 
+def in_readme(text: str, found: Sequence[Study]) -> str:
+    """README with the newest verdicts between its marks."""
+    newest = {key: each for each in found for key in each.cells}
+    lines = [_line(newest[key], key) for key in sorted(newest)]
+    short = [(row, task, a, b, word) for row, task, a, b, _, word, _ in lines]
+    head, rest = text.split(MARK)
+    columns = ("row", "task", "coadapt", "the other", "verdict")
+    return f"{head}{MARK}\n{_table(columns, short)}{END}{rest.partition(END)[2]}"
+
+
+def _draw(there: Sequence[Study], folder: Path) -> None:
+    """The pictures of each task, and that of all."""
+    newest = {key: each.place for each in there for key in each.cells}
+    rows = {
+        place: (store.read(place / OURS), their_rows(place / PEERS))
+        for place in dict.fromkeys(newest.values())
+    }
+    panels = [
+        parity_curves.Panel(task, row, rows[place], row)
+        for (task, row), place in sorted(newest.items())
+    ]
+    tasks = {x.task: [y for y in panels if y.task == x.task] for x in panels}
+    for task, own in tasks.items():
+        parity_curves.write(own, folder / parity_curves.name(task))
+    titled = [x._replace(title=f"{x.row}, {x.task.partition('/')[2]}") for x in panels]
+    parity_curves.write(titled, folder / ALL, max(map(len, tasks.values())))
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--write", action="store_true")
@@ -289,14 +319,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(str(error)) from None
     if asked.write:
         asked.page.write_text(page(there))
-        newest = {key: each.place for each in there for key in each.cells}
-        rows = {
-            place: (store.read(place / OURS), their_rows(place / PEERS))
-            for place in dict.fromkeys(newest.values())
-        }
-        for task in sorted({task for task, _ in newest}):
-            of = {row: rows[place] for (t, row), place in newest.items() if t == task}
-            parity_curves.write(task, of, asked.page.parent / "img")
+        _draw(there, asked.page.parent / "img")
+        if asked.page == PAGE:
+            README.write_text(in_readme(README.read_text(), there))
     else:
         print(page(there), end="")
 

@@ -1,8 +1,8 @@
-"""Curves of ours beside theirs: a picture a task, a panel a row."""
+"""Curves of ours beside theirs: pictures with a panel for each row on a task."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from coadapt.plot.figure import OwnFigure, own_style
 
@@ -18,30 +18,39 @@ SIDES = (("ours", "tab:blue"), ("theirs", "tab:orange"))
 Rows = tuple["pd.DataFrame", "pd.DataFrame"]  # of ours and of theirs
 
 
+class Panel(NamedTuple):
+    """A row on a task."""
+
+    task: str
+    row: str
+    rows: Rows
+    title: str
+
+
 def name(task: str) -> str:
     """Of the picture's file."""
     return f"parity_{task.replace('/', '_')}.png"
 
 
-def write(task: str, rows: Mapping[str, Rows], folder: Path) -> None:
-    """The picture of a task; `rows` are of each of its rows, ours and theirs."""
-    folder.mkdir(parents=True, exist_ok=True)
-    across = min(ACROSS, len(rows))
-    down = -(-len(rows) // across)
+def write(panels: Sequence[Panel], place: Path, across: int = ACROSS) -> None:
+    """A picture, so many panels in a line."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    across = min(across, len(panels))
+    down = -(-len(panels) // across)
     with own_style():
         from matplotlib.ticker import EngFormatter
 
         figure = OwnFigure(figsize=(WIDTH * across, HEIGHT * down), layout="tight")
-        for i, (row, sides) in enumerate(sorted(rows.items())):
-            axes = figure.add_subplot(down, across, i + 1, title=row)
-            for (label, color), frame in zip(SIDES, sides, strict=True):
-                _curve(axes, curve(frame, task, row), label, color)
+        for i, panel in enumerate(panels):
+            axes = figure.add_subplot(down, across, i + 1, title=panel.title)
+            for (label, color), frame in zip(SIDES, panel.rows, strict=True):
+                _curve(axes, curve(frame, panel.task, panel.row), label, color)
             axes.tick_params(labelsize=7)
             axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 10k
             axes.set_xlabel("env steps", fontsize=8)
             if i % across == 0:
                 axes.set_ylabel("return", fontsize=8)
-        figure.savefig(folder / name(task), dpi=80)
+        figure.savefig(place, dpi=80)
 
 
 def curve(frame: "pd.DataFrame", task: str, row: str) -> "pd.DataFrame":

@@ -219,6 +219,8 @@ def test_the_page_is_what_the_stores_say():
         assert not parity.PAGE.exists()
         pytest.skip("docs/results/parity has no store, and so there is no page")
     assert parity.PAGE.read_text() == parity.made()
+    readme = parity.README.read_text()
+    assert readme == parity.in_readme(readme, parity.studies(parity.PLACE))
 
 
 # ---------------------------------------------------------------- the other side
