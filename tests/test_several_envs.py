@@ -11,6 +11,7 @@ from recipes import cases, init, small
 from test_checkpoint import ALL, arrays, asked, assert_equal, rows
 from test_learning import LQR as RECIPES
 
+from benchmarks import several_envs
 from coadapt import agent as agents
 from coadapt import algorithms, diagnostics, envs, learn, plan, runner, schema, sweep
 from coadapt.data import offline, replay
@@ -518,3 +519,13 @@ def test_ppo_learns_from_eight_environments():
         report=lambda r: returns.append(r.metrics["return"]),
     )  # fmt: skip
     assert np.median(returns[-1]) > -4.3 - recipe.gap
+
+
+def test_the_benchmarks_line_has_medians_ranges_and_the_spread_over_seeds():
+    found = [
+        {"clock": 100.0 * n, "CPU": 1000.0 * n, "returns": [1.0, 2.0, 3.0]}
+        for n in (2, 1, 4)
+    ]
+    assert several_envs.line("toy/lqr", 64, found) == (
+        "| toy/lqr | 64 | 2,000 (1,000 to 4,000) | 200 (100 to 400) | 2.0 ± 1.0 (3) |"
+    )
