@@ -186,8 +186,8 @@ COLUMNS = ("row", "task", "ours", "theirs", "d", "verdict", "power")
 
 def page(found: Sequence[Study]) -> str:
     """Markdown. Each row has its newest verdict, and earlier ones stay in a log."""
-    newest = {key: each for each in found for key in each.cells}
-    lines = [_line(newest[key], key) for key in sorted(newest)]
+    newest = _newest(found)
+    lines = _lines(newest)
     log = [
         (each.name, *_line(each, key), newest[key].mended.get(key[1], ""))
         for each in found
@@ -202,6 +202,15 @@ def page(found: Sequence[Study]) -> str:
     parts += [_curves(newest), updates, _log(log), _not_judged(found)]
     parts += map(_sides, found)
     return "\n".join(filter(None, parts))
+
+
+def _newest(found: Sequence[Study]) -> dict[Key, Study]:
+    """Of each row on a task the study that judged it last."""
+    return {key: each for each in found for key in each.cells}
+
+
+def _lines(newest: Mapping[Key, Study]) -> list[tuple[str, ...]]:
+    return [_line(newest[key], key) for key in sorted(newest)]
 
 
 def _line(study: Study, key: Key) -> tuple[str, ...]:
@@ -281,8 +290,7 @@ def made(place: Path = PLACE) -> str:
 
 def in_readme(text: str, found: Sequence[Study]) -> str:
     """README with the newest verdicts between its marks."""
-    newest = {key: each for each in found for key in each.cells}
-    lines = [_line(newest[key], key) for key in sorted(newest)]
+    lines = _lines(_newest(found))
     short = [(row, task, a, b, word) for row, task, a, b, _, word, _ in lines]
     head, rest = text.split(MARK)
     columns = ("row", "task", "coadapt", "the other", "verdict")
@@ -291,7 +299,7 @@ def in_readme(text: str, found: Sequence[Study]) -> str:
 
 def _draw(there: Sequence[Study], folder: Path) -> None:
     """The pictures of each task, and that of all."""
-    newest = {key: each.place for each in there for key in each.cells}
+    newest = {key: each.place for key, each in _newest(there).items()}
     rows = {
         place: (store.read(place / OURS), their_rows(place / PEERS))
         for place in dict.fromkeys(newest.values())

@@ -20,6 +20,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from benchmarks.peers import tables
+
 EPISODES = 5  # of an evaluation
 
 
@@ -64,14 +66,14 @@ def measured(*words: object) -> dict[str, Any]:
 
 
 def line(task: str, number: int, rounds: Sequence[dict[str, Any]]) -> str:
-    def spread(of: str) -> str:
-        each = sorted(found[of] for found in rounds)
-        return f"{statistics.median(each):,.0f} ({each[0]:,.0f} to {each[-1]:,.0f})"
-
+    speeds = (
+        tables.spread([found[of] for found in rounds], "{:,.0f}")
+        for of in ("CPU", "clock")
+    )
     returns = rounds[-1]["returns"]
     std = statistics.stdev(returns) if len(returns) > 1 else 0.0
     score = f"{statistics.mean(returns):,.1f} ± {std:,.1f} ({len(returns)})"
-    words = (task, number, spread("CPU"), spread("clock"), score)
+    words = (task, number, *speeds, score)
     return f"| {' | '.join(map(str, words))} |"
 
 

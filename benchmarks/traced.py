@@ -16,7 +16,6 @@ docs/choices.md shows.
 import argparse
 import csv
 import functools
-import math
 import os
 import re
 import statistics
@@ -29,6 +28,7 @@ if __name__ == "__main__":  # before JAX starts
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
     os.environ["JAX_NUM_CPU_DEVICES"] = "1"
 
+from benchmarks.peers import tables
 from coadapt import algorithms, schema
 from coadapt.bench import update_throughput
 from coadapt.config import Config
@@ -127,16 +127,8 @@ def _compiled(algorithm: str, alone: tuple, sizes: str) -> update_throughput.Rac
 
 
 def interval(ratios: Sequence[float]) -> tuple[float, float]:
-    """Order statistics that have the true median between them with 95% or more.
-
-    Each of n rounds is above the median or below it, as a coin falls. Below 6 rounds no
-    two of them do, and it is from the least to the most.
-    """
-    ordered, n, out = sorted(ratios), len(ratios), 0
-    while 2 * sum(math.comb(n, k) for k in range(out + 1)) / 2**n <= 0.05:
-        out += 1
-    left_out = max(out - 1, 0)
-    return ordered[left_out], ordered[n - 1 - left_out]
+    """Where their true median lies, in 95%; below 6, which do not say, their range."""
+    return tables.median_interval(ratios) or (min(ratios), max(ratios))
 
 
 def _cpu(race: update_throughput.Race, repeats: int) -> float:
