@@ -4,10 +4,11 @@
     python -m benchmarks.parity --write    docs/parity.md, its curves, and README's part
 
 A study is a folder with `ours`, a run store of `--experiment=parity`, and `peers`,
-files that `python -m benchmarks.peers.parity` writes. docs/results/parity is the first.
-Rows that are judged again, on fresh seeds, are a study in `again-1`, `again-2` and so
-on, in it: their verdict is the page's, and the earlier stays in its log, with what was
-mended since, a sentence a row in `mended.json`. The rule is in experiments/parity.py.
+files that `python -m benchmarks.peers.parity` writes. docs/results/parity is the first;
+a folder in it with `ours` is another, whose runs are of another commit. In `again-1`,
+`again-2` and so on rows are judged again, on fresh seeds: their verdict is the page's,
+and the earlier stays in its log, with what was mended since, a sentence a row in
+`mended.json`. The rule is in experiments/parity.py.
 """
 
 import argparse
@@ -38,7 +39,7 @@ ROOT = Path(__file__).parents[1]
 PLACE, PAGE = ROOT / "docs" / "results" / "parity", ROOT / "docs" / "parity.md"
 README, ALL = ROOT / "README.md", "parity.png"  # the picture with all rows
 OURS, PEERS = "ours", "peers"  # of a study: a run store, and a folder of rows
-AGAIN, MENDED, NOTES = "again-*", "mended.json", "notes.json"  # the last, of peers
+AGAIN, MENDED, NOTES = "again-", "mended.json", "notes.json"  # the last, of peers
 UPDATES = "one_update.csv"  # of benchmarks.one_update
 MARK, END = "<!-- parity -->", "<!-- end -->"  # of README's part
 Key = tuple[str, str]  # task, row
@@ -63,8 +64,10 @@ class Study(NamedTuple):
 
 
 def studies(place: Path) -> list[Study]:
-    """The first, and those of rows that were judged again. Raises: ConfigError."""
-    made = [study(each) for each in (place, *sorted(place.glob(AGAIN)))]
+    """The first, and those in it; rows judged again come last. Raises: ConfigError."""
+    inner = [each.parent for each in place.glob(f"*/{OURS}")]
+    inner.sort(key=lambda each: (each.name.startswith(AGAIN), each.name))
+    made = [study(each) for each in (place, *inner)]
     seen: dict[Key, set[int]] = {}
     for each in made:
         for key, seeds in each.seeds.items():
@@ -200,7 +203,7 @@ def page(found: Sequence[Study]) -> str:
         parts.append(f"{left_out} runs are left out: no peer of their model of CPU.\n")
     updates = _updates(found[0].place / UPDATES)
     parts += [_curves(newest), updates, _log(log), _not_judged(found)]
-    parts += map(_sides, found)
+    parts += [_ours(found), _theirs(found)]
     return "\n".join(filter(None, parts))
 
 
@@ -277,10 +280,26 @@ def _not_judged(found: Sequence[Study]) -> str:
     return "## Not judged\n\n" + "".join(lines) if lines else ""
 
 
-def _sides(study: Study) -> str:
-    """Versions and notes of a study."""
-    about = "".join(f"* **{name}**: {text}\n" for name, text in study.notes.items())
-    return f"## Both sides, {study.name}\n\nOurs: {study.ours}.\n\nTheirs:\n\n{about}"
+def _ours(found: Sequence[Study]) -> str:
+    lines = "".join(f"* {each.name}: {each.ours}.\n" for each in found)
+    return f"## Versions of ours, by study\n\n{lines}"
+
+
+def _theirs(found: Sequence[Study]) -> str:
+    """Notes of the other side; one that studies differ in, once for each text."""
+    studies: dict[tuple[str, str], list[str]] = {}
+    for each in found:
+        for note in each.notes.items():
+            studies.setdefault(note, []).append(each.name)
+    lines = [
+        f"* **{name}**{_of(named, found)}: {text}\n"
+        for (name, text), named in studies.items()
+    ]
+    return f"## The other side\n\n{''.join(lines)}"
+
+
+def _of(named: Sequence[str], found: Sequence[Study]) -> str:
+    return "" if len(named) == len(found) else f" ({', '.join(named)})"
 
 
 def made(place: Path = PLACE) -> str:

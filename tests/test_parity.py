@@ -149,7 +149,7 @@ def test_a_store_and_a_peers_rows_make_a_page(study, tmp_path, capsys):
     text = capsys.readouterr().out
     assert text == parity.made(study) and "* **sb3**: a peer" in text
     assert f"| sac | gym/Pendulum-v1 | {cell.ours.mean():,.1f} ±" in text
-    assert f"Ours: coadapt {coadapt.__version__}, " in text and "CPU " in text
+    assert f"* {study.name}: coadapt {coadapt.__version__}, " in text and "CPU " in text
     parity.main(["--write", f"--place={study}", f"--page={tmp_path / 'parity.md'}"])
     assert (tmp_path / "parity.md").read_text() == text
     (shown,) = re.findall(r"!\[.*\]\((.*)\)", text)
@@ -189,6 +189,21 @@ def test_a_row_that_is_judged_again_takes_fresh_seeds(study, tmp_path):
     shutil.copytree(study, tmp_path / "study" / "again-1")
     with pytest.raises(ConfigError, match="again in again-1 with seeds 0, 1, which"):
         parity.studies(tmp_path / "study")
+
+
+def test_a_study_of_other_tasks_stands_beside_the_first(study, tmp_path):
+    """Before those of rows that are judged again; notes that are alike, once."""
+    place = tmp_path / "study"
+    shutil.copytree(study, place)
+    for name in ("again-1", "robots"):
+        shutil.copytree(study, place / name)
+    (place / "robots" / "peers" / "notes.json").write_text('{"sb3": "another"}')
+    with pytest.raises(ConfigError, match="again in robots with seeds"):
+        parity.studies(place)  # read before again-1
+    found = [parity.study(each) for each in (place, place / "again-1")]
+    assert parity.page(found).count("* **sb3**: a peer\n") == 1
+    text = parity.page([*found, parity.study(place / "robots")])
+    assert "* **sb3** (study, again-1): a peer\n* **sb3** (robots): another\n" in text
 
 
 def test_an_earlier_verdict_stays_in_the_log(study):
