@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 from coadapt import devices, rng, runner
 from coadapt.changes import change as change
 from coadapt.metrics import registry
-from coadapt.runs import checkpoint, manifest, provenance
+from coadapt.runs import array_files, checkpoint, manifest, provenance
 from coadapt.runs.store import Store, adopted, folder, owned, require_free
 from coadapt.sweeps.asked import DEFAULT as DEFAULT
 from coadapt.sweeps.asked import MOST as MOST
@@ -143,7 +143,7 @@ def admitted(sweep: Sweep, workdir: str | os.PathLike[str]) -> Path:
     rng.pin()  # before programs are compiled, too
     validate(sweep)
     path = folder(workdir).absolute()  # an environment may change the current folder
-    checkpoint.require_path(path)
+    array_files.require_path(path)
     return path
 
 

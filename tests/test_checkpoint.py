@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from coadapt import envs, learn, runner, schema, sweep
-from coadapt.runs import attempts, checkpoint, files, store
+from coadapt.runs import array_files, attempts, checkpoint, files, store
 from coadapt.sweep import Checkpoints, Sweep, Variant
 from tests.recipes import cases, small, write_dataset
 
@@ -361,14 +361,14 @@ ERRORS = {
 def test_what_cannot_be_read_is_no_damage(lqr, end, why, tmp_path, monkeypatch):
     """More steps of a finished run, here and now impossible: all is left as it is."""
     work = shutil.copytree(end.folder, tmp_path / "work")
-    before, read = everything(work), checkpoint.arrays
+    before, read = everything(work), array_files.read
 
     def arrays(*args, **how):
         if ERRORS[why] is not None:
             raise ERRORS[why]
         return {name: np.asarray(x, np.float64) for name, x in read(*args).items()}
 
-    monkeypatch.setattr(checkpoint, "arrays", arrays)
+    monkeypatch.setattr(array_files, "read", arrays)
     with pytest.raises(store.StoreError, match="nothing was changed") as caught:
         sweep.run(asked_again(lqr, steps=800), work, checkpoints=ALL)
     assert not isinstance(caught.value, checkpoint.DamagedError)
@@ -377,14 +377,14 @@ def test_what_cannot_be_read_is_no_damage(lqr, end, why, tmp_path, monkeypatch):
 
 
 def test_older_snapshots_stay_until_the_new_one_was_opened(lqr, tmp_path, monkeypatch):
-    read = checkpoint.arrays
+    read = array_files.read
 
     def arrays(folder, *args, **how):
         if folder.name == "300":
             raise ValueError("no such file")
         return read(folder, *args, **how)
 
-    monkeypatch.setattr(checkpoint, "arrays", arrays)
+    monkeypatch.setattr(array_files, "read", arrays)
     with pytest.raises(store.StoreError, match="no such file"):
         sweep.run(lqr, tmp_path, checkpoints=ALL)
     (record,) = checkpoint.records(tmp_path)

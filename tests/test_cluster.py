@@ -22,7 +22,7 @@ import pytest
 from coadapt import sweep
 from coadapt.cli import board, workers
 from coadapt.distributed import engines
-from coadapt.runs import checkpoint, leases, manifest, store
+from coadapt.runs import array_files, checkpoint, leases, manifest, store
 from coadapt.sweep import Checkpoints, Group, Sweep, Variant
 from tests.recipes import small
 
@@ -75,7 +75,7 @@ def everything(folder: Path) -> dict[str, object]:
         found[repr(line[:-2][:7])] = line.value
     for record in checkpoint.records(folder):
         (steps,) = record.steps()
-        for name, array in checkpoint.arrays(record.at(steps)).items():
+        for name, array in array_files.read(record.at(steps)).items():
             found[f"{record.folder.name}/{steps}/{name}"] = array
     assert any("/store/obs" in name for name in found)
     return found

@@ -21,7 +21,7 @@ import pytest
 
 from coadapt import sweep
 from coadapt.cli import sweep as command
-from coadapt.runs import checkpoint, store
+from coadapt.runs import array_files, checkpoint, store
 from coadapt.runs.checkpoint import ABOUT
 from tests import test_store_model
 from tests.recipes import cases, small
@@ -102,7 +102,7 @@ def everything(folder: Path) -> dict[str, object]:
     found: dict[str, object] = {"rows": rows}
     for record in checkpoint.records(folder):
         assert record.steps() == [STEPS]  # older ones are gone
-        for name, array in checkpoint.arrays(record.at(STEPS)).items():
+        for name, array in array_files.read(record.at(STEPS)).items():
             found[f"{record.folder.name}/{name}"] = array
     assert any("/store/obs" in name for name in found)
     return found
@@ -241,13 +241,13 @@ WAIT = "import time; print('here', flush=True); time.sleep(600)"
 PHASES = {
     # Orbax has renamed its folder, and about.json is not there yet
     "before-about": f"""
-from coadapt.runs import checkpoint
-real = checkpoint._checksums
+from coadapt.runs import array_files
+real = array_files.checksums
 def _checksums(folder):
     if folder.name == "300":
         {WAIT}
     return real(folder)
-checkpoint._checksums = _checksums
+array_files.checksums = _checksums
 """,
     # the new one is whole, the old one is still there
     "before-removal": f"""
@@ -339,13 +339,13 @@ def test_asked_to_stop_it_stops_at_a_checkpoint(number, whole, tmp_path):
     expected = whole(kind)
     slow = """
 import time
-from coadapt.runs import checkpoint
-real = checkpoint._checksums
+from coadapt.runs import array_files
+real = array_files.checksums
 def _checksums(folder):
     print(f"at {folder.name}", flush=True)
     time.sleep(0.5)
     return real(folder)
-checkpoint._checksums = _checksums
+array_files.checksums = _checksums
 """
     process = begin(kind, tmp_path, slow)
     assert process.stdout is not None
@@ -394,7 +394,7 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(limit, where, whole, tmp_pa
 
 def test_a_disk_without_room_is_known_before_it_is_written(tmp_path, monkeypatch):
     usage = type("usage", (), {"free": 10})
-    monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(array_files.shutil, "disk_usage", lambda _: usage)
     work = asked("toy/lqr", small("sac"))
     with pytest.raises(store.StoreError, match="bytes are needed, and 10 are free"):
         sweep.run(work, tmp_path, checkpoints=ALL)

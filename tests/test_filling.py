@@ -5,7 +5,7 @@ import pytest
 
 from coadapt import devices, runner, sweep
 from coadapt.runner import Interrupted
-from coadapt.runs import attempts, checkpoint, store
+from coadapt.runs import array_files, attempts, checkpoint, store
 from coadapt.sweep import Checkpoints, Sweep, Variant
 from tests.recipes import small
 from tests.test_cluster import NETS, assert_same, everything
@@ -47,7 +47,7 @@ def test_the_store_has_the_agents_that_were_asked_for(whole):
     assert not len(store.failures(folder))
     about = checkpoint.about(program, STEPS)
     assert about["alive"] == 3
-    arrays = checkpoint.arrays(program.at(STEPS))
+    arrays = array_files.read(program.at(STEPS))
     assert {array.shape[0] for array in arrays.values()} == {3}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import coadapt
 from coadapt import diagnostics, envs, learn, runner, schema, sweep
-from coadapt.runs import checkpoint, files
+from coadapt.runs import array_files, checkpoint, files
 from coadapt.sweep import Checkpoints, Sweep, Variant
 from tests.recipes import small
 
@@ -80,14 +80,14 @@ def test_it_is_the_learner_of_the_run(run, variant, seed, place):
 
 def test_the_replay_is_read_when_it_is_asked_for(run, monkeypatch):
     folder, _, _ = run
-    read, seen = checkpoint.arrays, []
+    read, seen = array_files.read, []
 
     def arrays(*args, **how):
         found = read(*args, **how)
         seen.extend(found)
         return found
 
-    monkeypatch.setattr(checkpoint, "arrays", arrays)
+    monkeypatch.setattr(array_files, "read", arrays)
     assert coadapt.load(folder, variant="one", seed=0).replay is None
     assert seen and not [name for name in seen if "/store/" in name]
 
@@ -200,7 +200,7 @@ def test_without_a_replay_it_says_why_and_what_to_do(tmp_path):
 def test_one_that_a_run_removes_meanwhile_is_passed_over(run, tmp_path, monkeypatch):
     work = shutil.copytree(run[0], tmp_path / "work")
     (record,) = checkpoint.records(work)
-    read, left = checkpoint.arrays, [record.at(300)]
+    read, left = array_files.read, [record.at(300)]
 
     def arrays(*args, **how):
         for path in left:
@@ -208,7 +208,7 @@ def test_one_that_a_run_removes_meanwhile_is_passed_over(run, tmp_path, monkeypa
             files.remove(path)
         return read(*args, **how)
 
-    monkeypatch.setattr(checkpoint, "arrays", arrays)
+    monkeypatch.setattr(array_files, "read", arrays)
     assert coadapt.load(work, variant="one", seed=0).steps == 200
     assert not left and record.steps() == [200]
 

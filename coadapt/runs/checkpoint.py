@@ -9,15 +9,11 @@ Nothing that is read can run code: arrays come from TensorStore, the rest is JSO
 """
 
 import contextlib
-import functools
 import logging
-import os
 import shutil
-import sys
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -26,23 +22,15 @@ from coadapt import devices
 from coadapt.data import replay
 from coadapt.learn import Clock, Learner
 from coadapt.runner import Snapshot
-from coadapt.runs import attempts, files, manifest, old_stores
+from coadapt.runs import array_files, attempts, files, manifest, old_stores
 from coadapt.runs.attempts import ABOUT, DAMAGED, PROGRAM
 from coadapt.runs.attempts import Program as Record
 from coadapt.runs.files import OLD, DamagedError, StoreError
 from coadapt.runs.store import Start
 from coadapt.runs.tables import Cell, Mark
-from coadapt.schema import ConfigError
 from coadapt.version import __version__
 
-if TYPE_CHECKING:
-    import orbax.checkpoint as ocp
-
 _LOG = logging.getLogger(__name__)
-
-_CHUNK = 16 << 20  # bytes of an array that are packed, or unpacked, at a time
-_TMP = "orbax-checkpoint-tmp"  # in the names of what Orbax has not finished
-_GLOB = "*?["  # Orbax looks for what it reads by patterns
 
 FORMAT = 2  # of a snapshot; 1, of older versions, is read and does not go on
 
@@ -66,20 +54,6 @@ def records(workdir: Path, *, reading: bool = False) -> list[Record]:
     return attempts.programs(workdir, reading=reading)
 
 
-def require_path(workdir: Path) -> None:
-    """Refuse a folder from which Orbax could not read.
-
-    Raises: ConfigError.
-    """
-    found = [x for x in _GLOB if x in str(workdir.absolute())]
-    if found:
-        raise ConfigError(
-            f"workdir {str(workdir)!r} has {found[0]!r} in its path: checkpoints "
-            f"cannot be read below a folder with one of {' '.join(_GLOB)} in its name, "
-            "so choose another."
-        )
-
-
 # ---------------------------------------------------------------- writing
 
 
@@ -96,9 +70,9 @@ class Writer:
             for name in files.names(folder):
                 snapshot = name.isdigit() and folder != record.folder
                 half = snapshot and not (folder / name / ABOUT).exists()
-                if half or _TMP in name or name.endswith(OLD):
+                if half or array_files.TMP in name or name.endswith(OLD):
                     files.remove(folder / name)
-        self._checkpointer = _checkpointer()
+        self._checkpointer = array_files.checkpointer()
 
     def write(
         self,
@@ -121,15 +95,15 @@ class Writer:
         learner = snapshot.learner
         if not goes_on or (ends and not self._keep):
             learner, goes_on = learner._replace(store=None), False  # type: ignore[arg-type]
-        arrays = _named({"learner": learner, "metrics": snapshot.metrics})
+        arrays = array_files.named({"learner": learner, "metrics": snapshot.metrics})
         steps = int(snapshot.clock.steps)
         folder = self._home / str(steps)
         with _one_sentence(folder):
-            _require_room(folder.parent, arrays)
-            self._save(folder, arrays)
+            array_files.require_room(folder.parent, arrays)
+            array_files.write(folder, arrays, self._checkpointer)
             files.sync(folder)  # before anything says that it is whole
-            written = _checksums(folder)
-            _open(folder, arrays)
+            written = array_files.checksums(folder)
+            array_files.require_same(folder, arrays)
         about = {
             "format": FORMAT,
             "version": __version__,
@@ -151,15 +125,6 @@ class Writer:
         last = int(self._home.name)
         return [path for path in self._record.attempts() if int(path.name) <= last]
 
-    def _save(self, folder: Path, arrays: dict[str, Any]) -> None:
-        import orbax.checkpoint as ocp
-
-        parts = ocp.SaveArgs(chunk_byte_size=_CHUNK)
-        options = dict.fromkeys(arrays, parts)
-        save = ocp.args.PyTreeSave(arrays, save_args=options)  # type: ignore[call-arg]
-        files.step("snapshot", folder)
-        self._checkpointer.save(folder.absolute(), args=save)
-
     def _remove(self, newest: int, *, goes_on: bool, ends: bool) -> None:
         """Of ours and older attempts; one of as many steps in those has been passed."""
         homes = self._homes()
@@ -174,109 +139,18 @@ class Writer:
             files.remove(path)
 
 
-def _open(folder: Path, written: dict[str, Any]) -> None:
-    """Read the smallest array back.
-
-    Raises:
-        ValueError: if it is not what was written.
-        Exception: of Orbax's.
-    """
-    name = min(written, key=lambda each: (written[each].nbytes, each))
-    there = arrays(folder, chosen=lambda each: each == name)
-    if not np.array_equal(there[name], np.asarray(written[name])):
-        raise ValueError(f"{name} is not what was written")
-
-
 @contextlib.contextmanager
 def _one_sentence(folder: Path) -> Iterator[None]:
     """Whatever keeps a snapshot from being written, as a StoreError."""
-    with _silent(lasting=True):
+    with array_files.silent(lasting=True):
         try:
             yield
         except Exception as error:  # Orbax and TensorStore have no common one
             raise StoreError(
-                f"the checkpoint {str(folder)!r} cannot be written ({_line(error)}): "
-                "what was finished before is whole, and the same command goes on from "
-                "there."
+                f"the checkpoint {str(folder)!r} cannot be written "
+                f"({array_files.one_line(error)}): what was finished before is whole, "
+                "and the same command goes on from there."
             ) from error
-
-
-@contextlib.contextmanager
-def _silent(*, lasting: bool = False) -> Iterator[None]:
-    """Orbax and TensorStore, and their threads, say nothing.
-
-    Args:
-        lasting: where it fails they stay silent, as some threads fail after it.
-    """
-    _ignore_closed_loops()
-    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
-    levels, speak = [logger.level for logger in loggers], not lasting
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-        speak = True
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level if speak else logging.CRITICAL + 1)
-
-
-@functools.cache
-def _ignore_closed_loops() -> None:
-    """What Orbax left of a loop is collected at any time after it failed."""
-    hook = sys.unraisablehook
-    sys.unraisablehook = lambda raised: (
-        None if "loop is closed" in str(raised.exc_value) else hook(raised)
-    )
-
-
-def _require_room(folder: Path, arrays: dict[str, Any]) -> None:
-    """Before it is tried: what is half written helps nobody."""
-    needed = sum(x.nbytes for x in arrays.values())
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise OSError(f"{needed:,} bytes are needed, and {free:,} are free")
-
-
-def _checkpointer() -> "ocp.Checkpointer":
-    import orbax.checkpoint as ocp
-
-    return ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
-
-
-def _named(tree: Any) -> dict[str, Any]:
-    """The leaves by their names, in the tree's own order."""
-    leaves, _ = jax.tree.flatten_with_path(tree)
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): leaf
-        for path, leaf in leaves
-    }
-
-
-def _checksums(folder: Path) -> dict[str, int]:
-    """Of every file, by its path in the folder.
-
-    Raises: OSError.
-    """
-    found = {}
-    for path in _files(folder):
-        with path.open("rb") as file:
-            number = 0
-            while part := file.read(1 << 20):
-                number = zlib.crc32(part, number)
-        found[path.relative_to(folder).as_posix()] = number
-    return found
-
-
-def _files(folder: Path) -> list[Path]:
-    """Raises: OSError, if a folder cannot be looked at."""
-
-    def refuse(error: OSError) -> None:
-        raise error
-
-    tree = os.walk(folder, onerror=refuse)
-    found = [Path(top) / name for top, _, names in tree for name in names]
-    return sorted(path for path in found if path.name != ABOUT)
 
 
 # ---------------------------------------------------------------- reading
@@ -415,9 +289,9 @@ def read(
     """
     said, folder = about(record, steps), record.at(steps)
     with _unchanged(folder):
-        require_files(folder, said)
+        array_files.require_files(folder, said)
         every = len(places) == len(record.cells)
-        found = arrays(folder, devices.place(len(places)) if every else None)
+        found = array_files.read(folder, devices.place(len(places)) if every else None)
         if not every:
             found = {name: x[list(places)] for name, x in found.items()}
         learner = _learner(found, like, size)
@@ -427,7 +301,7 @@ def read(
 @contextlib.contextmanager
 def _unchanged(folder: Path) -> Iterator[None]:
     """Whatever keeps a snapshot from being used, but damage, as one sentence."""
-    with _silent():
+    with array_files.silent():
         try:
             yield
         except StoreError:
@@ -439,7 +313,8 @@ def _unchanged(folder: Path) -> Iterator[None]:
 def _unusable(folder: Path, error: Exception) -> StoreError:
     return StoreError(
         f"the checkpoint {str(folder)!r} cannot be used here and now "
-        f"({_line(error)}): nothing was changed, and what is there is kept."
+        f"({array_files.one_line(error)}): nothing was changed, and what is there is "
+        "kept."
     )
 
 
@@ -491,7 +366,7 @@ def read_replay(
     if not found:
         return None
     with _unchanged(folder):
-        named = _named({"learner": {"store": like.store}})
+        named = array_files.named({"learner": {"store": like.store}})
         leaves = [found[name][0] for name in named]
         return jax.tree.unflatten(jax.tree.structure(like.store), leaves)
 
@@ -506,47 +381,10 @@ def _of_one(
     folder, place = record.at(steps), record.cells.index(cell)
     said = about(record, steps, old=True)
     with _unchanged(folder):
-        require_files(folder, said)
-        found = arrays(folder, chosen=lambda n: n.startswith(_STORE) == store)
+        array_files.require_files(folder, said)
+        found = array_files.read(folder, chosen=lambda n: n.startswith(_STORE) == store)
         mine = {name: x[place : place + 1].copy() for name, x in found.items()}
     return folder, said, mine
-
-
-def require_files(folder: Path, said: dict[str, Any]) -> None:
-    """Raises: DamagedError, if a file is not what was written; OSError."""
-    now = _checksums(folder)
-    for name in sorted({*said["files"], *now}):
-        if said["files"].get(name) != now.get(name):
-            raise files.damaged(folder, f"{name} is not what was written")
-
-
-def arrays(
-    folder: Path,
-    place: jax.sharding.Sharding | None = None,
-    chosen: Callable[[str], bool] | None = None,
-) -> dict[str, Any]:
-    """By name; on the host, or at once in their place, so that none is there twice.
-
-    Those that are `chosen`, or all; the others are not read.
-    """
-    import orbax.checkpoint as ocp
-
-    with _checkpointer() as checkpointer:
-        tree: Any = checkpointer.metadata(folder.absolute()).item_metadata
-        how = ocp.RestoreArgs(restore_type=np.ndarray)
-        if place is not None:
-            how = ocp.ArrayRestoreArgs(sharding=place)
-        options = {name: how for name in tree.tree if chosen is None or chosen(name)}
-        if not options:
-            return {}
-        some: Any = {} if chosen is None else _only(options)
-        restore = ocp.args.PyTreeRestore(restore_args=options, **some)
-        return checkpointer.restore(folder.absolute(), args=restore)
-
-
-def _only(names: dict[str, Any]) -> dict[str, Any]:
-    """The arguments by which Orbax reads these alone."""
-    return {"item": dict.fromkeys(names, 0), "partial_restore": True}
 
 
 def _learner(arrays: dict[str, Any], like: Learner, size: replay.Size) -> Learner:
@@ -554,7 +392,7 @@ def _learner(arrays: dict[str, Any], like: Learner, size: replay.Size) -> Learne
     if "learner/store/obs" not in arrays:
         like = like._replace(store=None)  # type: ignore[arg-type]
     tree, found = {"learner": like}, []
-    for name, leaf in _named(tree).items():
+    for name, leaf in array_files.named(tree).items():
         array = arrays.pop(name)
         held = name.startswith("learner/store/")
         same = (
@@ -572,9 +410,3 @@ def _learner(arrays: dict[str, Any], like: Learner, size: replay.Size) -> Learne
         for i in range(store.reward.shape[0])
     ]
     return learner._replace(store=jax.tree.map(lambda *x: np.stack(x), *each))
-
-
-def _line(error: Exception) -> str:
-    words = str(error) if not isinstance(error, KeyError) else f"{error} is missing"
-    text = " ".join(words.split()) or type(error).__name__
-    return text if len(text) < 300 else text[:300] + "..."

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from coadapt.runs import (
+    array_files,
     attempts,
-    checkpoint,
     compatibility,
     files,
     leases,
@@ -98,7 +98,7 @@ def _require_whole(program: Program, one: Attempt) -> None:
         if table.damaged:
             raise files.damaged(one.folder / name, table.damaged)
     for home in _snapshots(one.folder):
-        checkpoint.require_files(home, files.unsealed(home / attempts.ABOUT) or {})
+        array_files.require_files(home, files.unsealed(home / attempts.ABOUT) or {})
 
 
 def _snapshots(attempt: Path) -> list[Path]:
@@ -255,7 +255,7 @@ class _Copy:
             shutil.copytree(home, to, ignore=about)
             files.sync(to)
         said = files.unsealed(home / attempts.ABOUT) or {}
-        checkpoint.require_files(to, said)
+        array_files.require_files(to, said)
         name, prints = self._program.folder.name, [*self._program.fingerprints]
         self._reseal(attempts.ABOUT, home, to, program=name, fingerprints=prints)
 
