@@ -138,7 +138,7 @@ MUTATIONS = (
         "test_rows.py::test_trpo_gains_within_its_radius",
     ),
     Mutation(
-        "factors/pi_q_update.py",
+        "factors/ratio_bound.py",
         "return jnp.minimum(ratio * score, clipped * score)",
         "return jnp.maximum(ratio * score, clipped * score)",
         "test_rows.py::test_a_clipped_ratio_is_still_where_it_is_outside_and_would_gain",
