@@ -56,6 +56,10 @@ CHANGES: dict[str, dict[str, Any]] = {
         # the other's are of each step as it comes
         "networks.input_norm": None,
     },
+    # of the steps of episodes that have ended alone, 18 of each 24
+    "rwr": NETS | ROLLOUT | {"data.batch_size": 18, "schedule.policy_steps": 5},
+    "power": {"data.update_every": ROWS, "data.policy_batch_size": 18},
+    "urex": NETS | {"data.update_every": ROWS, "data.policy_batch_size": 234},
 }
 # of a step of 24, how its episode ends there
 ENDS = {4: "terminated", 9: "truncated", 17: "terminated", 23: "truncated"}
@@ -78,14 +82,17 @@ def config_of(name: str) -> Config:
 # ---------------------------------------------------------------- data
 
 
-def steps(rng: np.random.Generator, ends: Mapping[int, str]) -> dict[str, np.ndarray]:
+def steps(
+    rng: np.random.Generator, ends: Mapping[int, str], *, discrete: bool = False
+) -> dict[str, np.ndarray]:
     """Made up: columns [ROWS, ...], of episodes that end at these places."""
     obs = rng.standard_normal((ROWS + 1, OBS))
     after, ended = obs[1:].copy(), np.array([i in ends for i in range(ROWS)])
     after[ended] = rng.standard_normal((ended.sum(), OBS))
+    action = 1.5 * np.tanh(rng.standard_normal((ROWS, ACTIONS)))
     columns = {
         "obs": obs[:-1],
-        "action": 1.5 * np.tanh(rng.standard_normal((ROWS, ACTIONS))),
+        "action": np.eye(ACTIONS)[action.argmax(-1)] if discrete else action,
         "reward": rng.standard_normal(ROWS),
         "following": after,
         "terminated": [ends.get(i) == "terminated" for i in range(ROWS)],
@@ -135,7 +142,7 @@ def layers(net: Mapping[str, Any]) -> Iterator[np.ndarray]:
 def parts(state: AgentState) -> dict[str, list[np.ndarray]]:
     """What is learned, by the words of both sides; duals by their names."""
     policy, critic = state.params.policy, state.params.critic
-    number = len(jax.tree.leaves(critic)[0])
+    number = len(jax.tree.leaves(critic)[0]) if jax.tree.leaves(critic) else 0
     each = [jax.tree.map(lambda x, k=k: x[k], critic) for k in range(number)]
     scale = [] if policy["scale"] is None else [np.asarray(policy["scale"])]
     duals = [np.asarray(x) for _, x in sorted(state.params.dual.items())]
@@ -188,7 +195,11 @@ def acted(config: Config, state: AgentState, rows: dict, rng: np.random.Generato
 def ours(name: str, config: Config) -> tuple[dict, list[dict]]:
     """What the other side is given, and what was learned after each update."""
     rng = np.random.default_rng(0)
-    spec = EnvSpec(task="", obs_size=OBS, action_size=ACTIONS, max_steps=8, provider="")
+    discrete = not config.pi_theta.continuous
+    spec = EnvSpec(
+        task="", obs_size=OBS, action_size=ACTIONS, max_steps=8, provider="",
+        num_actions=ACTIONS * discrete,
+    )  # fmt: skip
     state, before = agents.init(config, spec, jax.random.key(0)), None
     given, made = _arrays(name, parts(state)), []
     in_order = isinstance(config.data, Trajectories)
@@ -196,7 +207,10 @@ def ours(name: str, config: Config) -> tuple[dict, list[dict]]:
     capacity = ROWS + 1 if isinstance(config.data, Rollout) else ROWS
     if in_order:
         capacity = episodes.capacity_of_store(ROWS, spec.max_steps)
-    every = [joined(before, before := steps(rng, ends)) for _ in range(UPDATES_MADE)]
+    every = [
+        joined(before, before := steps(rng, ends, discrete=discrete))
+        for _ in range(UPDATES_MADE)
+    ]
     store = replay.init(
         spec, replay.size(capacity, shortest=1), jnp.asarray(every[0]["obs"][0])
     )

@@ -55,7 +55,7 @@ def found(data, prefix):
 
 def parts(name, agent):
     """What is learned, by the words of both sides."""
-    critic = getattr(agent, CRITICS[name])
+    critic = getattr(agent, CRITICS[name]) if name in CRITICS else []
     nets = critic if isinstance(critic, list) else [critic]
     raw = [] if isinstance(getattr(agent, "raw", None), dict | None) else [agent.raw]
     return {
@@ -103,6 +103,9 @@ LEARN = {
     "awac": learn_steps,
     "awr": learn_episodes,
     "vmpo": learn_rollout,
+    "rwr": learn_rollout,
+    "power": learn_rollout,
+    "urex": learn_rollout,
 }
 
 

@@ -45,9 +45,16 @@ NOTES = {
     "not learned from, as in ours.",
     "awac": f"{_PLAIN}plain_awac.py; minibatches with replacement.",
     "vmpo": f"{_PLAIN}plain_vmpo.py.",
+    "rwr": f"{_PLAIN}plain_rwr.py.",
+    "power": f"{_PLAIN}plain_power.py.",
+    "reps": f"{_PLAIN}plain_reps.py; its dual by torch's L-BFGS in float64; random "
+    "features of each seed's own, where ours has the same for all.",
+    "urex": f"{_PLAIN}plain_urex.py.",
 }
 WORKS = "parity_works.py"  # Stable-Baselines3's
-PLAIN = {name: f"plain_{name}.py" for name in ("mpo", "awr", "awac", "vmpo")}
+PLAIN = {name: f"plain_{name}.py" for name in (
+    "mpo", "awr", "awac", "vmpo", "rwr", "power", "reps", "urex",
+)}  # fmt: skip
 METHODS = (*PARITY.algorithms, *PLAIN)
 
 

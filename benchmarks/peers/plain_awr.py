@@ -9,7 +9,15 @@ import collections
 
 import numpy as np
 import torch
-from plain_parts import Moments, descend, minibatches, network, optimiser, serve
+from plain_parts import (
+    Moments,
+    descend,
+    minibatches,
+    network,
+    optimiser,
+    serve,
+    standardised,
+)
 from torch.distributions import Normal
 from torch.nn import functional as F
 
@@ -89,22 +97,22 @@ class Awr:
         for x, y in minibatches([obs, target], size, schedule["critic_steps"]):
             descend(self.value_step, 0.5 * F.mse_loss(self.value(x)[:, 0], y))
         _, advantages = self.labels(observed)
-        away = advantages - advantages.mean()
-        scaled = away / (advantages.std(unbiased=False) + 1e-8)
+        scaled = standardised(advantages)
         beta = self.config["pi_q_update"]["temperature"]["value"]
         limit = self.config["pi_q"]["clip"]["limit"]
         weights = (scaled / beta).exp().clamp(max=limit)[learned]
         data = [obs, action, weights]
         for x, a, w in minibatches(data, size, schedule["policy_steps"]):
-            self.improve(x, a, w)
+            improve(self, x, a, w)
 
-    def improve(self, obs, action, weight):
-        """A step on the weighted likelihood, and on how far the mean is outside."""
-        mean = self.policy(obs)
-        fit = Normal(mean, self.std).log_prob(action).sum(-1)
-        outside = (mean - mean.clamp(-1, 1)).pow(2).sum(-1).mean()
-        price = 0.5 * self.config["bounds"]["scale"]
-        descend(self.policy_step, -(weight * fit).mean() + price * outside)
+
+def improve(agent, obs, action, weight):
+    """A step on the weighted likelihood, and on how far the mean is outside."""
+    mean = agent.policy(obs)
+    fit = Normal(mean, agent.std).log_prob(action).sum(-1)
+    outside = (mean - mean.clamp(-1, 1)).pow(2).sum(-1).mean()
+    price = 0.5 * agent.config["bounds"]["scale"]
+    descend(agent.policy_step, -(weight * fit).mean() + price * outside)
 
 
 if __name__ == "__main__":

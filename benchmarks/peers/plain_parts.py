@@ -14,15 +14,30 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import torch
+from gymnasium.spaces import Box, Discrete
 from gymnasium.wrappers import RescaleAction
 from torch import nn
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU}
 
 
+class OneHot(gymnasium.ActionWrapper):
+    """A discrete action is the largest of so many numbers."""
+
+    def __init__(self, around):
+        super().__init__(around)
+        self.action_space = Box(0.0, 1.0, (int(around.action_space.n),))
+
+    def action(self, action):
+        return int(np.argmax(action)) + int(self.env.action_space.start)
+
+
 def env(task):
-    """Actions in [-1, 1], beyond which nothing clips them."""
-    return RescaleAction(gymnasium.make(task.removeprefix("gym/")), -1.0, 1.0)
+    """Actions in [-1, 1], beyond which nothing clips them; or one-hot."""
+    made = gymnasium.make(task.removeprefix("gym/"))
+    if isinstance(made.action_space, Discrete):
+        return OneHot(made)
+    return RescaleAction(made, -1.0, 1.0)
 
 
 # ---------------------------------------------------------------- networks
@@ -131,6 +146,40 @@ class Replay:
         rows = torch.randint(min(self.count, self.capacity), (number,))
         obs, action, reward, following, goes_on = (x[rows] for x in self.data)
         return obs, action, reward[:, 0], following, goes_on[:, 0]
+
+
+class OnPolicy:
+    """Learns from every n steps, once; `iterate` takes their columns."""
+
+    def __init__(self, config):
+        self.config, self.data, self.steps = config, config["data"], []
+
+    def observe(self, *step):
+        self.steps.append([np.asarray(each, np.float32) for each in step])
+        if len(self.steps) == self.data["update_every"]:
+            columns = [torch.from_numpy(np.stack(x))
+                       for x in zip(*self.steps, strict=True)]  # fmt: skip
+            self.steps = []
+            self.iterate(*columns)
+
+
+def until_last_end(ended):
+    """How many steps belong to episodes that have ended."""
+    ends = torch.nonzero(ended)
+    return int(ends[-1]) + 1 if len(ends) else 0
+
+
+def returns(gamma, reward, ended):
+    """Of each step to the end of its episode, discounted."""
+    found, ahead = torch.empty(len(reward)), torch.tensor(0.0)
+    for t in reversed(range(len(reward))):
+        ahead = found[t] = reward[t] + gamma * (1 - ended[t]) * ahead
+    return found
+
+
+def standardised(x):
+    """In standard deviations of all of them."""
+    return (x - x.mean()) / (x.std(unbiased=False) + 1e-8)
 
 
 def minibatches(data, size, number):

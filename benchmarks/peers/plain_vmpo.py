@@ -9,19 +9,27 @@ KL              of the policy before, of mean and of std apart, over all dimensi
 
 import math
 
-import numpy as np
 import torch
-from plain_parts import Moments, descend, minibatches, network, optimiser, serve
+from plain_parts import (
+    Moments,
+    OnPolicy,
+    descend,
+    minibatches,
+    network,
+    optimiser,
+    serve,
+    standardised,
+)
 from torch.distributions import Normal
 from torch.nn import functional as F
 
 
-class Vmpo:
+class Vmpo(OnPolicy):
     def __init__(self, config, obs, actions):
+        super().__init__(config)
         nets, optim = config["networks"], config["optim"]
         trust = config["pi_p_update"]["trust_region"]
         temperature = config["pi_q_update"]["temperature"]
-        self.config, self.data, self.steps = config, config["data"], []
         self.gamma, self.lam = (config["g_estimate"][n] for n in ("discount", "lam"))
         self.policy = network(nets["policy"], obs, 2 * actions)
         self.value = network(nets["critic"], obs, 1)
@@ -54,14 +62,6 @@ class Vmpo:
     def greedy(self, obs):
         return self.gaussian(self.moments.normed(obs))[0]
 
-    def observe(self, *step):
-        self.steps.append([np.asarray(each, np.float32) for each in step])
-        if len(self.steps) == self.data["update_every"]:
-            columns = [torch.from_numpy(np.stack(x))
-                       for x in zip(*self.steps, strict=True)]  # fmt: skip
-            self.steps = []
-            self.iterate(*columns)
-
     def dual(self, name):
         return F.softplus(self.raw[name].clamp(min=-18.0)) + 1e-8
 
@@ -84,8 +84,7 @@ class Vmpo:
         each = minibatches([normed, returns], size, schedule["critic_steps"])
         for x, y in each:
             descend(self.value_step, 0.5 * F.mse_loss(self.value(x)[:, 0], y))
-        away = advantages - advantages.mean()
-        scaled = away / (advantages.std(unbiased=False) + 1e-8)
+        scaled = standardised(advantages)
         with torch.no_grad():
             before = self.gaussian(normed)
         data = [normed, action, scaled, *before]
