@@ -3,10 +3,12 @@
 import contextlib
 import csv
 import dataclasses
+import errno
 import json
 import os
 import re
 import resource
+import shutil
 import socket
 import subprocess
 import sys
@@ -597,13 +599,30 @@ def test_memory_that_is_short_while_reading_is_no_damage(tmp_path, monkeypatch, 
     assert contents(tmp_path) == before and scores(tmp_path) == old
 
 
-def test_programs_that_are_away_are_a_sentence_before_any_write(tmp_path):
+@pytest.mark.parametrize("finish", [True, False])
+@pytest.mark.parametrize(
+    "what, how",
+    [
+        ("programs", ("a link to nowhere", "nothing")),
+        ("programs", ("an empty folder", "an empty folder")),
+        ("programs/*", ("a link to nowhere",)),
+        ("programs/*/0001", ("a link to nowhere",)),
+    ],
+    ids=["programs", "unmounted", "program", "attempt"],
+)
+def test_programs_that_are_away_are_a_sentence_before_any_write(
+    tmp_path, what, how, finish
+):
     """As where a disk is not mounted; once it is back, all is as it was."""
-    write(tmp_path, finish=False)
+    write(tmp_path, finish=finish)
     before, old = contents(tmp_path), scores(tmp_path)
-    (tmp_path / "programs").rename(tmp_path.with_name("disk"))
-    (tmp_path / "programs").symlink_to(tmp_path / "nowhere")
-    for _ in range(2):
+    (there,) = tmp_path.glob(what)
+    there.rename(tmp_path.with_name("disk"))
+    for instead in how:
+        if instead == "an empty folder":
+            there.mkdir()
+        elif instead == "a link to nowhere":
+            there.symlink_to(tmp_path / "nowhere")
         with owned(tmp_path):
             without = contents(tmp_path)
             for attempt in (
@@ -615,9 +634,68 @@ def test_programs_that_are_away_are_a_sentence_before_any_write(tmp_path):
                     attempt()
                 assert one_sentence(caught.value)
             assert contents(tmp_path) == without
-        (tmp_path / "programs").unlink(missing_ok=True)
-    tmp_path.with_name("disk").rename(tmp_path / "programs")
+        if instead == "an empty folder":
+            there.rmdir()
+        there.unlink(missing_ok=True)
+    tmp_path.with_name("disk").rename(there)
     assert contents(tmp_path) == before and scores(tmp_path) == old
+
+
+def test_without_its_programs_and_its_table_a_store_begins_anew(tmp_path):
+    write(tmp_path)
+    before = scores(tmp_path)
+    shutil.rmtree(tmp_path / "programs")
+    (tmp_path / "programs").mkdir()
+    (tmp_path / "results.csv").unlink()
+    write(tmp_path, start=100.0)
+    again = {seed: [v + 100 for v in values] for seed, values in before.items()}
+    assert scores(tmp_path) == again
+
+
+@pytest.mark.parametrize("lost", ["program", "attempt"])
+def test_a_table_keeps_scores_that_no_program_has_any_more(tmp_path, caplog, lost):
+    """A folder that was moved away is begun anew: its old rows stay readable."""
+    write(tmp_path)
+    write(tmp_path, seeds=(2,))
+    old, values = results(tmp_path), scores(tmp_path)
+    home = homes(tmp_path)[0]
+    shutil.rmtree(home if lost == "attempt" else home.parent)
+    write(tmp_path, seeds=(2,))
+    assert (tmp_path / "results.csv.kept-1").read_bytes() == old
+    assert [r.message.count("'results.csv.kept-1'") for r in caplog.records] == [1]
+    assert list(scores(tmp_path)) == [2]
+    write(tmp_path)
+    assert len(list(tmp_path.glob("*.kept-*"))) == 1 and scores(tmp_path) == values
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "attempt.json"])
+def test_a_folder_that_may_not_be_entered_is_a_sentence(tmp_path, monkeypatch, name):
+    write(tmp_path)
+    before, real = contents(tmp_path), Path.stat
+
+    def refused(path, **how):
+        if path.name == name:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", refused)
+        for attempt in (lambda: Store(tmp_path, header()), lambda: scores(tmp_path)):
+            with pytest.raises(StoreError, match=f"{name}.*denied.*once it can be"):
+                attempt()
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["results.csv", "done.csv", ".views.json"])
+def test_a_table_that_cannot_be_replaced_leaves_the_request(tmp_path, name):
+    write(tmp_path)
+    (tmp_path / name).unlink()
+    (tmp_path / name).mkdir()
+    with owned(tmp_path):
+        before = contents(tmp_path)
+        with pytest.raises(StoreError, match=name):
+            Store(tmp_path, header(steps=40))
+        assert contents(tmp_path) == before
 
 
 # ---------------------------------------------------------------- tables for people

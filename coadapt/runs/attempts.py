@@ -56,7 +56,7 @@ class Program(NamedTuple):
 
         Raises: StoreError.
         """
-        found = [self.folder / n for n in files.names(self.folder) if n.isdigit()]
+        found = [path for path in _folders(self.folder) if path.name.isdigit()]
         return [path for path in found if _begun(path)]
 
     def snapshots(self) -> dict[int, Path]:
@@ -69,7 +69,7 @@ class Program(NamedTuple):
             int(name): home / name
             for home in homes
             for name in files.names(home)
-            if name.isdigit() and (home / name / ABOUT).exists()
+            if name.isdigit() and files.there(home / name / ABOUT)
         }
         return dict(sorted(found.items()))
 
@@ -88,10 +88,10 @@ def _begun(path: Path) -> bool:
 
     Raises: StoreError.
     """
-    if (path / ATTEMPT).exists() or (path / DONE).exists():
+    if files.there(path / ATTEMPT) or files.there(path / DONE):
         return True
     numbers = (name for name in files.names(path) if name.isdigit())
-    return any((path / name / ABOUT).exists() for name in numbers)
+    return any(files.there(path / name / ABOUT) for name in numbers)
 
 
 def program(path: Path) -> Program | None:
@@ -134,8 +134,10 @@ def programs(workdir: Path, *, reading: bool = False) -> list[Program]:
     folder = workdir / PROGRAMS
     require(folder)
     one = _readable if reading else program
-    found = [one(folder / name) for name in files.names(folder)]
+    found = [one(path) for path in _folders(folder)]
     there = [each for each in found if each is not None]
+    if not there:
+        _require_none(workdir)
     return sorted(there, key=lambda each: (each.number, each.folder.name))
 
 
@@ -164,19 +166,43 @@ def _fingerprints(snapshot: Path) -> tuple[str, ...]:
 
 
 def require(folder: Path) -> None:
-    """Refuse a store whose programs are away.
+    """Refuse a store of which a folder is away.
 
     Raises: StoreError.
     """
-    try:
-        there = folder.is_dir()
-    except OSError:
-        there = False
-    if not there:
+    if not files.there(folder) or not folder.is_dir():
         raise StoreError(
-            f"{str(folder)!r} is not there, and the run store's rows are in it: bring "
+            f"{str(folder)!r} is not there, and rows of the run store are in it: bring "
             "it back (a disk that is not mounted, a link that leads nowhere); nothing "
             "was changed."
+        )
+
+
+def _folders(folder: Path) -> list[Path]:
+    """What is in a folder, in order, but for hidden files.
+
+    Raises:
+        StoreError: if it cannot be looked at, or a link in it leads nowhere.
+    """
+    found = [folder / name for name in files.names(folder) if name[0] != "."]
+    for path in found:
+        if path.is_symlink() and not files.there(path):
+            require(path)
+    return found
+
+
+def _require_none(workdir: Path) -> None:
+    """Refuse a store without programs whose table of results has rows: where a disk is
+    not mounted, an empty folder is in its place.
+
+    Raises: StoreError.
+    """
+    text = files.read(workdir / tables.RESULTS, errors="replace") or ""
+    if text.count("\n") > 1:
+        raise StoreError(
+            f"{str(workdir / PROGRAMS)!r} is empty, and {tables.RESULTS} has rows that "
+            "were in it: bring it back (a disk that is not mounted), or move "
+            f"{tables.RESULTS} away, too, to compute all from 0; nothing was changed."
         )
 
 
@@ -259,7 +285,7 @@ def attempt(folder: Path) -> Attempt:
     failures = tables.read(folder / FAILURES, tables.FAILURE_COLUMNS)
     if not _begun(folder):
         raise FileNotFoundError(folder)
-    if not (folder / ATTEMPT).exists():
+    if not files.there(folder / ATTEMPT):
         _say(folder / ATTEMPT, "it is missing")
     found = Attempt(folder, rows, failures, None, str((session or {}).get("session")))
     for name, table in ((ROWS, rows), (FAILURES, failures)):

@@ -69,7 +69,7 @@ class Writer:
         for folder in (record.folder, *self._homes()):
             for name in files.names(folder):
                 snapshot = name.isdigit() and folder != record.folder
-                half = snapshot and not (folder / name / ABOUT).exists()
+                half = snapshot and not files.there(folder / name / ABOUT)
                 if half or array_files.TMP in name or name.endswith(OLD):
                     files.remove(folder / name)
         self._checkpointer = array_files.checkpointer()
@@ -129,7 +129,7 @@ class Writer:
         """Of ours and older attempts; one of as many steps in those has been passed."""
         homes = self._homes()
         for home in homes:
-            if home != self._home and (home / str(newest) / ABOUT).exists():
+            if home != self._home and files.there(home / str(newest) / ABOUT):
                 files.remove(home / str(newest))
         there = self._record.snapshots().items()
         older = [p for steps, p in there if steps < newest and p.parent in homes]

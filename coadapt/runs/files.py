@@ -191,6 +191,21 @@ def names(folder: Path) -> list[str]:
         raise _unreadable(folder, error) from error
 
 
+def there(path: Path) -> bool:
+    """Whether a file or folder is there; a link that leads nowhere is not.
+
+    Raises:
+        StoreError: if it cannot be looked at.
+    """
+    try:
+        path.stat()
+        return True
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
 def read(path: Path, errors: str = "strict") -> str | None:
     """The text of a file; None where it is not there.
 

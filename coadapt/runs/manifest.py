@@ -162,7 +162,7 @@ def load(workdir: Path) -> Header | None:
 
 
 def _there(workdir: Path) -> bool:
-    return (workdir / MANIFEST).exists() or (workdir / COPY).exists()
+    return files.there(workdir / MANIFEST) or files.there(workdir / COPY)
 
 
 def _require_empty(workdir: Path) -> None:
@@ -468,7 +468,7 @@ def _set_aside(workdir: Path) -> None:
     try:
         _read(workdir, MANIFEST)
     except ConfigError:
-        if path.exists():
+        if files.there(path):
             files.move(path, path.with_name(MANIFEST + attempts.DAMAGED))
 
 

@@ -103,7 +103,7 @@ def _require_whole(program: Program, one: Attempt) -> None:
 
 def _snapshots(attempt: Path) -> list[Path]:
     homes = [attempt / name for name in files.names(attempt) if name.isdigit()]
-    return [home for home in homes if (home / attempts.ABOUT).exists()]
+    return [home for home in homes if files.there(home / attempts.ABOUT)]
 
 
 # ---------------------------------------------------------------- contradictions

@@ -155,7 +155,7 @@ def _format(workdir: Path) -> int | None:
         return None if header is None else header.format
     except manifest.DamagedError as error:
         where = {FORMAT: attempts.PROGRAMS, READ_ONLY: RESULTS}
-        formats = [n for n, name in where.items() if (workdir / name).exists()]
+        formats = [n for n, name in where.items() if files.there(workdir / name)]
         if not formats:
             raise
         attempts.say_once(workdir / MANIFEST, "%s", error)
@@ -230,10 +230,13 @@ class Store:
             for each in attempts.shown(there)
             for cell in each.cells
         }
-        self.session = manifest.write(workdir, old, self.header, session=session)
         self._programs = max((each.number for each in known), default=0)
         self._took, self._refreshed = 0.0, 0.0
-        self.refresh()
+        if old:  # a table that cannot be replaced is found before the request changes
+            views.refresh(workdir, there)
+        self.session = manifest.write(workdir, old, self.header, session=session)
+        if not old:
+            self.refresh()
 
     def note(self, cells: Sequence[Cell], devices: int) -> Program:
         """The program of these cells, made where it is not there yet."""

@@ -31,6 +31,7 @@ COLUMNS = (
 FAILURE_COLUMNS = (
     "task", "variant", "seed", "env_steps", "updates", "tensor", "cause"
 )  # fmt: skip
+RESULTS = "results.csv"  # of the workdir, for people: views.py
 SESSION, CHECK = "session", "check"
 END = "."  # of a write
 _PART = 10_000  # lines whose words are in memory at a time

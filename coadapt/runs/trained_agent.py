@@ -22,7 +22,7 @@ from coadapt.config import Config, Offline
 from coadapt.data import offline
 from coadapt.data.replay import Store
 from coadapt.rng import Purpose, stream
-from coadapt.runs import checkpoint, store
+from coadapt.runs import checkpoint, files, store
 from coadapt.runs.store import Cell, Entry, Header
 from coadapt.schema import ConfigError, unknown
 from coadapt.types import AgentState, EnvSpec, Rows, Tree
@@ -251,7 +251,7 @@ def _newest(
                 held = _replay(record, header, like, cell, found) if replay else None
                 return found, held
             except store.StoreError as error:
-                gone = not path.exists()
+                gone = not files.there(path)
                 if gone:
                     break
                 if not isinstance(error, checkpoint.DamagedError):

@@ -14,9 +14,8 @@ from coadapt.runs.attempts import Attempt, Program
 
 _LOG = logging.getLogger(__name__)
 
-RESULTS, FAILURES, DONE, WRITTEN = (
-    "results.csv", "failures.csv", "done.csv", ".views.json"
-)  # fmt: skip
+RESULTS = tables.RESULTS
+FAILURES, DONE, WRITTEN = "failures.csv", "done.csv", ".views.json"
 DONE_COLUMNS = ("task", "variant", "seed", "steps", "seconds", tables.SESSION)
 
 
@@ -58,7 +57,9 @@ def _replace(workdir: Path, texts: dict[str, str]) -> None:
     there = {name: _there(workdir / name) for name in texts}
     for name, now in there.items():
         if now not in (None, sums[name], *known.get(name, ())):
-            _keep(workdir / name)
+            _keep(workdir / name, "edited", _EDITED)
+    if _scores(workdir / RESULTS) > texts[RESULTS].count(_SCORE):
+        _keep(workdir / RESULTS, "kept", _GONE)
     ours = {
         name: sorted({sums[name], *known.get(name, ())} & {sums[name], now})
         for name, now in there.items()
@@ -75,15 +76,27 @@ def _there(path: Path) -> int | None:
         return zlib.crc32(path.read_bytes()) if path.exists() else None
 
 
-def _keep(path: Path) -> None:
-    """What somebody edited stays, under another name, and is said."""
+def _scores(path: Path) -> int:
+    """How many rows of a table that is there are scores."""
+    return (files.read(path, errors="replace") or "").count(_SCORE)
+
+
+_SCORE = ",return,"
+_EDITED = (
+    "%r was changed by another program: it is kept as %r, and the table is made anew "
+    "from the programs' own rows."
+)
+_GONE = (
+    "%r has scores that no program has any more (a folder of programs/ was moved, "
+    "emptied or damaged): it is kept as %r, and the table is made anew from the rows "
+    "that are there."
+)
+
+
+def _keep(path: Path, how: str, words: str) -> None:
+    """What cannot be made anew stays, under another name, and is said."""
     number = 1
-    while (aside := path.with_name(f"{path.name}.edited-{number}")).exists():
+    while files.there(aside := path.with_name(f"{path.name}.{how}-{number}")):
         number += 1
     files.move(path, aside)
-    _LOG.warning(
-        "%r was changed by another program: it is kept as %r, and the table is made "
-        "anew from the programs' own rows.",
-        str(path),
-        aside.name,
-    )
+    _LOG.warning(words, str(path), aside.name)
