@@ -86,8 +86,8 @@ def group_of(name: str) -> list:
 
 
 # each way that data are read and that a policy moves is in one of the others
-ALIKE = ("awac", "power", "rwr", "urex", "vmpo", "vmpo_table1", "trpo_table1", "ppo",
-         "ddpg", "td3", "brac", "redq", "tqc", "d4pg", "dmpo",
+ALIKE = ("mpo", "awac", "power", "rwr", "urex", "vmpo", "vmpo_table1", "trpo",
+         "trpo_table1", "ddpg", "td3", "bear", "redq", "tqc", "d4pg", "dmpo",
          "td3_bc", "rebrac", "crr", "iql", "ppo_details",
          "fast_td3", "crossq", "droq", "sac_simba", "sac_simbav2",
          "sac_bro")  # fmt: skip
@@ -103,7 +103,7 @@ def name(request):
 @pytest.mark.parametrize(
     "name",
     # a usual run has one of a replay, one of a rollout and one of a data set
-    cases(algorithms.PRESETS, (*ALIKE, "mpo", "awr", "reps")),
+    cases(algorithms.PRESETS, (*ALIKE, "awr", "reps")),
     indirect=True,
     scope="module",
 )
@@ -143,8 +143,8 @@ def test_a_place_in_a_group_changes_no_bit(name, traced):
 
 
 def test_variants_of_one_seed_start_alike():
-    configs = [small("sac"), small("sac", optim__policy__rate=1e-2)]
-    learner = trained(configs, [7, 7], steps=10)
+    configs = [small("sac"), small("sac", optim__policy__rate=1e-2)] * 2
+    learner = trained(configs, [7, 7, 8, 8], steps=10)  # the program of a group
     first, second = agent(learner, 0), agent(learner, 1)
     for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -178,6 +178,7 @@ def test_number_of_updates(name, steps, expected):
 
 
 HOST = "gym/Pendulum-v1"  # whose episodes are too long for AWR here
+ONE_IN_SEVEN = small("sac", data__update_every=7)  # of many tests, alone: one program
 COUNTED = [("sac", TASK), ("sac", HOST), ("mpo", TASK), ("mpo", HOST), ("awr", TASK),
            ("ppo", TASK), ("ppo", HOST)]  # fmt: skip
 
@@ -187,7 +188,9 @@ COUNTED = [("sac", TASK), ("sac", HOST), ("mpo", TASK), ("mpo", HOST), ("awr", T
 )
 def test_device_and_host_make_the_updates_of_the_rule(case):
     name, task = case
-    config = small(name, data__update_every=30 if name in ("awr", "ppo") else 7)
+    config = ONE_IN_SEVEN
+    if name != "sac":
+        config = small(name, data__update_every=7 if name == "mpo" else 30)
     for steps in (104, 105, 200):
         expected = sum(runner.due(config, t) for t in range(1, steps + 1))
         result = runner.train(
@@ -212,11 +215,10 @@ def test_what_is_traced_never_retraces(task, traced):
     def run(configs, seeds):
         runner.train(configs, seeds, task, steps=80, eval_every=80, eval_episodes=1)
 
-    config = small("sac", g_estimate__discount=0.95)
-    run([config, config], [0, 1])
+    run([ONE_IN_SEVEN], [0])
     traced.clear()
-    faster = small("sac", optim__policy__rate=1e-3, g_estimate__discount=0.9)
-    run([faster, config], [5, 6])
+    changes = {"optim.policy.rate": 1e-3, "g_estimate.discount": 0.9}
+    run([schema.override(ONE_IN_SEVEN, changes)], [5])
     assert traced == {}
 
 
@@ -230,9 +232,12 @@ def test_of_one_episode_no_spread_is_known():
 
 def test_evaluation_touches_nothing():
     """C38: training is the same to the bit, however often it is looked at."""
-    config = small("sac")
-    often = runner.train([config], [0], TASK, steps=120, eval_every=20, eval_episodes=3)
-    once = runner.train([config], [0], TASK, steps=120, eval_every=120)
+    often, once = (
+        runner.train(
+            [ONE_IN_SEVEN], [0], TASK, steps=120, eval_every=every, eval_episodes=1
+        )
+        for every in (20, 120)
+    )
     for a, b in zip(
         jax.tree.leaves(often.learner), jax.tree.leaves(once.learner), strict=True
     ):
@@ -242,11 +247,10 @@ def test_evaluation_touches_nothing():
 @pytest.mark.parametrize("task", [TASK, "gym/Pendulum-v1"], ids=["device", "host"])
 def test_evaluation_is_repeatable(task):
     """C38: two runs tell the same returns."""
-    config = small("sac", data__update_every=7)  # a program of the tests above
     seen: list[list[float]] = [[], []]
     for told in seen:
         runner.train(
-            [config], [0], task, steps=80, eval_every=40, eval_episodes=2,
+            [ONE_IN_SEVEN], [0], task, steps=80, eval_every=40, eval_episodes=1,
             report=lambda r, told=told: told.append(float(r.metrics["return"][0])),
         )  # fmt: skip
     assert seen[0] == seen[1]
@@ -255,7 +259,8 @@ def test_evaluation_is_repeatable(task):
 
 def test_store_holds_what_the_environment_was_given():
     """C36, C37: raw actions, time limits that go on, the successor before the reset."""
-    config = small("mpo", pi_theta__scale__init_std=3.0)
+    changes = {"pi_theta__scale__init_std": 3.0, "data__learning_starts": 100}
+    config = small("mpo", **changes)  # it does not learn yet
     store = trained([config], [0], steps=70).store
     one = jax.tree.map(lambda x: x[0], store)
     t = replay.gather(one, jnp.arange(70, dtype=jnp.int32))
@@ -273,7 +278,10 @@ def test_store_holds_what_the_environment_was_given():
     assert not np.allclose(np.asarray(t.obs)[30], np.asarray(t.next_obs)[29])
 
 
-@pytest.mark.parametrize("name", ["sac", "awr", "ppo"])  # each kind of store
+@pytest.mark.parametrize(
+    "name",
+    cases(["sac", "awr", "ppo"], ["awr"]),  # each kind of store
+)
 def test_a_time_limit_may_be_stored_as_a_termination(name):
     """No number of what is stored differs but the discount of an episode's last step,
     and after it a target is the reward alone."""
@@ -372,7 +380,7 @@ class OneStep(gymnasium.Env):
         return np.zeros(3, np.float32), -cost, True, False, {}
 
 
-@pytest.mark.parametrize("drop_last", [True, False])
+@pytest.mark.parametrize("drop_last", cases([True, False], [False]))
 def test_an_iteration_without_a_step_to_learn_from_is_told(
     drop_last, monkeypatch, capsys
 ):
@@ -429,9 +437,8 @@ def test_actions_of_another_kind_are_refused(name, task, bins, words):
 # ---------------------------------------------------------------- in turn
 
 
-@pytest.mark.parametrize(
-    "name", cases(["sac", "mpo", "awr", "ppo"], ["mpo", "awr", "ppo"])
-)
+@pytest.mark.long  # a usual run has it of a function that counts: test_devices
+@pytest.mark.parametrize("name", ["sac", "mpo", "awr", "ppo"])
 def test_updates_in_turn_are_updates_together(name, monkeypatch):
     """As much as one update can differ: float32 sums in another order."""
     configs, seeds = variants(name, 4), np.arange(4, dtype=np.uint32)
