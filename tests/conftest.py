@@ -108,7 +108,7 @@ def _kept_programs():
 
 @pytest.fixture(scope="module", autouse=True)
 def _few_contexts():
-    """Programs of a module, of a single operation too, are lowered in one context of MLIR.
+    """The programs of a module, single operations too, share a context of MLIR.
 
     JAX makes one for each of them: 3 ms, of the 19 that an operation takes that has not
     been compiled before, and 1.2 MiB, which are kept as long as the program.
