@@ -181,6 +181,22 @@ KNOBS = {  # the number that each row is known for
 RATES = ("optim.policy.rate", "optim.critic.rate")  # read where there is such a step
 
 
+# The agent of tests of commands, of stores and of the interface: with the same numbers
+# of agents and of episodes it is one program, which one file compiles for all.
+TINY = {
+    "networks.policy.sizes": (8,),
+    "networks.critic.sizes": (8,),
+    "data.batch_size": 8,
+    "data.learning_starts": 20,
+    "data.random_steps": 20,
+    "data.capacity": 25,  # below every run's length
+}
+TINY_FLAGS = [
+    f"--set={path}={value[0] if isinstance(value, tuple) else value}"
+    for path, value in TINY.items()
+]
+
+
 def get(config, path: str) -> float:
     for name in path.split("."):
         config = getattr(config, name)

@@ -1,22 +1,43 @@
 """Run stores with made-up scores, written as a sweep writes them."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from coadapt import sweep
+from coadapt import runner, sweep
+from coadapt.config import Config
 from coadapt.experiments import load
 from coadapt.experiments.base import scaled
 from coadapt.runs import store
 from coadapt.runs.store import Cell
 from coadapt.sweep import Sweep, Variant
 from coadapt.tasks.units import Unit
+from tests import test_store_model
 
 PROVIDER = "mujoco 3.17.0"
 EVALUATIONS = 3
 UNIT = Unit(0.0, 0.0, 20, 100.0, "made up")
+
+
+@contextlib.contextmanager
+def scored(score: Callable[[Config, int], float]) -> Iterator[None]:
+    """Sweeps train nothing, and each agent of a config and a seed has this return."""
+
+    def train(configs, seeds, *args, report, **how):
+        pairs = list(zip(configs, seeds, strict=True))
+        found = {"return": np.array([score(*pair) for pair in pairs])}
+        return test_store_model.train(
+            configs, seeds, *args, report=lambda r: report(r._replace(metrics=found)),
+            **how,
+        )  # fmt: skip
+
+    with test_store_model.no_training(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "train", train)
+        yield
 
 
 def of_experiment(

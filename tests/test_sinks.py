@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import stores
+from recipes import TINY_FLAGS
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from coadapt import report, sweep
@@ -23,15 +24,12 @@ from coadapt.metrics import writers
 from coadapt.runs import files, store
 from coadapt.runs.store import Cell
 from coadapt.schema import ConfigError
+from tests.test_store_model import no_training
 
 TASK = "toy/lqr"
-# 60 steps of an agent of 8 units: what is learned is of no interest here
 TINY = [
     f"--task={TASK}", "--seeds=2", "--eval_every=30", "--eval_episodes=1", "--quiet",
-    "--set=networks.policy.sizes=8", "--set=networks.critic.sizes=8",
-    "--set=data.batch_size=8", "--set=data.learning_starts=20",
-    "--set=data.random_steps=20",
-    "--set=data.capacity=50",  # below every run's length: one program serves all
+    *TINY_FLAGS,
 ]  # fmt: skip
 GRID = ["--algorithms=sac", "--grid=optim.policy.rate=1e-3,1e-4", *TINY]
 
@@ -68,7 +66,7 @@ def run(tmp_path_factory):
     """Two variants, two seeds, with event files, and a session of more steps."""
     workdir = tmp_path_factory.mktemp("run") / "work"
     args = [*GRID, f"--workdir={workdir}", "--checkpoint_every=30"]
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, no_training():
         patch.setattr(report, "make", lambda *_, **__: None)  # it takes longer
         assert launch_sweep.main([*args, "--steps=60", "--tensorboard"]) == 0
         assert launch_sweep.main([*args, "--steps=90", "--tensorboard"]) == 0
@@ -222,7 +220,8 @@ def test_a_sweep_goes_on_without_its_event_files(run, tmp_path, monkeypatch, cap
     shutil.rmtree(workdir / writers.TENSORBOARD)
     (workdir / writers.TENSORBOARD).write_text("no folder")
     args = [*GRID, f"--workdir={workdir}", "--checkpoint_every=30", "--steps=120"]
-    assert launch_sweep.main([*args, "--tensorboard"]) == 0
+    with no_training():
+        assert launch_sweep.main([*args, "--tensorboard"]) == 0
     assert capsys.readouterr().err.count("tensorboard failed") == 1
     assert {max(steps) for steps in writers.rows_of(workdir).values()} == {120}
     assert logs.main([f"--workdir={workdir}", "--to=tensorboard"]) == 1

@@ -6,7 +6,7 @@ import math
 import jax
 import numpy as np
 import pytest
-from recipes import KNOBS, RATES, get, init
+from recipes import KNOBS, RATES, TINY, get, init
 
 from coadapt import algorithms, devices, schema, sweep
 from coadapt.config import BoundCost, BoundLoss, BoundWeights
@@ -16,16 +16,9 @@ from coadapt.runs.store import Cell
 from coadapt.schema import ConfigError
 from coadapt.sweep import Sweep, Variant
 from coadapt.validation.config_rules import check
+from tests.test_store_model import no_training
 
 TASK = "toy/lqr"
-TINY = {
-    "networks.policy.sizes": "8",
-    "networks.critic.sizes": "8",
-    "data.batch_size": 8,
-    "data.learning_starts": 20,
-    "data.random_steps": 20,
-    "data.capacity": 30,  # of each length of a run, so that one program serves all
-}
 
 
 def tiny(name="sac", **config):
@@ -321,6 +314,13 @@ def contents(folder):
     return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
+@pytest.fixture
+def untrained():
+    with no_training():
+        yield
+
+
+@pytest.mark.usefixtures("untrained")
 def test_a_sweep_runs_what_is_missing_and_nothing_else(tmp_path):
     events = []
     assert sweep.run(asked(), tmp_path, events.append) == 2
@@ -339,6 +339,7 @@ def test_a_sweep_runs_what_is_missing_and_nothing_else(tmp_path):
     assert after.startswith(before[tmp_path / "results.csv"])
 
 
+@pytest.mark.usefixtures("untrained")
 def test_a_sweep_that_breaks_off_is_taken_up_again(tmp_path):
     def stop(event):
         if event.report is not None:
@@ -355,6 +356,7 @@ def test_a_sweep_that_breaks_off_is_taken_up_again(tmp_path):
     ).read_bytes()
 
 
+@pytest.mark.usefixtures("untrained")
 def test_each_task_has_its_own_number_of_steps(tmp_path):
     other = "toy/chain"
     both = asked(
@@ -375,6 +377,7 @@ def test_each_task_has_its_own_number_of_steps(tmp_path):
         sweep.plan(dataclasses.replace(both, steps={TASK: 60}))
 
 
+@pytest.mark.usefixtures("untrained")
 def test_each_variant_has_its_own_number_of_steps(tmp_path):
     """Of one structure they would be one program, if they were as long."""
     long = dataclasses.replace(tiny(), name="long", steps=90)
@@ -396,6 +399,7 @@ def test_each_variant_has_its_own_number_of_steps(tmp_path):
         sweep.plan(asked(variants={TASK: [dataclasses.replace(long, steps=0)]}))
 
 
+@pytest.mark.usefixtures("untrained")
 def test_units_are_fixed_before_the_first_run(tmp_path):
     own = asked(references={TASK: -2.0})
     sweep.run(own, tmp_path)
