@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from recipes import cases
 
 import coadapt
 from coadapt import algorithms, aliases, changes, schema
@@ -111,7 +112,13 @@ def valid(config: Config, path: str, cls: type) -> Config | None:
         return None
 
 
-@pytest.mark.parametrize("name", algorithms.PRESETS)
+# a usual run has one of each of the data's kinds, and of the networks'
+KINDS = ("sac", "mpo", "ppo", "awr", "reps", "bear", "crossq", "sac_simbav2")
+
+
+@pytest.mark.parametrize(
+    "name", cases(algorithms.PRESETS, set(algorithms.PRESETS) - {*KINDS})
+)
 def test_each_hint_leads_to_a_valid_config_or_says_that_none_does(name):
     config = preset(name)
     for parent, now, classes in unions(config):
