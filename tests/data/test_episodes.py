@@ -53,9 +53,11 @@ def test_each_pass_takes_every_entry_once(n, size):
     """C18: minibatches are consecutive cuts of shuffled passes over the whole data."""
     positions = jnp.arange(n + 5, dtype=jnp.int32) * 2  # five entries do not count
     steps = jnp.arange(3 * n // size + 1, dtype=jnp.int32)
-    batches = jax.vmap(
-        lambda i: episodes.minibatch(
-            jax.random.key(3), positions, jnp.int32(n), i, size
+    batches = jax.jit(
+        jax.vmap(
+            lambda i: episodes.minibatch(
+                jax.random.key(3), positions, jnp.int32(n), i, size
+            )
         )
     )(steps)
     stream = np.asarray(batches).reshape(-1)
@@ -66,7 +68,7 @@ def test_each_pass_takes_every_entry_once(n, size):
     # a minibatch over the end of a pass too: each entry is of its own pass's shuffle
     for k, taken in enumerate(passes):
         key, every = jax.random.fold_in(jax.random.key(3), k), jnp.arange(n)
-        alone = shuffle(key, every, jnp.int32(n))
+        alone = jax.jit(shuffle)(key, every, jnp.int32(n))
         assert taken.tolist() == positions[alone].tolist()
 
 
