@@ -93,14 +93,7 @@ def python(source: str) -> ast.Module:
 SAID = {"04_failure": "all 2 agents of a program on toy/lqr failed"}
 
 
-# which run without being asked for: the others cost minutes of the suite
-EACH_TIME = ("05_your_ablation",)
-
-
-@pytest.fixture(
-    scope="module",
-    params=cases(NAMES, set(NAMES) - set(EACH_TIME)),
-)
+@pytest.fixture(scope="module", params=cases(NAMES, NAMES))
 def executed(request, tmp_path_factory):
     """The notebook's name and what a fresh kernel made of it."""
     name = request.param
@@ -122,6 +115,27 @@ def test_it_runs_and_nothing_is_warned_of(executed):
     assert made.pictures, "a notebook shows a figure"
     for file, data in made.pictures.items():
         assert data.startswith(b"\x89PNG") and f"({file})" in made.text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_it_takes_from_the_library_is_there(name):
+    """A usual run executes none of them, and looks its names up."""
+    nodes = [
+        n for source in code(notebooks.read(name)) for n in ast.walk(python(source))
+    ]
+    taken: dict[str, object] = {}
+    for node in nodes:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            exec(ast.unparse(node), taken)
+    used = [
+        (taken[node.value.id], node.attr)
+        for node in nodes
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in taken
+    ]
+    assert used
+    assert [each for each in used if not hasattr(*each)] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
