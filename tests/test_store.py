@@ -330,11 +330,14 @@ def test_a_part_of_a_program_goes_on_in_one_of_its_own(tmp_path):
 def test_it_is_read_beside_a_process_that_writes(tmp_path):
     """Whatever is written meanwhile: nothing is missing, and nothing goes back."""
     write(tmp_path)
-    script = "import sys; from pathlib import Path; from test_store import grow\ngrow"
+    script = "import sys; from pathlib import Path; from test_store import grow\n"
+    script += "print('begins', flush=True)\ngrow(Path(sys.argv[1]))"
     writer = subprocess.Popen(
-        [sys.executable, "-c", f"{script}(Path(sys.argv[1]))", str(tmp_path)],
+        [sys.executable, "-c", script, str(tmp_path)],
         cwd=Path(__file__).parent, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "begins\n"  # it has imported all
     reached, reads = 20, 0
     while writer.poll() is None:
         for seed, values in scores(tmp_path).items():
