@@ -289,7 +289,7 @@ def doubled(single, state):
     "name, changes",
     [
         ("mpo", {"g_estimate.minimum": "sample"}),
-        ("mpo", {"g_estimate.minimum": "mean"}),
+        pytest.param("mpo", {"g_estimate.minimum": "mean"}, marks=pytest.mark.long),
         ("sac", {}),
         pytest.param("awac", {}, marks=pytest.mark.long),
     ],

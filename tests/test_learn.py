@@ -54,8 +54,11 @@ def same(one: object, two: object) -> bool:
     return all((np.asarray(a) == np.asarray(b)).all() for a, b in leaves)
 
 
-# their paper's rows, of the same objective, are left
-@pytest.mark.parametrize("name", cases(NEWEST, ["vmpo", "trpo"]))
+# those whose minibatches are another's are left: PPO's
+@pytest.mark.parametrize(
+    "name",
+    cases(NEWEST, ["vmpo", "vmpo_table1", "trpo", "trpo_table1", "ppo_details"]),
+)
 def test_the_step_before_the_newest_changes_nothing(name):
     """It bounds an episode, and is held for that: no number of it is read."""
     # one step of the policy's or a few: the first is where a wrong label would show

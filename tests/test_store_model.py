@@ -536,7 +536,7 @@ OTHER_VERSION = [stopped(2, 60), ("refused", ALL, "version")]
 @example(SWAPPED)
 @example(OTHER_DEVICES)
 @example(OTHER_VERSION)
-@settings(quiet, max_examples=40)
+@settings(quiet, max_examples=25)
 def test_nothing_that_was_seen_is_lost(operations):
     holds(operations)
 

@@ -356,7 +356,9 @@ UPDATES = {
 
 
 # one with blocks and one without are left
-@pytest.mark.parametrize("name", cases(UPDATES, ["mpo-bronet", "sac-weight-norm"]))
+@pytest.mark.parametrize(
+    "name", cases(UPDATES, ["mpo-bronet", "sac-simba", "sac-weight-norm"])
+)
 def test_an_update_is_finite_moves_every_layer_and_is_of_no_neighbour(name):
     preset, choice, sizes = UPDATES[name]
     config = chosen(algorithms.preset(preset), choice)
