@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Literal, Protocol
 import jax
 import jax.numpy as jnp
 
-from coadapt.factors.pi_theta import Residual
+from coadapt.factors.pi_theta import Residual, normal_kls
 from coadapt.factors.rules import Config, Need, Refusal, Ruled
 from coadapt.factors.view import Dist, Duals, View, lacks
-from coadapt.ops import divergences, lagrange, regression
+from coadapt.ops import lagrange, regression
 from coadapt.schema import NonNegative, Positive, Scalar, config
 from coadapt.types import Metrics, Support, Tree
 
@@ -114,11 +114,10 @@ class DecoupledKL(TrustRegion):
         return {"mean": self.epsilon_mean, "std": self.epsilon_std}
 
     def kl(self, view: View, prior: Dist, dist: Dist) -> dict[str, jax.Array]:
-        kl = {
-            "mean": divergences.kl_of_mean(prior.mean, prior.std, dist.mean),
-            "std": divergences.kl_of_std(prior.std, dist.std),
+        kl = {  # [A]
+            name: jnp.mean(normal_kls(prior, part), axis=0)
+            for name, part in _parts(prior, dist).items()
         }
-        kl = {name: jnp.mean(value, axis=0) for name, value in kl.items()}  # [A]
         return kl if self.per_dimension else {n: jnp.sum(v) for n, v in kl.items()}
 
     def log_prob(
@@ -126,8 +125,16 @@ class DecoupledKL(TrustRegion):
     ) -> list[jax.Array]:
         if self.likelihood == "joint":
             return [view.pi.log_prob(dist, action)]
-        parts = dist._replace(std=prior.std), dist._replace(mean=prior.mean)
+        parts = _parts(prior, dist).values()
         return [view.pi.log_prob(part, action) for part in parts]
+
+
+def _parts(prior: Dist, dist: Dist) -> dict[str, Dist]:
+    """The new mean under the old std, and the new std around the old mean."""
+    return {
+        "mean": dist._replace(std=prior.std),
+        "std": dist._replace(mean=prior.mean),
+    }
 
 
 @config

@@ -1,80 +1,9 @@
-"""Divergences: between diagonal Gaussians, categoricals (in nats), and samples."""
+"""Divergences that are known by samples of both, in nats where it is a KL."""
 
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import betaln, digamma
-
-
-def kl_of_mean(mean_p: jax.Array, std_p: jax.Array, mean_q: jax.Array) -> jax.Array:
-    """KL( N(mean_p, std_p) || N(mean_q, std_p) ): what moving the mean alone costs.
-
-    Source: Abdolmaleki et al. 2018a, decoupled M-step. Args and result: [..., A].
-    """
-    return jnp.square((mean_p - mean_q) / std_p) / 2
-
-
-def kl_of_std(std_p: jax.Array, std_q: jax.Array) -> jax.Array:
-    """KL( N(mean, std_p) || N(mean, std_q) ): what changing the std alone costs.
-
-    Source: Abdolmaleki et al. 2018a, decoupled M-step. Args and result: [..., A].
-    """
-    return jnp.log(std_q / std_p) + jnp.square(std_p / std_q) / 2 - 0.5
-
-
-def kl(
-    mean_p: jax.Array, std_p: jax.Array, mean_q: jax.Array, std_q: jax.Array
-) -> jax.Array:
-    """KL( N(mean_p, std_p) || N(mean_q, std_q) ) of each dimension.
-
-    Source: textbook.
-
-    Args:
-        mean_p: [..., A].
-        std_p: [..., A].
-        mean_q: [..., A].
-        std_q: [..., A].
-    Returns:
-        [..., A].
-    """
-    return kl_of_std(std_p, std_q) + jnp.square((mean_p - mean_q) / std_q) / 2
-
-
-def kl_beta(
-    a_p: jax.Array, b_p: jax.Array, a_q: jax.Array, b_q: jax.Array
-) -> jax.Array:
-    """KL( Beta(a_p, b_p) || Beta(a_q, b_q) ) of each dimension, in nats.
-
-    Source: textbook.
-
-    Args:
-        a_p: [..., A], above 0.
-        b_p: [..., A], above 0.
-        a_q: [..., A], above 0.
-        b_q: [..., A], above 0.
-    Returns:
-        [..., A].
-    """
-    total = digamma(a_p + b_p)
-    moved = (a_p - a_q) * (digamma(a_p) - total) + (b_p - b_q) * (digamma(b_p) - total)
-    return betaln(a_q, b_q) - betaln(a_p, b_p) + moved
-
-
-def kl_categorical(logits_p: jax.Array, logits_q: jax.Array) -> jax.Array:
-    """KL( p || q ) of distributions over the last axis, p and q softmaxes of logits.
-
-    Source: textbook.
-
-    Args:
-        logits_p: [..., D], finite.
-        logits_q: [..., D], finite.
-    Returns:
-        [...], nats.
-    """
-    log_p = jax.nn.log_softmax(logits_p)
-    log_q = jax.nn.log_softmax(logits_q)
-    return jnp.sum(jnp.exp(log_p) * (log_p - log_q), axis=-1)
 
 
 def mmd(

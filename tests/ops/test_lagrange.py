@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coadapt.ops.bounds import excess_norm
-from coadapt.ops.divergences import kl_of_mean
 from coadapt.ops.lagrange import (
     RAW_FLOOR,
     VALUE_FLOOR,
@@ -24,6 +23,11 @@ from coadapt.ops.weights import boltzmann
 
 EXACT = 1e-12  # float64, sums of a few dozen terms of size 1
 EPSILON = 0.1
+
+
+def kl_of_mean(old, std, new):
+    return jnp.square((old - new) / std) / 2
+
 
 slope_of_dual = jax.jit(jax.grad(temperature_dual, argnums=1))
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, ClassVar, Protocol
 
+import distrax
 import jax
 import jax.numpy as jnp
 
@@ -141,10 +142,12 @@ class VAE(Model):
         head = view.network(self.net, params["encoder"], rows)
         mean, log_std = jnp.split(head, 2, axis=-1)
         log_std = jnp.clip(log_std, -4.0, 15.0)  # settings 3.10, the authors' code
-        latent = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
+        latents = distrax.LogStddevNormal(mean, log_std)
+        unit = distrax.LogStddevNormal(jnp.zeros_like(mean), jnp.zeros_like(log_std))
+        latent = jnp.asarray(latents.sample(seed=key))
         error = jnp.tanh(self._decode(view, params, seen, latent)) - action
-        kl = jnp.square(mean) + jnp.exp(2 * log_std) - 1 - 2 * log_std
-        return jnp.mean(jnp.square(error)) + self.kl_weight * jnp.mean(kl) / 2
+        kl = jnp.asarray(latents.kl_divergence(unit))
+        return jnp.mean(jnp.square(error)) + self.kl_weight * jnp.mean(kl)
 
     def draw(
         self, view: View, obs: jax.Array, key: jax.Array, samples: int

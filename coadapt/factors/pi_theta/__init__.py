@@ -15,8 +15,10 @@ from coadapt.factors.pi_theta.mixture import Components as Components
 from coadapt.factors.pi_theta.mixture import MixtureOfGaussians as MixtureOfGaussians
 from coadapt.factors.pi_theta.normal import Normal as Normal
 from coadapt.factors.pi_theta.normal import clip_noise as clip_noise
+from coadapt.factors.pi_theta.normal import normal_entropy as normal_entropy
 from coadapt.factors.pi_theta.normal import normal_explored as normal_explored
 from coadapt.factors.pi_theta.normal import normal_kl as normal_kl
+from coadapt.factors.pi_theta.normal import normal_kls as normal_kls
 from coadapt.factors.pi_theta.normal import normal_log_prob as normal_log_prob
 from coadapt.factors.pi_theta.normal import normal_sample as normal_sample
 from coadapt.factors.pi_theta.scales import ConstantStd as ConstantStd

@@ -1,13 +1,13 @@
-"""Beta distributions, inside the box."""
+"""Beta distributions, inside the box; by distrax."""
 
 from typing import ClassVar, NamedTuple
 
+import distrax
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import betaln, digamma
 
 from coadapt.factors.pi_theta.base import Distribution
-from coadapt.ops import divergences, squash
+from coadapt.ops import squash
 from coadapt.schema import config
 from coadapt.types import Tree
 
@@ -48,15 +48,13 @@ class Beta(Distribution):
     def log_prob(self, dist: Concentrations, action: jax.Array) -> jax.Array:
         """[..., B, A] -> [..., B], nats; density on [-1, 1]^A."""
         x = (_inside(action) + 1.0) / 2.0
-        a, b = (jnp.broadcast_to(each, x.shape) for each in dist)
-        each = (a - 1.0) * jnp.log(x) + (b - 1.0) * jnp.log1p(-x) - betaln(a, b)
-        return jnp.sum(each - jnp.log(2.0), axis=-1)
+        dist = Concentrations(*(jnp.broadcast_to(each, x.shape) for each in dist))
+        return jnp.asarray(_unit(dist).log_prob(x)) - _stretch(dist)
 
     def draw(self, dist: Concentrations, key: jax.Array, samples: int) -> jax.Array:
         """Actions [M, B, A]."""
-        shape = (samples, *dist.alpha.shape)
-        a, b = (jnp.broadcast_to(each, shape) for each in dist)
-        return _inside(2.0 * jax.random.beta(key, a, b) - 1.0)
+        x = jnp.asarray(_unit(dist).sample(seed=key, sample_shape=(samples,)))
+        return _inside(2.0 * x - 1.0)
 
     def dimensions(self, dist: Concentrations) -> int:
         """Of an action: how many independent parts `kl` sums over."""
@@ -64,18 +62,25 @@ class Beta(Distribution):
 
     def kl(self, p: Concentrations, q: Concentrations) -> jax.Array:
         """KL(p || q) at each state, [B], nats."""
-        return jnp.sum(divergences.kl_beta(*p, *q), axis=-1)
+        return jnp.asarray(_unit(p).kl_divergence(_unit(q)))
 
     def entropy(self, dist: Concentrations) -> jax.Array:
-        a, b = dist
-        each = betaln(a, b) - (a - 1.0) * digamma(a) - (b - 1.0) * digamma(b)
-        each = each + (a + b - 2.0) * digamma(a + b) + jnp.log(2.0)
-        return jnp.sum(each, axis=-1)
+        return jnp.asarray(_unit(dist).entropy()) + _stretch(dist)
 
     def mode(self, dist: Concentrations) -> jax.Array:
         """The greedy action [B, A]; the middle where all are as likely."""
         a, b = (each - 1.0 + 1e-6 for each in dist)
         return 2.0 * a / (a + b) - 1.0
+
+
+def _unit(dist: Concentrations) -> distrax.Independent:
+    """Of x, which is inside [0, 1]^A."""
+    return distrax.Independent(distrax.Beta(*dist), 1)
+
+
+def _stretch(dist: Concentrations) -> jax.Array:
+    """The logarithm of how much larger the box is than that."""
+    return dist.alpha.shape[-1] * jnp.log(2.0)
 
 
 def _inside(action: jax.Array) -> jax.Array:

@@ -9,6 +9,7 @@ from coadapt.factors.noise import Added
 from coadapt.factors.pi_theta.base import Distribution
 from coadapt.factors.pi_theta.normal import (
     Normal,
+    normal_entropy,
     normal_explored,
     normal_kl,
     normal_log_prob,
@@ -109,8 +110,7 @@ class Gaussian(Distribution):
         return normal_kl(p, q)
 
     def entropy(self, dist: Normal) -> jax.Array:
-        each = jnp.log(dist.std) + 0.5 * jnp.log(2 * jnp.pi * jnp.e)
-        return jnp.sum(each, axis=-1)
+        return normal_entropy(dist)
 
     def explore(
         self, dist: Normal, key: jax.Array, noise: Added | None = None

@@ -1,13 +1,17 @@
-"""Mixtures of Gaussians under a tanh."""
+"""Mixtures of Gaussians under a tanh; by distrax, but for samples.
+
+It draws of every component to keep one of them, so that its noise is another one too.
+"""
 
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, NamedTuple
 
+import distrax
 import jax
 import jax.numpy as jnp
 
 from coadapt.factors.pi_theta.base import Distribution
-from coadapt.factors.pi_theta.normal import Normal, normal_log_prob
+from coadapt.factors.pi_theta.normal import Normal, independent
 from coadapt.factors.pi_theta.scales import StateLogStd
 from coadapt.factors.rules import Config, Need, Refusal
 from coadapt.ops import squash
@@ -70,13 +74,13 @@ class MixtureOfGaussians(Distribution):
 
     def log_prob_of(self, dist: Components, raw: jax.Array) -> jax.Array:
         """The log-probability of bound(raw), without inverting a tanh."""
-        value = jnp.broadcast_to(
-            raw[..., None, :], (*raw.shape[:-1], *dist.mean.shape[-2:])
+        more = raw.shape[: raw.ndim - 2]
+        logits, mean, std = (jnp.broadcast_to(x, (*more, *x.shape)) for x in dist)
+        mixture = distrax.MixtureSameFamily(
+            distrax.Categorical(logits), independent(Normal(mean, std))
         )
-        each = normal_log_prob(Normal(dist.mean, dist.std), value)  # [..., B, C]
-        weight = jnp.broadcast_to(jax.nn.log_softmax(dist.logits), each.shape)
         change = jnp.sum(squash.log_det(raw), axis=-1)
-        return jax.nn.logsumexp(each + weight, axis=-1) - change
+        return jnp.asarray(mixture.log_prob(raw)) - change
 
     def draw(self, dist: Components, key: jax.Array, samples: int) -> jax.Array:
         """Samples [M, B, A] of what `bound` makes actions of."""
