@@ -1,7 +1,8 @@
-"""Discrete choices; by distrax, but for samples.
+"""Discrete choices. Their log-probability is distrax's; what else it has is ours.
 
-Its samples are the same draws of jax.random.categorical, after two normalisations of
-the logits and a look at each probability, which costs a third more time.
+It normalises logits that it has normalised already: for a KL and an entropy that
+doubles the time (8% of an update of PPO), and for samples, which are the same draws of
+jax.random.categorical, it looks at each probability too (a third more).
 """
 
 from collections.abc import Iterator
@@ -95,10 +96,12 @@ class Softmax(Distribution):
 
     def kl(self, p: Categorical, q: Categorical) -> jax.Array:
         """KL(p || q) at each state, [B], nats."""
-        return jnp.asarray(_choices(p).kl_divergence(_choices(q)))
+        log_p, log_q = (jax.nn.log_softmax(each.logits) for each in (p, q))
+        return _mean(log_p - log_q, log_p)
 
     def entropy(self, dist: Categorical) -> jax.Array:
-        return jnp.asarray(_choices(dist).entropy())
+        log_p = jax.nn.log_softmax(dist.logits)
+        return -_mean(log_p, log_p)
 
     def mode(self, dist: Categorical) -> jax.Array:
         """The likeliest action [B, A]."""
@@ -118,5 +121,10 @@ class Softmax(Distribution):
         return index.astype(jnp.float32) * (2 / (self.bins - 1)) - 1.0
 
 
-def _choices(dist: Categorical) -> distrax.Independent:
-    return distrax.Independent(distrax.Categorical(dist.logits), 1)
+def _mean(value: jax.Array, log_p: jax.Array) -> jax.Array:
+    """Of options, summed over choices; what is impossible counts nothing, if infinite.
+
+    [B, choices, options] -> [B].
+    """
+    p = jnp.exp(log_p)
+    return jnp.sum(p * jnp.where(p == 0, 0.0, value), axis=(-2, -1))
