@@ -1,6 +1,6 @@
 """Diagonal Gaussians, and those under a tanh."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -39,13 +39,46 @@ def _parameters(
     return Normal(mean, jnp.broadcast_to(std, mean.shape))
 
 
-@config
-class Gaussian(Distribution):
-    """N(mu, Sigma), diagonal; actions may leave the box."""
+class Diagonal(Distribution, Protocol):
+    """What both have: a mean and a std, of what `bound` makes actions of."""
 
     has_moments: ClassVar[bool] = True
-    has_entropy: ClassVar[bool] = True
     adds_noise: ClassVar[bool] = True
+    scale: Scale
+
+    def outputs(self, action_size: int) -> int:
+        return action_size + self.scale.outputs(action_size)
+
+    def init(self, action_size: int, features: int) -> Tree:
+        return self.scale.init(action_size, features)
+
+    def draw(self, dist: Normal, key: jax.Array, samples: int) -> jax.Array:
+        """Samples [M, B, A] of what `bound` makes actions of."""
+        return normal_sample(dist, key, samples)
+
+    def explore(
+        self, dist: Normal, key: jax.Array, noise: Added | None = None
+    ) -> jax.Array:
+        return self.bound(normal_explored(dist, key, noise))
+
+    def mode(self, dist: Normal) -> jax.Array:
+        """The greedy action [B, A]: what is made of the mean."""
+        return self.bound(dist.mean)
+
+    def dimensions(self, dist: Normal) -> int:
+        """Of an action: how many independent parts `kl` sums over."""
+        return dist.mean.shape[-1]
+
+    def kl(self, p: Normal, q: Normal) -> jax.Array:
+        """KL(p || q) at each state, [B], nats: a tanh does not change it."""
+        return normal_kl(p, q)
+
+
+@config
+class Gaussian(Diagonal):
+    """N(mu, Sigma), diagonal; actions may leave the box."""
+
+    has_entropy: ClassVar[bool] = True
 
     mean: Literal["free", "tanh"] = (
         "free"  # tanh keeps the mean, not the action, inside
@@ -81,12 +114,6 @@ class Gaussian(Distribution):
     def fit_scale(self, own: Tree, features: jax.Array, residual: Residual) -> Tree:
         return self.scale.fit(own, features, residual)
 
-    def outputs(self, action_size: int) -> int:
-        return action_size + self.scale.outputs(action_size)
-
-    def init(self, action_size: int, features: int) -> Tree:
-        return self.scale.init(action_size, features)
-
     def distribution(
         self, params: Tree, head: jax.Array, features: jax.Array | None = None
     ) -> Normal:
@@ -97,38 +124,15 @@ class Gaussian(Distribution):
         """[..., B, A] -> [..., B], nats."""
         return normal_log_prob(dist, action)
 
-    def draw(self, dist: Normal, key: jax.Array, samples: int) -> jax.Array:
-        """Samples [M, B, A] of what `bound` makes actions of."""
-        return normal_sample(dist, key, samples)
-
-    def dimensions(self, dist: Normal) -> int:
-        """Of an action: how many independent parts `kl` sums over."""
-        return dist.mean.shape[-1]
-
-    def kl(self, p: Normal, q: Normal) -> jax.Array:
-        """KL(p || q) at each state, [B], nats."""
-        return normal_kl(p, q)
-
     def entropy(self, dist: Normal) -> jax.Array:
         return normal_entropy(dist)
 
-    def explore(
-        self, dist: Normal, key: jax.Array, noise: Added | None = None
-    ) -> jax.Array:
-        return self.bound(normal_explored(dist, key, noise))
-
-    def mode(self, dist: Normal) -> jax.Array:
-        """The greedy action [B, A]."""
-        return dist.mean
-
 
 @config
-class TanhGaussian(Distribution):
+class TanhGaussian(Diagonal):
     """tanh(N(mu, Sigma)): actions stay inside the box."""
 
     bounded: ClassVar[bool] = True
-    has_moments: ClassVar[bool] = True
-    adds_noise: ClassVar[bool] = True
 
     scale: Scale = StateLogStd()  # how the std is made, before tanh
     # how a stored action is mapped back: clipped to +-(1 - 1e-6) first, or plain atanh,
@@ -138,12 +142,6 @@ class TanhGaussian(Distribution):
     @property
     def symbol(self) -> str:
         return f"Tanh(N(mu_theta(s), {self.scale.symbol}))"
-
-    def outputs(self, action_size: int) -> int:
-        return action_size + self.scale.outputs(action_size)
-
-    def init(self, action_size: int, features: int) -> Tree:
-        return self.scale.init(action_size, features)
 
     def distribution(
         self, params: Tree, head: jax.Array, features: jax.Array | None = None
@@ -156,10 +154,6 @@ class TanhGaussian(Distribution):
         raw = squash.inverse(action, safe=self.inverse == "safe")
         return self.log_prob_of(dist, raw)
 
-    def draw(self, dist: Normal, key: jax.Array, samples: int) -> jax.Array:
-        """Samples [M, B, A] of what `bound` makes actions of."""
-        return normal_sample(dist, key, samples)
-
     def bound(self, raw: jax.Array) -> jax.Array:
         return jnp.tanh(raw)
 
@@ -170,20 +164,3 @@ class TanhGaussian(Distribution):
         """The log-probability of bound(raw), without inverting a tanh."""
         change = jnp.sum(squash.log_det(raw), axis=-1)
         return normal_log_prob(dist, raw) - change
-
-    def dimensions(self, dist: Normal) -> int:
-        """Of an action: how many independent parts `kl` sums over."""
-        return dist.mean.shape[-1]
-
-    def kl(self, p: Normal, q: Normal) -> jax.Array:
-        """KL(p || q) at each state, [B], nats: the tanh does not change it."""
-        return normal_kl(p, q)
-
-    def explore(
-        self, dist: Normal, key: jax.Array, noise: Added | None = None
-    ) -> jax.Array:
-        return self.bound(normal_explored(dist, key, noise))
-
-    def mode(self, dist: Normal) -> jax.Array:
-        """The greedy action [B, A]: tanh of the mean."""
-        return jnp.tanh(dist.mean)

@@ -31,14 +31,15 @@ class ScaleRule(Ruled, Protocol):
 
     symbol: ClassVar[str]  # as Table 1 prints it
     closed_form: ClassVar[bool] = False  # whether `fit` finds it
+    of_network: ClassVar[bool] = False  # whether it takes an output a dimension
 
     def outputs(self, action_size: int) -> int:
         """Of the network, that it takes."""
-        ...
+        return action_size if self.of_network else 0
 
     def init(self, action_size: int, features: int) -> Tree:
         """Parameters of its own, or None."""
-        ...
+        return None
 
     def std(
         self, own: Tree, head: jax.Array, features: jax.Array | None = None
@@ -64,13 +65,8 @@ class StateLogStd(ScaleRule):
     low: Scalar = -20.0  # of log std; settings 1.1
     high: Scalar = 2.0  # of log std; settings 1.1
 
+    of_network: ClassVar[bool] = True
     symbol = "Sigma_theta(s)"
-
-    def outputs(self, action_size: int) -> int:
-        return action_size
-
-    def init(self, action_size: int, features: int) -> None:
-        return None
 
     def limits(self, config: Config) -> Iterator[Refusal]:
         if not self.low < self.high:
@@ -90,13 +86,8 @@ class StateSoftplusStd(ScaleRule):
     init_std: Positive = 0.5  # at x = 0; settings 1.3, per task
     std_offset: Positive = 1e-6  # added to the std; settings 1.3
 
+    of_network: ClassVar[bool] = True
     symbol = "Sigma_theta(s)"
-
-    def outputs(self, action_size: int) -> int:
-        return action_size
-
-    def init(self, action_size: int, features: int) -> None:
-        return None
 
     def std(
         self, own: Tree, head: jax.Array, features: jax.Array | None = None
@@ -105,20 +96,22 @@ class StateSoftplusStd(ScaleRule):
         return unit * self.init_std + self.std_offset
 
 
-@config
-class LearnedStd(ScaleRule):
-    """One std for all states: its variance is softplus of a parameter: AWAC's."""
-
-    raw: Scalar = 0.0  # at the start: variance 0.693; settings 1.5
+class Learned(ScaleRule, Protocol):
+    """One std for all states, of a parameter a dimension, which begin at `raw`."""
 
     closed_form: ClassVar[bool] = True
     symbol = "Sigma_theta"
-
-    def outputs(self, action_size: int) -> int:
-        return 0
+    raw: float
 
     def init(self, action_size: int, features: int) -> jax.Array:
         return jnp.full(action_size, self.raw, jnp.float32)
+
+
+@config
+class LearnedStd(Learned):
+    """One std for all states: its variance is softplus of a parameter: AWAC's."""
+
+    raw: Scalar = 0.0  # at the start: variance 0.693; settings 1.5
 
     def std(
         self, own: Tree, head: jax.Array, features: jax.Array | None = None
@@ -131,21 +124,12 @@ class LearnedStd(ScaleRule):
 
 
 @config
-class LearnedLogStd(ScaleRule):
+class LearnedLogStd(Learned):
     """One std for all states, whose logarithm is a parameter: TRPO's and PPO's."""
 
     raw: Scalar = 0.0  # log std at the start; settings 3.6
     floor: Scalar | None = None  # log std is clipped to at least this; none: it is not
     ceiling: Scalar | None = None  # and to at most this
-
-    closed_form: ClassVar[bool] = True
-    symbol = "Sigma_theta"
-
-    def outputs(self, action_size: int) -> int:
-        return 0
-
-    def init(self, action_size: int, features: int) -> jax.Array:
-        return jnp.full(action_size, self.raw, jnp.float32)
 
     def limits(self, config: Config) -> Iterator[Refusal]:
         floor, ceiling = self.floor, self.ceiling
@@ -171,12 +155,6 @@ class ConstantStd(ScaleRule):
     closed_form: ClassVar[bool] = True
     symbol = "Sigma"
 
-    def outputs(self, action_size: int) -> int:
-        return 0
-
-    def init(self, action_size: int, features: int) -> None:
-        return None
-
     def std(
         self, own: Tree, head: jax.Array, features: jax.Array | None = None
     ) -> jax.Array:
@@ -198,9 +176,6 @@ class FeatureStd(ScaleRule):
 
     closed_form: ClassVar[bool] = True
     symbol = "Sigma_theta(s)"
-
-    def outputs(self, action_size: int) -> int:
-        return 0
 
     def init(self, action_size: int, features: int) -> jax.Array:
         log_variance = 2 * jnp.log(jnp.asarray(self.init_std, jnp.float32))
