@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from benchmarks import parity_curves
-from benchmarks.parity_rule import Found, found, verdicts
+from benchmarks.parity_rule import Found, Pooled, found, pooled, verdicts
 from coadapt.analysis import score
 from coadapt.analysis.comparison import arms_of
 from coadapt.analysis.score import Arm
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 PLACE, PAGE = ROOT / "docs" / "results" / "parity", ROOT / "docs" / "parity.md"
 README, ALL = ROOT / "README.md", "parity.png"  # the picture with all rows
+MOST = 5  # panels in a line of it
 OURS, PEERS = "ours", "peers"  # of a study: a run store, and a folder of rows
 AGAIN, MENDED, NOTES = "again-", "mended.json", "notes.json"  # the last, of peers
 UPDATES = "one_update.csv"  # of benchmarks.one_update
@@ -202,7 +203,9 @@ def page(found: Sequence[Study]) -> str:
     if left_out:
         parts.append(f"{left_out} runs are left out: no peer of their model of CPU.\n")
     updates = _updates(found[0].place / UPDATES)
-    parts += [_curves(newest), updates, _log(log), _not_judged(found)]
+    over = pooled({key: each.cells[key] for key, each in newest.items()})
+    parts += [_over_tasks(over), _curves(newest), updates, _log(log)]
+    parts.append(_not_judged(found))
     parts += [_ours(found), _theirs(found)]
     return "\n".join(filter(None, parts))
 
@@ -223,10 +226,33 @@ def _line(study: Study, key: Key) -> tuple[str, ...]:
         task,
         _scores(cell.ours),
         _scores(cell.theirs),
-        f"{cell.d:+.2f} [{cell.low:+.2f}, {cell.high:+.2f}]",
+        _interval(cell),
         study.words[key],
         f"{cell.power:.2f}",
     )
+
+
+ABOUT_TASKS = """\
+## Over tasks
+
+Of each row the mean of d over the tasks that the other learned, where there are two \
+or more: *worse* here is not corrected for the number of rows.
+"""
+
+
+def _over_tasks(rows: Mapping[str, Pooled]) -> str:
+    if not rows:
+        return ""
+    lines = [
+        (row, str(x.tasks), _interval(x), x.word, f"{x.power:.2f}")
+        for row, x in rows.items()
+    ]
+    columns = ("row", "tasks", "d", "verdict", "power")
+    return f"{ABOUT_TASKS}\n{_table(columns, lines)}"
+
+
+def _interval(of: Found | Pooled) -> str:
+    return f"{of.d:+.2f} [{of.low:+.2f}, {of.high:+.2f}]"
 
 
 def _scores(scores: np.ndarray) -> str:
@@ -331,7 +357,7 @@ def _draw(there: Sequence[Study], folder: Path) -> None:
     for task, own in tasks.items():
         parity_curves.write(own, folder / parity_curves.name(task))
     titled = [x._replace(title=f"{x.row}, {x.task.partition('/')[2]}") for x in panels]
-    parity_curves.write(titled, folder / ALL, max(map(len, tasks.values())))
+    parity_curves.write(titled, folder / ALL, MOST)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

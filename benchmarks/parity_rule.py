@@ -34,6 +34,20 @@ class Found(NamedTuple):
     learned: bool  # whether theirs did
     power: float  # of 'not worse', of equal programs with these stds
     left_out: int  # runs of a kind of CPU that the other side has not
+    error: float  # of d
+    freedom: float  # degrees of it
+    level: float  # the error of d if the programs were equal
+
+
+class Pooled(NamedTuple):
+    """Of a row over tasks, each counting the same: the mean of its d."""
+
+    tasks: int
+    d: float
+    low: float  # each bound 97.5%
+    high: float
+    word: str
+    power: float  # as of a task
 
 
 def found(strata: Sequence[Stratum], random: float, std: float) -> Found:
@@ -53,8 +67,7 @@ def found(strata: Sequence[Stratum], random: float, std: float) -> Found:
     d = (ours - theirs) / scale
     error, freedom = _error(whole, sizes / sizes.sum(), (1.0, 1.0 + d))
     error, reach = error / abs(scale), distributions.t.isf(ALPHA, freedom)
-    level, _ = _error(whole, sizes / sizes.sum(), (1.0, 1.0))
-    shift = MARGIN * abs(scale) / max(level, 1e-12)
+    level = _error(whole, sizes / sizes.sum(), (1.0, 1.0))[0] / abs(scale)
     kept = int(sizes.sum())
     return Found(
         np.concatenate([o for o, _ in whole]),
@@ -64,10 +77,48 @@ def found(strata: Sequence[Stratum], random: float, std: float) -> Found:
         float(d + reach * error),
         float(distributions.t.cdf(d / max(error, 1e-12), freedom)),
         bool(theirs - random >= ABOVE * std),
-        # all runs alike on both sides: there is nothing to be mistaken by
-        float(distributions.nct.sf(reach, freedom, shift)) if error > 0 else 1.0,
+        _power(error, freedom, level),
         sum(len(o) + len(t) for o, t in strata) - kept,
+        float(error),
+        float(freedom),
+        float(level),
     )
+
+
+def _power(error: float, freedom: float, level: float) -> float:
+    """Of 'not worse', where programs are equal."""
+    if error == 0:  # all runs alike: there is nothing to be mistaken by
+        return 1.0
+    reach, shift = distributions.t.isf(ALPHA, freedom), MARGIN / max(level, 1e-12)
+    return float(distributions.nct.sf(reach, freedom, shift))
+
+
+def pooled(cells: Mapping[tuple[str, str], Found]) -> dict[str, Pooled]:
+    """Of each row with two tasks or more that the other side learned.
+
+    A row's tasks are independent, so that variances add up.
+    """
+    rows: dict[str, list[Found]] = {}
+    for (_, row), cell in sorted(cells.items()):
+        if cell.learned:
+            rows.setdefault(row, []).append(cell)
+    return {row: _pooled(found) for row, found in rows.items() if len(found) > 1}
+
+
+def _pooled(found: Sequence[Found]) -> Pooled:
+    number = len(found)
+    d = float(np.mean([each.d for each in found]))
+    squares = sum(each.error**4 / each.freedom for each in found)
+    error, level = (
+        math.sqrt(sum(x**2 for x in errors)) / number
+        for errors in ([each.error for each in found], [each.level for each in found])
+    )
+    least = min(each.freedom for each in found)
+    freedom = (error * number) ** 4 / squares if squares > 0 else least
+    reach = float(distributions.t.isf(ALPHA, freedom)) * error
+    word = NOT_WORSE if d - reach > -MARGIN else OPEN
+    word = WORSE if d + reach < 0 else word
+    return Pooled(number, d, d - reach, d + reach, word, _power(error, freedom, level))
 
 
 def _error(

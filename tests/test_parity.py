@@ -98,6 +98,32 @@ def test_each_verdict(ours, theirs, word):
     assert parity.verdicts(cells) == {("t", "a"): word}
 
 
+def test_tasks_of_a_row_are_pooled():
+    """A mean of independent d, by formulas of their own; where the other learned."""
+    cells = {("t", "a"): one(scores(95, 20), scores(100, 25), std=1.0),
+             ("u", "a"): one(scores(6, 3), scores(7, 2), std=0.1),
+             ("v", "a"): one(scores(1, 1), scores(1, 1), std=100.0),
+             ("t", "b"): one(scores(95, 20), scores(100, 25), std=1.0)}  # fmt: skip
+    got = parity_rule.pooled(cells)
+    assert list(got) == ["a"] and got["a"].tasks == 2
+    first, second = cells["t", "a"], cells["u", "a"]
+    d = (-0.05 - 1 / 7) / 2
+    widths = [x.high - x.d for x in (first, second)]
+    freedoms, errors = [], []
+    for (m, s), (n, t), w in zip(
+        ((95, 20), (6, 3)), ((100, 25), (7, 2)), widths, strict=True
+    ):
+        a, b = (s / n) ** 2 / 10, (m / n) ** 2 * (t / n) ** 2 / 10
+        freedoms.append((a + b) ** 2 / (a**2 / 9 + b**2 / 9))
+        errors.append(math.sqrt(a + b))
+        assert w == pytest.approx(stats.t.isf(0.025, freedoms[-1]) * errors[-1])
+    a, b = (x**2 / 4 for x in errors)
+    freedom = (a + b) ** 2 / (a**2 / freedoms[0] + b**2 / freedoms[1])
+    reach = stats.t.isf(0.025, freedom) * math.sqrt(a + b)
+    assert got["a"][1:4] == pytest.approx((d, d - reach, d + reach))
+    assert first.power < got["a"].power and second.power < got["a"].power
+
+
 def test_worse_is_holms():
     """p near 0.015 is worse alone; beside another of its kind and a small one not."""
     weak = one(scores(90, 10.5), scores(100, 9.5))
