@@ -64,10 +64,10 @@ devices.make_room()  # nothing is compiled yet: what comes is counted from here
 # Files that take a worker longest. Whole files go to workers: begun first, none is what
 # one worker is left with when the other has nothing to do.
 EARLY = (
-    "runner", "checkpoint", "agent", "diagnostics", "failures", "slurm", "rows",
-    "data_choices", "faults", "cluster", "report", "learn", "saved", "torsos",
-    "experiments", "sweep", "suites", "filling", "several_envs", "wheel", "cells",
-    "changes", "notebooks", "ahead",
+    "runner", "checkpoint", "agent", "failures", "diagnostics", "rows", "faults",
+    "learn", "saved", "data_choices", "experiments", "report", "several_envs", "torsos",
+    "cost", "wheel", "logs", "cells", "docs", "learning", "hybrids", "suites",
+    "cluster", "store", "fidelity", "filling", "retrace",
 )  # fmt: skip
 
 
@@ -150,6 +150,17 @@ def optimised():
     yield
     jax.config.update("jax_disable_most_optimizations", True)
     jax.clear_caches()
+
+
+@pytest.fixture(scope="module")
+def one_device():
+    """Agents are on one device, where it makes no difference to what a module tests: of
+    the time that XLA takes for a program over two, a third is their partition."""
+    first = jax.local_devices()[:1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax, "local_devices", lambda *_, **__: first)
+        patch.setattr(jax, "local_device_count", lambda *_, **__: 1)
+        yield
 
 
 @pytest.fixture

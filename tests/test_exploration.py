@@ -14,6 +14,8 @@ from coadapt.rng import Purpose, stream
 from coadapt.schema import ConfigError
 from coadapt.validation import config_rules
 
+pytestmark = pytest.mark.usefixtures("one_device")
+
 KEY, A = jax.random.key(5), 2
 PINK = {
     "exploration.noise": "PinkNoise",

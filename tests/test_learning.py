@@ -9,7 +9,9 @@ from recipes import behaviour, cases, write_dataset
 from coadapt import algorithms, runner, schema
 from coadapt.envs import toy
 
-pytestmark = pytest.mark.usefixtures("optimised")  # a third less time in all
+pytestmark = pytest.mark.usefixtures(
+    "optimised", "one_device"
+)  # a third less time in all
 
 DATASET = "learning/lqr-v0"
 NETS = {"networks.policy.sizes": (32, 32), "networks.critic.sizes": (32, 32)}

@@ -25,6 +25,8 @@ from coadapt.training.steps import act_one
 from coadapt.types import Action, TimeStep
 from coadapt.validation import config_rules, foreseen
 
+pytestmark = pytest.mark.usefixtures("one_device")
+
 E, SEEDS = 3, (5, 6)
 LQR = envs.spec("toy/lqr")
 

@@ -11,6 +11,8 @@ from coadapt.runs import store
 from coadapt.sweeps import dataset, packing
 from tests.recipes import cases
 
+pytestmark = pytest.mark.usefixtures("one_device")
+
 NETS = ["--set=networks.policy.sizes=8,8", "--set=networks.critic.sizes=8,8"]
 SAC = ["--algorithm=sac", "--task=toy/lqr", "--steps=150", "--seeds=2", *NETS]
 SAC += [
