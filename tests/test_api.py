@@ -6,11 +6,15 @@ import sys
 
 import numpy as np
 import pytest
+from recipes import TINY
 
 import coadapt
 from coadapt import sweep
 from coadapt.moved import MOVED
 from coadapt.runs import store
+from tests.test_store_model import no_training
+
+pytestmark = pytest.mark.usefixtures("one_device")
 
 
 def test_importing_is_light():
@@ -45,16 +49,14 @@ def test_unknown_names_are_an_attribute_error():
         coadapt.trian  # noqa: B018
 
 
-SMALL = {"networks.policy.sizes": (8,), "networks.critic.sizes": (8,)}
-# a replay that each run fills, so that one program serves all
-SMALL |= {
-    "data.batch_size": 8,
-    "data.learning_starts": 20,
-    "data.random_steps": 20,
-    "data.capacity": 25,
-}
-MINE = {"mine": coadapt.override(coadapt.algorithms.sac(), SMALL)}
-AMOUNTS = {"task": "toy/lqr", "eval_every": 30}
+MINE = {"mine": coadapt.override(coadapt.algorithms.sac(), TINY)}
+AMOUNTS = {"task": "toy/lqr", "eval_every": 30, "eval_episodes": 2}
+
+
+@pytest.fixture
+def untrained():
+    with no_training():
+        yield
 
 
 def test_train_returns_tidy_rows(capsys):
@@ -68,6 +70,7 @@ def test_train_returns_tidy_rows(capsys):
     assert last.startswith("[1/1] toy/lqr, mine, 2 agents:  60 of 60 steps  return -")
 
 
+@pytest.mark.usefixtures("untrained")
 def test_progress_is_silenced_or_told_to_a_function(tmp_path, capsys):
     told = []
     for progress, steps in ((None, 30), (False, 60), (told.append, 90)):
@@ -77,6 +80,7 @@ def test_progress_is_silenced_or_told_to_a_function(tmp_path, capsys):
     assert told[0].origins == (sweep.Origin(begin=0, reached=60),)
 
 
+@pytest.mark.usefixtures("untrained")
 def test_what_is_said_of_a_start_is_what_happens(tmp_path, capsys):
     amounts = AMOUNTS | {"checkpoint_every": 60, "workdir": tmp_path}
     for steps, said in (

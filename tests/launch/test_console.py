@@ -264,7 +264,7 @@ def test_memory_that_is_short_is_one_sentence(capsys):
             2,
             marks=pytest.mark.long,
         ),
-        ("MPLBACKEND", "foo", 2),
+        pytest.param("MPLBACKEND", "foo", 2, marks=pytest.mark.long),
     ],
 )
 def test_a_wrong_variable_is_one_sentence(name, value, status):

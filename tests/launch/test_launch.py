@@ -6,6 +6,7 @@ import sys
 import jax
 import pandas as pd
 import pytest
+from recipes import TINY_FLAGS
 
 from coadapt import taxonomy
 from coadapt.analysis import stats
@@ -14,14 +15,10 @@ from coadapt.cli import taxonomy as print_taxonomy
 from coadapt.report import results
 from coadapt.runs import store
 
-TINY = [
-    "--set=networks.policy.sizes=8",
-    "--set=networks.critic.sizes=8",
-    "--set=data.batch_size=8",
-    "--set=data.learning_starts=20",
-]
+pytestmark = pytest.mark.usefixtures("one_device")
+
 FAST = ["--steps=60", "--eval_every=30", "--eval_episodes=2"]
-LQR = ["--task=toy/lqr", *FAST, *TINY]
+LQR = ["--task=toy/lqr", *FAST, *TINY_FLAGS]
 TRAIN = ["--algorithm=sac", *LQR]
 
 
@@ -219,6 +216,7 @@ def test_taxonomy_prints_what_the_library_says(capsys):
     assert "(512, 512, 256)" in capsys.readouterr().out
 
 
+@pytest.mark.long  # test_wheel has it of the installed one
 def test_as_a_program_it_exits_with_2_and_without_a_traceback(tmp_path):
     command = [sys.executable, "-m", "coadapt", "train", "--algorithm=sca"]
     command += ["--task=toy/lqr", "--steps=10", f"--workdir={tmp_path / 'x'}"]
