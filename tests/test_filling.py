@@ -7,7 +7,7 @@ from coadapt import devices, runner, sweep
 from coadapt.runner import Interrupted
 from coadapt.runs import array_files, attempts, checkpoint, store
 from coadapt.sweep import Checkpoints, Sweep, Variant
-from tests.recipes import small
+from tests.recipes import cases, small
 from tests.test_cluster import NETS, assert_same, everything
 
 ALWAYS, STEPS, EVERY = Checkpoints(share=float("inf")), 120, 40
@@ -31,7 +31,8 @@ def run(folder, task: str, stop: int = 100, seeds=range(3)) -> None:
         assert stop < 100
 
 
-@pytest.fixture(scope="module", params=[DEVICE, HOST])
+# on the host three agents of four places are in a usual run too: test_failures
+@pytest.fixture(scope="module", params=cases([DEVICE, HOST], [HOST]))
 def whole(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "run"
     run(folder, request.param)
