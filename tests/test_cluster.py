@@ -103,6 +103,7 @@ def cluster() -> Iterator[tuple[str, list]]:
         made.shutdown()
 
 
+@pytest.mark.long  # two processes of this machine are what a usual run has
 @pytest.mark.filterwarnings("ignore")  # Ray's own: forks, sockets that it leaves open
 def test_two_nodes_leave_what_one_process_leaves(tmp_path):
     expected = alone(asked(3), tmp_path / "alone")  # its programs are read by those

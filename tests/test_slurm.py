@@ -251,6 +251,7 @@ def test_one_that_slurm_moved_waits_for_the_lease_of_the_one_before(
 # ---------------------------------------------------------------- a real one
 
 
+@pytest.mark.long
 @pytest.mark.skipif(bool(slurm_host.missing()), reason=slurm_host.missing())
 def test_an_array_leaves_what_one_process_leaves(tmp_path, monkeypatch):
     """A task gets SIGTERM while it works: it stops at a checkpoint, puts itself back
