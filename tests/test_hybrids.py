@@ -20,8 +20,6 @@ from coadapt.validation import config_rules, design_space
 from coadapt.validation.design_space import Point
 from tests.recipes import cases
 
-pytestmark = pytest.mark.usefixtures("one_device")
-
 ROOT = Path(__file__).parents[1]
 TASK, KEY = "toy/lqr", jax.random.key(0)
 DATASET = "toy/lqr-random-v0"

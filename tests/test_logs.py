@@ -22,8 +22,6 @@ from coadapt.metrics.registry import DEFAULT, GROUPS, METRICS
 from coadapt.networks import Network
 from coadapt.schema import ConfigError
 
-pytestmark = pytest.mark.usefixtures("one_device")
-
 ALL, SPEC = GROUPS["all"], envs.spec("toy/lqr")
 EIGHT = {"networks__policy__sizes": (8,), "networks__critic__sizes": (8,)}
 PLAIN = schema.override(
