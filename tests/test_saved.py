@@ -12,6 +12,9 @@ from coadapt import diagnostics, envs, learn, runner, schema, sweep
 from coadapt.runs import array_files, checkpoint, files
 from coadapt.sweep import Checkpoints, Sweep, Variant
 from tests.recipes import small
+from tests.test_store_model import no_training
+
+pytestmark = pytest.mark.usefixtures("one_device")
 
 HOST = {"data__learning_starts": 64, "data__capacity": 1000}
 CASES = {
@@ -222,12 +225,11 @@ def test_agents_alone_several_tasks_and_one_that_failed(tmp_path):
     config = small("ppo")
     broken = schema.override(config, {"optim.policy.rate": 1e38})
     variants = [Variant("good", "ppo", config), Variant("bad", "ppo", broken)]
-    idle = Variant(
-        "good", "ppo", small("ppo", data__update_every=2 * STEPS)
-    )  # no update
-    for task, those in (("toy/lqr", variants), ("toy/chain", [idle])):
-        work = asked(task, *those, seeds=(0,))
-        sweep.run(work, tmp_path, checkpoints=Checkpoints(keep=0))
+    idle = Variant("good", "ppo", config)
+    rules = Checkpoints(keep=0)
+    sweep.run(asked("toy/lqr", *variants, seeds=(0,)), tmp_path, checkpoints=rules)
+    with no_training():
+        sweep.run(asked("toy/chain", idle, seeds=(0,)), tmp_path, checkpoints=rules)
     with pytest.raises(coadapt.ConfigError, match="on toy/lqr, toy/chain"):
         coadapt.load(tmp_path, variant="good", seed=0)
     mine = {"variant": "good", "seed": 0, "task": "toy/lqr"}
