@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
+import distrax
 import jax
 import jax.numpy as jnp
 
@@ -11,6 +12,18 @@ from coadapt.factors.pi_theta.scales import Residual
 from coadapt.factors.rules import Config, Refusal, Ruled
 from coadapt.factors.view import lacks
 from coadapt.types import Tree
+
+
+def log_probs(dist: distrax.Distribution, value: jax.Array) -> jax.Array:
+    """Of values with axes in front of its own: [..., B, A] -> [..., B], nats.
+
+    What is of the parameters alone is so computed once at a state, and not for each of
+    its values, and no rank is promoted.
+    """
+    log_prob = dist.log_prob
+    for _ in range(value.ndim - len(dist.batch_shape) - len(dist.event_shape)):
+        log_prob = jax.vmap(log_prob)
+    return jnp.asarray(log_prob(value))
 
 
 class Distribution(Ruled, Protocol):

@@ -6,7 +6,7 @@ import distrax
 import jax
 import jax.numpy as jnp
 
-from coadapt.factors.pi_theta.base import Distribution
+from coadapt.factors.pi_theta.base import Distribution, log_probs
 from coadapt.ops import squash
 from coadapt.schema import config
 from coadapt.types import Tree
@@ -48,8 +48,7 @@ class Beta(Distribution):
     def log_prob(self, dist: Concentrations, action: jax.Array) -> jax.Array:
         """[..., B, A] -> [..., B], nats; density on [-1, 1]^A."""
         x = (_inside(action) + 1.0) / 2.0
-        dist = Concentrations(*(jnp.broadcast_to(each, x.shape) for each in dist))
-        return jnp.asarray(_unit(dist).log_prob(x)) - _stretch(dist)
+        return log_probs(_unit(dist), x) - _stretch(dist)
 
     def draw(self, dist: Concentrations, key: jax.Array, samples: int) -> jax.Array:
         """Actions [M, B, A]."""

@@ -10,7 +10,7 @@ import distrax
 import jax
 import jax.numpy as jnp
 
-from coadapt.factors.pi_theta.base import Distribution
+from coadapt.factors.pi_theta.base import Distribution, log_probs
 from coadapt.factors.pi_theta.normal import Normal, independent
 from coadapt.factors.pi_theta.scales import StateLogStd
 from coadapt.factors.rules import Config, Need, Refusal
@@ -74,13 +74,11 @@ class MixtureOfGaussians(Distribution):
 
     def log_prob_of(self, dist: Components, raw: jax.Array) -> jax.Array:
         """The log-probability of bound(raw), without inverting a tanh."""
-        more = raw.shape[: raw.ndim - 2]
-        logits, mean, std = (jnp.broadcast_to(x, (*more, *x.shape)) for x in dist)
         mixture = distrax.MixtureSameFamily(
-            distrax.Categorical(logits), independent(Normal(mean, std))
+            distrax.Categorical(dist.logits), independent(Normal(dist.mean, dist.std))
         )
         change = jnp.sum(squash.log_det(raw), axis=-1)
-        return jnp.asarray(mixture.log_prob(raw)) - change
+        return log_probs(mixture, raw) - change
 
     def draw(self, dist: Components, key: jax.Array, samples: int) -> jax.Array:
         """Samples [M, B, A] of what `bound` makes actions of."""

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from coadapt.factors.noise import Added
+from coadapt.factors.pi_theta.base import log_probs
 
 
 class Normal(NamedTuple):
@@ -28,8 +29,7 @@ def independent(dist: Normal) -> distrax.Independent:
 
 def normal_log_prob(dist: Normal, value: jax.Array) -> jax.Array:
     """[B, A] parameters, value [..., B, A] -> [..., B], nats."""
-    dist = Normal(*(jnp.broadcast_to(each, value.shape) for each in dist))
-    return jnp.asarray(independent(dist).log_prob(value))
+    return log_probs(independent(dist), value)
 
 
 def normal_entropy(dist: Normal) -> jax.Array:

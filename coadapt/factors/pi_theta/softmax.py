@@ -1,4 +1,4 @@
-"""Discrete choices. Their log-probability is distrax's; what else it has is ours.
+"""Discrete choices. Their log-probability is distrax's; what else they have is ours.
 
 It normalises logits that it has normalised already: for a KL and an entropy that
 doubles the time (8% of an update of PPO), and for samples, which are the same draws of
@@ -12,7 +12,7 @@ import distrax
 import jax
 import jax.numpy as jnp
 
-from coadapt.factors.pi_theta.base import Distribution
+from coadapt.factors.pi_theta.base import Distribution, log_probs
 from coadapt.factors.rules import Combination, Config, Need, Refusal
 from coadapt.schema import Range, config
 from coadapt.types import Tree
@@ -75,9 +75,9 @@ class Softmax(Distribution):
     def log_prob(self, dist: Categorical, action: jax.Array) -> jax.Array:
         """[..., B, A] -> [..., B], nats; of a bin, its probability, not a density."""
         chosen = self._one_hot(action)
-        logits = jnp.broadcast_to(dist.logits, chosen.shape)
-        choices = distrax.Independent(distrax.OneHotCategorical(logits), 1)
-        return jnp.asarray(choices.log_prob(chosen))
+        return log_probs(
+            distrax.Independent(distrax.OneHotCategorical(dist.logits), 1), chosen
+        )
 
     def draw(self, dist: Categorical, key: jax.Array, samples: int) -> jax.Array:
         """Actions [M, B, A]."""
