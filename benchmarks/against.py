@@ -139,7 +139,7 @@ def _chosen(
     for word in words:
         if word not in allowed:
             raise ConfigError(
-                f"--{flag} has {word!r}: it must be of {', '.join(allowed)}"
+                f"--{flag} has {word!r}: it must be one of {', '.join(allowed)}"
                 f"{nearest(word, allowed)}"
             )
     if not words or len(set(words)) < len(words):

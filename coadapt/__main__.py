@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"coadapt {__version__}")
         return 0
     print(
-        f"error: {name!r} is no command: there are {', '.join(cli.COMMANDS)}"
+        f"error: {name!r} is not a command; the commands are {', '.join(cli.COMMANDS)}"
         f"{nearest(name, cli.COMMANDS)}",
         file=sys.stderr,
     )

@@ -152,7 +152,7 @@ def _switched(asked: _Asked, path: str, head: str) -> str:
     tried = (cls.__name__ for cls in having if _fits(asked, parent, cls, path))
     fitting = next(tried, None) if allowed else None
     if fitting is None:
-        return f"{words}, but {parent} can not be that in this config"
+        return f"{words}, but {parent} cannot be that in this config"
     return f"{words}: set {parent}={fitting} first"
 
 

@@ -97,8 +97,8 @@ def available() -> Sequence[Any]:
         platform = _PLATFORMS in os.environ
         needs = " or install what it needs, as coadapt[cuda] for NVIDIA's GPUs"
         raise ConfigError(
-            f"{' and '.join(given) or 'no variable names a device'}: JAX can not use "
-            f"that here{f' ({reason})' if reason else ''}; unset it to compute on what "
+            f"{' and '.join(given) or 'no variable names a device'}: JAX cannot use "
+            f"it here{f' ({reason})' if reason else ''}; unset it to compute on what "
             f"there is{',' + needs if platform else ''}."
         ) from None
 

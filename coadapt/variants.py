@@ -152,7 +152,7 @@ def _variants(start: Sequence[str | Variant], task: str | None) -> list[Variant]
         start = [start]
     found = [presets([v], task)[0] if isinstance(v, str) else v for v in start]
     if not found:
-        raise ConfigError("variants are none: at least one algorithm must be named.")
+        raise ConfigError("variants is empty: name at least one algorithm.")
     return found
 
 
@@ -175,5 +175,5 @@ def _axes(axes: Axes) -> dict[str, Collection[object]]:
     paths = [path for name in found for path in schema.tied(name)]
     for path, times in Counter(paths).items():
         if times > 1:
-            raise ConfigError(f"{path} is in {times} axes: one of them has to have it.")
+            raise ConfigError(f"{path} is in {times} axes: give it in one of them.")
     return found

@@ -122,7 +122,8 @@ def open_stage(task: str, size: Size) -> Iterator[Stage]:
     kind, _, name = task.partition("/")
     if kind not in _STAGES:
         raise ConfigError(
-            f"task is {task!r}: frames are of {', '.join(_STAGES)}; {family(task)} "
+            f"task is {task!r}: frames are drawn of {', '.join(_STAGES)}; "
+            f"{family(task)} "
             "makes a page."
         )
     stage = _STAGES[kind](name, size)
@@ -239,7 +240,7 @@ def page(
         ConfigError: of another task.
     """
     if family(agent.task) != "brax":
-        raise ConfigError(f"task is {agent.task!r}: a page is of brax's alone.")
+        raise ConfigError(f"task is {agent.task!r}: only tasks of brax have a page.")
     env: Any = once(envs.make(agent.task, 1))  # type: ignore[arg-type]
     assert isinstance(env, Autoreset)
     key = _key(agent, evaluation)

@@ -38,11 +38,11 @@ FOREIGN = [
     ("sac", "policy.learning_rate", "); did you mean 'optim.policy.rate'?"),
     ("ppo", "batch_size", "did you mean 'data.batch_size'?"),
     ("awr", "learning_starts", "did you mean 'data.learning_starts'?"),
-    ("ppo", "learning_starts", "Replay, Trajectories have it, but data can not be"),
+    ("ppo", "learning_starts", "Replay, Trajectories have it, but data cannot be"),
     ("mpo", "tau", "it is 'target.critic.rate' here: Soft has it: set target.critic="),
-    ("ppo", "tau", "Soft has it, but target.critic can not be that in this config"),
+    ("ppo", "tau", "Soft has it, but target.critic cannot be that in this config"),
     ("ppo", "clip_range", "set pi_q_update.trust_region=ClippedRatio first"),
-    ("ppo", "ent_coef", "have it, but pi_q_update can not be that in this config"),
+    ("ppo", "ent_coef", "have it, but pi_q_update cannot be that in this config"),
     ("sac", "ent_coef", "did you mean 'pi_q_update.temperature'?"),
     ("sac", "critics", "did you mean 'g_estimate.critics'?"),
     ("sac", "discuont", "did you mean 'g_estimate.discount'?"),
@@ -77,7 +77,7 @@ def test_a_hint_of_a_class_counts_on_the_changes_beside_it():
         "pi_q_update.temperature": "ConstantTemperature",
     }
     path = "g_estimate.lam"
-    assert said(config, path).endswith("can not be that in this config")
+    assert said(config, path).endswith("cannot be that in this config")
     with pytest.raises(ConfigError, match="set g_estimate=TDLambda first"):
         changes.change(config, {path: 0.9, **more})
     changes.change(config, {"g_estimate": "TDLambda", path: 0.9, **more})
@@ -132,7 +132,7 @@ def test_each_hint_leads_to_a_valid_config_or_says_that_none_does(name):
             found = re.search(r"(?:has|have) it: set (\S+)=(\w+) first$", words)
             fitting = [c.__name__ for c in fits if field in names(c)]
             if not fitting:
-                assert words.endswith(f", but {parent} can not be that in this config")
+                assert words.endswith(f", but {parent} cannot be that in this config")
                 continue
             assert found, words
             assert found[1] == parent and found[2] in fitting

@@ -249,7 +249,7 @@ def test_a_mistake_is_answered_in_one_sentence(options, words):
 
 def test_off_could_be_several():
     three = rows(GRID | {"sac/critics=4": 0.9})
-    with pytest.raises(ConfigError, match="say which with off=value"):
+    with pytest.raises(ConfigError, match="choose one with off=value"):
         coadapt.compare(three, "critics", 2)
 
 

@@ -96,7 +96,7 @@ WRONG = [
     (lambda p: p.write_text("a,b\n1,2\n"), "has the columns a, b: it must have"),
     (lambda p: plain().assign(task="Hoper-v5").to_csv(p), "has no task of the store's"),
     (lambda p: plain().assign(step="x").to_csv(p), "step is 'x' in row 1: it must be"),
-    (lambda _: None, "can not be read: No such file"),
+    (lambda _: None, "cannot be read: No such file"),
 ]  # fmt: skip
 
 

@@ -159,8 +159,8 @@ def test_the_command_says_how_to_go_on(tmp_path, capsys):
     ]
     assert train.main([*flags, "--max_hours=1e-9"]) == TIME_OVER == 79
     assert capsys.readouterr().err.endswith(
-        "stopped, as the next checkpoint would come too late: the same command again "
-        "goes on from there\n"
+        "stopped, as the next checkpoint would come too late: run the same command "
+        "again to continue from there\n"
     )
     assert train.main([*flags, "--max_hours=0"]) == 2
     assert "--max_hours is '0'" in capsys.readouterr().err

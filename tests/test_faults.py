@@ -356,7 +356,10 @@ array_files.checksums = _checksums
     out = process.communicate(timeout=60)[0]
     assert process.returncode == 128 + number, out
     assert "stopping at the next checkpoint" in out
-    assert "the same command again goes on from there" in out and "Traceback" not in out
+    assert (
+        "run the same command again to continue from there" in out
+        and "Traceback" not in out
+    )
     (record,) = checkpoint.records(tmp_path)
     assert record.steps() in ([200], [300])
     finish(kind, tmp_path)

@@ -206,14 +206,14 @@ def other_unit(folder: Path) -> None:
 @pytest.mark.parametrize(
     "make, error, words",
     [
-        (other_value, ConfigError, "seed 0, has return .* report them apart"),
+        (other_value, ConfigError, "seed 0, has return .* report them separately"),
         (another(eval_every=20), ConfigError, "its eval_every is 10, and 20"),
         (another(experiment="else"), ConfigError, "its experiment is 'model'"),
         (other_unit, ConfigError, "the unit of toy/lqr is"),
         (damaged, StoreError, "arrays.npz is not what was written"),
         (torn, StoreError, "rows.csv.* is not what was written"),
         (running, StoreError, "is run by process .* merge when that has ended"),
-        (lambda folder: folder.mkdir(), ConfigError, "is no run store"),
+        (lambda folder: folder.mkdir(), ConfigError, "is not a run store"),
     ],
 )
 def test_what_contradicts_is_refused_before_anything_is_written(

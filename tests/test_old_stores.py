@@ -126,7 +126,7 @@ def test_a_damaged_program_costs_its_own_agents_alone(old, how, caplog):
     assert store.finished(old, about) == dict.fromkeys(about.cells(), 400)
     assert coadapt.load(old, variant="sac", seed=0).steps == 400
     (said,) = [r.message for r in caplog.records]
-    assert str(path) in said and "it is damaged" in said and "from a copy" in said
+    assert str(path) in said and "the file is damaged" in said and "from a copy" in said
     with pytest.raises(ConfigError, match=r"a program\.json is damaged"):
         coadapt.load(old, variant="mpo", seed=0)
     path.write_text(whole)

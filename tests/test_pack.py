@@ -191,7 +191,7 @@ def test_a_torn_archive_is_a_sentence(cut, archive, tmp_path):
     data = archive.read_bytes()
     end = int(cut * len(data)) if isinstance(cut, float) else cut or 0
     (tmp_path / "torn.zip").write_bytes(data[:end])
-    with pytest.raises(ConfigError, match="is not as it was packed"):
+    with pytest.raises(ConfigError, match="differs from what was packed"):
         pack.read(tmp_path / "torn.zip", tmp_path / "y")
     assert not (tmp_path / "y").exists()
 

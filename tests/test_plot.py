@@ -280,18 +280,18 @@ WRONG = [
     (lambda: plot.curves(ROWS[:0], "toy/lqr"), "task is 'toy/lqr': the rows have none"),
     (lambda: plot.curves(pd.DataFrame(), "toy/lqr"), "no column 'task'"),
     (lambda: plot.curves(ROWS, "toy/lqr", look=plot.looks(["sca"])), "mean 'sac'"),
-    (lambda: plot.curves(pd.concat([ROWS, ROWS]), "toy/lqr"), "there twice at 10 env"),
+    (lambda: plot.curves(pd.concat([ROWS, ROWS]), "toy/lqr"), "occur twice at 10 env"),
     (lambda: plot.panel(ROWS, "gym/Hopper-v5", LOOK), "task is 'gym/Hopper-v5'"),
-    (lambda: plot.panels(ROWS, [], LOOK), "tasks are none"),
+    (lambda: plot.panels(ROWS, [], LOOK), "tasks is empty"),
     (lambda: plot.panels(ROWS, ["toy/lqr", "toy/x"], LOOK), "task is 'toy/x'"),
-    (lambda: plot.metrics(ROWS, "toy/lqr", []), "metrics are none"),
+    (lambda: plot.metrics(ROWS, "toy/lqr", []), "metrics is empty"),
     (
         lambda: plot.metrics(ROWS, "toy/lqr", {"kl": "KL"}),
         "rows on toy/lqr have return",
     ),
-    (lambda: plot.intervals({}, "effect"), "estimates are none"),
-    (lambda: plot.calibration({}), "agents are none"),
-    (lambda: plot.overestimation({}), "agents are none"),
+    (lambda: plot.intervals({}, "effect"), "estimates is empty"),
+    (lambda: plot.calibration({}), "agents is empty"),
+    (lambda: plot.overestimation({}), "agents is empty"),
 ]
 
 

@@ -82,7 +82,7 @@ def test_a_pilot_has_the_stds_of_its_runs(pilot):
     assert [x.freedom for x in found] == [4, 4]
     # the upper limit of four of five is SciPy's
     assert found[0].upper == pytest.approx(0.1 * np.sqrt(4 / stats.chi2.ppf(0.2, 4)))
-    with pytest.raises(ConfigError, match="nothing is there"):
+    with pytest.raises(ConfigError, match="there is nothing at this path"):
         power.spreads("none")
 
 

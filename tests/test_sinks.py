@@ -154,7 +154,7 @@ def test_a_name_leads_nowhere_else(tmp_path, variant):
         (["--to=tensorbord"], "sink is 'tensorbord'.*did you mean 'tensorboard'"),
         ([], "--to is missing"),
         (["--to=tensorboard", "--project=x"], "give --to=wandb"),
-        (["--to=tensorboard"], "is no run store"),
+        (["--to=tensorboard"], "is not a run store"),
     ],
 )
 def test_mistakes_are_a_sentence(tmp_path, capsys, args, words):

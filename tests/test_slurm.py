@@ -119,7 +119,7 @@ def test_more_programs_than_an_array_may_have_are_more_arrays(commands, tmp_path
         (["--slurm=array=0-3"], "--slurm has array"),
         (["--slurm=--time=1"], "--slurm is '--time=1'"),
         (["--slurm_file=/none/job.sh"], "--slurm_file is '/none/job.sh'"),
-        (["--engine=local", "--slurm=time=1"], "--slurm is of --engine=slurm"),
+        (["--engine=local", "--slurm=time=1"], "--slurm applies to Slurm"),
     ],
 )
 def test_a_mistake_is_a_sentence_before_anything_is_written(

@@ -779,8 +779,11 @@ OTHER = {"toy/lqr": {"sac": Entry("sac", "beef", {"g_estimate": {"critics": 1}})
 @pytest.mark.parametrize(
     "changes, words",
     [
-        ({"experiment": "f"}, "its experiment is 'e', and 'f' is asked for"),
-        ({"experiment": "train"}, "or go on with what began it, as .*--experiment=e."),
+        ({"experiment": "f"}, "its experiment is 'e', not 'f'"),
+        (
+            {"experiment": "train"},
+            "or continue with what began it, as .*--experiment=e.",
+        ),
         ({"eval_every": 5}, "its eval_every is 10, and 5"),
         ({"eval_episodes": 5}, "its eval_episodes is 3, and 5"),
         ({"checkpoint_every": 5}, "its checkpoint_every is 10, and 5"),
@@ -813,7 +816,7 @@ def test_what_has_no_name_goes_on_under_that_which_the_store_has(tmp_path):
     assert list(store.read(tmp_path).experiment) == ["sweep"] * 3
     assert store.load(tmp_path).experiment == "sweep"
     for name in ("table3@reduced", "mine"):
-        with pytest.raises(ConfigError, match=f"{name}.*go on with coadapt.train"):
+        with pytest.raises(ConfigError, match=f"{name}.*continue with coadapt.train"):
             Store(tmp_path, header(experiment=name))
     other = tmp_path / "other"
     Store(other, header(experiment="table3@reduced"))
@@ -824,7 +827,7 @@ def test_what_has_no_name_goes_on_under_that_which_the_store_has(tmp_path):
 @pytest.mark.parametrize(
     "name, text, words",
     [
-        ("notes.txt", "mine", "is not empty and no run store"),
+        ("notes.txt", "mine", "is not empty and not a run store"),
         ("manifest.json", "{", "is damaged"),
         ("manifest.json", "[]", "is damaged"),
         ("manifest.json", '{"format": 2}', "has format 2"),
@@ -846,7 +849,7 @@ def test_a_file_or_nothing_is_no_store(tmp_path):
     (tmp_path / "f").write_text("x")
     with pytest.raises(ConfigError, match="is a file"):
         Store(tmp_path / "f", header())
-    with pytest.raises(ConfigError, match="nothing is there"):
+    with pytest.raises(ConfigError, match="there is nothing at this path"):
         store.read(tmp_path / "g")
     assert not (tmp_path / "g").exists()
 
@@ -895,7 +898,7 @@ def test_a_renamed_field_is_found_under_its_new_name(tmp_path, monkeypatch):
     found = store.load(tmp_path).variants["toy/lqr"]["sac"].config
     assert found == {**now, "eval_policy": None}
     monkeypatch.setattr("coadapt.runs.manifest.SCHEMA", 0)
-    with pytest.raises(ConfigError, match="of a newer version"):
+    with pytest.raises(ConfigError, match="by a newer version"):
         store.load(tmp_path)
 
 

@@ -159,7 +159,7 @@ def test_swap_exchanges_table_4_and_nothing_else():
         (lambda: sweep.plan(asked(eval_every=0)), "eval_every is 0"),
         (lambda: sweep.plan(asked(eval_episodes=0)), "eval_episodes is 0"),
         (lambda: sweep.plan(asked(checkpoint_every=0)), "checkpoint_every is 0"),
-        (lambda: sweep.plan(asked(variants={})), "tasks are none"),
+        (lambda: sweep.plan(asked(variants={})), "tasks is empty"),
         (lambda: sweep.plan(asked(variants={TASK: []})), "no variants"),
         (lambda: sweep.plan(asked(variants={"toy/lqrr": [tiny()]})), "did you mean"),
         (lambda: sweep.plan(asked(), memory=1000), "for one agent, but 1000 B"),

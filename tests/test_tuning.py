@@ -69,7 +69,7 @@ def asked(**fields):
         (
             Tuning((Range("data.batch", 1, 3),)),
             {},
-            "data.batch has another name now; did you mean 'data.batch_size'",
+            "data.batch was renamed; did you mean 'data.batch_size'",
         ),
         (Tuning((LOG,), 12), {}, "tune_budget is 12: it must be a power of 2"),
         (Tuning((LOG,), 2, rule="halving"), {}, "power of 2 of 4 to 1,024"),
@@ -324,7 +324,9 @@ def test_the_plan_has_what_tuning_will_take(capsys):
     said = capsys.readouterr().out
     assert "tuning: 4 settings x 2 seeds of each of 2 variants, by best: 960" in said
     assert command.main([*FLAGS[:3], "--steps=90", "--tune_budget=4", "--dry_run"]) == 2
-    assert "--tune_budget is of tuning: give --tune" in capsys.readouterr().err
+    assert (
+        "--tune_budget applies to tuning: also give --tune" in capsys.readouterr().err
+    )
 
 
 def test_another_scramble_has_other_settings_and_another_protocol(capsys):

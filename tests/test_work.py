@@ -265,7 +265,7 @@ def test_what_dies_is_started_again(tmp_path, capsys):
     found.run()
     assert engine.begun.count(names([one])[0]) == 5
     assert sorted(found.finished) == sorted(names(units)) and not found.failed
-    assert capsys.readouterr().err.count("is started again: its process was kill") == 4
+    assert capsys.readouterr().err.count("is restarted: its process was kill") == 4
     assert rows(tmp_path) == whole(tmp_path / "whole")
 
 
@@ -370,7 +370,7 @@ def test_status_says_what_runs_where(tmp_path, capsys):
 
 def test_status_of_no_store_is_a_mistake(tmp_path, capsys):
     assert status.main([f"--workdir={tmp_path / 'none'}"]) == 2
-    assert "is no run store" in capsys.readouterr().err
+    assert "is not a run store" in capsys.readouterr().err
 
 
 def test_a_failure_of_the_disk_is_the_attempts_reason(tmp_path, monkeypatch):

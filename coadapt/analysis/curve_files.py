@@ -65,7 +65,7 @@ def _table(path: Path) -> "pd.DataFrame":
         found = pd.read_csv(path, keep_default_na=False, dtype=str)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise ConfigError(f"{str(path)!r} can not be read: {reason}.") from None
+        raise ConfigError(f"{str(path)!r} cannot be read: {reason}.") from None
     for name, columns in LAYOUTS.items():
         if set(columns) <= set(found.columns):
             if name in METRICS and "metric" in found:
@@ -105,7 +105,7 @@ def _archive(path: Path, steps: Mapping[str, int]) -> "pd.DataFrame":
             arrays = {name: np.asarray(file[name]) for name in file.files}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise ConfigError(
-            f"{str(path)!r} can not be read: {error}: it must be what numpy.savez "
+            f"{str(path)!r} cannot be read: {error}: it must be what numpy.savez "
             "writes of arrays of numbers and names; objects would need pickle, which "
             "runs what is in a file."
         ) from None

@@ -96,7 +96,7 @@ def require(points: int, fields: int) -> None:
     """Raises: ConfigError, where so many settings can not rank so many fields."""
     if points < POINTS * fields:
         raise ConfigError(
-            f"importance is of {POINTS} settings a field or more: here are {points} "
+            f"importance needs {POINTS} settings a field or more: there are {points} "
             f"for {fields}; run coadapt sweep --random={POINTS * fields} or more."
         )
 

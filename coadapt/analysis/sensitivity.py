@@ -35,8 +35,8 @@ def best_of(selected: Sequence[float], scored: Sequence[float]) -> np.ndarray:
     number = choose.size
     if number < 4 or score.shape != choose.shape:
         raise ConfigError(
-            f"best of n needs 4 settings or more, each with a score on other seeds: "
-            f"here are {number} and {score.size}; a random design has them."
+            "best of n needs 4 settings or more, each with a score on other seeds: "
+            f"there are {number} and {score.size}; a random design has them."
         )
     ranked = score[np.argsort(-choose, kind="stable")]
     places = np.arange(number)
@@ -72,8 +72,8 @@ def sensitivity(scores: Mapping[str, Sequence[float]]) -> Sensitivity:
     table = np.array([scores[name] for name in names], np.float64)
     if table.ndim != 2 or min(table.shape) < 2:
         raise ConfigError(
-            f"sensitivity is of two tasks and two settings or more, all in one unit: "
-            f"here are {table.shape[-1] if table.ndim == 2 else 0} tasks and "
+            "sensitivity needs two tasks and two settings or more, all in one "
+            f"unit: there are {table.shape[-1] if table.ndim == 2 else 0} tasks and "
             f"{len(names)} settings; run the same settings on more tasks."
         )
     means = table.mean(1)
@@ -110,7 +110,7 @@ def effective(
     whole = math.prod(len(axis) for axis in axes)
     if len(points) != whole:
         raise ConfigError(
-            f"effective dimensionality is of a full grid: here are {len(points)} of "
+            f"effective dimensionality needs a full grid: there are {len(points)} of "
             f"{whole} points; run all combinations."
         )
     goal = share * np.mean([max(each.values()) for each in scores])
@@ -182,8 +182,8 @@ def shared(arms: Arms, settings: Mapping[str, Sequence[str]]) -> dict[str, Sensi
         known = comparison.in_unit(arms, names)
         if known.unit != REFERENCE:
             raise ConfigError(
-                "sensitivity is of scores in one unit, and here is a task without a "
-                "reference: give --reference before the first run."
+                "sensitivity needs scores in one unit, and a task has no reference: "
+                "give --reference before the first run."
             )
         found[variant] = sensitivity(
             {name: [float(own[name].mean()) for own in known.scores] for name in names}

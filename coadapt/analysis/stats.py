@@ -67,8 +67,8 @@ def refuse_versions(frame: "pd.DataFrame") -> None:
     if apart:
         raise ConfigError(
             f"rows are of {len(apart)} versions of a simulator ({'; '.join(apart)}), "
-            "which are no common scores: take those of one, as coadapt.stats.versions "
-            "has them apart."
+            "whose scores are not comparable: use those of one version; "
+            "coadapt.stats.versions separates them."
         )
 
 

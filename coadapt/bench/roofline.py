@@ -67,7 +67,7 @@ def accelerator(name: str) -> Accelerator:
     if name not in ACCELERATORS:
         known = ", ".join(ACCELERATORS)
         raise schema.ConfigError(
-            f"accelerator {name!r} is not known: it must be of {known}"
+            f"accelerator {name!r} is not known: it must be one of {known}"
             f"{schema.nearest(name, ACCELERATORS)}"
         )
     return ACCELERATORS[name]
@@ -80,8 +80,8 @@ def work(config: Config) -> Work:
     """
     if not isinstance(config.data, Replay):
         raise schema.ConfigError(
-            f"data is {type(config.data).__name__}: a projection is of updates from a "
-            "Replay, since XLA counts the body of a loop once."
+            f"data is {type(config.data).__name__}: only updates from a Replay can "
+            "be projected, since XLA counts the body of a loop once."
         )
     program = together(config, 1)
     counted: Any = program.cost_analysis()

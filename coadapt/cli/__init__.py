@@ -14,7 +14,7 @@ except ValueError as error:
     given = [
         f"{name} is {os.environ.get(name)!r} in the environment: " for name in names
     ]
-    sys.stderr.write(f"error: {''.join(given)}JAX can not read it ({error}).\n")
+    sys.stderr.write(f"error: {''.join(given)}JAX cannot read it ({error}).\n")
     raise SystemExit(2) from None
 
 COMMANDS = (  # as they are listed

@@ -43,7 +43,7 @@ def _define(values: Values) -> None:
     flags.DEFINE_string(
         "rounds",
         None,
-        "repeats, of which the median is told (5)",
+        "repeats, of which the median is printed (5)",
         flag_values=values,
     )
     flags.DEFINE_string(

@@ -70,7 +70,7 @@ def own_steps(values: Values, variants: Sequence[Variant]) -> list[Variant]:
     for name in own:
         if name not in known:
             raise ConfigError(
-                f"--steps has {name!r}: it must be of {', '.join(known)}"
+                f"--steps has {name!r}: it must be one of {', '.join(known)}"
                 f"{nearest(name, known)}"
             )
     of_all = bool(steps_for_all(values))  # it goes before a row's own

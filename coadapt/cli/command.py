@@ -18,8 +18,8 @@ from coadapt.system import console
 
 MISTAKE, TROUBLE = 2, 1  # exit statuses: of the user's, of the disk's
 _SHORT = (
-    "memory is short ({}): what was finished before is whole, and the same command "
-    "goes on from there."
+    "memory is short ({}): finished work is kept, and the same command continues "
+    "from there."
 )
 
 
@@ -39,7 +39,7 @@ def execute(
         status = _executed(text, define, run, argv, words)
     for error in lost[:1]:  # what was computed is whole
         reason = error.strerror
-        print(f"error: what was told could not be written: {reason}", file=sys.stderr)
+        print(f"error: the output could not be written: {reason}", file=sys.stderr)
     return status or (TROUBLE if lost else 0)
 
 
@@ -75,11 +75,15 @@ def _executed(
         print(f"error: {_line(_SHORT.format(error))}", file=sys.stderr)
         return TROUBLE
     except Interrupted as stopped:
-        print(f"{stopped}: the same command again goes on from there", file=sys.stderr)
+        print(
+            f"{stopped}: run the same command again to continue from there",
+            file=sys.stderr,
+        )
         return TIME_OVER if isinstance(stopped, TimeOver) else signals.status()
     except KeyboardInterrupt:
         print(
-            "interrupted: the same command again goes on from the last checkpoint",
+            "interrupted: run the same command again to continue from the last "
+            "checkpoint",
             file=sys.stderr,
         )
         return signals.status()

@@ -63,7 +63,7 @@ def read_config(path: str) -> Config:
     file = store.expanded(path, "--config")
     try:
         if file.exists() and not file.is_file():
-            raise ConfigError("it is no file.")
+            raise ConfigError("it is not a file.")
         text = file.read_text(encoding="utf-8")
         data = json.loads(text, object_pairs_hook=_no_key_twice)
         return schema.from_dict(Config, data)
@@ -72,7 +72,9 @@ def read_config(path: str) -> Config:
     except OSError as error:
         raise ConfigError(f"--config is {path!r}: {error.strerror}.") from None
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"--config is {path!r}: it is no JSON ({error}).") from None
+        raise ConfigError(
+            f"--config is {path!r}: it is not valid JSON ({error})."
+        ) from None
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -83,5 +85,5 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     for key, times in Counter(key for key, _ in pairs).items():
         if times > 1:
-            raise ConfigError(f"{key!r} is there twice: give it once.")
+            raise ConfigError(f"{key!r} occurs twice: give it once.")
     return found

@@ -61,7 +61,8 @@ def _define(values: Values) -> None:
     text(
         "margin",
         None,
-        "what is no effect of note: in the reference's unit (what a study's protocol "
+        "largest effect that counts as negligible: in the reference's unit (what a "
+        "study's protocol "
         "fixed, else 0.1), or in returns where a task has no reference",
     )
     text("metric", "final", "final, last or area: see docs/statistics.md (final)")
@@ -76,7 +77,7 @@ def _run(values: Values) -> None:
         if given:
             raise ConfigError(
                 f"--published and --{given[0]} exclude each other: the paper's cells "
-                "are in no run store."
+                "are not in a run store."
             )
         lines = effect_tables.paper(margin or comparison.MARGIN, style)
     else:
@@ -97,7 +98,7 @@ def stored(
     for task in asked:
         if task not in tasks:
             raise ConfigError(
-                f"--tasks has {task!r}: no row is of it{nearest(task, tasks)}"
+                f"--tasks has {task!r}: there are no rows of it{nearest(task, tasks)}"
             )
     for version, every in versions.items():
         arms = {

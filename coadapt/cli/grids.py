@@ -50,7 +50,9 @@ def _factorial(values: Values, start: Sequence[Variant]) -> Sequence[Variant]:
     if get(values, "resolution") is None:
         return sweep.grid(start, toggles) if toggles else start
     if not toggles:
-        raise ConfigError("--resolution is of a factorial: give --factorial with it.")
+        raise ConfigError(
+            "--resolution applies to a factorial design: also give --factorial."
+        )
     least = count(values, "resolution", least=3, most=12)
     design = effects.fractional(tuple(toggles), least)
     settings = [
@@ -73,7 +75,7 @@ def asked(values: Values) -> Sweep:
     for other in ("scale", "variants"):
         if get(values, other):
             raise ConfigError(
-                f"--{other} is of an experiment's: give --experiment with it."
+                f"--{other} applies to an experiment: also give --experiment."
             )
     names = listed(get(values, "algorithms"))
     if not names:

@@ -46,7 +46,9 @@ def _run(values: Values) -> None:
     folder, to = store.folder(required(values, "workdir")), required(values, "to")
     project = get(values, "project")
     if project and to != writers.WANDB:
-        raise ConfigError("--project is of Weights & Biases: give --to=wandb with it.")
+        raise ConfigError(
+            "--project applies to Weights & Biases: also give --to=wandb."
+        )
     sink = writers.named(to, folder, project or writers.PROJECT)
     number = writers.copy(folder, sink)
     print(f"written: {folder / to}, {number} agent{'' if number == 1 else 's'}")

@@ -25,7 +25,7 @@ def _define(values: Values) -> None:
         "store", [], "a run store, also as a word without a flag", flag_values=values
     )
     flags.DEFINE_string(
-        "into", None, "folder of the run store that is to have all", flag_values=values
+        "into", None, "folder of the merged run store", flag_values=values
     )
 
 

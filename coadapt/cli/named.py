@@ -38,7 +38,7 @@ def _chosen(
     for name in names:
         if name not in known:
             raise ConfigError(
-                f"--variants has {name!r}: it must be of {', '.join(known)}"
+                f"--variants has {name!r}: it must be one of {', '.join(known)}"
                 f"{nearest(name, known)}"
             )
     if not names:
@@ -66,7 +66,7 @@ def asked(values: Values, name: str) -> Sweep:
                 "variants; change them with --set."
             )
     if (get(values, "tasks") or get(values, "task")) and not variants_of.tasks(values):
-        raise ConfigError("--tasks has no task: give one, such as gym/Hopper-v5.")
+        raise ConfigError("--tasks is empty: give a task, such as gym/Hopper-v5.")
     found = _budgeted(values, name)
     tasks = variants_of.tasks(values) or found.tasks
     variants = {

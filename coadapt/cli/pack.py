@@ -21,7 +21,9 @@ from coadapt.runs import store
 
 def _define(values: Values) -> None:
     flags.DEFINE_string("workdir", None, "folder of the results", flag_values=values)
-    flags.DEFINE_string("out", None, "the archive (<workdir>.zip)", flag_values=values)
+    flags.DEFINE_string(
+        "out", None, "path of the archive (<workdir>.zip)", flag_values=values
+    )
 
 
 def _run(values: Values) -> None:

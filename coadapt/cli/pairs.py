@@ -37,7 +37,7 @@ def _listed(text: str, variants: Sequence[str]) -> list[Pair]:
                 )
         found.append(Pair(on, (on,), (off,)))
     if not found:
-        raise ConfigError("--pairs has none: write with:without,with:without.")
+        raise ConfigError("--pairs is empty: write with:without,with:without.")
     return found
 
 

@@ -44,4 +44,4 @@ def _done(values: Values, asked: Sweep, others: engines.Options | None) -> list[
 def refuse_measure(values: Values) -> None:
     """Raises: ConfigError, where --measure is given without --dry_run."""
     if get(values, "measure") and not get(values, "dry_run"):
-        raise ConfigError("--measure is of a plan: give it with --dry_run.")
+        raise ConfigError("--measure applies to a plan: also give --dry_run.")

@@ -24,7 +24,8 @@ def define(values: Values) -> None:
         ("pilot", "folder of results from which stds are taken"),
         (
             "margin",
-            "what is no effect of note: in the reference's unit (0.1), or in returns "
+            "largest effect that counts as negligible: in the reference's unit "
+            "(0.1), or in returns "
             "where a task has no reference",
         ),
         ("max_seeds", "seeds of an arm at the last look, by which all is decided"),

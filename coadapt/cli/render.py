@@ -45,7 +45,7 @@ def _run(values: Values) -> None:
     size, episodes = _size(get(values, "size")), count(values, "episodes", 1)
     header = store.load(folder)
     if header is None:
-        raise ConfigError(f"workdir {str(folder)!r} holds no run.")
+        raise ConfigError(f"workdir {str(folder)!r} contains no run.")
     task = get(values, "task")
     for each in header.variants if task is None else [task]:
         if video.family(each) in ("gym", "dmc"):  # before MuJoCo is imported
@@ -61,7 +61,7 @@ def _run(values: Values) -> None:
     evaluation = max(-(-agent.steps // header.eval_every) - 1, 0)
     if out.suffix == ".html":
         if episodes > 1:
-            raise ConfigError("--episodes is of frames: a page shows one.")
+            raise ConfigError("--episodes applies to videos: a page shows one episode.")
         found, page = video.page(
             agent, evaluation=evaluation, episodes=header.eval_episodes, height=size[1]
         )

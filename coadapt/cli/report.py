@@ -34,7 +34,8 @@ def _define(values: Values) -> None:
         ),
         (
             "margin",
-            "what is no effect of note: in the reference's unit (what the protocol "
+            "largest effect that counts as negligible: in the reference's unit "
+            "(what the protocol "
             "fixed, else 0.1), or in returns where a task has no reference",
         ),
     ):
@@ -44,8 +45,8 @@ def _define(values: Values) -> None:
         ("pdf", "write figures for a paper too, as PDFs as wide as a column"),
         (
             "watch",
-            "make it anew as the store grows, until all is finished or Ctrl-C; an open "
-            "page follows",
+            "write it again as the store grows, until all is finished or Ctrl-C; an "
+            "open page follows",
         ),
     ):
         flags.DEFINE_boolean(name, False, about, flag_values=values)
@@ -76,7 +77,7 @@ def _run(values: Values) -> None:
     }
     if not get(values, "watch"):
         if every is not None:
-            raise ConfigError("--every is of --watch: give that with it.")
+            raise ConfigError("--every applies to --watch: also give --watch.")
         report.make(workdir, printed=True, **options)
         return
     with contextlib.suppress(KeyboardInterrupt):  # the last report stays as it is

@@ -115,7 +115,7 @@ def _submitted(
     if parts is not None:
         raise ConfigError(
             "--engine=slurm is given, and a study that looks at its results before it "
-            "goes on: it needs a process that waits, so use --engine=ray or --workers."
+            "goes on: it needs a process that stays, so use --engine=ray or --workers."
         )
     said = slurm.submit(values, others, asked, folder, rules)
     if said:

@@ -101,8 +101,8 @@ def _best(workdir: Path) -> Shown:
     found = designs.read(workdir)
     if not designs.is_random(found.header):
         raise ConfigError(
-            "the best of n is of settings that were drawn at random, and these are "
-            "points of a Sobol sequence, of which a part is no sample: run "
+            "the best of n needs settings that were drawn at random, and a part of "
+            "a Sobol sequence is not a random sample: run "
             f"{designs.HOW}, or ask for the score at each setting, --by_setting."
         )
     settings = _settings(found)

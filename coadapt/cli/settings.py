@@ -54,7 +54,7 @@ def _define_random(values: Values) -> None:
     flags.DEFINE_string(
         "random_seed",
         None,
-        "of the settings of --random: another has others (0)",
+        "seed of the settings of --random (0)",
         flag_values=values,
     )
     flags.DEFINE_string(
@@ -79,7 +79,7 @@ def tuned(values: Values) -> tuning.Tuning | None:
     if not ranges:
         for name in (f"tune_{part}" for part in _PARTS):
             if get(values, name) is not None:
-                raise ConfigError(f"--{name} is of tuning: give --tune with it.")
+                raise ConfigError(f"--{name} applies to tuning: also give --tune.")
         return None
     steps = get(values, "tune_steps")
     return tuning.Tuning(
@@ -102,7 +102,7 @@ def drawn(values: Values, asked: Sweep) -> Sweep:
     if not texts:
         for name in ("random_seed", "scrambles"):
             if get(values, name) is not None:
-                raise ConfigError(f"--{name} is of --random: give it too.")
+                raise ConfigError(f"--{name} applies to --random: also give --random.")
         return asked
     for other in ("tune", "until"):
         if get(values, other):

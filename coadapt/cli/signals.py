@@ -26,7 +26,7 @@ def held(told: Callable[[], None] = lambda: None) -> Iterator[Callable[[], bool]
         if len(_received) > 1:
             raise AtOnce
         print(
-            "stopping at the next checkpoint; once more, and it stops at once",
+            "stopping at the next checkpoint; a second signal stops at once",
             file=sys.stderr,
             flush=True,
         )

@@ -37,7 +37,7 @@ def refuse(values: Values, engine: str) -> None:
     """Raises: ConfigError."""
     given = [n for n in ("slurm", "slurm_file") if get(values, n)]
     if given and engine != engines.SLURM:
-        raise ConfigError(f"--{given[0]} is of --engine=slurm: give that with it.")
+        raise ConfigError(f"--{given[0]} applies to Slurm: also give --engine=slurm.")
     for option in get(values, "slurm"):
         name = option.partition("=")[0].strip()
         if not name or name.startswith("-") or option.strip() != option:

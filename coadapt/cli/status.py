@@ -29,7 +29,10 @@ def _run(values: Values) -> int:
     folder = store.folder(required(values, "workdir"))
     header = store.load(folder)
     if header is None:
-        raise ConfigError(f"workdir {str(folder)!r} is no run store: nothing is there.")
+        raise ConfigError(
+            f"workdir {str(folder)!r} is not a run store: there is "
+            "nothing at this path."
+        )
     found = work.states(folder, header)
     for each in found:
         print(console.printable(line(each)))

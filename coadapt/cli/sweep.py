@@ -69,7 +69,8 @@ def _define(values: Values) -> None:
     flags.DEFINE_string(
         "resolution",
         None,
-        "of the smallest fraction of the factorial that has it: 3 keeps main effects "
+        "resolution of the fractional factorial, the smallest that has it: 3 keeps "
+        "main effects "
         "apart, 4 also from interactions, 5 interactions from each other",
         flag_values=values,
     )

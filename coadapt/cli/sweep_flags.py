@@ -11,7 +11,9 @@ def define(values: Values) -> None:
     text, switch = definers(values)
     configs.define_set(values)
     _define_asked(values)
-    text("workdir", "folder of the results; the same command again goes on from there")
+    text(
+        "workdir", "folder of the results; the same command again continues from there"
+    )
     text(
         "eval_every",
         "env steps from one evaluation to the next (20000, or the next multiple of "

@@ -69,7 +69,7 @@ def _run(values: Values) -> int:
         if task and (signals.received() or (late and seconds < hours)):
             print(f"{stopped}: it goes back into the queue", file=sys.stderr)
             return statuses.STOPPED if task.again() else command.TROUBLE
-        print(f"{stopped}: it goes on from there", file=sys.stderr)
+        print(f"{stopped} and continues from there", file=sys.stderr)
         return statuses.TIME_OVER if late else statuses.STOPPED
     except (leases.HeldError, leases.LostError) as error:
         print(f"error: {error}", file=sys.stderr)

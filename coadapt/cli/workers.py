@@ -50,7 +50,8 @@ def define_lease(values: Values) -> None:
     flags.DEFINE_float(
         "lease",
         leases.SECONDS,
-        "seconds without a word of a process, after which another may take its program",
+        "seconds of silence of a process, after which another may take over its "
+        "program",
         lower_bound=0.1,
         flag_values=values,
     )
@@ -61,7 +62,7 @@ def define_hours(values: Values) -> None:
     text(
         "max_hours",
         "hours of this command, at most: each program stops at its last checkpoint "
-        "before, and the same command goes on from there",
+        "before, and the same command continues from there",
     )
 
 
@@ -82,7 +83,7 @@ def asked(values: Values) -> Options | None:
     )
     engine, address = get(values, "engine"), get(values, "ray_address")
     if address is not None and engine != engines.RAY:
-        raise ConfigError("--ray_address is of --engine=ray: give that with it.")
+        raise ConfigError("--ray_address applies to Ray: also give --engine=ray.")
     slurm.refuse(values, engine)
     if engine == engines.LOCAL and not workers and not gpus:
         return None

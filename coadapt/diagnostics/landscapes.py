@@ -118,7 +118,7 @@ def _require_slice(
     size = agent.spec.action_size
     if agent.spec.num_actions:
         raise ConfigError(
-            f"the actions of {agent.task} are discrete: no line runs through them."
+            f"the actions of {agent.task} are discrete: there is no line through them."
         )
     require_axes(axes, (1, 2), size, "action")
     require_points(points)

@@ -62,7 +62,7 @@ def saturated(
     """
     if agent.spec.num_actions:
         raise ConfigError(
-            f"the actions of {agent.task} are discrete: no box holds them."
+            f"the actions of {agent.task} are discrete: they have no bounds."
         )
     action = actions(agent, obs, samples, key_of(agent, 3))
     return (np.abs(action) >= limit).mean(axis=(0, 1))

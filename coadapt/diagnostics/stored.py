@@ -23,8 +23,8 @@ def stored(agent: SavedAgent) -> Store:
         return offline.store(offline.read(agent.config.data.dataset, agent.spec))
     if agent.replay is None:
         raise ConfigError(
-            f"what {agent.variant} had stored was not loaded: ask "
-            "coadapt.load(..., replay=True)."
+            f"what {agent.variant} had stored was not loaded: use coadapt.load(..., "
+            "replay=True)."
         )
     return agent.replay
 

@@ -46,8 +46,8 @@ def memory(asked: Options) -> int:
         each = [size for _, size in _gpus()]
         if not each:
             raise ConfigError(
-                "--device_memory is missing: this machine has no GPU that tells; say "
-                "what those of the workers have, such as 80GiB."
+                "--device_memory is missing: this machine has no GPU to read it "
+                "from; give the memory of a worker's GPU, such as 80GiB."
             )
         return int(min(each) * _SHARE)
     shares = asked.workers if asked.engine == LOCAL else devices.cores()

@@ -151,7 +151,7 @@ class Pool:
             self.failed[name] = words
             note(f"{name} failed: {words}")
             return
-        note(f"{name} is started again: {words}")
+        note(f"{name} is restarted: {words}")
         self.waiting.appendleft(was.unit)  # what was begun comes first
 
     def _miss(self) -> None:

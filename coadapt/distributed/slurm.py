@@ -120,7 +120,7 @@ def require(workdir: Path) -> None:
         raise ConfigError(
             f"workdir {str(workdir)!r} has {len(left)} tasks of job "
             f"{' and '.join(jobs)} in Slurm's queue: wait until they have ended, or "
-            f"take them out with scancel {' '.join(jobs)}."
+            f"cancel them with scancel {' '.join(jobs)}."
         )
 
 

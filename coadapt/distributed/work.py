@@ -136,7 +136,7 @@ def named(workdir: Path, program: str) -> checkpoint.Record:
     home = workdir / attempts.PROGRAMS
     names = files.names(home)
     if not names:
-        raise ConfigError(f"workdir {str(workdir)!r} holds no program.")
+        raise ConfigError(f"workdir {str(workdir)!r} contains no program.")
     for name in names:
         if program in (name, name.rpartition("-")[2]):
             record = attempts.program(home / name)

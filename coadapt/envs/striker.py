@@ -133,7 +133,7 @@ def ours_spec(name: str) -> EnvSpec:
     """
     if name not in ours_names():
         raise ValueError(
-            f"task 'ours/{name}' must have an id of {', '.join(ours_names())}"
+            f"task 'ours/{name}' must have one of the ids {', '.join(ours_names())}"
             f"{nearest(f'ours/{name}', [f'ours/{other}' for other in ours_names()])}"
         )
     version = importlib.metadata.version("mujoco")

@@ -325,7 +325,7 @@ def chain_values(probability_right: float, discount: float = 1.0) -> np.ndarray:
 def _dynamics(name: str) -> Toy:
     if name not in TOYS:
         raise ValueError(
-            f"task 'toy/{name}' must have an id of {', '.join(TOYS)}"
+            f"task 'toy/{name}' must have one of the ids {', '.join(TOYS)}"
             f"{nearest(f'toy/{name}', [f'toy/{other}' for other in TOYS])}"
         )
     return TOYS[name]()

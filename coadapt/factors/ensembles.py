@@ -57,7 +57,7 @@ class Ensemble(Ruled, Protocol):
             yield Refusal(
                 "g_estimate.ensemble",
                 type(self).__name__,
-                "one critic is no ensemble; use g_estimate.critics of 2 or more",
+                "one critic is not an ensemble; use g_estimate.critics of 2 or more",
             )
 
     of_one: ClassVar[bool] = False  # it changes what a single critic says

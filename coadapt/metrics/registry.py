@@ -227,8 +227,9 @@ def chosen(names: Iterable[str]) -> Log:
             allowed = [*GROUPS, *METRICS]
             hint = nearest(name, allowed) if isinstance(name, str) else "."
             raise ConfigError(
-                f"log has {shown(name)}: it must be of the groups {', '.join(GROUPS)}, "
-                f"or a metric that docs/logging.md lists{hint or '.'}"
+                f"log has {shown(name)}: it must be one of the groups "
+                f"{', '.join(GROUPS)}, or a metric that docs/logging.md "
+                f"lists{hint or '.'}"
             )
         found.update(GROUPS.get(name, (name,)))
     return tuple(name for name in METRICS if name in found)

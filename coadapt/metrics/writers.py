@@ -237,7 +237,7 @@ def named(name: str, workdir: Path, project: str) -> Sink:
     """
     if name not in PACKAGES:
         raise ConfigError(
-            f"sink is {name!r}: it must be of {', '.join(PACKAGES)}"
+            f"sink is {name!r}: it must be one of {', '.join(PACKAGES)}"
             f"{nearest(name, PACKAGES)}"
         )
     if name == TENSORBOARD:
@@ -388,7 +388,8 @@ def copy(workdir: Path, sink: Sink) -> int:
     """
     if store.load(workdir) is None:
         raise ConfigError(
-            f"workdir {str(workdir)!r} is no run store: nothing is there."
+            f"workdir {str(workdir)!r} is not a run store: there is nothing at this "
+            "path."
         )
     feed = Feed(workdir, [sink], _refuse)
     _, rows = feed._there

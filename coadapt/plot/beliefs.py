@@ -176,7 +176,7 @@ def _require_state(found: Landscape, state: int, axes: int) -> None:
         )
     states = found.q.shape[-1]
     if not -states <= state < states:
-        raise ConfigError(f"state is {state}: it must be of 0 to {states - 1}.")
+        raise ConfigError(f"state is {state}: it must be 0 to {states - 1}.")
 
 
 def half_level(shares: np.ndarray) -> float:

@@ -32,7 +32,7 @@ def in_own_style(draw: Callable[P, T]) -> Callable[P, T]:
 
 def require_some(what: str, found: Collection) -> None:
     if not found:
-        raise ConfigError(f"{what} are none: there must be one or more to draw.")
+        raise ConfigError(f"{what} is empty: give one or more to draw.")
 
 
 def figure_of(width: float, height: float) -> "Figure":

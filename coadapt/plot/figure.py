@@ -10,7 +10,7 @@ try:
     import matplotlib
 except ValueError as error:  # it reads MPLBACKEND, which nothing here needs
     raise ConfigError(
-        f"MPLBACKEND is {os.environ.get('MPLBACKEND')!r}: Matplotlib can not read it "
+        f"MPLBACKEND is {os.environ.get('MPLBACKEND')!r}: Matplotlib cannot read it "
         f"({error}); unset it."
     ) from None
 from matplotlib.figure import Figure

@@ -125,8 +125,8 @@ def _require(
     missing = [name for name in _COLUMNS if name not in frame]
     if missing:
         raise ConfigError(
-            f"frame has no column {missing[0]!r}: it must be of a run's rows, as "
-            "store.read has them."
+            f"frame has no column {missing[0]!r}: it must have the columns of a "
+            "run's rows, as store.read returns them."
         )
     tasks, metrics = list(tasks), list(metrics)
     require_some("tasks", tasks)
@@ -151,7 +151,8 @@ def _refuse_twice(rows: "pd.DataFrame") -> None:
         row = twice.iloc[0]
         raise ConfigError(
             f"rows of {row.variant} on {row.task} with seed {row.seed} are there twice "
-            f"at {row.env_steps:,} env steps: name the variants of two runs apart."
+            f"at {row.env_steps:,} env steps: give the variants of the two runs "
+            "different names."
         )
 
 

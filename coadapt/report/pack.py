@@ -69,7 +69,7 @@ def write(workdir: str | os.PathLike[str], out: str | os.PathLike[str]) -> Pack:
     """
     folder, path = store.folder(workdir), store.expanded(out, "out")
     if path.exists():
-        raise ConfigError(f"out is {str(path)!r}, which is there: choose another name.")
+        raise ConfigError(f"out is {str(path)!r}, which exists: choose another name.")
     with tempfile.TemporaryDirectory() as home:
         report.make(folder, out=Path(home) / "report")
         places = {f"report/{p.name}": p for p in (Path(home) / "report").iterdir()}
@@ -194,9 +194,9 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(path) as whole:
             yield whole
     except FileNotFoundError:
-        raise ConfigError(f"archive is {str(path)!r}: no such file is there.") from None
+        raise ConfigError(f"archive is {str(path)!r}: there is no such file.") from None
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise _changed(path, f"it is no archive, or broken ({error})") from None
+        raise _changed(path, f"it is not an archive, or damaged ({error})") from None
     except OSError as error:
         raise StoreError(
             f"{str(path)!r} cannot be unpacked ({error.strerror or error})."
@@ -204,7 +204,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _changed(path: Path, why: str) -> ConfigError:
-    return ConfigError(f"{str(path)!r} is not as it was packed: {why}.")
+    return ConfigError(f"{str(path)!r} differs from what was packed: {why}.")
 
 
 def _list(path: Path, whole: zipfile.ZipFile) -> tuple[bytes, dict[str, Any]]:

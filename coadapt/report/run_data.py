@@ -121,7 +121,7 @@ def read(workdir: Path, files: Sequence[Path] = ()) -> Findings:
     if not (frame.metric == METRIC).any():
         raise ConfigError(
             f"workdir {str(workdir)!r} has no scores yet: none of its "
-            f"{len(header.cells())} cells has come to its first evaluation, after "
+            f"{len(header.cells())} cells has reached its first evaluation, after "
             f"{header.eval_every:,} env steps."
         )
     known = paper_comparison.of(header)

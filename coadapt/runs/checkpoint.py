@@ -148,8 +148,8 @@ def _one_sentence(folder: Path) -> Iterator[None]:
         except Exception as error:  # Orbax and TensorStore have no common one
             raise StoreError(
                 f"the checkpoint {str(folder)!r} cannot be written "
-                f"({array_files.one_line(error)}): what was finished before is whole, "
-                "and the same command goes on from there."
+                f"({array_files.one_line(error)}): finished work is kept, and the same "
+                "command continues from there."
             ) from error
 
 
@@ -262,12 +262,12 @@ def about(record: Record, steps: int, *, old: bool = False) -> dict[str, Any]:
     if version != (FORMAT, __version__) and not (old and version[0] in (1, FORMAT)):
         raise OtherError(
             f"the checkpoint {str(folder)!r} is of coadapt {version[1]} (format "
-            f"{version[0]}), and this is {__version__} (format {FORMAT}): go on with "
-            "that one, or choose another workdir."
+            f"{version[0]}), and this is {__version__} (format {FORMAT}): continue "
+            "with that one, or choose another workdir."
         )
     if tuple(prints) != record.fingerprints:
         raise OtherError(
-            f"the checkpoint {str(folder)!r} is of other configs than "
+            f"the checkpoint {str(folder)!r} has other configs than "
             f"{PROGRAM} beside it: choose another workdir."
         )
     return found

@@ -22,16 +22,16 @@ def refuse_other(workdir: Path, old: Header | None, new: Header) -> None:
         return
     if new.experiment != old.experiment and not _nameless(old, new):
         raise ConfigError(
-            f"workdir {str(workdir)!r} holds another sweep: its experiment is "
-            f"{old.experiment!r}, and {new.experiment!r} is asked for; choose another "
-            f"workdir, or go on with {_way_on(old)}."
+            f"workdir {str(workdir)!r} contains another sweep: its experiment is "
+            f"{old.experiment!r}, not {new.experiment!r}; choose another workdir, "
+            f"or continue with {_way_on(old)}."
         )
     for name in ("eval_every", "eval_episodes", "checkpoint_every"):
         ours, theirs = getattr(new, name), getattr(old, name)
         if ours != theirs:
             raise ConfigError(
-                f"workdir {str(workdir)!r} holds another sweep: its {name} is "
-                f"{theirs!r}, and {ours!r} is asked for; choose another workdir."
+                f"workdir {str(workdir)!r} contains another sweep: its {name} is "
+                f"{theirs!r}, not {ours!r}; choose another workdir."
             )
     _refuse_reference(workdir, old, new)
     for task, variants in new.variants.items():
@@ -39,7 +39,8 @@ def refuse_other(workdir: Path, old: Header | None, new: Header) -> None:
             there = old.variants.get(task, {}).get(name, entry)
             if not _same(there.config, entry.config):
                 raise ConfigError(
-                    f"workdir {str(workdir)!r} holds another sweep: {name} on {task} "
+                    f"workdir {str(workdir)!r} contains another sweep: {name} on "
+                    f"{task} "
                     f"is config {there.fingerprint} there, and {entry.fingerprint} is "
                     f"asked for ({_difference(there.config, entry.config)}); choose "
                     "another workdir, or another name."
@@ -53,7 +54,7 @@ def _refuse_other_data(workdir: Path, who: str, old: Entry, new: Entry) -> None:
         raise ConfigError(
             f"workdir {str(workdir)!r} holds {who} as it learns from other data: the "
             f"data set {new.config['data']['dataset']!r} has hash {old.dataset} there, "
-            f"and {new.dataset} now; bring back the one that it was, or choose another "
+            f"and {new.dataset} now; restore the data set as it was, or choose another "
             "workdir."
         )
 

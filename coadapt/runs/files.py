@@ -43,8 +43,8 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StoreError(
-            f"{str(path)!r} cannot be written ({error.strerror or error}): what was "
-            "finished before is whole, and the same command goes on from there."
+            f"{str(path)!r} cannot be written ({error.strerror or error}): finished "
+            "work is kept, and the same command continues from there."
         ) from error
 
 
@@ -229,15 +229,15 @@ def read(path: Path, errors: str = "strict") -> str | None:
 def _unreadable(path: Path, error: OSError | MemoryError) -> StoreError:
     words = "memory is short" if isinstance(error, MemoryError) else error.strerror
     return StoreError(
-        f"{str(path)!r} cannot be read ({words or error}): nothing was "
-        "changed, and the same command goes on once it can be."
+        f"{str(path)!r} cannot be read ({words or error}): nothing was changed, and "
+        "the same command continues once it can be read."
     )
 
 
 def damaged(path: Path, reason: str) -> DamagedError:
     line = " ".join(reason.split())
     line = line if len(line) < 300 else line[:300] + "..."
-    return DamagedError(f"{str(path)!r} cannot be read ({line}): it is damaged.")
+    return DamagedError(f"{str(path)!r} cannot be read ({line}): the file is damaged.")
 
 
 def sealed(data: dict[str, Any]) -> str:

@@ -93,9 +93,9 @@ def require_free(program: Path) -> None:
     if said.holds(now):
         raise HeldError(
             f"the program {program.name!r} is run by process {said.process} on "
-            f"{said.host} since {said.since}, which was heard of "
-            f"{max(now - said.beaten, 0):.0f} s ago: wait until it has ended, or for "
-            f"{said.seconds:g} s without a word of it."
+            f"{said.host} since {said.since}, last heard from "
+            f"{max(now - said.beaten, 0):.0f} s ago: wait until it has ended, or until "
+            f"it has been silent for {said.seconds:g} s."
         )
 
 
@@ -144,9 +144,9 @@ class Lease:
         """
         if self.lost:
             raise LostError(
-                f"the program {self.attempt.parent.name!r} was taken by another "
-                f"process, because this one (process {os.getpid()}) was not heard of "
-                f"for {self._seconds:g} s: it stops, and writes nothing more."
+                f"the program {self.attempt.parent.name!r} was taken over by "
+                f"another process, because this one (process {os.getpid()}) was "
+                f"silent for {self._seconds:g} s: it stops and writes nothing more."
             )
 
     def come(self, steps: int) -> None:

@@ -149,7 +149,7 @@ def load(workdir: Path) -> Header | None:
         there = workdir.exists()
     except OSError as error:
         raise ConfigError(
-            f"workdir {str(workdir)!r} can be no folder: {error.strerror}."
+            f"workdir {str(workdir)!r} cannot be a folder: {error.strerror}."
         ) from None
     if not there:
         return None
@@ -176,8 +176,8 @@ def _require_empty(workdir: Path) -> None:
     found = [name for name in files.names(workdir) if name not in own]
     if found:
         raise ConfigError(
-            f"workdir {str(workdir)!r} is not empty and no run store (it has "
-            f"{found[0]!r}, and no {MANIFEST}): choose another."
+            f"workdir {str(workdir)!r} is not empty and not a run store (it has "
+            f"{found[0]!r} but no {MANIFEST}): choose another."
         )
 
 
@@ -280,7 +280,8 @@ def _header(workdir: Path) -> Header:
         number = data.get("schema", 1)
         if number > SCHEMA:
             raise ConfigError(
-                f"workdir {str(workdir)!r} is of a newer version of coadapt: its "
+                f"workdir {str(workdir)!r} was written by a newer version of "
+                "coadapt: its "
                 f"configs have schema {number}, and this version knows {SCHEMA}."
             )
         return Header(

@@ -78,7 +78,7 @@ def _source(path: Path) -> _Source:
     """
     header = manifest.load(path)
     if header is None or header.format != manifest.FORMAT:
-        why = "no run store" if header is None else "of an older version of coadapt"
+        why = "not a run store" if header is None else "of an older version"
         raise ConfigError(f"workdir {str(path)!r} is {why}: it cannot be merged.")
     there = attempts.every(path)
     for program, one in there:
@@ -115,12 +115,15 @@ def _refuse_contradiction(one: _Source, other: _Source) -> None:
     try:
         compatibility.refuse_other(one.workdir, one.header, other.header)
     except ConfigError as error:
-        raise ConfigError(f"{names} cannot be one run store: {error}") from None
+        raise ConfigError(
+            f"{names} cannot be merged into one run store: {error}"
+        ) from None
     for task in one.header.units.keys() & other.header.units.keys():
         units = one.header.units[task], other.header.units[task]
         if units[0] != units[1]:
             raise ConfigError(
-                f"{names} cannot be one run store: the unit of {task} is {units[0]} in "
+                f"{names} cannot be merged into one run store: the unit of {task} "
+                f"is {units[0]} in "
                 f"one, and {units[1]} in the other."
             )
     ours, theirs = _values(one), _values(other)
@@ -129,10 +132,11 @@ def _refuse_contradiction(one: _Source, other: _Source) -> None:
             values = ours[cell][place], theirs[cell][place]
             if values[0] != values[1] and place[1] not in _TIMES:
                 raise ConfigError(
-                    f"{names} cannot be one run store: {cell.variant} on {cell.task}, "
-                    f"seed {cell.seed}, has {place[1]} {values[0]} at env step "
-                    f"{place[0]} in one, and {values[1]} in the other; such runs are "
-                    "of other machines, versions or programs: report them apart."
+                    f"{names} cannot be merged into one run store: {cell.variant} "
+                    f"on {cell.task}, seed {cell.seed}, has {place[1]} {values[0]} "
+                    f"at env step {place[0]} in one, and {values[1]} in the other; "
+                    "such runs come from different machines, versions or programs: "
+                    "report them separately."
                 )
 
 

@@ -119,7 +119,8 @@ def read(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
     number = _format(path)
     if number is None:
         raise ConfigError(
-            f"workdir {str(workdir)!r} is no run store: nothing is there."
+            f"workdir {str(workdir)!r} is not a run store: there is nothing at this "
+            "path."
         )
     if number != FORMAT:
         return old_stores.read(path, _cells(path))

@@ -136,7 +136,7 @@ class SavedAgent:
         rows = np.asarray(obs, np.float32)
         if rows.ndim != 2 or rows.shape[1] != self.spec.obs_size:
             raise ConfigError(
-                f"obs is of shape {rows.shape}: it must be [B, {self.spec.obs_size}], "
+                f"obs has shape {rows.shape}: it must be [B, {self.spec.obs_size}], "
                 "a row for each state."
             )
         return rows
@@ -149,7 +149,7 @@ class SavedAgent:
         if self.state.params.critic is None:
             return ConfigError(f"{self.variant} has no critic, and so no {what}.")
         return ConfigError(
-            f"{self.variant} has a critic without {what}: ask {instead}."
+            f"{self.variant} has a critic without {what}: use {instead}."
         )
 
 
@@ -206,7 +206,7 @@ def load(
     where = store.folder(workdir)
     header = store.load(where)
     if header is None:
-        raise ConfigError(f"workdir {str(where)!r} holds no run.")
+        raise ConfigError(f"workdir {str(where)!r} contains no run.")
     cell = _cell(header, variant, seed, task)
     entry = header.variants[cell.task][cell.variant]
     config = schema.from_dict(Config, entry.config)
@@ -280,8 +280,9 @@ def _places(
     name = f"{cell.variant} on {cell.task} with seed {cell.seed}"
     if not there:
         raise ConfigError(
-            f"{name} has no snapshot in {str(workdir)!r}: it has not come to its first "
-            "checkpoint, its checkpoints were removed, or a program.json is damaged."
+            f"{name} has no snapshot in {str(workdir)!r}: it has not reached its "
+            "first checkpoint, its checkpoints were removed, or a program.json is "
+            "damaged."
         )
     if steps is not None and steps not in there:
         close = min(there, key=lambda n: abs(n - steps))

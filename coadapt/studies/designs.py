@@ -95,7 +95,7 @@ def read(workdir: Path) -> Read:
         return Read(header, ranges, comparison.arms_of(workdir))
     if plan is None:
         raise ConfigError(
-            f"a score over settings needs settings that were drawn, and this store has "
+            "a score over settings needs settings that were drawn, and this store has "
             f"none: run {HOW}."
         )
     if plan.rule == tuning.HALVING:
@@ -123,7 +123,7 @@ def scrambles(found: Read, design: Design) -> list[list[Setting]]:
     said = found.header.protocol
     if said.get("rule") != tuning.SCRAMBLES:
         raise ConfigError(
-            "the value of tuning is of several scrambles of a Sobol sequence: run "
+            "the value of tuning needs several scrambles of a Sobol sequence: run "
             "coadapt sweep --random=16 --scrambles=4 --seeds=8 --vary=path=low..high."
         )
     made = tuning.scrambled(

@@ -191,5 +191,5 @@ def _spread(label: str, arms: Sequence[Arm], unit: str) -> Spread:
             squares += float(((whole - whole.mean()) ** 2).sum()) / size**2
             freedom += whole.size - 1
     if not freedom:
-        raise ConfigError(f"of {label} no two runs ended: they have no std.")
+        raise ConfigError(f"of {label} fewer than two runs ended: they have no std.")
     return Spread(label, math.sqrt(squares / freedom), freedom, failed / runs)

@@ -134,8 +134,8 @@ def require(tuning: Tuning, asked: Sweep) -> None:
     if len(asked.seeds) < verdict.LEAST or max(asked.seeds) >= FIRST_SEED:
         raise ConfigError(
             f"seeds are {len(asked.seeds)}: what is tuned is reported on "
-            f"{verdict.LEAST} seeds or more, all below {FIRST_SEED:,}, where those of "
-            "tuning begin."
+            f"{verdict.LEAST} seeds or more, all below {FIRST_SEED:,}, where the "
+            "seeds of tuning begin."
         )
     require_fields(asked, tuning.ranges)
 
@@ -152,8 +152,7 @@ def require_fields(asked: Sweep, ranges: Sequence[Range]) -> None:
             if path not in known:
                 sweep.vary(v, {path: low})  # raises, unless an older version had it
                 raise ConfigError(
-                    f"{path} has another name now{nearest(path, known)}; see "
-                    "docs/config.md."
+                    f"{path} was renamed{nearest(path, known)}; see docs/config.md."
                 )
 
 

@@ -30,7 +30,7 @@ def validate(sweep: Sweep) -> None:
     _validate_seeds(sweep)
     registry.chosen(sweep.log)
     if not sweep.variants:
-        raise ConfigError("tasks are none: at least one is needed.")
+        raise ConfigError("tasks is empty: give at least one.")
     for task, variants in sweep.variants.items():
         _validate_count("steps", sweep.steps_on(task))
         _validate_task(task, variants, sweep)

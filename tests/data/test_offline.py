@@ -392,12 +392,12 @@ def test_data_of_another_task_are_refused(folder, capsys, entries, task, found):
     read = lambda: offline.read(NAME, spec_of(task))  # noqa: E731
     note_once.cache_clear()
     if found == "refused":
-        refused(read, NAME, f"data are of {theirs}, but the task is {task}")
+        refused(read, NAME, f"data come from {theirs}, but the task is {task}")
     else:
         read()
     said = capsys.readouterr().err
     assert said == (
-        f"data.dataset is {NAME!r}, whose data are of {theirs}, not {task}\n"
+        f"data.dataset is {NAME!r}, whose data come from {theirs}, not {task}\n"
         if found == "noted"
         else ""
     )

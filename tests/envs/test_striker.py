@@ -236,7 +236,9 @@ def test_spec_and_refusals():
     model = striker.model()
     np.testing.assert_array_equal(model.actuator_ctrlrange, [[-3.0, 3.0]] * 7)
     for call in (envs.spec, lambda name: envs.make(name, 1)):
-        with pytest.raises(ValueError, match="must have an id of Striker-v0; did you"):
+        with pytest.raises(
+            ValueError, match="must have one of the ids Striker-v0; did you"
+        ):
             call("ours/Striker-v2")
     with pytest.raises(ValueError, match="count must be at least 1, got 0"):
         envs.make(TASK, 0)

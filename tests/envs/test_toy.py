@@ -311,7 +311,7 @@ FAMILIES = "gym, dmc, ours, brax, playground, phys2d, toy"
     [
         (
             "toy/lqg",
-            "must have an id of bandit, lqr, chain, arms, corridor; "
+            "must have one of the ids bandit, lqr, chain, arms, corridor; "
             "did you mean 'toy/lqr'?",
         ),
         (

@@ -54,7 +54,7 @@ def test_the_work_goes_on_when_the_disk_is_full_and_the_status_says_so(
         patch.setattr(sys, "stdout", stream)
         assert command.execute("", lambda values: None, run, []) == command.TROUBLE
     assert reached == [0, 1]
-    said = "error: what was told could not be written: No space left on device"
+    said = "error: the output could not be written: No space left on device"
     assert capsys.readouterr().err.splitlines() == [said]
 
 

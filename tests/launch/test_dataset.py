@@ -68,7 +68,7 @@ def test_an_offline_method_learns_from_it(folder, tmp_path):
         (["--algorithm=brac", "--task=toy/lqr", "--steps=9",
           "--set=data.dataset=lqr/sca-v0"], "did you mean 'lqr/sac-v0'"),
         (["--algorithm=brac", "--task=toy/chain", "--steps=9",
-          f"--set=data.dataset={NAME}"], "data are of toy/lqr, but the task is toy/c"),
+          f"--set=data.dataset={NAME}"], "data come from toy/lqr, but the task is toy"),
     ],
     ids=["taken", "no version", "offline", "missing", "another task"],
 )  # fmt: skip

@@ -202,7 +202,7 @@ def test_seeds_that_are_not_finished_are_counted(capsys, tmp_path):
         ([], "--workdir is missing"),
         (["--workdir={store}"], "give --pairs=with:without,... or --toggle"),
         (["--workdir={store}", "--pairs=sac:awac", "--toggle=a=1"], "one of the two"),
-        (["--workdir={new}", "--pairs=sac:awac"], "nothing is there"),
+        (["--workdir={new}", "--pairs=sac:awac"], "there is nothing at this path"),
         (["--workdir={store}", "--pairs=sac"], "must be two variants"),
         (["--workdir={store}", "--pairs=sac:sac"], "must be two variants"),
         (["--workdir={store}", "--pairs=,"], "--pairs has none"),

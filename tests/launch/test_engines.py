@@ -72,7 +72,7 @@ def test_processes_share_cores_and_memory(monkeypatch):
 @pytest.mark.parametrize(
     "main, flags, words",
     [
-        (train.main, ["--ray_address=auto"], "--ray_address is of --engine=ray"),
+        (train.main, ["--ray_address=auto"], "--ray_address applies to Ray"),
         (train.main, ["--workers=-1"], "--workers is '-1'"),
         (train.main, ["--engine=torque"], "engine"),
         (train.main, ["--workers=2", "--save_dataset=a/b-v0"], "leave out --workers"),

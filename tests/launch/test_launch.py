@@ -63,7 +63,7 @@ def test_a_dry_run_says_that_the_run_would_be_refused(tmp_path, capsys):
     for more in ([], ["--dry_run"]):
         assert train.main([*TRAIN, where, *more]) == 2
         said.append(capsys.readouterr().err)
-    assert said[0] == said[1] and "is not empty and no run store" in said[0]
+    assert said[0] == said[1] and "is not empty and not a run store" in said[0]
     assert contents(tmp_path) == {"mine.txt": b"x"}
 
 
@@ -169,7 +169,7 @@ def test_a_foreign_folder_is_left_as_it_is(module, tmp_path, capsys, nothing_com
     before = contents(tmp_path)
     args = TRAIN if module is train else []
     assert module.main([*args, f"--workdir={tmp_path}"]) == 2
-    assert "no run store" in capsys.readouterr().err
+    assert "not a run store" in capsys.readouterr().err
     assert contents(tmp_path) == before
 
 
@@ -198,7 +198,7 @@ def test_train_goes_on_extends_and_reports(tmp_path, capsys):
     other = [*TRAIN, where, "--set=optim.policy.rate=1e-2"]
     assert train.main(other) == 2
     err = capsys.readouterr().err
-    assert "holds another sweep" in err and "optim.policy.rate" in err
+    assert "contains another sweep" in err and "optim.policy.rate" in err
     assert contents(tmp_path) == before
     assert train.main([*TRAIN, where, "--seeds=3", "--quiet"]) == 0  # one more
     assert "compiling" not in capsys.readouterr().err

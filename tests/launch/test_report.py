@@ -599,7 +599,11 @@ def test_nothing_to_report_is_one_sentence(capsys, tmp_path, kind):
     assert report.main([f"--workdir={where}"]) == 2
     shown = capsys.readouterr()
     assert not shown.out and shown.err.count("\n") == 1
-    words = "nothing is there" if kind == "no store" else "has no scores yet: none of"
+    words = (
+        "there is nothing at this path"
+        if kind == "no store"
+        else "has no scores yet: none of"
+    )
     assert words in shown.err
     assert not (where / "report").exists()
 

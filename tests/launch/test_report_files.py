@@ -160,10 +160,10 @@ def test_a_report_is_kept_current_until_all_is_finished(tmp_path):
 def test_a_watch_of_nothing_is_a_sentence_and_ctrl_c_ends_it(
     tmp_path, monkeypatch, capsys
 ):
-    with pytest.raises(ConfigError, match="nothing is there"):
+    with pytest.raises(ConfigError, match="there is nothing at this path"):
         live.watch(tmp_path / "none")
     assert command.main([f"--workdir={tmp_path}", "--every=3"]) == 2
-    assert "--every is of --watch" in capsys.readouterr().err
+    assert "--every applies to --watch" in capsys.readouterr().err
     build(tmp_path / "x", absent=[store.Cell(TASK, "sac/g_estimate.critics=1", 0)])
 
     def interrupted(_):

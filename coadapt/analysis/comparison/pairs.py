@@ -69,8 +69,8 @@ def named(path: str, on: object, off: object, variants: Sequence[str]) -> list[P
         ]
         if len(twins) > 1:
             raise ConfigError(
-                f"{name} has {len(twins)} variants beside it ({listed(twins)}): say "
-                "which with off=value."
+                f"{name} has {len(twins)} counterparts ({listed(twins)}): choose one "
+                "with off=value."
             )
         for twin in twins:
             home = "/".join(part for part in rest if "=" not in part)
@@ -79,8 +79,8 @@ def named(path: str, on: object, off: object, variants: Sequence[str]) -> list[P
             ours[1].append(twin)
     if not found:
         raise ConfigError(
-            f"{path} is {label(on)} in no variant with another beside it that differs "
-            f"in it alone; there are {listed(variants)}."
+            f"no variant with {path}={label(on)} has a counterpart that differs in "
+            f"this field alone; the variants are {listed(variants)}."
         )
     return [Pair(home, tuple(a), tuple(b)) for home, (a, b) in found.items()]
 
@@ -100,7 +100,8 @@ def common_tasks(
     there = list(dict.fromkeys(task for task, _ in arms))
     for task in asked:
         if task not in there:
-            raise ConfigError(f"no row is of task {task!r}{nearest(task, there)}.")
+            near = nearest(task, there)
+            raise ConfigError(f"there are no rows of task {task!r}{near}.")
     tasks = tuple(
         task
         for task in asked or there

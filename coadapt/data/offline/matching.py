@@ -24,10 +24,12 @@ def check_task(name: str, spec: EnvSpec, metadata: dict[str, Any]) -> None:
     if theirs in ("", spec.task):
         return
     if _without_version(theirs) == _without_version(spec.task):
-        note_once(f"{FIELD} is {name!r}, whose data are of {theirs}, not {spec.task}")
+        note_once(
+            f"{FIELD} is {name!r}, whose data come from {theirs}, not {spec.task}"
+        )
         return
     raise ConfigError(
-        f"{FIELD} is {name!r}, whose data are of {theirs}, but the task is "
+        f"{FIELD} is {name!r}, whose data come from {theirs}, but the task is "
         f"{spec.task}: choose that task, or another data set; where both are one, "
         f"write {spec.task!r} as 'task' into its metadata.json"
     )
@@ -58,7 +60,7 @@ def check_obs_space(name: str, spec: EnvSpec, space: "gymnasium.Space") -> None:
     if not isinstance(space, Box):
         raise ConfigError(
             f"{FIELD} is {name!r}, whose observations are of {_show(space)}, but must "
-            f"be a Box"
+            "be a Box"
         )
     size = int(np.prod(space.shape))
     if size != spec.obs_size:
