@@ -9,6 +9,8 @@ Examples:
   python -m benchmarks.against --against=sbx,rejax --works=learner --algorithms=sac
   python -m benchmarks.against --against=sbx --works=learner --algorithms=sac,td3,ddpg
     --agents=8 --rounds=15 --seconds=20 --rows=sbx.jsonl
+  python -m benchmarks.against --against=sbx --works=learner --algorithms=sac
+    --agents=8 --rounds=15 --seconds=20 --processes=2 --at_once=64
   python -m benchmarks.against --against=rejax --works=sweep --rows=rejax.jsonl
 
 Works: updates alone (learner), with env steps (loop), a whole sweep by the clock
@@ -87,6 +89,7 @@ def _define(values: Values) -> None:
         ("cells", "of the sweep: measure so many agents of a peer, and scale to all"),
         ("seconds", "of each of three windows of updates, or of a loop (1)"),
         ("at_once", "updates of a call, where a program lets one choose (1 or 64)"),
+        ("processes", "of a peer: measure only its way of so many (the best of all)"),
         ("rows", "a file of what is measured: with the same one a run goes on"),
         ("write", "a Markdown file with marked sections to put the tables in"),
     ):
@@ -94,7 +97,10 @@ def _define(values: Values) -> None:
     flags.DEFINE_string("agents", "1,2,4,8", "numbers of agents", flag_values=values)
 
 
-NAMES = ("works", "sizes", "buffers", "axes", "steps", "cells", "seconds", "at_once")
+NAMES = (
+    "works", "sizes", "buffers", "axes", "steps", "cells", "seconds", "at_once",
+    "processes",
+)  # fmt: skip
 
 
 def _homes() -> Path:
@@ -117,6 +123,7 @@ class Asked(NamedTuple):
     rounds: int
     seconds: float
     at_once: int
+    processes: int
     homes: Path
     rows: Path | None
     write: Path | None
@@ -193,6 +200,7 @@ def asked(values: Values) -> Asked:
         rounds=count(values, "rounds", 3),
         seconds=count(values, "seconds", 1),
         at_once=count(values, "at_once", 0),
+        processes=count(values, "processes", 0, most=devices.cores()),
         homes=Path(get(values, "peers_dir") or _homes()).expanduser(),
         rows=Path(rows).expanduser() if rows else None,
         write=_writable(write) if write else None,
@@ -280,8 +288,15 @@ def _told(found: Asked, programs: dict[str, Program]) -> str:
         f"{who}: {', '.join(f'{name} {version}' for name, version in known.items())}"
         for who, known in versions.items()
     ]
+    only = ""
+    if found.processes:
+        only = (
+            f"Of a peer only its way with {found.processes} processes is measured, but "
+            "in rounds that a file had. "
+        )
     return (
-        f"Medians (and ranges) of {found.rounds} rounds, in turn. {'; '.join(parts)}. "
+        f"Medians (and ranges) of {found.rounds} rounds, in turn. {only}"
+        f"{'; '.join(parts)}. "
         f"Python {platform.python_version()}, {devices.cores()} cores of {_cpu()}."
     )
 
@@ -325,9 +340,8 @@ def _loops(found: Asked) -> list[Setting]:
 def _rates(
     found: Asked, programs: dict[str, Program], settings: list[Setting]
 ) -> list[str]:
-    records = rounds.Rounds(programs, devices.cores(), found.kept).run(
-        settings, found.agents, found.rounds
-    )
+    measured = rounds.Rounds(programs, devices.cores(), found.kept, found.processes)
+    records = measured.run(settings, found.agents, found.rounds)
     names = ("algorithm",) if len(settings[0].columns) == 1 else (
         "task", "networks", "replay"
     )  # fmt: skip

@@ -55,7 +55,8 @@ def ways(together: bool, agents: int, cores: int) -> list[Way]:
 def rates(
     program: Program, job: Job, wanted: Mapping[int, Sequence[Way]]
 ) -> dict[int, float]:
-    """Units a second of each number of agents, the best of its ways. Raises: Failed."""
+    """Units a second of each number of agents, the best of its ways, all of which are
+    told on standard error. Raises: Failed."""
     total: dict[Way, float] = {}
     every = {way for found in wanted.values() for way in found}
     for number in sorted({way.processes for way in every}):
@@ -68,6 +69,9 @@ def rates(
             for found in answers:
                 way = Way(number, found["agents"])
                 total[way] = total.get(way, 0) + statistics.median(found["rates"])
+    for way, rate in sorted(total.items()):
+        line = f"{job.library}: {way.processes} processes of {way.each} agents: "
+        print(f"{line}{rate:.1f}/s", file=sys.stderr, flush=True)
     return {k: max(total[way] for way in found) for k, found in wanted.items()}
 
 
@@ -83,8 +87,16 @@ class Rounds:
     What is kept of an earlier run is not measured again.
     """
 
-    def __init__(self, programs: Mapping[str, Program], cores: int, kept: Kept):
+    def __init__(
+        self,
+        programs: Mapping[str, Program],
+        cores: int,
+        kept: Kept,
+        processes: int = 0,
+    ):
+        """Of a peer, only the way with so many `processes`; 0: the best of all."""
         self._programs, self._cores, self._kept = programs, cores, kept
+        self._processes = processes
         self._broken: set[tuple[str, tuple[str, ...]]] = set()
         self.records: list[Record] = []
 
@@ -105,7 +117,12 @@ class Rounds:
 
     def _peer(self, peer: str, setting: Setting, agents: Sequence[int]):
         together = PEERS[peer].together
-        wanted = {k: ways(together, k, self._cores) for k in agents}
+        only = self._processes
+        wanted = {
+            k: [w for w in ways(together, k, self._cores) if only in (0, w.processes)]
+            for k in agents
+        }
+        wanted = {k: found for k, found in wanted.items() if found}
         job = dataclasses.replace(setting.job, library=peer)
         for k, rate in rates(self._programs[peer], job, wanted).items():
             yield k, rate, None

@@ -168,14 +168,29 @@ def test_the_ways_of_running_agents(together, agents, cores, expected):
     assert rounds.ways(together, agents, cores) == expected
 
 
-def test_the_better_way_counts(script):
-    """Alone 5 a second, and 3 each side by side: two are at 6, one at 5."""
-    body = (
-        "protocol.ready()\nrate = 5.0 if job.core is None else 3.0\n"
-        "for n in job.agents: protocol.answer(agents=n, rates=[rate])\n"
-    )
+# alone 5 a second, and 3 each side by side: two are at 6, one at 5
+SIDE_BY_SIDE = (
+    "protocol.ready()\nrate = 5.0 if job.core is None else 3.0\n"
+    "for n in job.agents: protocol.answer(agents=n, rates=[rate])\n"
+)
+
+
+def test_the_better_way_counts_and_each_is_told(script, capsys):
     wanted = {k: rounds.ways(False, k, 2) for k in (1, 2, 8)}
-    assert rounds.rates(script(body), JOB, wanted) == {1: 5.0, 2: 6.0, 8: 6.0}
+    found = rounds.rates(script(SIDE_BY_SIDE), JOB, wanted)
+    assert found == {1: 5.0, 2: 6.0, 8: 6.0}
+    told = "sbx: 1 processes of 1 agents: 5.0/s\nsbx: 2 processes of 1 agents: 6.0/s\n"
+    assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize(("only", "rate"), [(0, 6.0), (1, 5.0), (2, 6.0)])
+def test_a_peer_is_measured_in_one_way_only_where_that_is_asked(
+    script, monkeypatch, only, rate
+):
+    monkeypatch.setattr(rounds, "of_ours", lambda job, agents: [])
+    measured = Rounds({"sbx": script(SIDE_BY_SIDE)}, 2, Kept(), only)
+    (record,) = measured.run([Setting(("sac",), JOB)], [8], 1)
+    assert record.value == rate
 
 
 def test_a_peer_that_fails_has_no_cell_and_is_told_once(script, monkeypatch, capsys):
