@@ -55,7 +55,7 @@ def normal_kl(p: Normal, q: Normal) -> jax.Array:
 
 
 def normal_sample(dist: Normal, key: jax.Array, samples: int) -> jax.Array:
-    """[B, A] parameters -> [M, B, A]: distrax's numbers; its noise is no kernel apart."""
+    """[B, A] parameters -> [M, B, A]: distrax's numbers, noise kept apart."""
     noise = apart(jax.random.normal(key, (samples, *dist.mean.shape)))
     return dist.mean[None] + dist.std[None] * noise
 
