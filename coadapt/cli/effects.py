@@ -61,9 +61,8 @@ def _define(values: Values) -> None:
     text(
         "margin",
         None,
-        "largest effect that counts as negligible: in the reference's unit (what a "
-        "study's protocol "
-        "fixed, else 0.1), or in returns where a task has no reference",
+        "largest effect that counts as negligible: in the reference's unit (of a "
+        "study's protocol, else 0.1), or in returns where a task has no reference",
     )
     text("metric", "final", "final, last or area: see docs/statistics.md (final)")
     text("format", "text", "text, markdown or csv (text)")
