@@ -172,8 +172,8 @@ def _update(config: Config, state: AgentState, store: replay.Store, clock: Any):
             noise.append(made)
         return made
 
-    def told_drawn(*args: Any) -> Any:
-        drawn.append(of_replay(*args))
+    def told_drawn(*args: Any, **keywords: Any) -> Any:
+        drawn.append(of_replay(*args, **keywords))
         return drawn[-1]
 
     with (
