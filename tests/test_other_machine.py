@@ -274,6 +274,31 @@ def test_sessions_are_compared_by_what_they_say():
     old = {"id": "3", "host": "a", "commit": ""}
     assert provenance.compared([one, old]) == ""
     assert provenance.compared([]) == ""
+    installed = {**old, "changed": "d2"}
+    assert provenance.compared([one, installed]) == (
+        "commit: c0 (1), none and changes d2 (3)"
+    )
+
+
+@pytest.mark.parametrize("checkout", [True, False])
+def test_code_is_told_by_its_files_where_no_commit_tells_it(
+    checkout, tmp_path, monkeypatch
+):
+    """An installed package, and a file of a checkout that git does not know yet."""
+    monkeypatch.setattr(provenance, "_PACKAGE", tmp_path)
+    (tmp_path / "version.py").write_text("1")
+    who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "one"]):
+        if checkout:
+            subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
+    said = [provenance._code.__wrapped__()]
+    for content in ("a", "b", "a"):
+        (tmp_path / "own.py").write_text(content)
+        said.append(provenance._code.__wrapped__())
+    assert len({one["commit"] for one in said}) == 1
+    assert bool(said[0]["commit"]) == checkout == (not said[0]["changed"])
+    changed = [one["changed"] for one in said]
+    assert len(set(changed)) == 3 and changed[1] == changed[3]
 
 
 CPUINFO = """\

@@ -124,7 +124,7 @@ def facts(session: Mapping[str, Any]) -> dict[str, str]:
     """What a session's record says of it, in words; nothing of what it does not say."""
     device, code = session.get("device", ""), session.get("commit", "")
     if session.get("changed"):
-        code += f" and changes {session['changed']}"
+        code = f"{code or 'none'} and changes {session['changed']}"
     found = {
         **session.get("versions", {}),
         "device": device.rpartition(", ")[0] if device.startswith("cpu") else device,
@@ -202,19 +202,31 @@ def own_modules() -> dict[str, str]:
 
 @functools.cache
 def _code() -> dict[str, str]:
-    """The commit of the package's checkout, and a hash of what was changed since.
+    """The commit of the package's checkout, and a hash of its files if they are others.
 
-    Both are empty where the package is of no checkout, or where there is no git.
+    No commit, where the package is of no checkout, or where there is no git.
     """
-    clean = {"commit": "", "changed": ""}
+    none = {"commit": "", "changed": _files()}
     if _git("ls-files", "--error-unmatch", "version.py") is None:
-        return clean
+        return none
     commit, diff = _git("rev-parse", "HEAD"), _git("diff", "HEAD", "--", ".")
     new = _git("ls-files", "--others", "--exclude-standard", "--", ".")
     if commit is None or diff is None or new is None:
-        return clean
-    changed = hashlib.sha256(diff + new).hexdigest()[:8] if diff + new else ""
-    return {"commit": commit.decode().strip(), "changed": changed}
+        return none
+    return {
+        "commit": commit.decode().strip(),
+        "changed": none["changed"] if diff or new else "",
+    }
+
+
+def _files() -> str:
+    """A hash of the names and contents of the package's files."""
+    found = hashlib.sha256()
+    for path in sorted(_PACKAGE.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            found.update(f"{path.relative_to(_PACKAGE)} {content}\n".encode())
+    return found.hexdigest()[:8]
 
 
 def _git(*words: str) -> bytes | None:
