@@ -26,7 +26,7 @@ import coadapt
 from coadapt import devices, runner, schema, sweep
 from coadapt.learn import Clock, Health, Learner
 from coadapt.runner import Interrupted, Report, Snapshot
-from coadapt.runs import attempts, checkpoint, files, provenance, store
+from coadapt.runs import array_files, attempts, checkpoint, files, provenance, store
 from coadapt.runs.store import Cell, StoreError
 from coadapt.schema import ConfigError
 from coadapt.sweep import Checkpoints, Sweep, Variant
@@ -138,13 +138,13 @@ class Disk:
             raise Kill
         raise OSError(getattr(errno, self.how.removeprefix("half ")), "no")
 
-    def save(self, writer, folder, arrays):
+    def write(self, folder, arrays, opened):
         files.step("snapshot", folder)
         folder.mkdir()
         files.step("snapshot", folder)  # half of it is there
         np.savez(folder / "arrays.npz", **arrays)
 
-    def arrays(self, folder, place=None, chosen=None):
+    def read(self, folder, place=None, chosen=None):
         if self.reads is not None:
             raise self.reads
         with np.load(folder / "arrays.npz") as found:
@@ -165,9 +165,9 @@ def stubs(disk: Disk):
         patch.setattr(schema, "from_dict", lambda kind, x: parsed(kind, json.dumps(x)))
         patch.setattr(files, "step", disk.step)
         patch.setattr(files, "put", disk.put)
-        patch.setattr(checkpoint, "arrays", disk.arrays)
-        patch.setattr(checkpoint, "_checkpointer", lambda: None)
-        patch.setattr(checkpoint.Writer, "_save", lambda *each: disk.save(*each))
+        patch.setattr(array_files, "read", disk.read)
+        patch.setattr(array_files, "checkpointer", lambda: None)
+        patch.setattr(array_files, "write", disk.write)
         with no_training():
             yield
 
