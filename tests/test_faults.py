@@ -45,7 +45,7 @@ KINDS = {
     "host-replay": ["--algorithms=sac", "--task=gym/Pendulum-v1", *REPLAY],
     "host-rollout": ["--algorithms=ppo", "--task=gym/Pendulum-v1", *ROLLOUT],
 }
-STEPS, EVERY = 600, 100
+STEPS, EVERY = 400, 100
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -302,7 +302,7 @@ def standing(folder: Path) -> list[str]:
 LEFT = {
     "before-about": ["200", "300"],
     "before-removal": ["200", "300"],
-    "before-done": ["600"],
+    "before-done": [str(STEPS)],
     "within-orbax": ["200", "300.orbax-checkpoint-tmp"],
 }
 
