@@ -295,15 +295,15 @@ def _with_value(
     return agents.fit_value(config, state, first, jax.random.fold_in(key, 5))
 
 
-def _annotated(
+def _with_targets(
     config: Config, state: AgentState, taken: _Taken, key: jax.Array
 ) -> Batch:
     """The minibatch with its targets."""
     steps, mu, drawn = taken
     if config.g_estimate.length == 1:
-        batch = agents.annotate(config, state, steps, key)
+        batch = agents.compute_targets(config, state, steps, key)
     else:
-        batch = agents.annotate_sequences(config, state, steps, mu, key)
+        batch = agents.compute_sequence_targets(config, state, steps, mu, key)
     return batch._replace(index=drawn.index, weight=drawn.weight)
 
 
@@ -319,7 +319,7 @@ def minibatch(
         key: of the samples that targets take an average of.
     """
     taken = _taken(config, _Reads(state, store, ()), choose, np.int32(0))
-    return _annotated(config, state, taken, key)
+    return _with_targets(config, state, taken, key)
 
 
 def _rewarded(config: Config, state: AgentState, steps: Steps) -> Steps:
@@ -346,14 +346,14 @@ def _learn_steps(
     warm = _warm(config, state, clock)
 
     def draw(state: AgentState, key: jax.Array):
-        choose, annotate, improve = jax.random.split(key, 3)
+        choose, targets, improve = jax.random.split(key, 3)
         taken = _taken(config, learner._replace(agent=state), choose, clock.updates)
-        return taken, annotate, improve
+        return taken, targets, improve
 
     def evaluate(state: AgentState, key: jax.Array, step: Counter):
-        taken, annotate, improve = draw(state, key)
-        state, fitted = _with_value(config, state, taken, annotate)
-        batch = _annotated(config, state, taken, annotate)
+        taken, targets, improve = draw(state, key)
+        state, fitted = _with_value(config, state, taken, targets)
+        batch = _with_targets(config, state, taken, targets)
         state, found = agents.evaluate(config, state, batch)
         metrics = kept(fitted | found, log)
         if config.target.each_step:
@@ -366,8 +366,8 @@ def _learn_steps(
         return evaluate(state, key, step)[:2]
 
     def policy_step(state: AgentState, key: jax.Array):
-        taken, annotate, improve = draw(state, key)
-        batch = _annotated(config, state, taken, annotate)
+        taken, targets, improve = draw(state, key)
+        batch = _with_targets(config, state, taken, targets)
         return _kept(log, agents.improve(config, state, batch, improve, critic, warm))
 
     last = schedule.critic_steps - 1  # 0 or more: legality.check holds it
@@ -434,7 +434,7 @@ class _Pool(NamedTuple):
     kept: Episodes
     positions: jax.Array  # [C], of the steps to learn from: the first n
     n: jax.Array
-    labels: agents.Labels
+    returns: agents.ReturnsAndScores
     prior: Tree  # the prior's distributions [C, ...], or None
 
     def passes(self, key: jax.Array, steps: int, size: int) -> jax.Array:
@@ -452,10 +452,8 @@ class _Pool(NamedTuple):
         """The minibatch of these places in `kept`."""
         transition = replay.gather(self.store, self.kept.index[chosen])
         prior = jax.tree.map(lambda x: x[chosen], self.prior)
-        labels = jax.tree.map(lambda x: x[chosen], self.labels)
-        return Batch(
-            transition, labels.target, None, labels.score, prior, before=labels.before
-        )
+        target, score, before = jax.tree.map(lambda x: x[chosen], self.returns)
+        return Batch(transition, target, None, score, prior, before=before)
 
 
 def _learn_sequences(
@@ -489,9 +487,9 @@ def _iterate(
     obs = replay.rows(store)
     rows = obs[steps.row]
     state, metrics = _kept(log, agents.solve(config, state, obs, steps))
-    labels = agents.label(config, state, obs, steps)
+    returns = agents.compute_returns(config, state, obs, steps)
     state = _look(config, state, rows, steps.seen, clock)
-    pool = _Pool(store, steps, positions, jnp.maximum(n, 1), labels, None)
+    pool = _Pool(store, steps, positions, jnp.maximum(n, 1), returns, None)
     critic_key, policy_key = jax.random.split(key)
 
     def critic_step(state: AgentState, chosen: jax.Array):
@@ -501,7 +499,7 @@ def _iterate(
     state, found = _repeat(critic_step, state, passes)
     metrics |= found
     if data.relabel:  # type: ignore[union-attr]
-        pool = pool._replace(labels=agents.label(config, state, obs, steps))
+        pool = pool._replace(returns=agents.compute_returns(config, state, obs, steps))
     pool = pool._replace(prior=agents.priors(config, state, obs, steps))
 
     def policy_step(state: AgentState, drawn: tuple[jax.Array, jax.Array]):
@@ -512,7 +510,7 @@ def _iterate(
 
     passes = pool.passes(policy_key, config.schedule.policy_steps, data.policy_rows)
     state, found = _policy_phase(config, log, policy_step, state, passes)
-    score = pool.labels.score
+    score = pool.returns.score
     metrics |= found | kept(agents.weight_metrics(config, state, score, steps), log)
     found = agents.end_of_iteration(config, state, rows, score, pool.prior, steps.seen)
     state, found = _kept(log, found)

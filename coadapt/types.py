@@ -130,7 +130,7 @@ class Support(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Transitions with what `annotate` found for them."""
+    """Transitions with what `compute_targets` found for them."""
 
     transition: Transition  # leaves [B, ...]
     target: jax.Array | Atoms  # [B], what the critic is fitted to

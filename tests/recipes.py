@@ -25,7 +25,7 @@ def cases(
 # An agent's functions, each of which is one program: called as they are, each of their
 # hundreds of operations would be compiled as one.
 init = jax.jit(agent.init, static_argnums=1)
-annotate = jax.jit(agent.annotate)
+compute_targets = jax.jit(agent.compute_targets)
 evaluate = jax.jit(agent.evaluate)
 
 

@@ -73,9 +73,9 @@ def transitions(seed=1):
     )
 
 
-annotate = jax.jit(agent.annotate)
+compute_targets = jax.jit(agent.compute_targets)
 evaluate = jax.jit(agent.evaluate)
-label = jax.jit(agent.label)
+compute_returns = jax.jit(agent.compute_returns)
 
 
 @jax.jit
@@ -86,7 +86,7 @@ def improve(config, state, batch, key):
 @jax.jit
 def update(config, state, key):
     """Targets, critics, policy: one update on one batch."""
-    batch = agent.annotate(config, state, transitions(), key)
+    batch = agent.compute_targets(config, state, transitions(), key)
     state, _ = agent.evaluate(config, state, batch)
     return agent.improve(config, state, batch, key, state.params.critic)
 
@@ -169,7 +169,7 @@ TRUSTED = {  # the std is one parameter, apart from the network that makes the m
 
 def m_step(config, state):
     key = jax.random.key(3)
-    batch = annotate(config, state, transitions(), key)
+    batch = compute_targets(config, state, transitions(), key)
     return improve(config, state, batch, key)
 
 
@@ -318,7 +318,7 @@ def test_the_minimum_is_taken_where_it_is_said(minimum):
         {"g_estimate.critics": 2, "pi_p.samples": M, "g_estimate.minimum": minimum},
     )
     state = begin(config)
-    batch = annotate(config, state, transitions(), jax.random.key(0))
+    batch = compute_targets(config, state, transitions(), jax.random.key(0))
     values = agent.action_values(
         config, state, state.target.critic, batch.next.obs, batch.next.action
     )  # [K, M, B]
@@ -341,13 +341,13 @@ def test_a_target_of_two_critics_is_the_lower_of_both():
     config = preset("awac")
     state = begin(config)
     key = jax.random.key(0)
-    both = annotate(config, state, transitions(), key).target
+    both = compute_targets(config, state, transitions(), key).target
     singles = []
     for k in range(2):
         critic = jax.tree.map(lambda x, k=k: x[k : k + 1], state.target.critic)
         alone = state._replace(target=state.target._replace(critic=critic))
         one = preset("awac", {"g_estimate.critics": 1})
-        singles.append(annotate(one, alone, transitions(), key).target)
+        singles.append(compute_targets(one, alone, transitions(), key).target)
     close(both, np.minimum(*singles))
     assert not np.allclose(*singles)
 
@@ -392,7 +392,8 @@ def test_the_target_policy_acts_in_targets_where_there_is_one():
         config = preset(name)
         state = begin(config)
         first, second = (
-            annotate(config, x, transitions(), key).target for x in (state, away(state))
+            compute_targets(config, x, transitions(), key).target
+            for x in (state, away(state))
         )
         assert bool(jnp.allclose(first, second)) != follows
 
@@ -435,20 +436,24 @@ def test_a_constant_reward_is_worth_100_where_time_limits_bootstrap(lam, scaled)
         },
     )
     state = constant(config, 1.0 if scaled else 100.0)
-    labels = label(config, state, jnp.ones((1001, O)), episode(1000, terminal=False))
+    computed = compute_returns(
+        config, state, jnp.ones((1001, O)), episode(1000, terminal=False)
+    )
     # 1 - 0.99 has a relative error of 1e-6 in float32, of 100 and over the horizon
-    np.testing.assert_allclose(labels.target, 100.0, atol=2e-2)
-    np.testing.assert_allclose(labels.score, 0.0, atol=2e-2)
+    np.testing.assert_allclose(computed.target, 100.0, atol=2e-2)
+    np.testing.assert_allclose(computed.score, 0.0, atol=2e-2)
 
 
 def test_a_constant_reward_is_worth_less_where_the_episode_terminates():
     """C20: 99.9957 at the first of 1000 steps, 1 (and not 100) at the last."""
     config = preset("awr", {"g_estimate.lam": 1.0, "pi_q.standardize": False})
     state = constant(config, 1.0)
-    labels = label(config, state, jnp.ones((1001, O)), episode(1000, terminal=True))
-    assert labels.target[0] == pytest.approx(99.9957, abs=1e-3)  # float32, 1000 sums
-    assert labels.target[-1] == 1.0
-    assert labels.score[-1] == pytest.approx(-99.0, abs=1e-2)  # 1 - 0.99 in float32
+    computed = compute_returns(
+        config, state, jnp.ones((1001, O)), episode(1000, terminal=True)
+    )
+    assert computed.target[0] == pytest.approx(99.9957, abs=1e-3)  # float32, 1000 sums
+    assert computed.target[-1] == 1.0
+    assert computed.score[-1] == pytest.approx(-99.0, abs=1e-2)  # 1 - 0.99 in float32
 
 
 def test_advantages_are_standardised_over_the_steps_that_are_seen():
@@ -457,12 +462,12 @@ def test_advantages_are_standardised_over_the_steps_that_are_seen():
     obs = jax.random.normal(jax.random.key(0), (9, O))
     kept = episode(8, terminal=True)
     seen = np.arange(8) < 6
-    labels = label(config, state, obs, kept._replace(seen=seen))
-    raw = label(preset("awr", {"pi_q.standardize": False}), state, obs, kept)
+    computed = compute_returns(config, state, obs, kept._replace(seen=seen))
+    raw = compute_returns(preset("awr", {"pi_q.standardize": False}), state, obs, kept)
     score = np.asarray(raw.score, np.float64)
     expected = (score - score[seen].mean()) / score[seen].std()
-    np.testing.assert_allclose(labels.score, expected, rtol=1e-4)  # V is 100 times net
-    close(labels.target, raw.target, 0.0)
+    np.testing.assert_allclose(computed.score, expected, rtol=1e-4)  # V is 100 net
+    close(computed.target, raw.target, 0.0)
 
 
 # ---------------------------------------------------------------- decay, bounds, C21
@@ -556,7 +561,7 @@ def saturated(name, inverse):
         data = data._replace(action=data.action.at[0, 0].set(1.0))
         batch = Batch(data, jnp.zeros(B), None, jnp.linspace(-1.0, 1.0, B))
         return config, state, batch
-    batch = annotate(config, state, transitions(), jax.random.key(0))
+    batch = compute_targets(config, state, transitions(), jax.random.key(0))
     action = batch.next.action.at[1, 2, 0].set(-1.0)
     support = Support(batch.next.obs, action, batch.next.score, batch.next.prior)
     return config, state, batch._replace(next=support)
@@ -913,20 +918,20 @@ def test_toggles_may_be_traced_or_built_in(standardize, scaled):
     steps = episode(B, terminal=True)
 
     def run(config, state):
-        labels = agent.label(config, state, obs, steps)
+        computed = agent.compute_returns(config, state, obs, steps)
         data = transitions()._replace(obs=obs[:-1])
-        batch = Batch(data, labels.target, None, labels.score)
+        batch = Batch(data, computed.target, None, computed.score)
         state, _ = agent.evaluate(config, state, batch)
         key = jax.random.key(0)
         state, _ = agent.improve(config, state, batch, key, state.params.critic)
-        return labels, state
+        return computed, state
 
     outside = jax.jit(run)(traced(config), state)
     inside = jax.jit(partial(run, config))(state)
     close(inside, outside, 1e-4)  # V is 100 times what the network says, where scaled
     other = preset("awr", changes | {"pi_q.standardize": not standardize})
-    labels, _ = jax.jit(run)(traced(other), state)
-    assert not np.allclose(labels.score, outside[0].score, atol=0.1)
+    computed, _ = jax.jit(run)(traced(other), state)
+    assert not np.allclose(computed.score, outside[0].score, atol=0.1)
 
 
 @pytest.mark.parametrize("standardize", [True, False])
@@ -934,7 +939,7 @@ def test_scores_of_fresh_actions_may_be_standardised(standardize):
     """Over the batch; whatever is added to Q or multiplies it then cancels."""
     config = preset("mpo", TRUSTED, {"pi_q.standardize": standardize})
     state = begin(config)
-    batch = annotate(config, state, transitions(), jax.random.key(0))
+    batch = compute_targets(config, state, transitions(), jax.random.key(0))
     wider = batch.next._replace(score=3.0 * batch.next.score + 7.0)
     key = jax.random.key(0)
     plain, _ = improve(traced(config), state, batch, key)

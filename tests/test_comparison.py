@@ -236,7 +236,7 @@ def test_others_are_averaged_over():
     [
         ({"on": {"SAC": ("sac", "sacoff")}}, "did you mean 'sac-off'"),
         ({"on": {}}, "name one or two"),
-        ({"on": 3}, "in no variant"),
+        ({"on": 3}, "no variant with tanh=3"),
         ({"on": PAIRS, "metric": "lst"}, "did you mean 'last'"),
         ({"on": PAIRS, "tasks": ["toy/lqt"]}, "did you mean 'toy/lqr'"),
         ({"on": PAIRS, "margin": 0.0}, "margin"),

@@ -18,7 +18,7 @@ from coadapt.ops.distributions import Atoms
 from coadapt.schema import ConfigError
 from coadapt.types import Transition
 from coadapt.validation import config_rules
-from tests.recipes import FROM_DATA, SHORT, annotate, init
+from tests.recipes import FROM_DATA, SHORT, compute_targets, init
 from tests.test_cells import traced
 
 RNG = np.random.default_rng(0)
@@ -244,7 +244,7 @@ def test_soft_truncated_quantiles_are_targets_of_tqc():
         },
     )
     state, rows = started(config)
-    target = annotate(config, state, rows, KEY).target
+    target = compute_targets(config, state, rows, KEY).target
     outputs, bonus = jax.device_get(next_outputs(config, state, rows))  # [3, 1, B, 5]
     value, weight = whole(target, B)
     for b in range(B):
@@ -257,7 +257,7 @@ def test_a_distribution_over_the_priors_actions_is_their_mixture():
     """Distributional MPO: the mean of the actions' categorical distributions."""
     config = small("mpo", **{"critic.head": "C51", "critic.head.bins": 7})
     state, rows = started(config)
-    batch = annotate(config, state, rows, KEY)
+    batch = compute_targets(config, state, rows, KEY)
     outputs, _ = jax.device_get(next_outputs(config, state, rows))  # [1, M, B, 7]
     weight = softmax(outputs[0]).mean(0)
     np.testing.assert_allclose(batch.target.weight, weight, rtol=1e-5)
@@ -273,8 +273,8 @@ def test_without_a_copy_targets_read_the_critics_themselves():
     state, rows = started(small("sac"))
     alone = state._replace(target=state.target._replace(critic=None))
     copied = state._replace(target=state.target._replace(critic=state.params.critic))
-    found = annotate(config, alone, rows, KEY).target
-    expected = annotate(small("sac"), copied, rows, KEY).target
+    found = compute_targets(config, alone, rows, KEY).target
+    expected = compute_targets(small("sac"), copied, rows, KEY).target
     np.testing.assert_array_equal(found, expected)
     assert agent.track(config, alone, jnp.int32(1)).target.critic is None
 
@@ -319,7 +319,7 @@ def test_a_cloned_target_is_that_of_its_source():
         action=jnp.stack([rows.action, other]),
         last=jnp.asarray([[False, True, False, False, False], [False] * B]),
     )
-    found = agent.annotate_sequences(config, state, sequence, None, KEY).target
+    found = agent.compute_sequence_targets(config, state, sequence, None, KEY).target
     view = models.View(config, state)
     action = view.pi.mode(view.target_policy(rows.next_obs))
     values = view.q(view.target_critic, rows.next_obs, action)

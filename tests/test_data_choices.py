@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from recipes import annotate, evaluate, init, small, write_dataset
+from recipes import compute_targets, evaluate, init, small, write_dataset
 
 from coadapt import agent as agents
 from coadapt import algorithms, runner, schema
@@ -190,7 +190,7 @@ def test_an_update_weighs_errors_and_writes_priorities():
         kept = added(kept, replay.came(store, before), True)
     index, weight = jnp.array([1, 5, 8, 0]), jnp.array([1.0, 0.5, 0.25, 1.0])
     state = state._replace(sampling=kept)
-    batch = annotate(config, state, replay.gather(store, index), KEY)
+    batch = compute_targets(config, state, replay.gather(store, index), KEY)
     batch = batch._replace(index=index, weight=weight)
     value = jax.jit(agents.action_values)(
         config,

@@ -471,7 +471,7 @@ def test_the_weights_are_those_of_the_engine():
     @jax.jit
     def theirs(store):
         transition = replay.sample(store, choose, size)
-        batch = agents.annotate(config, state, transition, noise)
+        batch = agents.compute_targets(config, state, transition, noise)
         critic = state.params.critic
         return agents.improve(config, state, batch, draws, critic)[1]
 

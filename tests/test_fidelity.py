@@ -250,7 +250,7 @@ def transitions(seed, reward=1.0):
 @jax.jit
 def update(config, state, transition, keys, number):
     before = state.params.critic
-    batch = agent.annotate(config, state, transition, keys[0])
+    batch = agent.compute_targets(config, state, transition, keys[0])
     state, _ = agent.evaluate(config, state, batch)
     critic = before if config.schedule.simultaneous else state.params.critic
     state, _ = agent.improve(config, state, batch, keys[1], critic)
@@ -629,17 +629,17 @@ def awr(policy, critic, old, new, obs, action, *, clip, std):
 
 @jax.jit
 def awr_update(config, state, new, obs, action):
-    def batch(labels, score):
+    def batch(computed, score):
         rows = obs[EPISODES.row[USED]]
         nothing = jnp.zeros(len(USED))
         transition = Transition(rows, action, nothing, nothing, nothing > 0, rows)
-        return Batch(transition, labels.target[USED], None, score)
+        return Batch(transition, computed.target[USED], None, score)
 
-    labels = agent.label(config, state, obs, EPISODES)
+    computed = agent.compute_returns(config, state, obs, EPISODES)
     state = state._replace(moments=new)
-    state, _ = agent.evaluate(config, state, batch(labels, None))
-    labels = agent.label(config, state, obs, EPISODES)
-    last = batch(labels, labels.score[USED])
+    state, _ = agent.evaluate(config, state, batch(computed, None))
+    computed = agent.compute_returns(config, state, obs, EPISODES)
+    last = batch(computed, computed.score[USED])
     key = jax.random.key(0)  # draws nothing
     return agent.improve(config, state, last, key, state.params.critic)[0]
 

@@ -207,7 +207,7 @@ def other_unit(folder: Path) -> None:
     "make, error, words",
     [
         (other_value, ConfigError, "seed 0, has return .* report them separately"),
-        (another(eval_every=20), ConfigError, "its eval_every is 10, and 20"),
+        (another(eval_every=20), ConfigError, "its eval_every is 10, not 20"),
         (another(experiment="else"), ConfigError, "its experiment is 'model'"),
         (other_unit, ConfigError, "the unit of toy/lqr is"),
         (damaged, StoreError, "arrays.npz is not what was written"),

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from recipes import annotate, init
+from recipes import compute_targets, init
 
 from coadapt import agent, algorithms, envs, runner, schema
 from coadapt.agent import models
@@ -173,10 +173,10 @@ def test_one_step_of_a_sequence_is_the_single_step():
     spec, single = envs.spec("toy/lqr"), chosen("td3", {})
     config = chosen("td3", n_step(1))
     state, rows = init(single, spec, jax.random.key(0)), drawn(spec)
-    sequences_of = jax.jit(agent.annotate_sequences)
+    sequences_of = jax.jit(agent.compute_sequence_targets)
     found = sequences_of(config, state, rows, None, KEY)
     first = jax.tree.map(lambda x: x[0], rows)
-    expected = annotate(single, state, first, KEY)
+    expected = compute_targets(single, state, first, KEY)
     np.testing.assert_allclose(found.target, expected.target, rtol=1e-5, atol=1e-6)
     for ours, theirs in zip(found.transition, first, strict=True):
         np.testing.assert_array_equal(ours, theirs)

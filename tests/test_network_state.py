@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from recipes import annotate, evaluate, improve, init
+from recipes import compute_targets, evaluate, improve, init
 
 from coadapt import agent as agents
 from coadapt import algorithms, learn, networks, schema
@@ -160,7 +160,7 @@ def test_critics_pass_a_batch_and_what_follows_it_in_one():
     )
     state = init(config, SPEC, jax.random.key(0))
     step, key = transitions(), jax.random.key(5)
-    batch = annotate(config, state, step, key)
+    batch = compute_targets(config, state, step, key)
     view = models.View(config, state)
     dist = view.target_policy(step.next_obs)
     raw = view.pi.draw(dist, key, 1)
@@ -196,7 +196,7 @@ def test_the_policy_s_own_norm_follows_the_states_of_its_steps():
     config = changed(networks__policy__norm="BatchNorm")
     state = init(config, SPEC, jax.random.key(0))
     step, key = transitions(), jax.random.key(5)
-    batch = annotate(config, state, step, key)
+    batch = compute_targets(config, state, step, key)
     after, _ = improve(config, state, batch, key)
     kept = after.params.policy["net"]["state"]["norm_input"]
     np.testing.assert_allclose(kept["mean"], 0.01 * np.mean(step.obs, 0), **CLOSE)
@@ -217,7 +217,7 @@ def test_masks_are_of_the_seed_the_update_the_critic_and_the_part():
     @jax.jit
     def program(seed, updates):
         begun = agents.begin(config, state, seed, updates)
-        batch = agents.annotate(config, begun, step, jax.random.key(5))
+        batch = agents.compute_targets(config, begun, step, jax.random.key(5))
         value, _ = models.fitted_outputs(
             config, begun, same, batch, models.masks(begun, 1)
         )

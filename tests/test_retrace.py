@@ -108,7 +108,7 @@ def test_targets_are_those_of_the_definition():
     moved = jax.tree.map(lambda x: x + 0.1, state.params.policy)
     state = state._replace(target=state.target._replace(policy=moved))
     (steps, mu), key = sequence(jax.random.key(1)), jax.random.key(2)
-    batch = jax.jit(agent.annotate_sequences)(made, state, steps, mu, key)
+    batch = jax.jit(agent.compute_sequence_targets)(made, state, steps, mu, key)
 
     def values(obs, action):
         critic = state.target.critic

@@ -101,8 +101,8 @@ def transitions(obs=None, action=None, seed=1):
     )
 
 
-annotate = jax.jit(agent.annotate)
-label = jax.jit(agent.label)
+compute_targets = jax.jit(agent.compute_targets)
+compute_returns = jax.jit(agent.compute_returns)
 settle = jax.jit(agent.end_of_iteration)
 weighed = jax.jit(agent.weight_metrics)
 solve = jax.jit(agent.solve)
@@ -308,7 +308,7 @@ def test_returns_end_where_episodes_do_and_bootstrap_unless_they_terminate(
     state, steps = begin(config), Steps(*THREE)
     value, following = values_of(state, steps)
     expected = reference(steps, following)
-    found = label(config, state, steps.rows, steps.episodes)
+    found = compute_returns(config, state, steps.rows, steps.episodes)
     close(found.target[1:], expected)
     score = expected - value[1:]
     if name != "vmpo_table1":  # over the steps that count
@@ -618,12 +618,12 @@ def test_power_is_weighted_regression(scale, unit):
     """C28: theta = (-.3, 1), variance .21, and the same of weights times 7."""
     config, state, steps = c28(scale)
     steps.reward = unit * steps.reward + 2.0  # a shift is taken off again
-    labels = label(config, state, steps.rows, steps.episodes)
-    weight = np.exp(labels.score[1:])
+    computed = compute_returns(config, state, steps.rows, steps.episodes)
+    weight = np.exp(computed.score[1:])
     np.testing.assert_allclose(weight[:4] / unit, [1, 2, 3, 4], rtol=ROUNDING)
     assert weight[4] <= 1e-6  # its Q is 0
     data = steps.transition()
-    after, metrics = improve(config, state, scored(data, labels.score[1:]))
+    after, metrics = improve(config, state, scored(data, computed.score[1:]))
     policy = distribution(config, after, after.params.policy, data.obs)
     output = after.params.policy["net"]["output"]
     # a condition of 10 times the rounding of sums to 10
@@ -648,8 +648,8 @@ def test_a_constant_reward_teaches_power_by_its_returns_alone(shift, equal):
     config, state, steps = c28("LearnedStd")
     config = schema.override(config, {"g.shift": shift, "g_estimate.discount": 0.9})
     steps.reward = np.full(6, 2.0)
-    labels = label(config, state, steps.rows, steps.episodes)
-    _, metrics = improve(config, state, scored(steps.transition(), labels.score[1:]))
+    computed = compute_returns(config, state, steps.rows, steps.episodes)
+    _, metrics = improve(config, state, scored(steps.transition(), computed.score[1:]))
     assert (float(metrics["effective_fraction"]) >= 1 - 1e-6) == equal
 
 
@@ -693,12 +693,12 @@ def test_rwr_fits_by_exponential_weights_of_standardised_returns(outlier, clippe
     """Settings 3.2: w = min(exp((R - mean) / std), 20), loss -mean w log pi."""
     config = preset("rwr", LINEAR, PLAIN, {"bounds": "none"})
     state, steps = begin(config), bandit_returns(outlier)
-    labels = label(config, state, steps.rows, steps.episodes)
+    computed = compute_returns(config, state, steps.rows, steps.episodes)
     R = steps.reward[1:]
     w = np.minimum(np.exp((R - R.mean()) / R.std()), 20.0)
     assert (w.max() == 20.0) == clipped
     data = steps.transition()
-    after, _ = improve(config, state, scored(data, labels.score[1:]))
+    after, _ = improve(config, state, scored(data, computed.score[1:]))
     obs, action = (np.asarray(x, np.float64) for x in (data.obs, data.action))
     force = w[:, None] * (action - forward(doubles(state.params.policy)["net"], obs))
     force = -force / 0.4**2 / 16
@@ -711,11 +711,11 @@ def test_rwr_weights_forget_a_constant_and_are_1_without_differences():
     """C28."""
     config = preset("rwr")
     state, steps = begin(config), bandit_returns(2.0)
-    first = label(config, state, steps.rows, steps.episodes).score
+    first = compute_returns(config, state, steps.rows, steps.episodes).score
     steps.reward = steps.reward + 10.0
-    close(label(config, state, steps.rows, steps.episodes).score, first, 1e-4)
+    close(compute_returns(config, state, steps.rows, steps.episodes).score, first, 1e-4)
     steps.reward = np.full(17, 3.0)
-    same = label(config, state, steps.rows, steps.episodes).score[None, 1:]
+    same = compute_returns(config, state, steps.rows, steps.episodes).score[None, 1:]
     close(config.pi_q.weights(same, jnp.float32(1.0)), np.ones((1, 16)))
 
 
@@ -776,9 +776,9 @@ def test_reps_solves_its_dual_and_matches_features():
     theta = np.r_[output["kernel"][:, 0], output["bias"]]
     balance = p @ moved + (1 - gamma) * first.mean(0) + ridge * theta
     np.testing.assert_allclose(balance, 0.0, atol=2e-5)
-    labels = label(config, after, steps.rows, steps.episodes)
-    close(labels.score[1:], delta, 1e-4)
-    weight = config.pi_q.weights(labels.score[None, 1:], f32(eta))
+    computed = compute_returns(config, after, steps.rows, steps.episodes)
+    close(computed.score[1:], delta, 1e-4)
+    weight = config.pi_q.weights(computed.score[None, 1:], f32(eta))
     np.testing.assert_allclose(weight[0] / n, p / p.sum(), atol=1e-4)
     assert np.mean(weight) == pytest.approx(1.0, abs=ROUNDING)
 
@@ -853,7 +853,7 @@ def test_urex_weighs_the_episodes_of_a_bandit(base):
     steps = Steps((1, 1, 1), ("terminated",) * 3, O, 3)
     steps.reward = np.array([7.0, 1.0, 2.0, 3.0])
     steps.action = np.eye(3)[[0, 0, 1, 2]]
-    found = label(config, state, steps.rows, steps.episodes).score[1:]
+    found = compute_returns(config, state, steps.rows, steps.episodes).score[1:]
     expected = [0.173376, 0.314190, 0.512434] if base else softmax(np.arange(3.0))
     np.testing.assert_allclose(found / 3, expected, atol=1e-6)  # as printed
 
@@ -891,7 +891,7 @@ def test_urex_weighs_every_step_as_its_episode(base, climb, standard):
     w = 3 * softmax((R - tau * log_prob if base else R) / tau)
     if climb:
         w = R + tau * w - np.mean(R + tau * w)
-    score = np.asarray(label(config, state, steps.rows, steps.episodes).score)
+    score = np.asarray(compute_returns(config, state, steps.rows, steps.episodes).score)
     for part, weight in zip(parts, w, strict=True):
         np.testing.assert_allclose(score[part], 2 * weight, atol=2e-5)  # 6 / 3 steps
     total = sum(score[part][0] for part in parts)
@@ -904,7 +904,7 @@ def test_episodes_that_urex_weighs_are_counted_by_their_weight(tau, number):
     """By all of their steps, of 2, 3 and 1: equal weights count as 36 / (4 + 9 + 1)."""
     config = urex({"pi_q_update.temperature.value": tau})
     state, (steps, _) = begin(config, O, 3), long_episodes()
-    score = label(config, state, steps.rows, steps.episodes).score
+    score = compute_returns(config, state, steps.rows, steps.episodes).score
     found = weighed(config, state, score, steps.episodes)
     # float32; the temperature of 1e6 leaves weights of 1 +- 1e-6
     assert float(found["effective_episodes"]) == pytest.approx(number, rel=1e-5)
@@ -918,7 +918,7 @@ def test_episodes_that_power_weighs_are_counted_too():
     steps = Steps((2, 3), ("terminated", "terminated"), 1, 1)
     steps.reward = np.arange(-1.0, 5.0)
     state = begin(config, 1, 1)
-    score = label(config, state, steps.rows, steps.episodes).score
+    score = compute_returns(config, state, steps.rows, steps.episodes).score
     found = weighed(config, state, score, steps.episodes)["effective_episodes"]
     assert float(found) == pytest.approx(100 / 82, rel=1e-5)  # float32
 
@@ -936,7 +936,7 @@ def test_urex_climbs_the_log_probabilities_of_episodes():
         return -np.mean(w * episode_sums(moved, steps, parts)[1])
 
     expected = gradient(loss, doubles(state.params.policy)["net"])
-    score = label(config, state, steps.rows, steps.episodes).score
+    score = compute_returns(config, state, steps.rows, steps.episodes).score
     data = jax.tree.map(lambda x: x[:6], steps.transition())
     after, _ = improve(config, state, scored(data, score[1:7]))
     close(descent(state, after)["net"], expected, 1e-4)  # scores over tau = .1
@@ -1086,7 +1086,7 @@ def test_td3_takes_the_minimum_at_a_smoothed_action_in_the_box(std, limit, clipp
     for k in range(2):  # the minimum is at most either
         assert np.all(values.min(0) <= values[k])
     expected = reward + 0.99 * discount * values.min(0)
-    close(annotate(config, state, data, key).target, expected)
+    close(compute_targets(config, state, data, key).target, expected)
 
 
 def test_td3_without_its_three_changes_is_ddpg():
@@ -1261,7 +1261,7 @@ def test_bracs_target_mixes_critics_and_may_take_the_divergence_off(mix, g, pena
     value = mix * values.min(0) + (1 - mix) * values.max(0)
     value = value - penalty * brac_divergence(config, state, obs, noise)
     reward, discount = np.asarray(data.reward), np.asarray(data.discount)
-    found = annotate(config, state, data, key).target
+    found = compute_targets(config, state, data, key).target
     close(found, reward + 0.99 * discount * value)
 
 
@@ -1276,7 +1276,7 @@ def test_bears_target_is_the_best_of_ten_mixes():
     mixed = 0.75 * values.min(0) + 0.25 * values.max(0)  # [10, B]
     reward, discount = np.asarray(data.reward), np.asarray(data.discount)
     expected = reward + 0.99 * discount * mixed.max(0)
-    close(annotate(config, state, data, key).target, expected)
+    close(compute_targets(config, state, data, key).target, expected)
 
 
 def laplacian_mmd(x, y, sigma):

@@ -226,7 +226,7 @@ def test_generalised_advantages_are_taken_environment_by_environment():
 
     kept = jax.jit(lambda: learn._sequences(config, store))()
     rows = replay.rows(store)
-    labels = jax.jit(lambda: agents.label(config, state, rows, kept))()
+    labels = jax.jit(lambda: agents.compute_returns(config, state, rows, kept))()
     expected, seen = advantages(config, value, store), np.asarray(kept.seen)
     assert len(expected) == seen.sum() == 60
     obs = np.asarray(rows)[np.asarray(kept.row)][seen]

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from recipes import annotate, init
+from recipes import compute_targets, init
 
 from coadapt import agent, algorithms, envs, schema
 from coadapt.agent import models
@@ -63,7 +63,7 @@ def test_an_update_reads_the_slow_critics_then_v():
     moved, old = (x.params.value["output"]["bias"][0] for x in (new, state))
     # Adam's first step is its rate, against the slope
     assert float(moved - old) == pytest.approx(-3e-4 * np.sign(slope), rel=1e-3)
-    target = annotate(config, new, data, KEY).target
+    target = compute_targets(config, new, data, KEY).target
     following = beside(config, new, data.next_obs)
     plain = np.asarray(data.reward) + 0.99 * np.asarray(ends) * following
     np.testing.assert_allclose(target, plain, rtol=1e-6)

@@ -784,9 +784,9 @@ OTHER = {"toy/lqr": {"sac": Entry("sac", "beef", {"g_estimate": {"critics": 1}})
             {"experiment": "train"},
             "or continue with what began it, as .*--experiment=e.",
         ),
-        ({"eval_every": 5}, "its eval_every is 10, and 5"),
-        ({"eval_episodes": 5}, "its eval_episodes is 3, and 5"),
-        ({"checkpoint_every": 5}, "its checkpoint_every is 10, and 5"),
+        ({"eval_every": 5}, "its eval_every is 10, not 5"),
+        ({"eval_episodes": 5}, "its eval_episodes is 3, not 5"),
+        ({"checkpoint_every": 5}, "its checkpoint_every is 10, not 5"),
         ({"variants": OTHER}, "sac on toy/lqr is config f00d there"),
     ],
     ids=[

@@ -377,7 +377,7 @@ def test_an_update_is_finite_moves_every_layer_and_is_of_no_neighbour(name):
     def update(config):
         key = jax.random.key(0)
         first = state = agents.init(config, SPEC, key)
-        batch = agents.annotate(config, state, step, key)
+        batch = agents.compute_targets(config, state, step, key)
         state, _ = agents.evaluate(config, state, batch)
         state, _ = agents.improve(config, state, batch, key, state.params.critic)
         return first.params, state.params

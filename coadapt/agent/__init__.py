@@ -3,20 +3,20 @@
 Every function is pure, for ONE agent, and knows no algorithm by name: what differs
 between algorithms is a field that it reads.
 
-    init       a new agent
-    begin      what an update alone has
-    end        the agent between updates
-    act        actions of the policy
-    annotate   targets of single transitions      (estimate.py)
-    solve      the critic, where a dual gives it  (estimate.py)
-    label      returns and scores of sequences    (estimate.py)
-    evaluate   one step of the critics
-    improve    one step of the policy             (improve.py)
-    fit_value  one step of the state value beside Q
-    end_of_iteration  multipliers, once an iteration  (improve.py)
-    weight_metrics    of the weights of episodes      (improve.py)
-    track      target networks; the critics' alone: track_critic
-    update_metrics    of networks, policy, multipliers  (metrics.py)
+    init              a new agent
+    begin             what an update alone has
+    end               the agent between updates
+    act               actions of the policy
+    compute_targets   targets of single transitions (estimate.py)
+    solve             the critic, where a dual gives it (estimate.py)
+    compute_returns   returns and scores of sequences (estimate.py)
+    evaluate          one step of the critics
+    improve           one step of the policy (improve.py)
+    fit_value         one step of the state value beside Q
+    end_of_iteration  multipliers, once an iteration (improve.py)
+    weight_metrics    of the weights of episodes (improve.py)
+    track             target networks; the critics' alone: track_critic
+    update_metrics    of networks, policy, multipliers (metrics.py)
 """
 
 import jax
@@ -26,10 +26,10 @@ import numpy as np
 from coadapt import networks, optim
 from coadapt.agent import behavior, models, state_value
 from coadapt.agent.estimate import (
-    Labels,
-    annotate,
-    annotate_sequences,
-    label,
+    ReturnsAndScores,
+    compute_returns,
+    compute_sequence_targets,
+    compute_targets,
     priors,
     solve,
 )
@@ -44,12 +44,13 @@ from coadapt.rng import Purpose, stream
 from coadapt.types import AgentState, Batch, EnvSpec, Metrics, Params, Targets, Tree
 
 __all__ = [
-    "Labels",
+    "ReturnsAndScores",
     "act",
     "action_values",
-    "annotate",
-    "annotate_sequences",
     "begin",
+    "compute_returns",
+    "compute_sequence_targets",
+    "compute_targets",
     "end",
     "end_of_iteration",
     "evaluate",
@@ -57,7 +58,6 @@ __all__ = [
     "fit_value",
     "improve",
     "init",
-    "label",
     "log_prob",
     "policy",
     "priors",

@@ -12,7 +12,7 @@ from coadapt.factors.g_estimate import OneStepEstimate, SequenceEstimate
 from coadapt.types import AgentState, Batch, Episodes, Metrics, Transition, Tree
 
 
-class Labels(NamedTuple):
+class ReturnsAndScores(NamedTuple):
     """What the estimate says of each of C stored steps."""
 
     target: jax.Array  # [C], what the critic is fitted to
@@ -24,7 +24,7 @@ class Labels(NamedTuple):
 # ---------------------------------------------------------------- single transitions
 
 
-def annotate(
+def compute_targets(
     config: Config, state: AgentState, transition: Transition, key: jax.Array
 ) -> Batch:
     """One-step targets for transitions [B, ...], and the support drawn for them."""
@@ -37,7 +37,7 @@ def annotate(
     return Batch(transition, stop(target), stop(support), None, beside=beside)
 
 
-def annotate_sequences(
+def compute_sequence_targets(
     config: Config,
     state: AgentState,
     sequence: Transition,
@@ -70,9 +70,9 @@ def solve(
     return cast(View, seen).state, metrics
 
 
-def label(
+def compute_returns(
     config: Config, state: AgentState, obs: jax.Array, episodes: Episodes
-) -> Labels:
+) -> ReturnsAndScores:
     """Returns and scores of stored steps; the critic runs once a row.
 
     Args:
@@ -91,7 +91,7 @@ def label(
     if config.critic.clip is not None:
         outputs = models.state_outputs(config, state, seen.critic, obs)
         before = outputs[0][episodes.row]
-    return jax.lax.stop_gradient(Labels(target, score, before))
+    return jax.lax.stop_gradient(ReturnsAndScores(target, score, before))
 
 
 def priors(

@@ -55,7 +55,7 @@ def em_step(view: View, batch: Batch, key: jax.Array) -> tuple[AgentState, Metri
     config, posterior = view.config, cast(Weights, view.config.pi_q)
     support = jax.lax.stop_gradient(config.pi_p.support(view, batch, key))
     score = support.score
-    if batch.score is None:  # labels are standardised over all the data, not a batch
+    if batch.score is None:  # a sequence's are standardised already
         score = posterior.standardized(score)
     eta = view.eta
     weight = posterior.weights(score, eta)

@@ -82,7 +82,7 @@ def _e_step(config: Config, state: AgentState, store: Store, key: jax.Array):
     if isinstance(config.data, Trajectories | Rollout):
         kept = learn._sequences(config, store)
         positions, n = episodes.entries(kept.seen)
-        score = agents.label(config, state, replay.rows(store), kept).score
+        score = agents.compute_returns(config, state, replay.rows(store), kept).score
         size = config.data.policy_rows
         chosen = episodes.minibatch(key, positions, jnp.maximum(n, 1), 0, size)  # type: ignore[arg-type]
         score = score[chosen][None]

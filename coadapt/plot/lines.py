@@ -150,8 +150,8 @@ def _refuse_twice(rows: "pd.DataFrame") -> None:
     if len(twice):
         row = twice.iloc[0]
         raise ConfigError(
-            f"rows of {row.variant} on {row.task} with seed {row.seed} are there twice "
-            f"at {row.env_steps:,} env steps: give the variants of the two runs "
+            f"rows of {row.variant} on {row.task} with seed {row.seed} occur twice at "
+            f"{row.env_steps:,} env steps: give the variants of the two runs "
             "different names."
         )
 

@@ -205,7 +205,7 @@ def test_seeds_that_are_not_finished_are_counted(capsys, tmp_path):
         (["--workdir={new}", "--pairs=sac:awac"], "there is nothing at this path"),
         (["--workdir={store}", "--pairs=sac"], "must be two variants"),
         (["--workdir={store}", "--pairs=sac:sac"], "must be two variants"),
-        (["--workdir={store}", "--pairs=,"], "--pairs has none"),
+        (["--workdir={store}", "--pairs=,"], "--pairs is empty"),
         (["--workdir={store}", "--pairs=sac:sac-singel-q"], "mean 'sac-single-q'"),
         (["--workdir={store}", "--toggle=critics"], "a field and its values"),
         (["--workdir={store}", "--toggle=critics=1,2,3"], "a field and its values"),
