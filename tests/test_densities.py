@@ -213,9 +213,14 @@ def test_a_normals_density_and_entropy_are_scipys(std):
 def test_a_sample_is_mean_and_std_with_the_keys_noise():
     dist = Normal(*f32([[0.3, -0.9]], [[1e-3, 2.0]]))
     noise = jax.random.normal(KEY, (4, 1, 2))
+    drawn = normal_sample(dist, KEY, 4)
     np.testing.assert_allclose(
-        normal_sample(dist, KEY, 4), dist.mean[None] + dist.std[None] * noise, rtol=1e-6
+        drawn, dist.mean[None] + dist.std[None] * noise, rtol=1e-6
     )
+    theirs = distrax.Independent(distrax.Normal(*dist), 1).sample(
+        seed=KEY, sample_shape=4
+    )
+    np.testing.assert_array_equal(drawn, theirs)
     choices = Categorical(jnp.linspace(-1, 1, 12).reshape(2, 2, 3))
     index = jax.random.categorical(KEY, choices.logits, shape=(5, 2, 2))
     np.testing.assert_array_equal(

@@ -1,8 +1,9 @@
-"""Diagonal Gaussians at states: densities, KL, samples; by distrax.
+"""Diagonal Gaussians at states: densities, KL and entropies are distrax's.
 
-Its MultivariateNormalDiag holds more than the mean and the std, so that it can not be
-stored, sliced or given another std leaf by leaf: parameters are a NamedTuple, and a
-distribution of distrax is made where one is asked for something.
+Its MultivariateNormalDiag holds more than the mean and the std, so that it cannot be
+stored, sliced or given another std leaf by leaf. Parameters are therefore a NamedTuple,
+and a distribution of distrax is made where one is asked for something. Samples have the
+values of distrax's; they are drawn here so that the noise is a kernel of its own.
 """
 
 from typing import NamedTuple
@@ -55,7 +56,7 @@ def normal_kl(p: Normal, q: Normal) -> jax.Array:
 
 
 def normal_sample(dist: Normal, key: jax.Array, samples: int) -> jax.Array:
-    """[B, A] parameters -> [M, B, A]: distrax's numbers, noise kept apart."""
+    """[B, A] parameters -> [M, B, A], as distrax draws them of this key."""
     noise = apart(jax.random.normal(key, (samples, *dist.mean.shape)))
     return dist.mean[None] + dist.std[None] * noise
 
