@@ -14,7 +14,6 @@ import jax.numpy as jnp
 
 from coadapt.factors.noise import Added
 from coadapt.factors.pi_theta.base import log_probs
-from coadapt.system.kernels import apart
 
 
 class Normal(NamedTuple):
@@ -57,8 +56,7 @@ def normal_kl(p: Normal, q: Normal) -> jax.Array:
 
 def normal_sample(dist: Normal, key: jax.Array, samples: int) -> jax.Array:
     """[B, A] parameters -> [M, B, A], as distrax draws them of this key."""
-    noise = apart(jax.random.normal(key, (samples, *dist.mean.shape)))
-    return dist.mean[None] + dist.std[None] * noise
+    return jnp.asarray(independent(dist).sample(seed=key, sample_shape=(samples,)))
 
 
 def normal_explored(dist: Normal, key: jax.Array, noise: Added | None) -> jax.Array:
