@@ -316,7 +316,7 @@ def test_the_score_at_each_setting_is_shown_and_the_best_of_n_refused(
     again = pd.read_csv(io.StringIO(capsys.readouterr().out))
     assert again.score.equals(shown.score)
     assert sensitivity.main([f"--workdir={whole}"]) == 2
-    assert "of which a part is no sample: run" in capsys.readouterr().err
+    assert "is not a random sample: run" in capsys.readouterr().err
 
 
 def test_the_plan_has_what_tuning_will_take(capsys):
