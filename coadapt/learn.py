@@ -19,6 +19,7 @@ from coadapt.ops import moments
 from coadapt.ops.moments import Moments
 from coadapt.rng import Purpose, stream
 from coadapt.sampling import Drawn
+from coadapt.system.kernels import apart
 from coadapt.types import (
     Action,
     AgentState,
@@ -172,7 +173,8 @@ def update(
     """
     new, metrics = learn(config, state, store, seed, clock, log)
     bad, after = [_broken(x) for _, x in _learned(new)], clock.updates + 1
-    health = _note(health, bad, clock._replace(updates=after), len(_STEP))
+    # else each select of an array would look at all flags anew
+    health = apart(_note(health, bad, clock._replace(updates=after), len(_STEP)))
     # what is remembered of the data is large, and of no use where numbers break
     whole, new, state = new.sampling, *(x._replace(sampling=None) for x in (new, state))
     lasts = jax.tree.map(lambda n, o: jnp.where(health.alive, n, o), new, state)

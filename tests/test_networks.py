@@ -144,7 +144,7 @@ def test_gradients_of_weights_come_out_as_they_are_stored():
     program = jax.make_jaxpr(jax.grad(loss))(params).jaxpr
     turned = [e for e in _equations(program) if e.primitive.name == "transpose"]
     shapes = {e.outvars[0].aval.shape for e in turned}
-    assert shapes == {(A, B), (O, A)}
+    assert shapes == {(O, B), (A, B), (O, A)}
 
 
 def test_products_in_bfloat16_are_those_of_rounded_factors_summed_in_float32():

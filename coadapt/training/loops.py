@@ -20,6 +20,7 @@ from coadapt.envs.base import DeviceEnv, EnvState, HostEnv
 from coadapt.learn import Clock, Health, Learner
 from coadapt.metrics.registry import DEFAULT, Log
 from coadapt.rng import Purpose, host_seeds, stream
+from coadapt.system.kernels import Jitted
 from coadapt.training.program import Program, Snapshot
 from coadapt.training.schedule import due, first_update, first_updates
 from coadapt.training.steps import (
@@ -53,7 +54,7 @@ def _once_traced(function: Callable[..., tuple]) -> Callable[..., tuple]:
     return jax.jit(function, inline=True)
 
 
-@partial(jax.jit, static_argnames="log", donate_argnums=1)
+@partial(Jitted, static_argnames="log", donate_argnums=1)
 @devices.spread_out(shared=(5,))
 def update(configs, states, store, health, seeds, clock, *, log: Log = DEFAULT):
     """One update of all agents: their states, healths and metrics."""
@@ -239,7 +240,7 @@ def _collect(
     return jax.lax.fori_loop(begin, begin + moments, step_all, carry)
 
 
-@partial(jax.jit, static_argnames=("env", "learns", "log"), donate_argnums=(1, 2))
+@partial(Jitted, static_argnames=("env", "learns", "log"), donate_argnums=(1, 2))
 @devices.spread_out(shared=(4, 5))
 def iterate_device(
     configs: Config,
@@ -351,7 +352,7 @@ class DeviceLoop(_Acting):
         pass
 
 
-@partial(jax.jit, static_argnames="log", donate_argnums=1)
+@partial(Jitted, static_argnames="log", donate_argnums=1)
 @devices.spread_out(shared=(2, 5, 6))
 def iterate_offline(
     configs: Config,

@@ -25,6 +25,7 @@ from coadapt.factors.pi_theta.scales import (
 from coadapt.factors.rules import Combination, Refusal
 from coadapt.ops import squash
 from coadapt.schema import config
+from coadapt.system.kernels import apart
 from coadapt.types import Tree
 
 
@@ -33,7 +34,8 @@ def _parameters(
 ) -> Normal:
     """Mean and std from the network's outputs [B, A + scale's own]."""
     action_size = head.shape[-1] // (2 if scale.outputs(1) else 1)
-    mean, rest = head[..., :action_size], head[..., action_size:]
+    # a kernel that reads a half of each row is not vectorised
+    mean, rest = apart((head[..., :action_size], head[..., action_size:]))
     mean = jnp.tanh(mean) if bound else mean
     std = scale.std(params["scale"], rest, features)
     return Normal(mean, jnp.broadcast_to(std, mean.shape))

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from coadapt.factors.noise import Added
 from coadapt.factors.pi_theta.base import log_probs
+from coadapt.system.kernels import apart
 
 
 class Normal(NamedTuple):
@@ -55,8 +56,9 @@ def normal_kl(p: Normal, q: Normal) -> jax.Array:
 
 
 def normal_sample(dist: Normal, key: jax.Array, samples: int) -> jax.Array:
-    """[B, A] parameters -> [M, B, A], as distrax draws them of this key."""
-    return jnp.asarray(independent(dist).sample(seed=key, sample_shape=(samples,)))
+    """[B, A] parameters -> [M, B, A]: distrax's numbers, noise kept apart."""
+    noise = apart(jax.random.normal(key, (samples, *dist.mean.shape)))
+    return dist.mean[None] + dist.std[None] * noise
 
 
 def normal_explored(dist: Normal, key: jax.Array, noise: Added | None) -> jax.Array:
