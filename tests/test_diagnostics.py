@@ -189,10 +189,10 @@ def test_agents_that_have_no_such_thing_are_a_sentence():
     choice = made("ppo", "toy/arms", **TINY, pi_theta="Softmax")
     ones, nothing = np.ones((2, 1)), made("rwr", **TINY)
     for message, ask in {
-        "discrete: no line": lambda: diagnostics.critic_slice(choice, ones),
-        "discrete: no box": lambda: diagnostics.saturated(choice, ones),
+        "discrete: there is no line": lambda: diagnostics.critic_slice(choice, ones),
+        "discrete: they have no bounds": lambda: diagnostics.saturated(choice, ones),
         "parametric posterior": lambda: diagnostics.e_step(choice),
-        r"ask v\(obs\)": lambda: diagnostics.critic_slice(made("awr", **TINY), STATES),
+        r"use v\(obs\)": lambda: diagnostics.critic_slice(made("awr", **TINY), STATES),
         "has no critic": lambda: diagnostics.overestimation(
             nothing, diagnostics.rollout(nothing, episodes=1)
         ),

@@ -491,8 +491,11 @@ def test_the_name_of_a_run_says_its_budget(capsys, monkeypatch):
         (["--experiment=table4"], "did you mean 'table"),
         (["--experiment=quickstart", "--scale=smoke"], "one budget"),
         (["--experiment=table2", "--variants=SAC(T)"], "did you mean 'SAC("),
-        (["--algorithms=sac", "--task=toy/lqr", "--scale=smoke"], "--scale is of an"),
-        (["--experiment=table2", "--measure"], "give it with --dry_run"),
+        (
+            ["--algorithms=sac", "--task=toy/lqr", "--scale=smoke"],
+            "--scale applies to an",
+        ),
+        (["--experiment=table2", "--measure"], "also give --dry_run"),
     ],
 )
 def test_a_mistake_is_answered(flags, words, capsys):

@@ -76,7 +76,9 @@ def test_who_was_passed_stops_with_a_sentence(tmp_path):
     lease = leases.take(tmp_path, seconds=60)
     lease.require()
     (tmp_path / "0002").mkdir()
-    with pytest.raises(LostError, match=r"taken by another process, .* nothing more"):
+    with pytest.raises(
+        LostError, match=r"taken over by another process, .* nothing more"
+    ):
         lease.require()
 
 

@@ -73,7 +73,9 @@ def test_each_scramble_is_a_search_of_its_own(scrambles, capsys):
 def test_a_sample_of_settings_is_asked_for_what_it_has(scrambles, capsys):
     folder, _ = scrambles
     assert command.main([f"--workdir={folder}"]) == 2
-    assert "of which a part is no sample" in capsys.readouterr().err
+    assert (
+        "a part of a Sobol sequence is not a random sample" in capsys.readouterr().err
+    )
     few = [*SCRAMBLED[:-2], "--random=6", "--scrambles=4", "--dry_run"]
     assert sweep_command.main(few) == 2
     assert "random is 6: it must be a power of 2" in capsys.readouterr().err

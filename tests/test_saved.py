@@ -147,7 +147,7 @@ def test_shapes_and_questions_that_do_not_fit_are_a_sentence(run):
     agent = coadapt.load(run[0], variant="one", seed=0)
     with pytest.raises(coadapt.ConfigError, match=r"must be \[B, "):
         agent.act(np.zeros(agent.spec.obs_size))
-    with pytest.raises(coadapt.ConfigError, match=r"ask q\(obs, action\)"):
+    with pytest.raises(coadapt.ConfigError, match=r"use q\(obs, action\)"):
         agent.v(np.zeros((1, agent.spec.obs_size)))
 
 

@@ -191,7 +191,7 @@ def test_who_stood_still_for_longer_than_its_lease_publishes_nothing(tmp_path):
             run(tmp_path, unit)
             before.append(snapshot_of(tmp_path))
 
-    with pytest.raises(LostError, match="taken by another process"):
+    with pytest.raises(LostError, match="taken over by another process"):
         work.run(tmp_path, home.name, lambda _: contextlib.nullcontext(sleep))
     assert snapshot_of(tmp_path) == before[1]
     assert store.read(tmp_path).env_steps.max() == STEPS

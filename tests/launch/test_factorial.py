@@ -57,7 +57,7 @@ def test_a_grid_goes_over_a_fraction(monkeypatch):
         (["--factorial=data.batch_size=1"], "has data.batch_size with 1 levels"),
         (["--factorial=data.batch_size"], "--factorial is 'data.batch_size'"),
         (["--factorial=data.batch_sise=1,2"], "did you mean 'batch_size'"),
-        (["--resolution=4"], "give --factorial with it"),
+        (["--resolution=4"], "also give --factorial"),
         ([*FLAGS, "--resolution=2"], "--resolution is '2'"),
         ([*FLAGS, "--resolution=high"], "--resolution is 'high'"),
     ],
