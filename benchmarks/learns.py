@@ -21,6 +21,7 @@ from coadapt import envs
 from coadapt.analysis.comparison import arms_of
 from coadapt.analysis.score import Arm
 from coadapt.envs import HostEnv
+from coadapt.experiments import load
 from coadapt.runs import store
 from coadapt.schema import ConfigError
 from coadapt.tasks import references
@@ -206,7 +207,12 @@ def _line(row: str, found: Found, strict: bool) -> tuple[str, ...]:
 def made(place: Path = PLACE) -> str:
     """The section of a store. Raises: ConfigError."""
     found, units = judged(place)
-    return section(found, units, nothing(place, list(units)))
+    text = section(found, units, nothing(place, list(units)))
+    plan = load("learns")
+    cells = sum(len(plan.variants(task)) for task in plan.tasks)
+    if len(found) < cells:
+        text += f"\n{len(found)} of the plan's {cells} rows and tasks have been run.\n"
+    return text
 
 
 def put(text: str, page: str) -> str:

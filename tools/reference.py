@@ -130,6 +130,8 @@ def taxonomy_page() -> str:
         "method begins that computes it, or to its class where there is nothing to "
         "compute; a test sees each of these methods called in an update of its row.",
         taxonomy.render(taxonomy.table1() + taxonomy.later(), "markdown"),
+        "A row is a method, not a promise: which presets have been shown to learn a "
+        "task at their defaults, and which have not, is in [Results](results.md).",
         "## Where it is computed",
     ]
     rows = [

@@ -27,6 +27,9 @@ def power() -> Config:
     """PoWER, step-based, with state-dependent exploration (settings 3.1).
 
     The paper's source is episodic and has no setting for such tasks.
+
+    At these numbers it has not been shown to learn Pendulum-v1 in 100,000 steps
+    (docs/results.md).
     """
     return Config(
         pi_q=pi_q.NonParametric(normalize="none"),  # w = Q; settings 3.1

@@ -31,7 +31,8 @@ def vmpo() -> Config:
     """V-MPO that learns within 10^5 steps, by more and larger steps than Table 1's.
 
     G is in standard deviations, in the place of the original's PopArt, so that its
-    scale does not run away from the temperature.
+    scale does not run away from the temperature. On Pendulum-v1 it is above a random
+    policy by 100,000 steps, and not above doing nothing (docs/results.md).
     """
     return schema.override(
         vmpo_table1(),
@@ -53,7 +54,11 @@ def vmpo() -> Config:
 
 
 def vmpo_table1() -> Config:
-    """V-MPO (settings 3.5). An iteration is T_target steps on one batch of unrolls."""
+    """V-MPO (settings 3.5). An iteration is T_target steps on one batch of unrolls.
+
+    At these numbers it has not been shown to learn Pendulum-v1 in 100,000 steps
+    (docs/results.md).
+    """
     return Config(
         pi_q=pi_q.NonParametric(
             normalize="batch",  # settings 3.5
