@@ -523,6 +523,16 @@ NO_MANIFEST = [
     ("damage_the_manifest", store.manifest.COPY),
 ]
 SWAPPED = [stopped(6, 60), ("swap_snapshots", 0, 0)]
+# the one program is damaged, and so is there
+ONE = {
+    **ALL,
+    "variants": ("one",),
+    "seeds": (0,),
+    "steps": 20,
+    "keep": 0,
+    "looks": False,
+}
+NO_PROGRAM = [("run", ONE, ("", -1)), ("damage_rows", 0), ("damage_a_program", ONE, 0)]
 OTHER_DEVICES = [stopped(2, 60), ("refused", ALL, "devices")]
 OTHER_VERSION = [stopped(2, 60), ("refused", ALL, "version")]
 
@@ -534,6 +544,7 @@ OTHER_VERSION = [stopped(2, 60), ("refused", ALL, "version")]
 @example(CANNOT_READ)
 @example(NO_MANIFEST)
 @example(SWAPPED)
+@example(NO_PROGRAM)
 @example(OTHER_DEVICES)
 @example(OTHER_VERSION)
 @settings(quiet, max_examples=25)

@@ -136,7 +136,7 @@ def programs(workdir: Path, *, reading: bool = False) -> list[Program]:
     one = _readable if reading else program
     found = [one(path) for path in _folders(folder)]
     there = [each for each in found if each is not None]
-    if not there:
+    if not found:
         _require_none(workdir)
     return sorted(there, key=lambda each: (each.number, each.folder.name))
 
