@@ -206,16 +206,15 @@ def _code() -> dict[str, str]:
 
     No commit, where the package is of no checkout, or where there is no git.
     """
-    none = {"commit": "", "changed": _files()}
     if _git("ls-files", "--error-unmatch", "version.py") is None:
-        return none
+        return {"commit": "", "changed": _files()}
     commit, diff = _git("rev-parse", "HEAD"), _git("diff", "HEAD", "--", ".")
     new = _git("ls-files", "--others", "--exclude-standard", "--", ".")
     if commit is None or diff is None or new is None:
-        return none
+        return {"commit": "", "changed": _files()}
     return {
         "commit": commit.decode().strip(),
-        "changed": none["changed"] if diff or new else "",
+        "changed": _files() if diff or new else "",
     }
 
 

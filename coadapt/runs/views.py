@@ -54,12 +54,16 @@ def _replace(workdir: Path, texts: dict[str, str]) -> None:
     except files.DamagedError:
         known = {}
     sums = {name: zlib.crc32(text.encode()) for name, text in texts.items()}
-    there = {name: _there(workdir / name) for name in texts}
-    for name, now in there.items():
+    there: dict[str, int | None] = {}
+    for name, text in texts.items():
+        old = _content(workdir / name)
+        now = there[name] = None if old is None else zlib.crc32(old)
         if now not in (None, sums[name], *known.get(name, ())):
             _keep(workdir / name, "edited", _EDITED)
-    if _scores(workdir / RESULTS) > texts[RESULTS].count(_SCORE):
-        _keep(workdir / RESULTS, "kept", _GONE)
+        elif name == RESULTS and (old or b"").count(_SCORE) > text.count(
+            _SCORE.decode()
+        ):
+            _keep(workdir / name, "kept", _GONE)
     ours = {
         name: sorted({sums[name], *known.get(name, ())} & {sums[name], now})
         for name, now in there.items()
@@ -70,18 +74,13 @@ def _replace(workdir: Path, texts: dict[str, str]) -> None:
         files.replace(workdir / name, text, sync=False)
 
 
-def _there(path: Path) -> int | None:
-    """The checksum of a file that is there."""
+def _content(path: Path) -> bytes | None:
+    """Of a file that is there."""
     with files.writing(path):
-        return zlib.crc32(path.read_bytes()) if path.exists() else None
+        return path.read_bytes() if path.exists() else None
 
 
-def _scores(path: Path) -> int:
-    """How many rows of a table that is there are scores."""
-    return (files.read(path, errors="replace") or "").count(_SCORE)
-
-
-_SCORE = ",return,"
+_SCORE = b",return,"  # in a row of the table of results that is a score
 _EDITED = (
     "%r was changed by another program: it is kept as %r, and the table is made anew "
     "from the programs' own rows."
