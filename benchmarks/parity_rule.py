@@ -108,13 +108,8 @@ def pooled(cells: Mapping[tuple[str, str], Found]) -> dict[str, Pooled]:
 def _pooled(found: Sequence[Found]) -> Pooled:
     number = len(found)
     d = float(np.mean([each.d for each in found]))
-    squares = sum(each.error**4 / each.freedom for each in found)
-    error, level = (
-        math.sqrt(sum(x**2 for x in errors)) / number
-        for errors in ([each.error for each in found], [each.level for each in found])
-    )
-    least = min(each.freedom for each in found)
-    freedom = (error * number) ** 4 / squares if squares > 0 else least
+    error, freedom = _summed([(x.error**2 / number**2, x.freedom) for x in found])
+    level = math.sqrt(sum(x.level**2 for x in found)) / number
     reach = float(distributions.t.isf(ALPHA, freedom)) * error
     word = NOT_WORSE if d - reach > -MARGIN else OPEN
     word = WORSE if d + reach < 0 else word
@@ -130,6 +125,11 @@ def _error(
         for share, arms in zip(shares, strata, strict=True)
         for factor, arm in zip(factors, arms, strict=True)
     ]
+    return _summed(parts)
+
+
+def _summed(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """The error of a sum, of variances and their degrees of freedom; and its own."""
     total = sum(v for v, _ in parts)
     squares = sum(v**2 / f for v, f in parts)
     least = float(min(f for _, f in parts))

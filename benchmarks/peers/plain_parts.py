@@ -182,6 +182,17 @@ def standardised(x):
     return (x - x.mean()) / (x.std(unbiased=False) + 1e-8)
 
 
+def choice(logits):
+    """An action of a softmax over logits [A], one-hot."""
+    probs = torch.softmax(logits, -1)
+    return nn.functional.one_hot(torch.multinomial(probs, 1)[0], len(probs)).float()
+
+
+def choice_log_prob(logits, action):
+    """Of one-hot actions [N, A]: [N]."""
+    return (torch.log_softmax(logits, -1) * action).sum(-1)
+
+
 def minibatches(data, size, number):
     """So many of rows of the data, all rows once before any twice."""
     order = torch.empty(0, dtype=torch.int64)

@@ -13,13 +13,14 @@ import torch
 from plain_parts import (
     Moments,
     OnPolicy,
+    choice,
+    choice_log_prob,
     descend,
     minibatches,
     network,
     optimiser,
     serve,
 )
-from torch.nn import functional as F
 
 
 class Reps(OnPolicy):
@@ -42,8 +43,7 @@ class Reps(OnPolicy):
 
     def act(self, obs):
         with torch.no_grad():
-            probs = torch.softmax(self.greedy(torch.from_numpy(obs)), -1)
-            return F.one_hot(torch.multinomial(probs, 1)[0], len(probs)).float()
+            return choice(self.greedy(torch.from_numpy(obs)))
 
     def greedy(self, obs):
         return self.policy(self.moments.normed(obs))
@@ -59,7 +59,7 @@ class Reps(OnPolicy):
         steps = self.config["schedule"]["policy_steps"]
         for x, a, scaled in minibatches(data, self.data["batch_size"], steps):
             weight = len(x) * torch.softmax(scaled, 0).float()
-            fit = (F.log_softmax(self.policy(x), -1) * a).sum(-1)
+            fit = choice_log_prob(self.policy(x), a)
             descend(self.policy_step, -(weight * fit).mean())
 
     def eta(self, raw):
@@ -68,7 +68,8 @@ class Reps(OnPolicy):
     def solve(self, obs, reward, following, terminated, ended):
         """Minimise the dual, from where the last iteration left it; delta [N]."""
         rule, goes_on = self.config["g_estimate"], 1 - terminated.double()
-        gamma, epsilon = rule["discount"], self.config["pi_q_update"]["temperature"]
+        gamma = rule["discount"]
+        epsilon = self.config["pi_q_update"]["temperature"]["epsilon"]
         here, after = self.features(obs), self.features(following)
         starts = torch.cat([torch.tensor([True]), ended[:-1] > 0])
         count = gamma / (1 - gamma) * terminated.double().sum()
@@ -83,7 +84,7 @@ class Reps(OnPolicy):
             of_steps = delta(v, terminal) / eta
             stays = (gamma - 1) * terminal / eta + count.clamp(min=1e-300).log()
             spread = torch.logsumexp(torch.cat([of_steps, stays[None]]), 0)
-            value = eta * (epsilon["epsilon"] + spread - total.log())
+            value = eta * (epsilon + spread - total.log())
             start = (1 - gamma) * (here @ v)[starts].mean()
             return value + start + rule["ridge"] * (v**2).sum() / 2
 

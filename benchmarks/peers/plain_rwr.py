@@ -4,8 +4,7 @@ every n steps   the policy is fitted to the actions of episodes that have ended,
                 min(exp(R / beta), limit), R the returns in standard deviations
 """
 
-import torch
-from plain_awr import improve
+from plain_awr import Awr, improve
 from plain_parts import (
     Moments,
     OnPolicy,
@@ -30,13 +29,7 @@ class Rwr(OnPolicy):
         )
         self.moments = Moments(nets["input_norm"], obs)
 
-    def act(self, obs):
-        with torch.no_grad():
-            mean = self.greedy(torch.from_numpy(obs))
-        return mean + self.std * torch.randn_like(mean)
-
-    def greedy(self, obs):
-        return self.policy(self.moments.normed(obs))
+    act, greedy = Awr.act, Awr.greedy
 
     def iterate(self, obs, action, reward, _, __, ended):
         self.seen += len(obs)

@@ -7,6 +7,8 @@ every n steps   a step up the log-probabilities of whole episodes, by their weig
 import torch
 from plain_parts import (
     OnPolicy,
+    choice,
+    choice_log_prob,
     descend,
     minibatches,
     network,
@@ -16,7 +18,6 @@ from plain_parts import (
     standardised,
     until_last_end,
 )
-from torch.nn import functional as F
 
 
 class Urex(OnPolicy):
@@ -30,8 +31,7 @@ class Urex(OnPolicy):
 
     def act(self, obs):
         with torch.no_grad():
-            probs = torch.softmax(self.policy(torch.from_numpy(obs)), -1)
-            return F.one_hot(torch.multinomial(probs, 1)[0], len(probs)).float()
+            return choice(self.greedy(torch.from_numpy(obs)))
 
     def greedy(self, obs):
         return self.policy(obs)
@@ -55,7 +55,7 @@ class Urex(OnPolicy):
         each = weight.repeat_interleave(ends - starts + 1) * len(obs) / len(ends)
         size = self.data["policy_batch_size"]
         for x, a, w in minibatches([obs, action, each], size, 1):
-            fit = (F.log_softmax(self.policy(x), -1) * a).sum(-1)
+            fit = choice_log_prob(self.policy(x), a)
             limit = self.config["optim"]["clip"]["norm"]
             descend(self.policy_step, -(w * fit).mean(), limit)
 
