@@ -268,8 +268,8 @@ def test_a_grid_of_rates_is_on_no_scale_of_its_own():
 
 
 def test_the_report_and_the_library_give_one_answer():
-    """Of the shipped study, whose store has no unit, and failed runs."""
-    place = Path(__file__).parents[1] / "docs" / "results" / "shortened"
+    """Of a whole study, whose store has no unit, and failed runs."""
+    place = Path(__file__).parent / "data" / "shortened"
     header = store.load(place)
     asked = [q for q in verdicts.questions(header) if q.toggle == "tanh"]
     (arms,) = run_data.read(place).arms.values()
