@@ -30,13 +30,18 @@ class Entry(NamedTuple):
     differs: str = ""
 
 
-_FELL = "the step on which it falls is not paid for"
+_FELL = "no reward for the step on which it falls"
 _MODEL = "the model: collisions, names"
 GYM = (
     Entry("gym/Hopper-v4", "Hopper-v2", FALLS),
     Entry("gym/Hopper-v5", "Hopper-v2", FALLS, _FELL),
     Entry("gym/Walker2d-v4", "Walker2d-v2", FALLS),
-    Entry("gym/Walker2d-v5", "Walker2d-v2", FALLS, f"{_FELL}; right foot grips more"),
+    Entry(
+        "gym/Walker2d-v5",
+        "Walker2d-v2",
+        FALLS,
+        f"{_FELL}; more friction at the right foot",
+    ),
     Entry("gym/HalfCheetah-v4", "HalfCheetah-v2"),
     Entry("gym/HalfCheetah-v5", "HalfCheetah-v2"),
     Entry(
@@ -50,19 +55,21 @@ GYM = (
         "gym/Ant-v5",
         "Ant-v2",
         FALLS,
-        f"contact forces are seen and cost, always 0 in v2; {_FELL}",
+        f"contact forces, always 0 in v2, are observed and penalised; {_FELL}",
     ),
     Entry(
         "gym/Humanoid-v4",
         "Humanoid-v2",
         FALLS,
-        "contact forces are seen, presumably 0 in v2; the model changed at Gym 0.21",
+        "contact forces are observed, presumably 0 in v2; the model changed at Gym "
+        "0.21",
     ),
     Entry(
         "gym/Humanoid-v5",
         "Humanoid-v2",
         FALLS,
-        f"contact forces are seen and cost; entries that are always 0 are not; {_FELL}",
+        "contact forces are observed and penalised; entries that are always 0 are left "
+        f"out; {_FELL}",
     ),
     Entry("gym/Swimmer-v4", "Swimmer-v2", differs=_MODEL),
     Entry("gym/Swimmer-v5", "Swimmer-v2", differs=_MODEL),
@@ -70,12 +77,13 @@ GYM = (
     Entry(
         "gym/Reacher-v5",
         "Reacher-v2",
-        differs="paid for the state after the step; one observation, always 0, less",
+        differs="reward of the state after the step; without an observation that is "
+        "always 0",
     ),
     Entry(
         "gym/Pusher-v5",
         "Pusher-v2",
-        differs="paid for the state after the step; a heavier object",
+        differs="reward of the state after the step; a heavier object",
     ),
 )  # of the versions of a task, the nearest to the paper's first
 DMC = tuple(
@@ -168,29 +176,26 @@ SUITES = {
 
 
 NOTES = {
-    "gym": "Gymnasium's MuJoCo tasks and classic control; any other id that it has is "
-    "a task too. v4 and v5 are not the v2 of the paper, and their returns are never "
-    "called by its name. The MuJoCo tasks of the paper are stepped in C threads, equal "
-    "to Gymnasium's own to the bit.",
-    "ours": "What no package has.",
-    "dmc": "The DeepMind Control suite as dm_control has it: none of its tasks "
-    "terminates, each has 1000 steps of a reward in [0, 1]. Acrobot, cartpole, "
-    "cheetah, pendulum and walker are stepped in C threads, equal to dm_control to the "
-    "bit.",
+    "gym": "Gymnasium's MuJoCo tasks and classic control; any other id of Gymnasium is "
+    "a task too. v4 and v5 are not the paper's v2, and are never called so. The MuJoCo "
+    "tasks of the paper are stepped in C threads, bit-identical to Gymnasium's own.",
+    "ours": "Written for coadapt, because no package has it.",
+    "dmc": "The DeepMind Control suite of dm_control: none of its tasks terminates, "
+    "each has 1000 steps with a reward in [0, 1]. Acrobot, cartpole, cheetah, pendulum "
+    "and walker are stepped in C threads, bit-identical to dm_control.",
     "toy": "Small tasks on the device whose optimum is known.",
-    "phys2d": "Gymnasium's classic control in JAX, in the program of the agents: "
-    "nothing waits for the host, so that small networks are trained faster. The "
-    "pendulum has the equations of gym/Pendulum-v1. The cart-pole is another than "
-    "gym/CartPole-v1: Gymnasium adds the pole's mass and length here, and multiplies "
-    "them there.",
-    "brax": "brax's environments on the device, with a backend behind a colon "
-    "(`brax/ant:spring`; generalized by default): other physics than Gymnasium's and "
-    "than each other's. `pip install -c constraints.txt -e '.[brax]'`. `brax/swimmer` "
-    "fails with this JAX, and is refused.",
+    "phys2d": "Gymnasium's classic control in JAX, compiled into the agents' program, "
+    "so small networks train faster. The pendulum has the equations of "
+    "gym/Pendulum-v1. The cart-pole differs from gym/CartPole-v1: Gymnasium adds the "
+    "pole's mass and length here, where the equations multiply them.",
+    "brax": "brax's environments on the device, with the backend after a colon "
+    "(`brax/ant:spring`; `generalized` by default). Their physics differ from "
+    "Gymnasium's and between backends. `pip install -c constraints.txt -e '.[brax]'`. "
+    "`brax/swimmer` fails with this version of JAX, and is refused.",
     "playground": "MuJoCo playground's DeepMind Control suite on the device: 25 of the "
     "28 tasks, with other solvers, iterations and time steps than dm_control's. "
     "`pip install -c constraints.txt -e '.[playground]'`. MJX in JAX by default, "
-    "`:warp` behind the name on a GPU.",
+    "`:warp` after the name on a GPU.",
 }
 
 
