@@ -15,7 +15,7 @@ intervals, and at least 10 seeds an arm, the verdict is one of
   helps both, harms both, no effect on either
   co-adapted: helps A only, harms A only (or B)
   hangs on failures   another word, if a failed run counts as its last score before
-  not decided         'seeds' says how many would decide what is seen
+  not decided         'seeds' says how many would decide the observed effects
 docs/statistics.md has the rules.
 """
 
@@ -136,7 +136,7 @@ def _paired(
         )
     ]
     notes = [compare.unit_note(found[0].unit)] if found[0].unit else []
-    notes.append("seeds: an arm, that would decide what is seen (power 0.8)")
+    notes.append("seeds: per arm, to decide the observed effects (power 0.8)")
     notes += [note for each in found for note in each.notes]
     return [effect_tables.row(each) for each in found], notes
 

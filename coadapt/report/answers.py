@@ -127,9 +127,8 @@ def _why(found: Comparison) -> str:
         return found.detail
     if found.verdict.seeds is None:
         return "intervals are too wide"
-    return (
-        f"some {found.verdict.seeds:,} seeds of each variant would decide what is seen"
-    )
+    seeds = f"{found.verdict.seeds:,} seeds of each variant"
+    return f"some {seeds} would decide the observed effects"
 
 
 def _seeds(found: Iterable[Comparison]) -> int:

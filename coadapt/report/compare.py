@@ -315,7 +315,7 @@ def sentence(found: Answer) -> str:
     told += f"; {found.look}" if found.look else ""
     if said.decided or said.seeds is None or found.look.startswith("decided"):
         return told
-    return f"{told}; {said.seeds:,} seeds an arm would decide what is seen"
+    return f"{told}; {said.seeds:,} seeds an arm would decide the observed effects"
 
 
 def rows(found: Contrasted) -> list[dict[str, str]]:

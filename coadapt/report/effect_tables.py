@@ -38,11 +38,11 @@ def paper(margin: float, style: str) -> list[str]:
         if finite.word != found.word:
             otherwise.append(f"{each.toggle} of {each.first}, {each.second}")
     notes = [
-        "effects of means of ten seeds with Welch's 95% intervals, on the range of "
-        "each table, since the paper fixed no unit",
-        "tasks: how many have an effect above 0, below 0, and not decided; A and B may "
-        "have been run on different ones",
-        "seeds: an arm, that would decide what is seen (power 0.8)",
+        "effects are differences of means of ten seeds with Welch's 95% intervals, in "
+        "units of each table's range, since the paper fixed no unit",
+        "tasks: how many have an effect above 0 (+), below 0 (-), and undecided (?); A "
+        "and B may have different tasks",
+        "seeds: per arm, to decide the observed effects (power 0.8)",
         *_remarks(),
         "-inf: tasks with a cell that diverged, which counts as the task's worst; "
         + (

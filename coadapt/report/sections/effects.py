@@ -46,7 +46,7 @@ def verdicts_section(answers: Sequence[Answer]) -> Section | None:
         "a failure do not exclude it, in 5% of their runs",
         "p: one-sided, the largest of the verdict's parts; Holm: corrected for the "
         f"{len(answers)} questions here, holds below {verdict.ALPHA:g}",
-        "seeds: an arm, that would decide what is seen here (power 0.8)",
+        "seeds: per arm, to decide the observed effects (power 0.8)",
     ]
     if papers:
         notes.append(
