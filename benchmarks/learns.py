@@ -147,18 +147,19 @@ def _found(arm: Arm, still: Baseline) -> Found:
 # ---------------------------------------------------------------- the section
 
 HEAD = """\
-## Every online row of Table 1 learns, or does not
+## Which rows of Table 1 learn
 
 ```
 python -m launch.sweep --experiment=learns --workdir=docs/results/learns/ours
 python -m benchmarks.learns --write
 ```
 
-Presets at their own defaults, on tasks that nobody tuned them for; the plan is in \
-`experiments/learns.py`. Scores are means of a run's last evaluations, mean ± std (n - \
-1) of so many seeds. Each bound is Welch's lower 97.5% bound of what the score is \
-above; a row learns where both are above 0. *Holm*: also with all bounds of the table \
-at one alpha.
+Presets with default settings, on tasks for which they were not tuned; the plan is in \
+`experiments/learns.py`. Scores are the mean of a run's last evaluations: mean ± std \
+(n - 1) over seeds (number of seeds). *above random* and *above nothing* are the \
+difference from a random policy and from zero actions, with Welch's lower 97.5% bound; \
+a row learns if both bounds are above 0. *Holm*: also after Holm's correction over all \
+bounds of the table.
 """
 COLUMNS = ("row", "steps", "score", "above random", "above nothing", "learns", "Holm")
 
@@ -187,7 +188,7 @@ def section(
 def _baselines(unit: Unit, still: Baseline) -> str:
     return (
         f"a random policy earns {unit.random:,.1f} ± {unit.error:.1f} ({unit.episodes} "
-        f"episodes, standard error), doing nothing {still.mean:,.1f} ± "
+        f"episodes, standard error), zero actions {still.mean:,.1f} ± "
         f"{still.error:.1f} ({still.episodes})."
     )
 
