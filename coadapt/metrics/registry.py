@@ -33,7 +33,9 @@ METRICS: dict[str, Metric] = {
         "undiscounted return of the evaluation's greedy episodes, mean; always logged",
     ),
     "return_std": Metric(
-        "episodes", "reward", "its standard deviation over the episodes, NaN of one"
+        "episodes",
+        "reward",
+        "its standard deviation over the episodes; NaN with one episode",
     ),
     "length": Metric(
         "episodes", "env steps", "length of the evaluation's episodes, mean", False
@@ -44,50 +46,54 @@ METRICS: dict[str, Metric] = {
     "critic_loss": Metric(
         "losses",
         "1",
-        "half the mean square of (output - target), or the loss of critic.head and "
-        "critic.loss, mean over critics; where the output is scaled, in its units",
+        "loss of critic.head and critic.loss (by default half the mean square of "
+        "output - target), mean over critics; in the output's units if it is scaled",
     ),
     "policy_loss": Metric(
         "losses",
         "1",
-        "what the policy's step descends, before it, penalties included",
+        "the policy's loss before its step, penalties included",
         False,
     ),
     "prior_loss": Metric(
         "losses",
         "1",
-        "of the model of the behaviour policy: -log-likelihood (nats) or a VAE's loss",
+        "loss of the behaviour policy's model: -log-likelihood (nats), or a VAE's loss",
     ),
     "value_loss": Metric(
         "losses",
         "reward^2",
-        "of g_estimate.value, the V beside Q: its expectile loss before the step",
+        "expectile loss of g_estimate.value, the V beside Q, before its step",
     ),
     "dual_gradient": Metric(
-        "losses", "1", "norm of the gradient where the search for REPS's V stopped"
+        "losses",
+        "1",
+        "norm of the gradient at which the search for REPS's V stopped",
     ),
     "value": Metric(
         "values",
         "reward",
-        "what the critics say of the minibatch before their step, mean over critics: Q "
-        "of stored actions, or V",
+        "values of the minibatch before the critics' step, mean over critics: Q of "
+        "stored actions, or V",
     ),
     "start_value": Metric(
         "values",
         "reward",
-        "what the critics say of the evaluation's first observations, mean over "
-        "critics: Q of the greedy actions, or V",
+        "values of the evaluation's first observations, mean over critics: Q of the "
+        "greedy actions, or V",
         False,
     ),
     "overestimation": Metric(
         "values",
         "reward",
-        "start_value minus the discounted return of the same greedy episodes, each "
-        "until it ended, by a time limit too",
+        "start_value minus the discounted return of the same greedy episodes, up to "
+        "their end or time limit",
         False,
     ),
     "temperature": Metric(
-        "duals", "reward", "eta before the step; where there is none, 0"
+        "duals",
+        "reward",
+        "eta before the step; 0 if there is none",
     ),
     "dual_bound": Metric(
         "duals", "1", "temperature of the weights for actions in the box", False
@@ -108,61 +114,74 @@ METRICS: dict[str, Metric] = {
         "duals", "reward/nat", "multiplier of the KL of a JointKL trust region", False
     ),
     "dual_penalty": Metric(
-        "duals", "reward/nat", "what multiplies the KL, after it was adapted", False
+        "duals",
+        "reward/nat",
+        "PPO's penalty on the KL, after it was adapted",
+        False,
     ),
     "dual_terminal": Metric(
-        "duals", "reward", "the value of REPS after a termination", False
+        "duals",
+        "reward",
+        "REPS's value of a termination",
+        False,
     ),
     "kl": Metric(
-        "divergences", "nat", "of the old policy from the new one, at the minibatch"
+        "divergences",
+        "nat",
+        "KL between the old and the new policy at the minibatch, in the direction "
+        "that the method bounds",
     ),
     "kl_mean": Metric(
         "divergences",
         "nat",
-        "of the means before the step, sum over dimensions; 0 where target.policy was "
-        "copied just before",
+        "KL of the means before the step, sum over dimensions; 0 if target.policy was "
+        "just copied",
     ),
     "kl_std": Metric(
         "divergences",
         "nat",
-        "of the stds before the step, sum over dimensions; 0 as kl_mean",
+        "KL of the stds before the step, sum over dimensions; 0 as kl_mean",
     ),
     "kl_joint": Metric(
         "divergences",
         "nat",
-        "of the whole distribution before the step, of a JointKL; 0 as kl_mean",
+        "KL of a JointKL trust region, before the step; 0 as kl_mean",
     ),
     "divergence": Metric(
         "divergences",
         "nat",
-        "of the policy from its prior (of BEAR, the MMD, which has no unit)",
+        "divergence of the policy from its prior (BEAR: the MMD, which has no unit)",
     ),
     "step_fraction": Metric(
-        "divergences", "1", "of the natural step, what was taken; 0: none"
+        "divergences",
+        "1",
+        "share of the natural step that the line search took; 0: none",
     ),
     "effective_fraction": Metric(
         "weights",
         "1",
-        "effective number of the weighed actions over their number: 1 where all count "
-        "alike",
+        "effective number of the weighted actions over their number; 1 if all weights "
+        "are equal",
     ),
     "effective_episodes": Metric(
         "weights",
         "1",
-        "effective number of the episodes whose steps are weighed, where weights do "
-        "not hang on the minibatch; NaN where there is one episode",
+        "effective number of the episodes whose steps are weighted, if weights do not "
+        "depend on the minibatch; NaN with one episode",
     ),
     "condition": Metric(
         "weights", "1", "condition number of the closed form's regression"
     ),
     "entropy": Metric(
-        "entropies", "nat", "of the policy at the minibatch, by the step's own samples"
+        "entropies",
+        "nat",
+        "entropy of the policy at the minibatch, from the step's own samples",
     ),
     "policy_entropy": Metric(
         "entropies",
         "nat",
-        "the same after the update, by one fresh action of each state, and of every "
-        "policy that has a density",
+        "the same after the update, from one new action per state; for every policy "
+        "with a density",
         False,
     ),
     "policy_gradient_norm": Metric(
@@ -187,17 +206,20 @@ METRICS: dict[str, Metric] = {
         "units",
         "1",
         "share of the policy's hidden units that are dead: the slope of their "
-        "activation is at most 1e-3 at all of the minibatch, of a ReLU 0 throughout",
+        "activation is at most 1e-3 on the whole minibatch (a ReLU's output is 0)",
         False,
     ),
     "critic_dead": Metric(
-        "units", "1", "the same of the critics, mean over critics", False
+        "units",
+        "1",
+        "the same for the critics, mean over critics",
+        False,
     ),
     "steps_per_second": Metric(
         "speed",
         "1/s",
-        "env steps of each agent a second since the row before, evaluations included "
-        "and at first compilation; the one metric that a run does not repeat",
+        "env steps of each agent per second since the row before, with evaluations "
+        "and compilation; the only metric in which identical runs differ",
         False,
     ),
 }
