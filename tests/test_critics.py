@@ -418,7 +418,7 @@ REFUSED: dict[str, tuple[str, dict[str, object], str]] = {
     "entropy of none": (
         "ppo",
         {"pi_q.gradient.entropy": "EntropyBonus", "pi_theta": "TanhGaussian"},
-        "the bonus is a formula for the entropy",
+        "the bonus needs the entropy in closed form",
     ),
     "no critic": ("rwr", {"critic.head": "HLGauss"}, "it must be ScalarHead."),
     "no steps": ("reps", {"critic.loss": "Huber"}, "no critic is fitted by SG"),
@@ -460,8 +460,8 @@ REFUSED: dict[str, tuple[str, dict[str, object], str]] = {
     "indicator": (
         "awac",
         {"pi_q.form": "indicator"},
-        "pi_q.form is 'indicator': a weight of 0 or 1 has neither a temperature to "
-        "find nor a sum to be divided by; use pi_q.normalize='none' and "
+        "pi_q.form is 'indicator': weights of 0 or 1 have no temperature to "
+        "adapt, and are not normalised; use pi_q.normalize='none' and "
         "pi_q_update.temperature=ConstantTemperature.",
     ),
     "a copy": (

@@ -24,14 +24,14 @@ REFUSED = {
         "sac",
         {"g": "Q", "g.critic": "target"},
         "g.critic",
-        "a parametric pi_q climbs the critic itself, so it must be 'online'",
+        "a parametric pi_q maximises the critic itself, so it must be 'online'",
     ),
     "next-baseline": ("mpo", {"g.baseline": 2}, "g.baseline", "so it must be 0"),
     "one-action-kl": (
         "awr",
         {"pi_q_update.temperature": "KLTemperature"},
         "pi_q_update.temperature",
-        "with one action a state the KL is 0",
+        "with one action per state the KL is 0",
     ),
     "one-sample-kl": (
         "mpo",
@@ -49,7 +49,7 @@ REFUSED = {
         "awac",
         {"pi_q.normalize": "state"},
         "pi_q.normalize",
-        "with one action a state its weight is 1 whatever its G",
+        "with one action per state its weight is 1 whatever its G",
     ),
     "bound-loss-inside": (
         "awac",
@@ -86,7 +86,7 @@ REFUSED = {
         "sac",
         {"pi_q_update": "Analytic"},
         "pi_q_update",
-        "found by SG, so with pi_q.gradient=Pathwise it must be Gradient",
+        "updated by SG, so with pi_q.gradient=Pathwise it must be Gradient",
     ),
     "kl-prior-policy": (
         "sac",
@@ -176,7 +176,7 @@ REFUSED = {
         "awr",
         {"pi_p": "Policy", "pi_p.states": "current"},
         "pi_p",
-        "a state value cannot score fresh actions",
+        "a state value cannot score newly sampled actions",
     ),
     # the box
     "weights-under-tanh": (
@@ -223,7 +223,7 @@ REFUSED = {
         "awr",
         {"target.policy": "Soft"},
         "target.policy",
-        "along sequences a trust region alone would read it, so it must be none",
+        "along sequences only a trust region uses it, so it must be none",
     ),
     "rollout-with-policy-copy": (
         "vmpo",
@@ -249,7 +249,7 @@ REFUSED = {
         "trpo",
         {"pi_p_update": "Gradient"},
         "pi_p_update",
-        "a prior that becomes the posterior (pi_p=Posterior) is updated by Copy",
+        "pi_p=Posterior is updated by Copy",
     ),
     "copy-of-no-posterior": (
         "rwr",
@@ -261,7 +261,7 @@ REFUSED = {
         "trpo_table1",
         {"g": "LogQ"},
         "g",
-        "the ratio multiplies a return or an advantage",
+        "a likelihood ratio multiplies a return or an advantage",
     ),
     "ratio-kl-temperature": (
         "ppo",
@@ -282,7 +282,7 @@ REFUSED = {
         "ppo",
         {"g": "Q", "g_estimate": "TD0"},
         "g_estimate",
-        "bootstraps single transitions of a long past, and the data of pi_p=Posterior",
+        "learns from single transitions of a replay, but pi_p=Posterior",
     ),
     "proximal-kl-control": (
         "sac",
@@ -313,7 +313,7 @@ REFUSED = {
         "urex",
         {"g": "Advantage"},
         "g",
-        "what weighs an episode is its return, so with pi_q=Episodic it must be Q",
+        "an episode is weighted by its return, so with pi_q=Episodic it must be Q",
     ),
     "episodes-by-critic": (
         "urex",
@@ -325,7 +325,7 @@ REFUSED = {
         "urex",
         {"pi_q_update.temperature": "KLTemperature"},
         "pi_q_update.temperature",
-        "the weights of episodes are taken once an iteration",
+        "the weights of episodes are computed once per iteration",
     ),
     "episodes-of-past": (
         "urex",
@@ -333,7 +333,7 @@ REFUSED = {
         "data",
         "the policy itself collects the data, so with pi_q=Episodic it must be Rollout",
     ),
-    # what climbs a critic
+    # what maximises a critic
     "climb-advantage": (
         "ddpg",
         {"g": "Advantage", "g_estimate": "GAE"},
@@ -374,13 +374,13 @@ REFUSED = {
         "td3",
         {"eval_policy": "BestOf"},
         "eval_policy",
-        "all actions that Deterministic draws are one, so it must be Mode",
+        "Deterministic has one action per state, so it must be Mode",
     ),
     "smooth-soft": (
         "sac",
         {"g_estimate.smoothing": "Smoothing"},
         "g_estimate.smoothing",
-        "a smoothed action has not the policy's log-probability, which g=SoftQ counts",
+        "a smoothed action does not have the policy's log-probability, which g=SoftQ",
     ),
     "smooth-choices": (
         "awac",
@@ -392,7 +392,7 @@ REFUSED = {
         "td3",
         {"pi_q.gradient.samples": 2},
         "pi_q.gradient.samples",
-        "all actions that Deterministic draws are one, so it must be 1",
+        "Deterministic has one action per state, so it must be 1",
     ),
     "clip-no-noise": (
         "td3",
@@ -429,13 +429,13 @@ REFUSED = {
         "mpo",
         {"g_estimate": "MonteCarlo", "data": "Trajectories"},
         "pi_p",
-        "what was received cannot score fresh actions",
+        "a return cannot score newly sampled actions",
     ),
     "returns-by-critic": (
         "urex",
         {"g.critic": "target"},
         "g.critic",
-        "what was received is scored by no critic, so it must be 'online'",
+        "there is no critic, so it must be 'online'",
     ),
     "returns-baseline": (
         "urex",
@@ -514,7 +514,7 @@ REFUSED = {
         "rwr",
         {"pi_q.normalize": "state"},
         "pi_q.normalize",
-        "with one action a state its weight is 1 whatever its G",
+        "with one action per state its weight is 1 whatever its G",
     ),
     "keep-of-state": (
         "mpo",
@@ -538,7 +538,7 @@ REFUSED = {
         "reps",
         {"pi_q.standardize": True},
         "pi_q.standardize",
-        "a DualTemperature is in units of G as it is",
+        "a DualTemperature is in units of G",
     ),
     "dual-without-temperature": (
         "trpo",
@@ -562,7 +562,7 @@ REFUSED = {
         "vmpo",
         {"pi_q_update.temperature": "ExponentialTemperature"},
         "g",
-        "the rule is for rewards as they were received",
+        "the rule is for observed rewards",
     ),
     "log-q-temperature": (
         "power",

@@ -250,7 +250,7 @@ def test_a_choice_is_legal_and_all_of_its_update_is_traced(name):
         (
             "mpo",
             {"g_estimate.steps": 3, "g_estimate.trace": "TreeBackup"},
-            "the probability of an action cuts the trace, and a density is none, so "
+            "the probability of an action cuts the trace, not its density, so "
             "with g_estimate.trace=TreeBackup it must be Softmax.",
         ),
         (

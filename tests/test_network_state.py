@@ -252,7 +252,7 @@ def test_masks_are_of_the_seed_the_update_the_critic_and_the_part():
         (
             "mpo",
             {"networks.critic.norm": "BatchNorm", "g_estimate.steps": 3},
-            "networks.critic.norm is BatchNorm: the moments of a batch",
+            "networks.critic.norm is BatchNorm: moments of a batch",
         ),
     ],
 )

@@ -124,7 +124,7 @@ def test_it_stands_in_each_algorithm_that_has_a_meaning_with_it():
         ("mpo", {}, "no mean and no std to hold apart; use none"),
         ("power", {}, "it must be Gaussian"),
         ("awr", {"exploration.noise": "PinkNoise"}, "must be WhiteNoise"),
-        ("ppo_details", {}, "the bonus is a formula for the entropy"),
+        ("ppo_details", {}, "the bonus needs the entropy in closed form"),
     ],
 )
 def test_what_a_mixture_lacks_is_said(preset, change, said):

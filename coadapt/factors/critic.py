@@ -36,8 +36,8 @@ class Loss(Ruled, Protocol):
             yield Refusal(
                 "critic.loss",
                 type(self).__name__,
-                f"it is of a value's error, and critic.head={type(head).__name__} has "
-                "a loss of its own, so it must be Squared",
+                f"critic.head={type(head).__name__} has a loss of its own, so it must "
+                "be Squared",
             )
 
 
@@ -365,16 +365,16 @@ class ValueClip(Ruled):
             yield Refusal(
                 "critic.clip",
                 type(self).__name__,
-                "it is of a critic that SG fits to returns along sequences, as it was "
-                f"when an iteration began, and g_estimate={type(estimate).__name__} "
-                f"with g={type(config.g).__name__} has none; use none",
+                "it is for critics that SG fits to returns along sequences, and "
+                f"g_estimate={type(estimate).__name__} with "
+                f"g={type(config.g).__name__} has none; use none",
             )
         elif head.own_loss:
             yield Refusal(
                 "critic.clip",
                 type(self).__name__,
-                f"it clips a value, and critic.head={type(head).__name__} says bins or "
-                "quantiles; use ScalarHead or SymlogHead",
+                f"it clips a value, but critic.head={type(head).__name__} outputs bins "
+                "or quantiles; use ScalarHead or SymlogHead",
             )
 
 

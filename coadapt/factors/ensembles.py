@@ -45,8 +45,8 @@ class Ensemble(Ruled, Protocol):
             yield Refusal(
                 "g_estimate.ensemble",
                 type(self).__name__,
-                "of distributions, which critic.head="
-                f"{type(config.critic.head).__name__} has, there is none; use Mean, or "
+                "it is not defined for distributions, which critic.head="
+                f"{type(config.critic.head).__name__} has; use Mean, or "
                 "critic.head=HLGauss",
             )
 
@@ -159,7 +159,7 @@ class Truncated(Ensemble):
         return "TQC"
 
     def needs(self, config: Config) -> Iterator[Need | Refusal]:
-        reason = "it leaves out the largest of quantiles"
+        reason = "it drops the largest quantiles"
         yield Need("critic.head", lambda head: head.quantiles, reason)
 
     def limits(self, config: Config) -> Iterator[Refusal]:

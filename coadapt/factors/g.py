@@ -109,12 +109,11 @@ class Q(Objective):
         parametric, at_next = config.pi_q.parametric, config.pi_p.at_next
         scored, none = f"{self.critic!r}", not critics(config)
         if self.slow and none:
-            reason = "what was received is scored by no critic, so it must be 'online'"
+            reason = "there is no critic, so it must be 'online'"
             yield Refusal("g.critic", scored, reason)
         if self.slow and parametric:
-            reason = (
-                "a parametric pi_q climbs the critic itself, so it must be 'online'"
-            )
+            reason = "a parametric pi_q maximises the critic itself, so it must be"
+            reason += " 'online'"
             yield Refusal("g.critic", scored, reason)
         if at_next and not self.slow:
             reason = (

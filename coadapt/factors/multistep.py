@@ -22,7 +22,7 @@ from coadapt.types import Transition
 def _no_density(field: str, came: object, config: Config) -> Iterator[Refusal]:
     if not config.pi_theta.has_density:
         name = type(config.pi_theta).__name__
-        reason = f"pi_theta={name} has no density, and a ratio is one of densities"
+        reason = f"pi_theta={name} has no density, which a ratio needs"
         yield Refusal(field, came, f"{reason}, so it must be false")
 
 
@@ -215,7 +215,7 @@ class TreeBackup(Trace):
         return jnp.exp(steps.log_prob)
 
     def needs(self, config: Config) -> Iterator[Need | Refusal]:
-        reason = "the probability of an action cuts the trace, and a density is none"
+        reason = "the probability of an action cuts the trace, not its density"
         yield Need("pi_theta", lambda pi: not pi.continuous, reason)
 
 

@@ -180,16 +180,15 @@ class Exploration(Ruled):
             field = "exploration.noise" if self.std is None else "exploration.std"
             came = type(self.noise if self.std is None else self.std).__name__
             allowed = "WhiteNoise" if self.std is None else "none"
-            reason = "from a data set nothing acts while it learns, so it must be"
+            reason = "offline no agent acts in training, so it must be"
             yield Refusal(field, came, f"{reason} {allowed}")
         pi = config.pi_theta
         if self.std is not None and pi.has_density:
-            reason = "draws its actions itself, and this is the std of noise that is"
-            said = f"pi_theta is {type(pi).__name__}, which {reason} added to one"
+            said = f"pi_theta is {type(pi).__name__}, which has a std of its own"
             came = type(self.std).__name__
             yield Refusal("exploration.std", came, f"{said}, so it must be none")
         if not pi.adds_noise:
-            reason = "no noise is added to what it draws, so it must be WhiteNoise"
+            reason = "no noise is added to its actions, so it must be WhiteNoise"
             named = f"pi_theta is {type(pi).__name__}, and {reason}"
             yield Refusal("exploration.noise", type(self.noise).__name__, named)
 

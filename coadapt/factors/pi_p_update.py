@@ -182,8 +182,8 @@ class MStep(Ruled, Protocol):
             yield Refusal(
                 "pi_p_update",
                 type(self).__name__,
-                "a prior that becomes the posterior (pi_p=Posterior) is updated by "
-                f"Copy, and only that one is; pi_p is {type(config.pi_p).__name__}",
+                "pi_p=Posterior is updated by Copy, and no other prior is; pi_p is "
+                f"{type(config.pi_p).__name__}",
             )
 
     @property

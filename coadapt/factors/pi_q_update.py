@@ -353,7 +353,7 @@ class NaturalGradient(Update):
     own_length: ClassVar[bool] = True
 
     def needs(self, config: Config) -> Iterator[Need | Refusal]:
-        reason = "its region is one of the policy's KL, a formula"
+        reason = "its trust region needs the policy's KL in closed form"
         yield Need("pi_theta", lambda pi: pi.has_kl, reason)
 
     max_kl: Positive = 0.01  # nats; settings 3.6

@@ -155,7 +155,7 @@ class ExponentialTemperature(Temperature):
     init: Positive = 1.0  # eta itself
 
     def needs(self, config: Config) -> Iterator[Need | Refusal]:
-        reason = "the rule is for rewards as they were received"
+        reason = "the rule is for observed rewards"
         yield Need("g", lambda g: not g.of_policy, reason)
 
     def maths(self, config: Config) -> Callable[..., Any] | None:

@@ -194,7 +194,7 @@ def _targets(config: Config) -> Iterator[Refusal]:
             "an iteration, so it must be none",
         )
     if not one_step and not trust and policy is not None:
-        reason = "along sequences a trust region alone would read it, so it must be"
+        reason = "along sequences only a trust region uses it, so it must be"
         yield Refusal("target.policy", _name(policy), f"{reason} none")
     if not one_step and critic is not None:
         reason = "sums along sequences bootstrap from the critic itself, so it must be"
@@ -225,12 +225,14 @@ def _replay(config: Config) -> Iterator[Refusal]:
         yield Refusal("data.prefill", repr(data.begins_with), reason)
     if begins and rule is not None and rule.on_arrival:
         reason = (
-            "the rewards of data.prefill never came, so they cannot be scaled as they "
-            "do; use BoundReward, which scales what is read, or ClipReward"
+            "it scales rewards as they arrive, which those of data.prefill never did; "
+            "use BoundReward, which scales what is read, or ClipReward"
         )
         yield Refusal("reward", _name(rule), reason)
     if rule is not None and rule.counts and not acts:
-        reason = "it counts what comes, and of a data set nothing does; use ClipReward"
+        reason = (
+            "it counts rewards as they arrive, and a data set has none; use ClipReward"
+        )
         yield Refusal("reward", _name(rule), reason)
 
 
@@ -254,8 +256,8 @@ def _networks(config: Config) -> Iterator[Refusal]:
             yield Refusal(
                 f"networks.{name}.norm",
                 _name(getattr(net, "norm", None)),
-                "the moments of a batch are of single transitions, and g_estimate="
-                f"{_name(estimate)} reads {estimate.length} steps in a row",
+                "moments of a batch need single transitions, and g_estimate="
+                f"{_name(estimate)} reads {estimate.length} consecutive steps",
             )
 
 
@@ -263,15 +265,15 @@ def _of_learning_passes(config: Config, field: str, came: object) -> Iterator[Re
     """A network that learns otherwise than it acts."""
     if not config.g_estimate.one_step:
         reason = (
-            "a pass that learns is not the one that acted, so along sequences no ratio "
-            "or return would be of the policy that acts; use an estimate of single "
-            "transitions (TD0 or Retrace), or none"
+            "the forward pass of an update differs from the one that acted, so ratios "
+            "and returns along sequences would be of another policy; use an estimate "
+            "of single transitions (TD0 or Retrace), or none"
         )
         yield Refusal(field, came, reason)
     if config.pi_p.by_others:
         reason = (
             f"the model that pi_p={_name(config.pi_p)} fits has a network like it, "
-            "which has no learning passes of its own, so it must be none"
+            "but no training mode, so it must be none"
         )
         yield Refusal(field, came, reason)
 
@@ -305,8 +307,8 @@ def _one_environment(config: Config) -> Iterator[Refusal]:
     if data.envs == 1:
         return
     reason = (
-        f"data.envs is {data.envs}, each of which has a ring of its own, and a data "
-        "set is of none of them, so it must be"
+        f"data.envs is {data.envs}, but a replay that begins with a data set has one "
+        "environment, so it must be"
     )
     if data.draws.two_sources:
         others = "UniformSampling, PrioritizedSampling or RecentSampling"

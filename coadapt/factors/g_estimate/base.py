@@ -96,11 +96,11 @@ class OneStepEstimate(Estimate, Protocol):
             yield Refusal(
                 "g_estimate",
                 type(self).__name__,
-                "it bootstraps single transitions of a long past, and the data of "
-                f"pi_p={type(config.pi_p).__name__} are the newest alone; use an "
+                "it learns from single transitions of a replay, but "
+                f"pi_p={type(config.pi_p).__name__} has only the newest data; use an "
                 "estimate along sequences",
             )
-        reason = "it bootstraps single transitions from a slow copy"
+        reason = "it bootstraps single transitions from a target network"
         yield Need("data", lambda data: not data.in_order, reason)
 
     @property

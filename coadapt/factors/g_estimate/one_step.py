@@ -113,8 +113,8 @@ class TD0(OneStepEstimate):
             yield Refusal(
                 smoothed,
                 name,
-                "a smoothed action has not the policy's log-probability, which "
-                f"g={type(config.g).__name__} counts; use g=Q",
+                "a smoothed action does not have the policy's log-probability, which "
+                f"g={type(config.g).__name__} needs; use g=Q",
             )
         if self.smoothing is not None and not config.pi_theta.continuous:
             yield Refusal(smoothed, name, "a discrete choice cannot be smoothed")
@@ -138,8 +138,8 @@ class TD0(OneStepEstimate):
                 yield Refusal(
                     f"g_estimate.{name}",
                     repr(came) if isinstance(came, str | int) else type(came).__name__,
-                    "it is of actions at the next state, and with g_estimate.value="
-                    f"{type(self.value).__name__} a target bootstraps from V, so it "
+                    "it is for actions at the next state, but with g_estimate.value="
+                    f"{type(self.value).__name__} targets bootstrap from V, so it "
                     f"must be {'none' if none is None else repr(none)}",
                 )
         net = config.networks.critic
@@ -147,8 +147,8 @@ class TD0(OneStepEstimate):
             yield Refusal(
                 "g_estimate.value",
                 type(self.value).__name__,
-                "its network is like a critic's, and dropout and norms of a batch are "
-                "of the critics' own passes; use none, or another networks.critic",
+                "its network is like a critic's, but dropout and batch norms are for "
+                "critics only; use none, or another networks.critic",
             )
 
     def critics_of(self, g: G) -> int:
@@ -382,7 +382,6 @@ def _minimum_alone(
         yield Refusal(
             f"g_estimate.{field}",
             came,
-            "it says which of several critics' values counts, with "
-            "g_estimate.ensemble=Minimum and a head whose target is a number, so it "
-            f"must be {usual}",
+            "it is an option of g_estimate.ensemble=Minimum with several critics and "
+            f"a head whose target is a number, so it must be {usual}",
         )

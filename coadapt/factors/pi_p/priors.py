@@ -43,14 +43,14 @@ class Policy(Prior):
             yield Refusal(
                 "pi_p",
                 name,
-                "a state value cannot score fresh actions; use g=Q, or stored actions "
-                "(Mixture, OnPolicy)",
+                "a state value cannot score newly sampled actions; use g=Q, or stored "
+                "actions (Mixture, OnPolicy)",
             )
         if not config.g_estimate.one_step:
             yield Refusal(
                 "pi_p",
                 name,
-                "what was received cannot score fresh actions; use g_estimate=TD0 or "
+                "a return cannot score newly sampled actions; use g_estimate=TD0 or "
                 "Retrace, or stored actions (Mixture, OnPolicy)",
             )
 

@@ -21,7 +21,7 @@ class Weights(Posterior, Protocol):
     parametric: ClassVar[bool] = False
 
     def needs(self, config: Config) -> Iterator[Need | Refusal]:
-        formula = "a non-parametric pi_q is a formula"
+        formula = "a non-parametric pi_q has a closed form"
         yield Need("pi_q_update", lambda update: not update.parametric, formula)
         reason = "the E-step weighs actions of a pi_p that the M-step then improves"
         yield Need("pi_p", lambda prior: prior.weighable, reason)
@@ -90,7 +90,7 @@ class NonParametric(Weights):
             yield Refusal(
                 "pi_q_update.temperature",
                 type(rule).__name__,
-                "with one action a state the KL is 0 and the temperature only falls, "
+                "with one action per state the KL is 0 and the temperature only falls, "
                 "so it needs pi_p=Policy with samples of 2 or more, or "
                 "pi_q.normalize='batch'",
             )
@@ -98,16 +98,16 @@ class NonParametric(Weights):
             yield Refusal(
                 "pi_q.normalize",
                 "'state'",
-                "with one action a state its weight is 1 whatever its G; use 'batch' "
-                "or 'none', or pi_p=Policy with samples of 2 or more",
+                "with one action per state its weight is 1 whatever its G; use "
+                "'batch' or 'none', or pi_p=Policy with samples of 2 or more",
             )
         yield from self._shape_limits(rule, batch)
         if self.standardize and rule.joint_with_value:
             yield Refusal(
                 "pi_q.standardize",
                 True,
-                f"the temperature of a {type(rule).__name__} is in units of G as it "
-                "is, so it must be false",
+                f"the temperature of a {type(rule).__name__} is in units of G, so it "
+                "must be false",
             )
         if batch and not several(config) and config.data.policy_rows == 1:
             yield Refusal(
@@ -123,8 +123,8 @@ class NonParametric(Weights):
             yield Refusal(
                 "pi_q.form",
                 "'indicator'",
-                "a weight of 0 or 1 has neither a temperature to find nor a sum to be "
-                "divided by; use pi_q.normalize='none' and "
+                "weights of 0 or 1 have no temperature to adapt, and are not "
+                "normalised; use pi_q.normalize='none' and "
                 "pi_q_update.temperature=ConstantTemperature",
             )
         if self.top_fraction < 1 and self.normalize == "state":
@@ -216,18 +216,16 @@ class Episodic(Weights):
         return self.standardize
 
     def needs(self, config: Config) -> Iterator[Need | Refusal]:
-        formula = "a non-parametric pi_q is a formula"
+        formula = "a non-parametric pi_q has a closed form"
         yield Need("pi_q_update", lambda update: not update.parametric, formula)
-        reason = (
-            "whole episodes are drawn by the policy, and their base is it or uniform"
-        )
+        reason = "the policy samples episodes, and their base is the policy or uniform"
         yield Need("pi_p", lambda prior: prior.draws_episodes, reason)
         fits = lambda step: step.moves and step.by_gradient  # noqa: E731
         yield Need("pi_p_update", fits, "episodes are fitted by SG")
-        reason = "what weighs an episode is its return"
+        reason = "an episode is weighted by its return"
         yield Need("g", lambda g: g.total, reason)
         yield Need("g_estimate", lambda estimate: estimate.whole_return, reason)
-        reason = "the weights of episodes are taken once an iteration"
+        reason = "the weights of episodes are computed once per iteration"
         yield Need("pi_q_update.temperature", lambda rule: not rule.learned, reason)
         newest = "the policy itself collects the data"
         yield Need("data", lambda data: data.newest, newest)

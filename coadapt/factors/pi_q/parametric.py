@@ -126,7 +126,7 @@ class Pathwise(Movement):
         return Terms(value, divergence, dist, action)
 
     def needs(self, config: Config) -> Iterator[Need | Refusal]:
-        reason = "a pi_q that climbs a critic is found by SG"
+        reason = "a pi_q that maximises a critic is updated by SG"
         yield Need("pi_q_update", lambda update: update.counts_divergence, reason)
         fixed = "KL control holds its prior fixed"
         yield Need("pi_p", lambda prior: prior.stays, fixed)
@@ -149,7 +149,7 @@ class Pathwise(Movement):
             yield Refusal(
                 "pi_q.gradient.samples",
                 self.samples,
-                f"all actions that {type(pi).__name__} draws are one, so it must be 1",
+                f"{type(pi).__name__} has one action per state, so it must be 1",
             )
         if self.noise_limit is None:
             return
@@ -161,9 +161,9 @@ class Pathwise(Movement):
             yield Refusal(
                 clipped,
                 self.noise_limit,
-                "an action of clipped noise has not the policy's log-probability, "
-                f"which pi_q_update.divergence={type(divergence).__name__} counts; use "
-                "none, or MMD",
+                "with clipped noise an action does not have the policy's "
+                "log-probability, which pi_q_update.divergence="
+                f"{type(divergence).__name__} needs; use none, or MMD",
             )
 
     def critic_rows(self, critics: int) -> int:
@@ -202,7 +202,7 @@ class EntropyBonus(Ruled):
     weight: NonNegative = 0.01  # of the entropy; Huang et al. 2022, of Atari
 
     def needs(self, config: Config) -> Iterator[Need | Refusal]:
-        reason = "the bonus is a formula for the entropy"
+        reason = "the bonus needs the entropy in closed form"
         yield Need("pi_theta", lambda pi: pi.has_entropy, reason)
 
 
@@ -219,15 +219,14 @@ class LikelihoodRatio(Movement):
     entropy: EntropyBonus | None = None  # of the policy, beside G; none: no bonus
 
     def needs(self, config: Config) -> Iterator[Need | Refusal]:
-        reason = "a parametric pi_q is moved along a gradient"
+        reason = "a parametric pi_q is updated by a gradient"
         yield Need("pi_q_update", lambda update: update.parametric, reason)
         reason = "the ratio is to the policy that collected the data, the last pi_q"
         yield Need("pi_p", lambda prior: prior.last_posterior, reason)
         yield Need(
             "g",
             lambda g: not g.soft and not g.logarithmic,
-            "the ratio multiplies a return or an advantage, and a logarithm is of "
-            "weights",
+            "a likelihood ratio multiplies a return or an advantage",
         )
         if config.pi_q_update.has_temperature:
             reason = "eta multiplies KL(pi_p || pi_theta), which Proximal adapts"

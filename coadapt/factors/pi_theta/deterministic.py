@@ -46,7 +46,7 @@ class Deterministic(Distribution):
             reason = "its entropy and its KL are infinite; use pi_p=Ignored, or a VAE"
             yield Refusal("pi_theta", name, f"{reason} and MMD")
         if config.eval_policy.draws:
-            reason = f"all actions that {name} draws are one, so it must be Mode"
+            reason = f"{name} has one action per state, so it must be Mode"
             yield Refusal("eval_policy", type(config.eval_policy).__name__, reason)
 
     def outputs(self, action_size: int) -> int:
