@@ -46,7 +46,7 @@ class Sampling(Protocol):
 
     @property
     def in_order(self) -> bool:
-        """Whether it hangs on the order in which transitions came."""
+        """Whether it depends on the order in which transitions came."""
         return True
 
     @property

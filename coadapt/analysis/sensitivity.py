@@ -1,4 +1,4 @@
-"""How much a variant hangs on its setting: best of n, and one setting for all tasks.
+"""How sensitive a variant is to its setting: best of n, and one setting for all tasks.
 
 Scores are of settings that were drawn, as a random design or a grid draws them. A
 setting is selected on some seeds and scored on others: on the same ones the best of n

@@ -39,7 +39,7 @@ HELPS_A, HELPS_B = "co-adapted: helps A only", "co-adapted: helps B only"
 HARMS_A, HARMS_B = "co-adapted: harms A only", "co-adapted: harms B only"
 SPLIT = (HELPS_A, HELPS_B, HARMS_A, HARMS_B)
 NEITHER = "no effect on either"
-UNDECIDED, HANGS, NONE = "not decided", "hangs on failures", "no verdict"
+UNDECIDED, HANGS, NONE = "not decided", "depends on failures", "no verdict"
 
 # what each word says of A, and of B; see `_part`
 WORDS: dict[str, tuple[str, ...]] = {

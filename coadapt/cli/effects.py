@@ -14,7 +14,7 @@ returns where a task has no reference: then --margin is in returns too. With 95%
 intervals, and at least 10 seeds an arm, the verdict is one of
   helps both, harms both, no effect on either
   co-adapted: helps A only, harms A only (or B)
-  hangs on failures   another word, if a failed run counts as its last score before
+  depends on failures the verdict differs if a failed run counts as its last score
   not decided         'seeds' says how many would decide the observed effects
 docs/statistics.md has the rules.
 """

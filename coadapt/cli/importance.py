@@ -1,4 +1,4 @@
-"""Print which fields a score hangs on, and which pairs of them, from a random design.
+"""Print which fields a score depends on, and which pairs of them, from a random design.
 
 Examples:
   coadapt importance --workdir=runs/random

@@ -41,7 +41,7 @@ def run_sweep(
     others, deadline = workers.asked(values), workers.deadline(values)
     if others is not None:
         jax.config.update("jax_platforms", "cpu")  # GPUs are for those that compute
-    elif workdir:  # rounding hangs on their number
+    elif workdir:  # rounding depends on their number
         devices.use_cores(store.devices(workdir))
     kept = compiled.folder_of(get(values, "compile_cache"))
     if "MPLBACKEND" in os.environ:  # of the report's figures, before they are due
@@ -108,7 +108,7 @@ def _submitted(
     """Whether there is something that Slurm will run, which nobody waits for here.
 
     Raises:
-        ConfigError: of a study whose next sweep hangs on what the last has shown.
+        ConfigError: of a study whose next sweep depends on what the last has shown.
     """
     if others.engine != engines.SLURM:
         return False

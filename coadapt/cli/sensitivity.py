@@ -1,4 +1,4 @@
-"""Print how much a variant hangs on its setting: best of n, or the score at each.
+"""Print how sensitive a variant is to its setting: best of n, or the score at each.
 
 Examples:
   coadapt sensitivity --workdir=runs/random

@@ -36,7 +36,7 @@ _CLAIMS = {
     verdict.HARMS_B: "{it} harms {b} and not {a}: {b} is co-adapted to going without",
     verdict.NEITHER: "{it} has no effect of note on {a} or on {b}",
     verdict.UNDECIDED: "what {it} does to {both} is not decided",
-    verdict.HANGS: "what {it} does to {both} hangs on how a failed run counts",
+    verdict.HANGS: "what {it} does to {both} depends on how a failed run counts",
     verdict.NONE: "what {it} does to {both} cannot be said yet",
 }
 

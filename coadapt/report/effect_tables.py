@@ -11,7 +11,7 @@ from coadapt.report import compare
 
 
 def paper(margin: float, style: str) -> list[str]:
-    """The verdicts on the paper's cells, and what they hang on."""
+    """The verdicts on the paper's cells, and what they depend on."""
     rows, otherwise = [], []
     for each in published.COMPARISONS:
         first, second, gap, found = published.judged(each, margin=margin)

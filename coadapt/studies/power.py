@@ -29,7 +29,7 @@ TRUTHS = ((2.0, -1.0), (2.0, 0.0), (2.0, 0.5), (2.0, 2.0), (0.0, 0.0), (2.0,), (
 
 
 class Plan(NamedTuple):
-    """Of a study, what its power hangs on."""
+    """Of a study, what its power depends on."""
 
     looks: tuple[Look, ...]  # at which arms are judged; one, of a fixed study
     margin: float = MARGIN

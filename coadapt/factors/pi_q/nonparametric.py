@@ -165,7 +165,7 @@ class NonParametric(Weights):
     def episode_metrics(
         self, view: View, score: jax.Array, episodes: Episodes
     ) -> Metrics:
-        # else they hang on minibatches
+        # else they depend on minibatches
         if self.normalize != "none" or self.top_fraction < 1:
             return {}
         return _of_episodes(self.weights(score[None], view.eta)[0], episodes)

@@ -29,7 +29,7 @@ class Components(NamedTuple):
 
 @config
 class MixtureOfGaussians(Distribution):
-    """tanh of a mixture of diagonal Gaussians, whose weights hang on the state too.
+    """tanh of a mixture of diagonal Gaussians, whose weights depend on the state.
 
     Source: Bishop 1994 (mixture density networks), under the tanh of settings 1.1. It
     has no formula for its entropy or its KL, and the choice of a component has no

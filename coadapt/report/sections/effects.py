@@ -152,7 +152,7 @@ def multiverse_section(report: Report) -> Section | None:
     notes += [
         "failed as: what a failed run counts as, a random policy or its last score "
         "before",
-        "a verdict that is another in some cell hangs on that choice",
+        "a verdict that differs in some cell depends on that choice",
     ]
     columns = (
         "toggle", "algorithms", "metric", "failed as", "m / 2", "m", "2 m",
