@@ -407,7 +407,7 @@ REFUSED: dict[str, tuple[str, dict[str, object], str]] = {
     "clip of single steps": (
         "sac",
         {"critic.clip": "ValueClip"},
-        "critic.clip is ValueClip: it is of a critic that SG fits to returns along "
+        "critic.clip is ValueClip: it is for critics that SG fits to returns along "
         "sequences",
     ),
     "clip of bins": (

@@ -155,7 +155,7 @@ REFUSED = {
         "awac",
         {"data": "Trajectories"},
         "data",
-        "from a slow copy, so with g_estimate=TD0 it must be Replay or Offline",
+        "from a target network, so with g_estimate=TD0 it must be Replay or Offline",
     ),
     "soft-em-stored": ("awac", {"g": "SoftQ"}, "g", "so it needs pi_q=Parametric"),
     "soft-em-fresh": ("mpo", {"g": "SoftQ"}, "g", "so it needs pi_q=Parametric"),
@@ -255,7 +255,7 @@ REFUSED = {
         "rwr",
         {"pi_p_update": "Copy"},
         "pi_p_update",
-        "and only that one is; pi_p is OnPolicy",
+        "and no other prior is; pi_p is OnPolicy",
     ),
     "ratio-of-logarithm": (
         "trpo_table1",
@@ -404,7 +404,7 @@ REFUSED = {
         "sac",
         {"pi_q.gradient.noise_limit": 0.5},
         "pi_q.gradient.noise_limit",
-        "has not the policy's log-probability, which pi_q_update.divergence=KL counts",
+        "which pi_q_update.divergence=KL needs",
     ),
     "mix-of-one": (
         "bear",
