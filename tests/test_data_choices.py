@@ -378,7 +378,7 @@ REFUSED = [
     (
         "sac",
         {"data.envs": 4, "data.prefill": "a/b", "data.sampling": "SymmetricSampling"},
-        "data.sampling is SymmetricSampling: data.envs is 4, each of which has a ring",
+        "data.sampling is SymmetricSampling: data.envs is 4, but a replay that begins",
     ),
 ]
 

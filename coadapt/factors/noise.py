@@ -180,7 +180,7 @@ class Exploration(Ruled):
             field = "exploration.noise" if self.std is None else "exploration.std"
             came = type(self.noise if self.std is None else self.std).__name__
             allowed = "WhiteNoise" if self.std is None else "none"
-            reason = "offline no agent acts in training, so it must be"
+            reason = "with a data set no agent acts in training, so it must be"
             yield Refusal(field, came, f"{reason} {allowed}")
         pi = config.pi_theta
         if self.std is not None and pi.has_density:
