@@ -538,7 +538,7 @@ REFUSED = {
         "reps",
         {"pi_q.standardize": True},
         "pi_q.standardize",
-        "a DualTemperature is in units of G",
+        "a DualTemperature is in units of unstandardised G",
     ),
     "dual-without-temperature": (
         "trpo",

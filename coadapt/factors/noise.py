@@ -184,7 +184,7 @@ class Exploration(Ruled):
             yield Refusal(field, came, f"{reason} {allowed}")
         pi = config.pi_theta
         if self.std is not None and pi.has_density:
-            said = f"pi_theta is {type(pi).__name__}, which has a std of its own"
+            said = f"pi_theta is {type(pi).__name__}, which is stochastic already"
             came = type(self.std).__name__
             yield Refusal("exploration.std", came, f"{said}, so it must be none")
         if not pi.adds_noise:

@@ -106,8 +106,8 @@ class NonParametric(Weights):
             yield Refusal(
                 "pi_q.standardize",
                 True,
-                f"the temperature of a {type(rule).__name__} is in units of G, so it "
-                "must be false",
+                f"the temperature of a {type(rule).__name__} is in units of "
+                "unstandardised G, so it must be false",
             )
         if batch and not several(config) and config.data.policy_rows == 1:
             yield Refusal(
