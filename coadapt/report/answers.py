@@ -16,6 +16,7 @@ from coadapt.plot.styles import colors
 from coadapt.report import html
 from coadapt.report.compare import Answer, Question, entries_of
 from coadapt.report.run_data import Findings
+from coadapt.studies import until
 from coadapt.tasks import registry
 
 NOTES = (
@@ -35,6 +36,8 @@ _CLAIMS = {
     verdict.HARMS_A: "{it} harms {a} and not {b}: {a} is co-adapted to going without",
     verdict.HARMS_B: "{it} harms {b} and not {a}: {b} is co-adapted to going without",
     verdict.NEITHER: "{it} has no effect of note on {a} or on {b}",
+    until.ABOVE: "{it} has an effect above 0 on {a}; whether it is of note is open",
+    until.BELOW: "{it} has an effect below 0 on {a}; whether it is of note is open",
     verdict.UNDECIDED: "what {it} does to {both} is not decided",
     verdict.HANGS: "what {it} does to {both} depends on how a failed run counts",
     verdict.NONE: "what {it} does to {both} cannot be said yet",
@@ -75,11 +78,7 @@ def _told(asked: Question, answers: list[Answer], of: _Of) -> html.Answer:
 
 def _sentence(asked: Question, answers: Sequence[Answer]) -> str:
     """One, or one a task where tasks have answers of their own."""
-    first = answers[0].found
-    if first is None:
-        claim = _claim(asked, verdict.NONE)
-        return _period(f"{claim}: {answers[0].reason}")
-    said = [(each.task, _said(asked, each.found)) for each in answers if each.found]
+    said = [(each.task, _said(asked, each)) for each in answers]
     if len({words for _, words in said}) == 1:
         return _period(said[0][1])
     return " ".join(_period(f"on {task}, {words}") for task, words in said)
@@ -103,10 +102,13 @@ def _spoken(toggle: str) -> str:
     return re.sub(r"^(.*?): (.*?), not (\S*)", r"\1 at \2 instead of \3", toggle)
 
 
-def _said(asked: Question, found: Comparison) -> str:
+def _said(asked: Question, answer: Answer) -> str:
     """The claim, and what it rests on."""
+    found = answer.found
+    if found is None:
+        return f"{_claim(asked, verdict.NONE)}: {answer.reason.rstrip('.')}"
     claim = _claim(asked, found.verdict.word)
-    if not found.verdict.decided:
+    if not until.decides(found):
         why = f": {_why(found)}" if _why(found) else ""
         return f"{claim}{why}"
     effects = " and ".join(
@@ -147,7 +149,7 @@ def _facts(asked: Question, found: Sequence[Comparison]) -> Iterable[str]:
     if not found:
         return
     seeds = _seeds(found)
-    verb = "decided by" if any(each.verdict.decided for each in found) else "so far"
+    verb = "decided by" if any(map(until.decides, found)) else "so far"
     yield f"{verb} {seeds} seed{'s' * (seeds != 1)} of each variant"
     yield f"failed runs: {_failed(found)}"
     tasks = [task for each in found for task in each.tasks]

@@ -51,6 +51,7 @@ class Answer(NamedTuple):
     reason: str = ""
     task: str = ""  # where the answer is of one task of several
     look: str = ""  # of a study that grows: at which look it was decided
+    seeds: tuple[int, ...] = ()  # of that look; none: all that there are
 
     @property
     def toggle(self) -> str:
@@ -204,7 +205,7 @@ def _settled(
         return Answer(question, None, reason, task)
     look = f"{'decided' if each.decided else 'open'} at {each.seeds} seeds an arm"
     found = dataclasses.replace(each.found, notes=(*each.found.notes, look))
-    return Answer(question, found, "", task, look)
+    return Answer(question, found, "", task, look, plan.seeds[: each.seeds])
 
 
 def answers(
@@ -277,7 +278,14 @@ def multiverse(arms: Arms, answer: Answer) -> dict[tuple[str, str, float], str]:
     if found is None or found.verdict.word == verdict.NONE:
         return {}
     on = {pair.label: (pair.on, pair.off) for pair in pairs}
-    return comparison.multiverse(arms, found, on)
+    if not answer.seeds:
+        return comparison.multiverse(arms, found, on)
+    then = {  # as of its look: other questions may have run the arms on
+        key: until.limited(arm, answer.seeds)
+        for key, arm in arms.items()
+        if set(answer.seeds) <= set(arm.seeds)
+    }
+    return comparison.multiverse(then, found, on, until.judge)
 
 
 def wrong(found: Verdict) -> str:

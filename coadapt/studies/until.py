@@ -18,6 +18,7 @@ from coadapt import schema, sweep
 from coadapt.analysis import alpha_spending, comparison, verdict
 from coadapt.analysis.comparison import Arms, Comparison, Pair
 from coadapt.analysis.score import Arm
+from coadapt.analysis.verdict import Effect, Verdict
 from coadapt.schema import ConfigError
 from coadapt.sweep import Sweep
 from coadapt.tasks import references
@@ -190,17 +191,17 @@ def settle(arms: Arms, plan: Plan, question: Question, share: int) -> Settled:
         if there is None:
             break
         on = {pair.label: (pair.on, pair.off) for pair in question.pairs}
-        found = _off_zero(
-            comparison.compare(
-                there,
-                question.toggle,
-                on,
-                margin=plan.margin,
-                metric=plan.metric,
-                tasks=question.tasks,
-                looks=levels[: i + 1],
-            )
+        found = comparison.compare(
+            there,
+            question.toggle,
+            on,
+            margin=plan.margin,
+            metric=plan.metric,
+            tasks=question.tasks,
+            looks=levels[: i + 1],
         )
+        said = _off_zero(found.verdict, found.effects)
+        found = dataclasses.replace(found, verdict=said)
         seeds, left = number, number < plan.looks[-1]
         if decides(found):
             break
@@ -213,20 +214,22 @@ def decides(found: Comparison) -> bool:
     return found.verdict.decided or found.verdict.word in (ABOVE, BELOW)
 
 
-def _off_zero(found: Comparison) -> Comparison:
+def judge(effects: Sequence[Effect], margin: float) -> Verdict:
+    """`verdict.judge`; of one algorithm also whether its effect is off zero."""
+    return _off_zero(verdict.judge(effects, margin), effects)
+
+
+def _off_zero(said: Verdict, effects: Sequence[Effect]) -> Verdict:
     """Of one algorithm that is off zero, but not off the margin or within it."""
-    if found.verdict.word != verdict.UNDECIDED or len(found.effects) != 1:
-        return found
-    (effect,) = found.effects
-    if not effect.sign:
-        return found
-    said = dataclasses.replace(
-        found.verdict,
+    if said.word != verdict.UNDECIDED or len(effects) != 1 or not effects[0].sign:
+        return said
+    (effect,) = effects
+    return dataclasses.replace(
+        said,
         word=ABOVE if effect.sign > 0 else BELOW,
         p=effect.p("up" if effect.sign > 0 else "down", 0.0),
         wrong=effect.alpha,
     )
-    return dataclasses.replace(found, verdict=said)
 
 
 def _until(arms: Arms, question: Question, seeds: Sequence[int]) -> Arms | None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from coadapt.analysis import stats, verdict
@@ -141,7 +141,10 @@ OTHERS = ("final", "area")  # metrics, too
 
 
 def multiverse(
-    rows: "pd.DataFrame | str | os.PathLike[str] | Arms", found: Comparison, on: object
+    rows: "pd.DataFrame | str | os.PathLike[str] | Arms",
+    found: Comparison,
+    on: object,
+    judge: Callable[[Sequence[Effect], float], Verdict] = verdict.judge,
 ) -> dict[tuple[str, str, float], str]:
     """The word of a comparison under other choices: (metric, rule, margin) -> word.
 
@@ -150,6 +153,7 @@ def multiverse(
 
     Args:
         on: as `compare` had it: by algorithm, variants with the toggle and without.
+        judge: the verdict on effects, given the margin.
     Raises: ConfigError.
     """
     arms = arms_of(rows)
@@ -165,7 +169,7 @@ def multiverse(
             effects = asked.effects(found.unit, rule)
             for share in MARGINS:
                 margin = share * found.margin
-                said = verdict.judge(effects, margin)
+                said = judge(effects, margin)
                 made[metric, rule, margin] = verdict.named(said.word, found.labels)
     return made
 
