@@ -181,6 +181,20 @@ def test_a_verdict_says_how_often_it_is_wrong_if_arms_fail():
     assert clean.verdict.wrong_with_failures is None
 
 
+def test_an_arm_without_any_score_has_no_effect_and_no_verdict():
+    """All runs were lost before their first score, and no random policy is known."""
+    frame = rows(of(0.5, 0.0))
+    frame.loc[frame.variant == "sac", "value"] = math.nan
+    found = coadapt.compare(frame, "tanh", PAIRS, margin=20)
+    assert found.word == verdict.NONE
+    assert "a random policy's return on toy/lqr is not known" in found.detail
+    assert found.before.detail == "0 seeds an arm: a verdict takes 10"
+    lost, whole = found.returns[A]
+    assert math.isnan(lost.value) and not lost.defined and lost.seeds == 0
+    assert whole.defined and str(found)
+    assert not math.isnan(comparison.correlation(frame))  # of the other arms
+
+
 # ---------------------------------------------------------------- pairing
 
 
@@ -229,6 +243,25 @@ def test_others_are_averaged_over():
     )
     assert found.effects[0].value == pytest.approx((on.mean() - off.mean()) / 200)
     assert (found.word, found.labels) == (verdict.HELPS, ("sac",))
+
+
+def test_what_stands_beside_an_effect_is_of_variants_that_differ_in_it_alone():
+    """Of twins: beside b, which moves a run by 5 stds, a would not be seen."""
+    names = {f"a={a}/b={b}": 0.02 * a + 0.1 * b for a in (0, 1) for b in (0, 1)}
+    on, off = (tuple(n for n in names if n.startswith(f"a={a}")) for a in (1, 0))
+    frame = rows(names)
+    found = coadapt.compare(frame, "a", {"x": (on, off)}, units=UNITS)
+    twins = [(last(frame, x), last(frame, y)) for x, y in zip(on, off, strict=True)]
+    (effect,), (beside,) = found.effects, found.beside[A]
+    assert effect.g == pytest.approx(np.mean([verdict.hedges(*x) for x in twins]))
+    better = [(x[:, None] > y).mean() for x, y in twins]
+    assert beside.improvement == pytest.approx(np.mean(better))
+    # of sides that are not as many, each with each
+    more = coadapt.compare(frame, "a", {"x": (on, off[:1])}, units=UNITS)
+    better = [(last(frame, n)[:, None] > last(frame, off[0])).mean() for n in on]
+    assert more.beside[A][0].improvement == pytest.approx(np.mean(better))
+    with pytest.raises(ConfigError, match="are 2, and without it 1; they must be as"):
+        coadapt.compare(frame, "a", {"x": (on, off[:1])}, correlation=0.5)
 
 
 @pytest.mark.parametrize(

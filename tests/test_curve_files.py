@@ -81,6 +81,19 @@ def test_each_layout_has_the_same_curves(name, tmp_path):
         assert i < 2 and seeds.to_numpy() == pytest.approx(np.array(expected))
 
 
+def test_a_method_that_was_measured_twice_changes_no_others_curve(tmp_path):
+    """SAC's are averaged to evaluations; TD3 stays where all of its seeds are."""
+    made, off = plain(), {1000: 900, 2000: 1900, 3000: 2900}
+    theirs = made.loc[made.method == "TD3"]
+    theirs = theirs.assign(step=theirs.step.map(off))
+    ours = made.loc[made.method == "SAC"]
+    pd.concat([ours, ours, theirs]).to_csv(tmp_path / "x.csv", index=False)
+    found = curve_files.read(tmp_path / "x.csv", [TASK], every=1000, steps={})
+    steps = {name: set(rows.step) for name, rows in found.groupby("method")}
+    assert steps == {"SAC": set(STEPS), "TD3": set(off.values())}
+    assert len(found) == 12
+
+
 def test_scores_without_steps_are_of_the_tasks_own(tmp_path):
     scores = np.array([[1.0, 2.0], [3.0, 4.0]])
     names = np.array([TASK, "Ant-v5"])

@@ -4,11 +4,12 @@ import dataclasses
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 import stores
 
 from coadapt import sweep
-from coadapt.analysis import sensitivity
+from coadapt.analysis import score, sensitivity
 from coadapt.cli import sensitivity as command
 from coadapt.cli import sweep as sweep_command
 from coadapt.runs import store
@@ -73,6 +74,29 @@ def test_what_can_not_be_answered_is_refused_with_what_could():
         sensitivity.sensitivity({"a": [1.0], "b": [2.0]})
     with pytest.raises(ConfigError, match="here are 3 of 4 points; run all"):
         sensitivity.dimensions({(0, 0): 1.0, (0, 1): 1.0, (1, 0): 1.0}, 0)
+
+
+def test_a_curve_is_of_the_task_whose_scores_it_is_made_of():
+    """A setting has no runs on the first task, which all others have.
+
+    Scores are 0 to 3: the best of two is 3 in three pairs of six, 2 in two, 1 in one.
+    """
+    names = [f"x/{i}" for i in range(4)]
+    cells = [
+        (task, name, seed, 10, "return", float(i))
+        for task in ("first", "second")
+        for i, name in enumerate(names)
+        for seed in range(2)
+        if (task, name) != ("first", names[3])
+    ]
+    columns = ["task", "variant", "seed", "env_steps", "metric", "value"]
+    arms = score.arms(pd.DataFrame(cells, columns=columns))
+    (found,) = sensitivity.curves(arms, {"x": names})
+    assert found.task == "second"
+    assert found.values == pytest.approx([1.5, (3 * 3 + 2 * 2 + 1) / 6])
+    longer = found._replace(task="third", values=np.array([1.0, 2.0, 3.0]))
+    rows = command._rows([found, longer])
+    assert [row["best of 3"] for row in rows] == ["-", "3.00"]
 
 
 # ---------------------------------------------------------------- a random design

@@ -73,6 +73,13 @@ def test_no_spread_is_known_of_one_run_or_of_equal_ones(scores):
     assert math.isnan(verdict.hedges(scores, scores))
 
 
+@pytest.mark.parametrize("gap, word, p", [(1.0, "helps", 0.0), (0.0, "no effect", 0.0)])
+def test_published_means_without_a_spread_are_exact(gap, word, p):
+    found = verdict.of_means([(1.0, gap, 0.0, 10), (-1.0, 0.0, 0.0, 10)])
+    said = verdict.judge([found], 0.1)
+    assert (said.word, said.p) == (word, p)
+
+
 def test_hedges_g_has_no_bias_where_cohens_d_has():
     """True difference: 1 std. Error of the mean of 20,000: 0.01."""
     rng = np.random.default_rng(0)

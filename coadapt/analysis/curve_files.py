@@ -48,11 +48,10 @@ def read(
     rows = _archive(path, steps) if path.suffix == ".npz" else _table(path)
     known = _known(path, rows, list(tasks))
     rows = rows.assign(task=rows.task.map(known)).dropna(subset=["task"])
-    twice = rows.duplicated(["method", "task", "seed", "step"])
     import pandas as pd
 
     made = [
-        group if _aligned(group) and not twice.any() else _averaged(group, every)
+        group if _aligned(group) else _averaged(group, every)
         for _, group in rows.groupby(["method", "task"], sort=False)
     ]
     return pd.concat(made, ignore_index=True).reindex(columns=[*COLUMNS])
@@ -183,9 +182,9 @@ def _known(path: Path, rows: "pd.DataFrame", tasks: Sequence[str]) -> dict[str, 
 
 
 def _aligned(rows: "pd.DataFrame") -> bool:
-    """Whether all seeds were measured at the same env steps."""
+    """Whether all seeds were measured at the same env steps, once at each."""
     steps = {tuple(sorted(group.step)) for _, group in rows.groupby("seed")}
-    return len(steps) == 1
+    return len(steps) == 1 and not rows.duplicated(["seed", "step"]).any()
 
 
 def _averaged(rows: "pd.DataFrame", every: int) -> "pd.DataFrame":

@@ -23,6 +23,7 @@ from scipy import stats as distributions
 
 from coadapt.analysis import stats
 from coadapt.runs.tables import Cell
+from coadapt.schema import ConfigError, nearest, shown
 from coadapt.tasks.units import Unit
 
 if TYPE_CHECKING:
@@ -32,6 +33,15 @@ METRICS = ("final", "last", "area")
 RULES = ("random", "before")
 SHARE, FEWEST = 0.1, 3  # of the evaluations, that `final` is the mean of
 FAR = 10  # units below a random policy, where a score has run away
+
+
+def require_metric(name: str) -> None:
+    """Raises: ConfigError unless it is one of `METRICS`."""
+    if name not in METRICS:
+        raise ConfigError(
+            f"metric is {shown(name)}: it must be one of {', '.join(METRICS)}"
+            f"{nearest(name, METRICS) or '.'}"
+        )
 
 
 class Rate(NamedTuple):

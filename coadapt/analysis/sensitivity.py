@@ -155,8 +155,7 @@ def curves(arms: Arms, settings: Mapping[str, Sequence[str]]) -> list[Curve]:
     found = []
     for variant, names in settings.items():
         known = comparison.in_unit(arms, names)
-        tasks = [task for task in dict.fromkeys(t for t, _ in arms)]
-        for task, own in zip(tasks, known.scores, strict=False):
+        for task, own in zip(known.tasks, known.scores, strict=True):
             fewest = min(each.size for each in own.values())
             if fewest < 2:
                 raise ConfigError(

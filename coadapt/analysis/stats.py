@@ -29,7 +29,6 @@ SUMMARY_COLUMNS = (
 
 
 _KEYS = ["task", "variant", "seed"]
-_POINT = ("variant", "task", "seed", "env_steps", "value")
 
 
 def last(frame: "pd.DataFrame", metric: str = "return") -> "pd.DataFrame":

@@ -189,11 +189,9 @@ def label(value: object) -> str:
     """A value of a manifest: 'none' for nothing, '64x64' for a list."""
     if isinstance(value, list):
         return "x".join(map(label, value))
-    return "none" if value is None else f"{value:g}" if _float(value) else str(value)
-
-
-def _float(value: object) -> bool:
-    return isinstance(value, float)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "none" if value is None else str(value)
 
 
 def _from_configs(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict]:

@@ -67,16 +67,17 @@ def welch(parts: Sequence[Part]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     Args:
         parts: weights with scores [..., n], n of each arm.
     Returns:
-        arrays [...]. The error is NaN with fewer than two runs in an arm.
+        arrays [...]. The error is NaN with fewer than two runs in an arm, the value
+        with none.
 
     Source: Welch 1947; Satterthwaite 1946.
     """
     value, total, below = np.zeros(()), np.zeros(()), np.zeros(())
     for weight, scores in parts:
         number = scores.shape[-1]
-        value = value + weight * scores.mean(-1)
+        value = value + weight * (scores.mean(-1) if number else np.nan)
         spread = scores.var(-1, ddof=1) if number > 1 else np.nan
-        own = weight**2 * spread / number
+        own = weight**2 * spread / max(number, 1)
         total, below = total + own, below + own**2 / max(number - 1, 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         return value, np.sqrt(total), np.asarray(total**2 / below)
@@ -129,7 +130,9 @@ class Effect:
             return max(self.p("above", margin), self.p("under", margin))
         edge = margin if part in ("up", "under") else -margin
         side = distributions.t.sf if part in ("up", "above") else distributions.t.cdf
-        return float(side((self.value - edge) / self.error, self.freedom))
+        beyond = self.value - edge
+        t = beyond / self.error if self.error else math.inf * beyond
+        return float(side(t, self.freedom))
 
     def of(self, seeds: int) -> tuple[float, float]:
         """Standard error and degrees of freedom with so many seeds an arm."""
@@ -148,7 +151,7 @@ def effect(parts: Sequence[Part], g: float = math.nan, alpha: float = ALPHA) -> 
         alpha: beyond each end of the interval.
     """
     value, error, freedom = (float(x) for x in welch(parts))
-    size = max(float(np.abs(scores).max()) for _, scores in parts)
+    size = max(float(np.abs(scores).max(initial=0.0)) for _, scores in parts)
     return Effect(
         value,
         error if error > ROUNDING * size else math.nan,
@@ -285,7 +288,7 @@ def too_few(seeds: int, least: int = LEAST) -> str:
     """Why so many seeds of the smallest arm give no verdict; '' if they may."""
     if seeds >= least:
         return ""
-    return f"{seeds} seed{'s' * (seeds > 1)} an arm: a verdict takes {least}"
+    return f"{seeds} seed{'s' * (seeds != 1)} an arm: a verdict takes {least}"
 
 
 def _detail(word: str, effects: Sequence[Effect], margin: float) -> str:

@@ -127,6 +127,8 @@ def _rows(curves: Sequence[sensitivity.Curve]) -> list[dict[str, str]]:
             "unit": each.unit,
             **{
                 f"best of {n + 1}": number(float(each.values[n]))
+                if n < each.values.size
+                else "-"
                 for n in range(longest)
                 if n + 1 in (1, 2, 4, 8, 16, 32, 64) or n + 1 == longest
             },

@@ -9,7 +9,7 @@ from coadapt.analysis import stats, verdict
 from coadapt.analysis.alpha_spending import Look
 from coadapt.analysis.comparison.arms import Arms, arms_of, margin_of
 from coadapt.analysis.comparison.notes import notes_on
-from coadapt.analysis.comparison.pairs import common_tasks, pairs_of
+from coadapt.analysis.comparison.pairs import common_tasks, pairs_of, require_twins
 from coadapt.analysis.comparison.question import (
     PAIRED,
     REFERENCE,
@@ -19,10 +19,9 @@ from coadapt.analysis.comparison.question import (
     unit_of,
 )
 from coadapt.analysis.comparison.rules import agreed, verdict_by
-from coadapt.analysis.score import METRICS, RULES, Rate
+from coadapt.analysis.score import RULES, Rate, require_metric
 from coadapt.analysis.verdict import Effect, Verdict
 from coadapt.runs import store
-from coadapt.schema import ConfigError, nearest, shown
 from coadapt.tasks.units import Unit
 
 if TYPE_CHECKING:
@@ -126,13 +125,16 @@ def compare(
             are of the last one. Of a fixed study there are none, and they are 95%.
     Raises: ConfigError.
     """
+    require_metric(metric)
     arms = arms_of(rows, units)
     if isinstance(rows, str | os.PathLike):
         margin = margin_of(store.load(store.folder(rows)), margin)
     pairs = pairs_of(toggle, on, off, list(dict.fromkeys(v for _, v in arms)))
     where = common_tasks(arms, pairs, tasks)
     paired = correlation is not None and correlation > PAIRED
-    asked = Asked(arms, tuple(pairs), where, _metric(metric), paired, tuple(looks))
+    if paired:
+        require_twins(pairs)
+    asked = Asked(arms, tuple(pairs), where, metric, paired, tuple(looks))
     return _answered(toggle, asked, margin, published)
 
 
@@ -172,16 +174,6 @@ def multiverse(
                 said = judge(effects, margin)
                 made[metric, rule, margin] = verdict.named(said.word, found.labels)
     return made
-
-
-def _metric(name: str) -> str:
-    """Raises: ConfigError unless it is one."""
-    if name in METRICS:
-        return name
-    raise ConfigError(
-        f"metric is {shown(name)}: it must be one of {', '.join(METRICS)}"
-        f"{nearest(name, METRICS)}"
-    )
 
 
 def _answered(

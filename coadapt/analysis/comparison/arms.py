@@ -126,6 +126,6 @@ def correlation(rows: "pd.DataFrame | str | os.PathLike[str] | Arms") -> float:
             x, y = (
                 arm.scores()[[arm.seeds.index(s) for s in both]] for arm in (one, other)
             )
-            if x.std() and y.std():
+            if x.std() > 0 and y.std() > 0:  # false of NaN, too
                 found.append(float(np.corrcoef(x, y)[0, 1]))
     return float(np.mean(found)) if found else math.nan

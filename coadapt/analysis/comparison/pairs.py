@@ -1,5 +1,6 @@
 """Variants with a toggle and without, by algorithm, and the tasks of all."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,13 @@ class Pair(NamedTuple):
     label: str
     on: tuple[str, ...]
     off: tuple[str, ...]
+
+    @property
+    def twins(self) -> list[tuple[str, str]]:
+        """With it and without, in order; each with each where they are not as many."""
+        if len(self.on) == len(self.off):
+            return list(zip(self.on, self.off, strict=True))
+        return list(itertools.product(self.on, self.off))
 
 
 def pairs_of(
@@ -35,9 +43,21 @@ def pairs_of(
     for name in (name for pair in pairs for name in (*pair.on, *pair.off)):
         if name not in variants:
             raise ConfigError(
-                f"variant {name!r} has no rows of 'return'{nearest(name, variants)}."
+                f"variant {name!r} has no rows of 'return'"
+                f"{nearest(name, variants) or '.'}"
             )
     return pairs
+
+
+def require_twins(pairs: Sequence[Pair]) -> None:
+    """Raises: ConfigError, where runs cannot be paired, as a variant has no other."""
+    for pair in pairs:
+        if len(pair.on) != len(pair.off):
+            raise ConfigError(
+                f"runs of {pair.label} cannot be paired by seed: variants with the "
+                f"toggle are {len(pair.on)}, and without it {len(pair.off)}; they must "
+                "be as many, or leave out correlation."
+            )
 
 
 def _names(value: Names) -> tuple[str, ...]:
@@ -100,8 +120,8 @@ def common_tasks(
     there = list(dict.fromkeys(task for task, _ in arms))
     for task in asked:
         if task not in there:
-            near = nearest(task, there)
-            raise ConfigError(f"there are no rows of task {task!r}{near}.")
+            near = nearest(task, there) or "."
+            raise ConfigError(f"there are no rows of task {task!r}{near}")
     tasks = tuple(
         task
         for task in asked or there

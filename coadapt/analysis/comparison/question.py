@@ -79,7 +79,7 @@ class Asked(NamedTuple):
             return [
                 (share / self.size(task, unit), self._apart(task, on, off, rule))
                 for task in tasks
-                for on, off in zip(pair.on, pair.off, strict=True)
+                for on, off in pair.twins
             ]
         return [
             (
@@ -116,23 +116,22 @@ class Asked(NamedTuple):
         return apart[~np.isnan(apart)]
 
     def g(self, pair: Pair, tasks: Sequence[str], rule: str) -> float:
-        """The mean of Hedges' g over tasks and pairs of variants."""
+        """The mean of Hedges' g over tasks and twins."""
         return float(
             np.mean([
                 verdict.hedges(self.scores(t, on, rule), self.scores(t, off, rule))
                 for t in tasks
-                for on in pair.on
-                for off in pair.off
+                for on, off in pair.twins
             ])
         )  # fmt: skip
 
     def beside(self, task: str) -> tuple[Beside, ...]:
-        """Of each algorithm, the mean over pairs; a failed run is a random policy's."""
+        """Of each algorithm, the mean over twins; a failed run is a random policy's."""
         found = []
         for pair in self.pairs:
             better = [
                 float(stats.improvement(*(self.scores(task, n)[:, None] for n in two)))
-                for two in zip(pair.on, pair.off, strict=False)
+                for two in pair.twins
             ]
             sides = (self.failures([task], names) for names in (pair.on, pair.off))
             found.append(Beside(float(np.mean(better)), *sides))

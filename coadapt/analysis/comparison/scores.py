@@ -11,7 +11,7 @@ from coadapt.analysis.comparison.arms import Arms
 from coadapt.analysis.comparison.notes import notes_on
 from coadapt.analysis.comparison.pairs import Pair, common_tasks
 from coadapt.analysis.comparison.question import REFERENCE, Asked, unit_of
-from coadapt.analysis.score import Arm
+from coadapt.analysis.score import Arm, require_metric
 from coadapt.analysis.verdict import Effect
 from coadapt.schema import ConfigError
 
@@ -22,15 +22,17 @@ class InUnit(NamedTuple):
     unit: str
     scores: tuple[dict[str, np.ndarray], ...]
     notes: tuple[str, ...]
+    tasks: tuple[str, ...] = ()  # of `scores`
 
 
 def in_unit(arms: Arms, names: Sequence[str], metric: str = "final") -> InUnit:
     """On the tasks that all variants have: in the reference's unit, or in returns.
 
     Raises:
-        ConfigError: where no task has all, or where returns of several tasks have
-            no unit in common.
+        ConfigError: where no task has all, where returns of several tasks have no
+            unit in common, or of another metric.
     """
+    require_metric(metric)
     pair = Pair("", tuple(names), ())
     tasks = common_tasks(arms, [pair], ())
     asked = Asked(arms, (pair,), tasks, metric, False)
@@ -46,7 +48,7 @@ def in_unit(arms: Arms, names: Sequence[str], metric: str = "final") -> InUnit:
             if not each.size:
                 raise ConfigError(f"no run of {name} on {task} has a score.")
         scores.append(own)
-    return InUnit(unit, tuple(scores), notes_on(asked))
+    return InUnit(unit, tuple(scores), notes_on(asked), tasks)
 
 
 def mean_of(arm: Arm, metric: str, rule: str) -> Effect:
