@@ -147,7 +147,7 @@ def _chosen(
         if word not in allowed:
             raise ConfigError(
                 f"--{flag} has {word!r}: it must be one of {', '.join(allowed)}"
-                f"{nearest(word, allowed)}"
+                f"{nearest(word, allowed) or '.'}"
             )
     if not words or len(set(words)) < len(words):
         raise ConfigError(

@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     print(
         f"error: {name!r} is not a command; the commands are {', '.join(cli.COMMANDS)}"
-        f"{nearest(name, cli.COMMANDS)}",
+        f"{nearest(name, cli.COMMANDS) or '.'}",
         file=sys.stderr,
     )
     return 2

@@ -167,7 +167,7 @@ def render(rows: Sequence[Row], style: str) -> str:
     if style not in styles:
         raise ConfigError(
             f"format is {style!r}: it must be one of {', '.join(styles)}"
-            f"{nearest(style, styles)}."
+            f"{nearest(style, styles) or '.'}"
         )
     return styles[style](rows)
 

@@ -57,8 +57,7 @@ def load(name: str) -> Experiment:
     if name not in MODULES:
         raise ConfigError(
             f"experiment is {name!r}: it must be a file, as mine.py, or one of "
-            f"{', '.join(names)}"
-            f"{nearest(name, names)}"
+            f"{', '.join(names)}{nearest(name, names) or '.'}"
         )
     found = importlib.import_module(MODULES[name]).EXPERIMENTS
     return next(each for each in found if each.name == name)

@@ -145,7 +145,7 @@ def scaled(experiment: Experiment, scale: str = PAPER) -> Experiment:
     if scale not in names:
         raise ConfigError(
             f"scale is {scale!r}: it must be one of {', '.join(names)}"
-            f"{nearest(scale, names)}"
+            f"{nearest(scale, names) or '.'}"
         )
     if experiment.cheap is None:
         raise ConfigError(

@@ -153,6 +153,13 @@ def test_the_command_prints_the_best_of_n(design, tmp_path, capsys):
     assert picture.stat().st_size > 1000
 
 
+@pytest.mark.parametrize("flag", ["--by_setting", "--by_task", "--procedure=3", ""])
+def test_a_folder_without_a_store_is_a_sentence(flag, tmp_path, capsys):
+    flags = [f"--workdir={tmp_path / 'none'}", *([flag] if flag else [])]
+    assert command.main(flags) == 2
+    assert "is not a run store: there is nothing" in capsys.readouterr().err
+
+
 def test_another_design_is_refused_with_the_one_that_answers(tmp_path, capsys):
     stores.build(tmp_path, "sweep", {TASK: sweep.presets(["sac"], TASK)}, {TASK: 300})
     assert command.main([f"--workdir={tmp_path}"]) == 2

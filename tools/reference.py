@@ -45,7 +45,7 @@ def _run(values: Values) -> None:
     if chosen and chosen not in PAGES:
         raise ConfigError(
             f"--page is {chosen!r}: it must be one of {', '.join(PAGES)}"
-            f"{nearest(chosen, PAGES)}."
+            f"{nearest(chosen, PAGES) or '.'}"
         )
     for name in [chosen] if chosen else list(PAGES):
         text = PAGES[name]()

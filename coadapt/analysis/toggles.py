@@ -345,7 +345,7 @@ def factorials_of(
         if toggle not in known:
             raise ConfigError(
                 f"unknown toggle {toggle!r}; the variants differ in "
-                f"{', '.join(known) or 'nothing'}{nearest(toggle, known)}"
+                f"{', '.join(known) or 'nothing'}{nearest(toggle, known) or '.'}"
             )
     made = []
     for names in _homes(found).values():

@@ -71,7 +71,7 @@ def own_steps(values: Values, variants: Sequence[Variant]) -> list[Variant]:
         if name not in known:
             raise ConfigError(
                 f"--steps has {name!r}: it must be one of {', '.join(known)}"
-                f"{nearest(name, known)}"
+                f"{nearest(name, known) or '.'}"
             )
     of_all = bool(steps_for_all(values))  # it goes before a row's own
     return [

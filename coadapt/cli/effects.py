@@ -97,7 +97,8 @@ def stored(
     for task in asked:
         if task not in tasks:
             raise ConfigError(
-                f"--tasks has {task!r}: there are no rows of it{nearest(task, tasks)}"
+                f"--tasks has {task!r}: there are no rows of it"
+                f"{nearest(task, tasks) or '.'}"
             )
     for version, every in versions.items():
         arms = {

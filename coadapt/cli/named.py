@@ -39,7 +39,7 @@ def _chosen(
         if name not in known:
             raise ConfigError(
                 f"--variants has {name!r}: it must be one of {', '.join(known)}"
-                f"{nearest(name, known)}"
+                f"{nearest(name, known) or '.'}"
             )
     if not names:
         return variants

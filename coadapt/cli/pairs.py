@@ -33,7 +33,7 @@ def _listed(text: str, variants: Sequence[str]) -> list[Pair]:
             if name not in variants:
                 raise ConfigError(
                     f"--pairs has {name!r}: no row is of such a variant"
-                    f"{nearest(name, variants)}"
+                    f"{nearest(name, variants) or '.'}"
                 )
         found.append(Pair(on, (on,), (off,)))
     if not found:

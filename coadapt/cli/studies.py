@@ -49,7 +49,7 @@ def planned(values: Values, asked: Sweep) -> tuple[Sweep, running.Parts | None]:
     word, tuned = get(values, "until"), settings.tuned(values)
     if word not in (None, UNTIL):
         raise ConfigError(
-            f"--until is {word!r}: it must be {UNTIL}{nearest(word, [UNTIL])}"
+            f"--until is {word!r}: it must be {UNTIL}{nearest(word, [UNTIL]) or '.'}"
         )
     if tuned is not None:
         tuning.require(tuned, asked)

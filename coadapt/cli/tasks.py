@@ -38,7 +38,7 @@ def _run(values: Values) -> int:
     if suite and suite not in registry.SUITES:
         raise ConfigError(
             f"--suite is {suite!r}: it must be one of {', '.join(registry.SUITES)}"
-            f"{nearest(suite, registry.SUITES)}."
+            f"{nearest(suite, registry.SUITES) or '.'}"
         )
     chosen = [suite] if suite else list(registry.SUITES)
     if get(values, "check"):

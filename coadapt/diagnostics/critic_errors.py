@@ -54,7 +54,7 @@ class Overestimation(NamedTuple):
         if name not in self.names:
             raise ConfigError(
                 f"name is {schema.shown(name)}: the values are of "
-                f"{', '.join(self.names)}{schema.nearest(name, self.names)}."
+                f"{', '.join(self.names)}{schema.nearest(name, self.names) or '.'}"
             )
         return self.names.index(name)
 

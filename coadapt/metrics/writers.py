@@ -238,7 +238,7 @@ def named(name: str, workdir: Path, project: str) -> Sink:
     if name not in PACKAGES:
         raise ConfigError(
             f"sink is {name!r}: it must be one of {', '.join(PACKAGES)}"
-            f"{nearest(name, PACKAGES)}"
+            f"{nearest(name, PACKAGES) or '.'}"
         )
     if name == TENSORBOARD:
         return TensorBoard(workdir)

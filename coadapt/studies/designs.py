@@ -87,8 +87,7 @@ def read(workdir: Path) -> Read:
         ConfigError: of another design, and where tuning dropped settings before
             their end.
     """
-    header = store.load(workdir)
-    assert header is not None  # the folder was found
+    header = _header(workdir)
     plan = tuning.of(header.protocol)
     if header.protocol.get("rule") in tuning.DESIGNS:
         ranges = tuple(Range(*each) for each in header.protocol["ranges"])
@@ -109,9 +108,18 @@ def read(workdir: Path) -> Read:
     )
     own = header.experiment == manifest.TUNING  # the folder of the tuning itself
     folder = workdir if own else workdir / manifest.TUNING
-    tried = store.load(store.folder(folder))
-    assert tried is not None
-    return Read(tried, plan.ranges, comparison.arms_of(folder), chosen)
+    return Read(_header(folder), plan.ranges, comparison.arms_of(folder), chosen)
+
+
+def _header(workdir: Path) -> Header:
+    """Raises: ConfigError, where there is no run store."""
+    found = store.load(workdir)
+    if found is None:
+        raise ConfigError(
+            f"workdir {str(workdir)!r} is not a run store: there is nothing at this "
+            "path."
+        )
+    return found
 
 
 def scrambles(found: Read, design: Design) -> list[list[Setting]]:
@@ -152,7 +160,7 @@ def names(found: Read) -> dict[tuple[str, str], list[str]]:
     made: dict[tuple[str, str], list[str]] = {}
     for task, entries in found.header.variants.items():
         for name in entries:
-            home = "/".join(name.split("/")[: -len(found.ranges)])
+            home = tuning.home(name, len(found.ranges))
             made.setdefault((task, home), []).append(name)
     return made
 
@@ -202,8 +210,7 @@ def points(workdir: Path) -> tuple[Arms, dict[str, dict[str, tuple[object, ...]]
 
     Raises: ConfigError.
     """
-    header = store.load(workdir)
-    assert header is not None  # the folder was found
+    header = _header(workdir)
     if header.protocol.get("rule") in tuning.DESIGNS or tuning.of(header.protocol):
         found = read(workdir)
         made: dict[str, dict[str, tuple[object, ...]]] = {}

@@ -129,7 +129,7 @@ def require(tuning: Tuning, asked: Sweep) -> None:
     if tuning.rule not in RULES:
         raise ConfigError(
             f"tune_rule is {tuning.rule!r}: it must be one of {', '.join(RULES)}"
-            f"{nearest(tuning.rule, RULES)}."
+            f"{nearest(tuning.rule, RULES) or '.'}"
         )
     if len(asked.seeds) < verdict.LEAST or max(asked.seeds) >= FIRST_SEED:
         raise ConfigError(
@@ -151,8 +151,9 @@ def require_fields(asked: Sweep, ranges: Sequence[Range]) -> None:
                 )
             if path not in known:
                 sweep.vary(v, {path: low})  # raises, unless an older version had it
+                near = nearest(path, known)
                 raise ConfigError(
-                    f"{path} was renamed{nearest(path, known)}; see docs/config.md."
+                    f"{path} was renamed: see docs/config.md{near or '.'}"
                 )
 
 
@@ -202,7 +203,7 @@ def parts(
     for number, share in tuning.rungs:
         part = _rung(asked, tuning, share, alive)
         yield part, folder
-        alive = _best(part, folder, max(number // 2, 1))
+        alive = _best(part, folder, max(number // 2, 1), len(tuning.ranges))
     assert alive is not None
     chosen = {key: names[0] for key, names in alive.items()}
     made = _reported(asked, tuning, chosen)
@@ -287,7 +288,9 @@ def _rounded(variant: Variant, setting: Setting) -> dict[str, object]:
     }
 
 
-def _best(part: Sweep, folder: Path, number: int) -> dict[tuple[str, str], list[str]]:
+def _best(
+    part: Sweep, folder: Path, number: int, fields: int
+) -> dict[tuple[str, str], list[str]]:
     """Of each variant on each task so many settings, the best mean first.
 
     As the rows were at the end of this rung: a later one does not change what it chose.
@@ -296,18 +299,16 @@ def _best(part: Sweep, folder: Path, number: int) -> dict[tuple[str, str], list[
     found: dict[tuple[str, str], list[str]] = {}
     for task, variants in part.variants.items():
         for v in variants:
-            found.setdefault((task, _home(v.name, part)), []).append(v.name)
+            found.setdefault((task, home(v.name, fields)), []).append(v.name)
     return {
-        (task, home): sorted(names, key=lambda n: -means[task, n])[:number]
-        for (task, home), names in found.items()
+        (task, own): sorted(names, key=lambda n: -means[task, n])[:number]
+        for (task, own), names in found.items()
     }
 
 
-def _home(name: str, part: Sweep) -> str:
-    """The variant's own name, without the setting."""
-    tuning = of(part.protocol)
-    assert tuning is not None
-    return "/".join(name.split("/")[: -len(tuning.ranges)])
+def home(name: str, fields: int) -> str:
+    """The variant's own name, of one at a setting of so many fields."""
+    return "/".join(name.split("/")[:-fields])
 
 
 def scores(part: Sweep, folder: Path) -> dict[tuple[str, str], float]:

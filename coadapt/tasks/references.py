@@ -64,7 +64,7 @@ def asked(tasks: Mapping[str, object], given: Mapping[str, float]) -> dict[str, 
         if task not in tasks:
             raise ConfigError(
                 f"reference is of {task!r}: the sweep has {', '.join(tasks)}"
-                f"{nearest(task, tasks)}."
+                f"{nearest(task, tasks) or '.'}"
             )
         if not isinstance(value, int | float) or not math.isfinite(value):
             raise ConfigError(

@@ -32,7 +32,7 @@ def test_another_page_is_refused_in_a_sentence(capsys):
     assert reference.main(["--page=flag"]) == 2
     assert capsys.readouterr().err == (
         "error: --page is 'flag': it must be one of flags, config, taxonomy, choices; "
-        "did you mean 'flags'?.\n"
+        "did you mean 'flags'?\n"
     )
 
 
