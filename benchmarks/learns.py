@@ -18,6 +18,7 @@ import numpy as np
 from scipy import stats as distributions
 
 from coadapt import envs
+from coadapt.analysis import multiple_testing
 from coadapt.analysis.comparison import arms_of
 from coadapt.analysis.score import Arm
 from coadapt.envs import HostEnv
@@ -80,15 +81,9 @@ def above(scores: np.ndarray, than: Baseline) -> Above:
 
 def holm(found: Sequence[Found]) -> list[bool]:
     """Which rows learn where all of their bounds share one alpha (Holm 1979)."""
-    bounds = [
-        (each.p, i) for i, f in enumerate(found) for each in (f.random, f.nothing)
-    ]
-    passed = [0] * len(found)
-    for i, (p, row) in enumerate(sorted(bounds)):
-        if p > ALPHA / (len(bounds) - i):
-            break
-        passed[row] += 1
-    return [number == 2 for number in passed]
+    bounds = [each.p for f in found for each in (f.random, f.nothing)]
+    corrected = multiple_testing.holm(bounds).reshape(-1, 2)
+    return [bool(worst <= ALPHA) for worst in corrected.max(1)]
 
 
 # ---------------------------------------------------------------- reading
@@ -236,7 +231,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     except ConfigError as error:
         raise SystemExit(str(error)) from None
     if asked.write:
-        asked.page.write_text(put(text, asked.page.read_text()))
+        page = asked.page.read_text(encoding="utf-8")
+        asked.page.write_text(put(text, page), encoding="utf-8")
     else:
         print(text, end="")
 

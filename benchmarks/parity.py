@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks import parity_curves
 from benchmarks.parity_rule import Found, Pooled, found, pooled, verdicts
-from coadapt.analysis import score
+from coadapt.analysis import curve_files, score
 from coadapt.analysis.comparison import arms_of
 from coadapt.analysis.score import Arm
 from coadapt.runs import manifest, store
@@ -134,8 +134,7 @@ def their_rows(folder: Path) -> "pd.DataFrame":
     if not files:
         raise ConfigError(f"{str(folder)!r} has no rows of a peer, which are *.csv.")
     rows = pd.concat([pd.read_csv(each) for each in files], ignore_index=True)
-    names = {"method": "variant", "step": "env_steps", "return": "value"}
-    return rows.rename(columns=names).assign(metric="return")
+    return curve_files.as_rows(rows)
 
 
 def _kinds(rows: "pd.DataFrame", of: Sequence[str]) -> Kinds:
@@ -377,10 +376,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     except ConfigError as error:
         raise SystemExit(str(error)) from None
     if asked.write:
-        asked.page.write_text(page(there))
+        asked.page.write_text(page(there), encoding="utf-8")
         _draw(there, asked.page.parent / "img")
         if asked.page == PAGE:
-            README.write_text(in_readme(README.read_text(), there))
+            text = in_readme(README.read_text(encoding="utf-8"), there)
+            README.write_text(text, encoding="utf-8")
     else:
         print(page(there), end="")
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats as distributions
 
+from coadapt.analysis import multiple_testing
 from coadapt.schema import ConfigError
 
 MARGIN, ALPHA, ABOVE = 0.25, 0.025, 3.0  # the rule's; ABOVE in a random policy's stds
@@ -138,12 +139,9 @@ def _summed(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 def verdicts(cells: Mapping[tuple[str, str], Found]) -> dict[tuple[str, str], str]:
     """The word of each cell; 'worse' by Holm (1979) over those that learned."""
-    judged = sorted((c.p, key) for key, c in cells.items() if c.learned)
-    worse = set()
-    for i, (p, key) in enumerate(judged):
-        if p >= ALPHA / (len(judged) - i):
-            break
-        worse.add(key)
+    judged = [key for key, cell in cells.items() if cell.learned]
+    corrected = multiple_testing.holm([cells[key].p for key in judged])
+    worse = {key for key, p in zip(judged, corrected, strict=True) if p < ALPHA}
     said = {}
     for key, cell in cells.items():
         if not cell.learned:

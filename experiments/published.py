@@ -5,6 +5,7 @@ published, so that nothing can be paired.
 """
 
 import csv
+import functools
 import importlib.resources
 import math
 from collections.abc import Sequence
@@ -101,9 +102,11 @@ COMPARISONS = (
 )  # fmt: skip
 
 
+@functools.cache
 def cells(file: str = "scores.csv") -> tuple[Cell, ...]:
     """All cells of a file of this folder, in the order of the tables."""
-    text = importlib.resources.files("coadapt.experiments").joinpath(file).read_text()
+    home = importlib.resources.files("coadapt.experiments")
+    text = home.joinpath(file).read_text(encoding="utf-8")
     return tuple(
         Cell(
             row["table"],

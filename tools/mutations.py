@@ -57,10 +57,10 @@ def copy(place: Path, mutation: Mutation) -> None:
             (place / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / path, place / path, follow_symlinks=False)
     path = place / "coadapt" / mutation.file
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     if text.count(mutation.old) != 1:
         raise ValueError(f"{mutation.file} has not once: {mutation.old!r}")
-    path.write_text(text.replace(mutation.old, mutation.new))
+    path.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
 
 
 def _failure(place: Path, cache: Path, tests: list[str]) -> str | None:

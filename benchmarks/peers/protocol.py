@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 MARK, READY, GO = "@@ ", {"ready": True}, "go\n"
-ROW = ("variant", "seed", "return")
 OBS, ACTIONS = 17, 6  # HalfCheetah's
 ROLLOUT, EPOCHS = 2048, 10  # of an iteration of PPO: env steps, and passes over them
 

@@ -34,9 +34,8 @@ class Setting(NamedTuple):
 
 def able(peer: str, job: Job) -> bool:
     known = PEERS[peer]
-    if job.work == "learner":
-        return job.algorithm in known.algorithms
-    return job.algorithm in known.algorithms and job.task in (known.tasks or job.task)
+    has_task = job.work == "learner" or not known.tasks or job.task in known.tasks
+    return job.algorithm in known.algorithms and has_task
 
 
 def ways(together: bool, agents: int, cores: int) -> list[Way]:
