@@ -77,6 +77,11 @@ def test_the_script_is_read_by_slurm_and_by_people(tmp_path):
     } <= {*options}  # fmt: skip
     assert "module load cuda" in lines and "export JAX_PLATFORMS=cpu" not in lines
     assert lines[-1].startswith("exec ") and "--grace=120 --lease=9" in lines[-1]
+    (spaced,) = (
+        line for line in slurm.script(tmp_path / "my runs", ASKED).splitlines()
+        if "--output" in line
+    )  # fmt: skip
+    assert spaced == f"#SBATCH --output='{tmp_path}/my runs/slurm/%A_%a.log'"
     cpu = slurm.script(tmp_path, ASKED._replace(at_once=0))
     assert "\nexport JAX_PLATFORMS=cpu\n" in cpu and "--array=0-11\n" in cpu
 

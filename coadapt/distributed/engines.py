@@ -43,7 +43,7 @@ def memory(asked: Options) -> int:
     if asked.memory is not None:
         return asked.memory
     if asked.gpus:
-        each = [size for _, size in _gpus()]
+        each = [size for _, size in _gpus() if size]
         if not each:
             raise ConfigError(
                 "--device_memory is missing: this machine has no GPU to read it "
@@ -155,18 +155,23 @@ def shares(asked: Options) -> list[list[str]]:
 
 
 def _gpus() -> list[tuple[str, int]]:
-    """Of NVIDIA's GPUs that this process may use, the id, and bytes of memory."""
+    """Of NVIDIA's GPUs that this process may use, the id, and bytes of memory.
+
+    0, where a GPU has none of its own; no GPU, where the driver does not answer.
+    """
     if shutil.which("nvidia-smi") is None:
         return []
     query = ["nvidia-smi", "--query-gpu=index,uuid,memory.total"]
     done = subprocess.run(
         [*query, "--format=csv,noheader,nounits"], capture_output=True, text=True
     )
+    if done.returncode:
+        return []
     rows = [[w.strip() for w in line.split(",")] for line in done.stdout.splitlines()]
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     mine = None if given is None else [each.strip() for each in given.split(",")]
     return [
-        (index, int(size) * 2**20)
+        (index, int(size) * 2**20 if size.isdecimal() else 0)
         for index, uuid, size in rows
         if mine is None or index in mine or uuid in mine
     ]

@@ -52,12 +52,12 @@ def script(workdir: Path, asked: Asked) -> str:
     """The job's script, for a user to read and to change."""
     home, most = workdir / FOLDER, f"%{asked.at_once}" if asked.at_once else ""
     options = [
-        f"job-name=coadapt-{workdir.name}",
+        f"job-name={shlex.quote(f'coadapt-{workdir.name}')}",
         f"array=0-{min(asked.programs, most_tasks()) - 1}{most}",
         "requeue",
         "open-mode=append",
         f"signal=B:TERM@{GRACE:.0f}",
-        f"output={home}/%A_%a.log",
+        f"output={shlex.quote(f'{home}/%A_%a.log')}",
         f"cpus-per-task={asked.cores}",
         f"mem={math.ceil(asked.memory / 2**20)}M",
         *([f"gres=gpu:{asked.gpus}"] if asked.gpus else []),

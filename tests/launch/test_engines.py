@@ -26,7 +26,7 @@ def test_bytes_are_read(text, number):
     assert workers.bytes_of(text) == number
 
 
-@pytest.mark.parametrize("text", ["", "-1", "0", "much", "1.2.3G", "80PiB"])
+@pytest.mark.parametrize("text", ["", "-1", "0", "much", "1.2.3G", "80PiB", "9" * 400])
 def test_what_is_no_number_of_bytes_is_refused(text):
     with pytest.raises(ConfigError, match=r"--device_memory is .* such as 80GiB"):
         workers.bytes_of(text)
@@ -50,6 +50,22 @@ def test_each_process_has_gpus_of_its_own(asked, expected, monkeypatch):
         return
     assert engines.shares(options(**asked)) == expected
     assert engines.memory(options(**asked)) == 80  # a fifth is left free
+
+
+@pytest.mark.parametrize(
+    "said, found",
+    [
+        ("echo '0, GPU-a, 81559'; echo '1, GPU-b, 9'", [("0", 81559), ("1", 9)]),
+        ("echo '0, GPU-a, [N/A]'", [("0", 0)]),  # it has the machine's
+        ("echo 'NVIDIA-SMI has failed because the driver'; exit 9", []),
+    ],
+)
+def test_the_driver_is_asked(said, found, tmp_path, monkeypatch):
+    (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{said}\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert engines._gpus() == [(name, size * 2**20) for name, size in found]
 
 
 def test_a_gpu_whose_memory_nobody_knows_is_asked_for(monkeypatch):
