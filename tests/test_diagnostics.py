@@ -722,6 +722,16 @@ def test_the_first_bad_tensor_is_ringed(broken, rings):
     assert not any("x" in line.get_marker() for line in plot.layers(frame)[0].lines)
 
 
+def test_more_critics_and_layers_than_there_are_colours_are_drawn(two):
+    found = diagnostics.critic_slice(two, STATES, points=20)
+    many = found._replace(q=np.repeat(found.q, 10, axis=0))
+    above, _ = plot.action_line(many)
+    assert len({(x.get_color(), x.get_linestyle()) for x in above.lines}) == 20
+    rows = [(0, "policy", f"hidden_{i}", 8, 0.1, 1.0, 1.0) for i in range(20)]
+    frame = pd.DataFrame(rows, columns=["env_steps", *diagnostics.LAYER_COLUMNS])
+    assert len(plot.layers(frame)[0].lines) == 40
+
+
 def test_weights_are_drawn():
     weight = np.array([[0.7, 0.1], [0.2, 0.8], [0.1, 0.1]])
     axes = plot.weights(diagnostics.EStep(weight, weight, 1.0, True))

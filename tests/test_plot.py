@@ -289,6 +289,12 @@ WRONG = [
         lambda: plot.metrics(ROWS, "toy/lqr", {"kl": "KL"}),
         "rows on toy/lqr have return",
     ),
+    (
+        lambda: plot.curves(
+            pd.concat([ROWS, ROWS.assign(task="x", variant="x")]), "x", look=LOOK
+        ),
+        "variant is 'sac': rows on x have x",
+    ),
     (lambda: plot.intervals({}, "effect"), "estimates is empty"),
     (lambda: plot.calibration({}), "agents is empty"),
     (lambda: plot.overestimation({}), "agents is empty"),

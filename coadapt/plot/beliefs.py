@@ -101,7 +101,8 @@ def action_line(found: Landscape, state: int = 0) -> "list[Axes]":
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     line, critics, actors = found.grid[0], [], []
     for k, q in enumerate(found.q[..., state]):
-        color, dash = COLORS[4 + k], DASHES[k]
+        again, k_color = divmod(4 + k, len(COLORS))
+        color, dash = COLORS[k_color], DASHES[(k + again) % len(DASHES)]
         critics += above.plot(
             line, q, dash, color=color, lw=1.8, label=f"critic {k + 1}"
         )

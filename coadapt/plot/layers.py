@@ -1,5 +1,6 @@
 """The norms of an agent's layers over its snapshots."""
 
+import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ def layers(frame: "pd.DataFrame", broken: str = "") -> "list[Axes]":
     """
     networks = list(dict.fromkeys(frame.network))
     require_some("networks", networks)
-    look = dict(zip(dict.fromkeys(frame.layer), COLORS, strict=False))
+    look = dict(zip(dict.fromkeys(frame.layer), itertools.cycle(COLORS), strict=False))
     figure = figure_of(2.9 * len(networks) + 0.6, 3.0)
     grid = np.ravel(figure.subplots(1, len(networks), squeeze=False, sharey=True))
     for axes, network in zip(grid, networks, strict=True):

@@ -140,6 +140,12 @@ def _require(
     for name in look or ():
         if not (frame.variant == name).any():
             raise unknown("variant", name, "the rows have", frame.variant.unique())
+    for task in tasks if look else ():
+        there = frame.variant[frame.task == task].unique()
+        if not set(look or ()) & set(there):
+            raise unknown(
+                "variant", next(iter(look or ())), f"rows on {task} have", there
+            )
     rows = frame.loc[frame.task.isin(tasks) & frame.metric.isin(metrics)]
     stats.refuse_versions(rows)
     _refuse_twice(rows)
