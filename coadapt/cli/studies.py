@@ -51,6 +51,10 @@ def planned(values: Values, asked: Sweep) -> tuple[Sweep, running.Parts | None]:
         raise ConfigError(
             f"--until is {word!r}: it must be {UNTIL}{nearest(word, [UNTIL]) or '.'}"
         )
+    if word is None and get(values, "max_seeds") is not None:
+        raise ConfigError(
+            "--max_seeds applies to seeds until decided: also give --until=decided."
+        )
     if tuned is not None:
         tuning.require(tuned, asked)
     made: dict[str, Any] = {}

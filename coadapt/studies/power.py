@@ -14,7 +14,7 @@ from scipy import stats as distributions
 
 from coadapt.analysis import alpha_spending, simulation, verdict
 from coadapt.analysis.alpha_spending import Look
-from coadapt.analysis.comparison import MARGIN, arms_of
+from coadapt.analysis.comparison import MARGIN, REFERENCE, RETURNS, arms_of
 from coadapt.analysis.score import Arm
 from coadapt.analysis.simulation import Source
 from coadapt.analysis.verdict import Effect
@@ -130,16 +130,6 @@ def _whole(effect: float, std: float, plan: Plan) -> Effect:
     )
 
 
-def co_adapted(stds: Sequence[float], plan: Plan) -> float:
-    """How often two equal effects, the worst of 0, m/2 and m, are called co-adapted."""
-    found = []
-    for share in (0.0, 0.5, 1.0):
-        pairs = [_sources(share * plan.margin, std, plan) for std in stds]
-        said = simulation.studied(pairs, looks=plan.looks, margin=plan.margin).words
-        found.append(sum(said[word] for word in verdict.SPLIT))
-    return max(found)
-
-
 # ---------------------------------------------------------------- from a pilot
 
 
@@ -172,19 +162,19 @@ def _unit(arms: Mapping[tuple[str, str], Arm]) -> str:
     """Raises: ConfigError, where returns of several tasks have no unit in common."""
     lacking = [task for (task, _), arm in arms.items() if arm.unit.size is None]
     if not lacking:
-        return "reference"
+        return REFERENCE
     if len({task for task, _ in arms}) > 1:
         raise ConfigError(
             f"pilot has no reference for {lacking[0]}, and returns of several tasks "
             "have no unit in common: name one task."
         )
-    return "returns"
+    return RETURNS
 
 
 def _spread(label: str, arms: Sequence[Arm], unit: str) -> Spread:
     squares, freedom, failed, runs = 0.0, 0, 0, 0
     for arm in arms:
-        size = arm.unit.size if unit == "reference" else 1.0
+        size = arm.unit.size if unit == REFERENCE else 1.0
         whole = arm.before["final"][~arm.failed]
         failed, runs = failed + int(arm.failed.sum()), runs + len(arm.seeds)
         if whole.size > 1 and size:

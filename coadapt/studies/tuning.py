@@ -236,11 +236,13 @@ def _rung(
 def _length(
     asked: Sweep, tuning: Tuning, share: float, task: str, variant: Variant
 ) -> int:
-    """Env steps of a rung: up to a checkpoint, from which the next goes on."""
+    """Env steps of a rung: from where it ends the next goes on."""
     whole = tuning.steps or asked.steps_of(task, variant)
-    if share == 1:
-        return whole
-    every = asked.checkpoint_every
+    return _until(share, whole, asked.checkpoint_every)
+
+
+def _until(share: float, whole: int, every: int) -> int:
+    """Env steps of this share of the whole, up to the next checkpoint."""
     return min(-(-int(share * whole) // every) * every, whole)
 
 
@@ -407,16 +409,19 @@ def cost(header: Header) -> int:
     tuning = of(header.protocol)
     if tuning is None:
         return 0
-    total, before = 0, 0.0
+    total, every = 0, header.checkpoint_every
     lengths = [
         tuning.steps or header.steps_of_variant(task, name)
         for task, named in header.variants.items()
         for name in named
         if not name.endswith(TUNED)
     ]
-    for number, share in tuning.rungs:
-        total += round(number * tuning.seeds * (share - before) * sum(lengths))
-        before = share
+    for whole in lengths:
+        before = 0
+        for number, share in tuning.rungs:
+            now = _until(share, whole, every)
+            total += number * tuning.seeds * (now - before)
+            before = now
     return total
 
 
