@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,6 +64,7 @@ def build(
     begun: Sequence[Cell] = (),
     provider: Mapping[str, str] = {},
     unit: Unit = UNIT,
+    protocol: Mapping[str, Any] = {},
 ) -> dict[Cell, float]:
     """Returns the last scores. `dead` cells fail after their first evaluation, `absent`
     ones have no row, and those that are `begun` have one of three evaluations."""
@@ -72,6 +74,7 @@ def build(
         seeds=range(seeds),
         steps=steps,
         eval_every=min(steps.values()) // EVALUATIONS,
+        protocol=protocol,
     )
     units = dict.fromkeys(variants, unit)
     about = dataclasses.replace(sweep.header(asked), units=units)

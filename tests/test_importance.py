@@ -1,6 +1,5 @@
 """Functional ANOVA against a function whose shares are known."""
 
-import dataclasses
 import sys
 
 import numpy as np
@@ -134,15 +133,8 @@ def planned(flags) -> sweep.Sweep:
 
 
 def written(folder, asked, score, seeds=2):
-    with pytest.MonkeyPatch.context() as patch:
-        header = sweep.header
-        protocol = asked.protocol
-        patch.setattr(
-            sweep, "header", lambda x: dataclasses.replace(header(x), protocol=protocol)
-        )
-        stores.build(
-            folder, "sweep", asked.variants, {TASK: 300}, seeds=seeds, score=score
-        )
+    how = {"seeds": seeds, "score": score, "protocol": asked.protocol}
+    stores.build(folder, "sweep", asked.variants, {TASK: 300}, **how)
 
 
 def test_the_command_ranks_the_fields_of_each_variant(tmp_path, capsys):

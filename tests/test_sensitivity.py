@@ -1,6 +1,5 @@
 """Best of n against all subsets; sensitivity by hand."""
 
-import dataclasses
 import itertools
 
 import numpy as np
@@ -120,15 +119,8 @@ def design(tmp_path_factory):
     def score(cell):
         return 1.5 * 10 * (5 + np.log10(float(cell.variant.partition(f"{RATE}=")[2])))
 
-    protocol = asked[0].protocol
-    with pytest.MonkeyPatch.context() as patch:
-        header = sweep.header
-        patch.setattr(
-            sweep,
-            "header",
-            lambda x: dataclasses.replace(header(x), protocol=protocol),
-        )
-        stores.build(folder, "sweep", variants, {TASK: 300}, seeds=4, score=score)
+    made = {"seeds": 4, "score": score, "protocol": asked[0].protocol}
+    stores.build(folder, "sweep", variants, {TASK: 300}, **made)
     return folder, variants[TASK]
 
 
@@ -158,6 +150,18 @@ def test_a_folder_without_a_store_is_a_sentence(flag, tmp_path, capsys):
     flags = [f"--workdir={tmp_path / 'none'}", *([flag] if flag else [])]
     assert command.main(flags) == 2
     assert "is not a run store: there is nothing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flag, words",
+    [("--format=pdf", "format is 'pdf'"), ("--figure=x.bmp", ".svg, .png")],
+)
+def test_what_cannot_be_written_is_known_before_anything_is_printed(
+    flag, words, design, capsys
+):
+    assert command.main([f"--workdir={design[0]}", flag]) == 2
+    said = capsys.readouterr()
+    assert words in said.err and not said.out
 
 
 def test_another_design_is_refused_with_the_one_that_answers(tmp_path, capsys):

@@ -13,7 +13,7 @@ from coadapt.analysis import alpha_spending, comparison, verdict
 from coadapt.analysis.comparison import Pair
 from coadapt.analysis.score import Arm
 from coadapt.cli import sweep as command
-from coadapt.report import protocols
+from coadapt.report import protocols, results, sections
 from coadapt.runs import manifest, store
 from coadapt.schema import ConfigError
 from coadapt.studies import until
@@ -120,7 +120,7 @@ def test_a_question_waits_for_all_of_its_arms():
         ({"seeds": 9}, "seeds are 9: the first look takes 10"),
         ({"most": 12}, "max_seeds is 12: it must be at least 16"),
         ({"named": []}, "there is nothing to decide"),
-        ({"task": "gym/Reacher-v5?x=1"}, "has no reference"),
+        ({"task": "gym/Reacher-v5?reward_dist_weight=2"}, "has no reference"),
     ],
 )
 def test_what_can_not_be_planned_is_a_sentence(fields, said):
@@ -244,6 +244,53 @@ def test_its_report_has_the_protocol_and_the_look(studies, capsys):
     assert found[0].seeds == 20 and "at 20 seeds an arm" in said
     assert f"SHA-256 {manifest.digest(header.protocol)}" in said
     assert "looks at 10, 20 seeds an arm" in said
+
+
+def test_a_page_says_what_is_off_zero_alone_and_what_waits(tmp_path):
+    """Of 16 seeds; those that other questions ran on with are of no answer here.
+
+    An effect of 0.09 with an error of 0.02 is above 0, and neither above nor within the
+    margin of 0.1. A run's score is the mean of its three evaluations, which grow: two
+    thirds of the last.
+    """
+    on, off = "sac/g_estimate.critics=2", "sac/g_estimate.critics=1"
+    tasks = (TASK, "toy/chain")
+    variants = {
+        task: sweep.grid(["sac"], {"g_estimate.critics": [1, 2]}) for task in tasks
+    }
+    made = {
+        "rule": until.RULE,
+        "looks": [16],
+        "seeds": list(range(16)),
+        "alpha": 0.05,
+        "margin": 0.1,
+        "metric": "final",
+        "questions": [
+            {"toggle": "critics", "tasks": [task], "pairs": [["sac", [on], [off]]]}
+            for task in tasks
+        ],
+    }
+
+    def score(cell):
+        two = cell.variant == on
+        mean = 50 + 9 * two if cell.seed < 16 else -100 * two
+        return 1.5 * (mean + 5 * (-1) ** cell.seed)
+
+    cells = [store.Cell(tasks[1], on, seed) for seed in range(10, 20)]
+    how = {"seeds": 20, "score": score, "absent": cells, "protocol": made}
+    stores.build(tmp_path, "sweep", variants, dict.fromkeys(tasks, 300), **how)
+    found = results.read(tmp_path)
+    answers = next(s for s in sections.page(found).sections if s.answers).answers
+    answer = answers[0]  # then those of the grid
+    assert answer.sentence == (
+        "On toy/lqr, critics has an effect above 0 on sac; whether it is of note is "
+        "open; with it sac gains 0.09 [+0.05, +0.13] of the unit. On toy/chain, what "
+        "critics does to sac cannot be said yet: not all arms have the 16 seeds of the "
+        "first look."
+    )
+    assert answer.facts[0] == "decided by 16 seeds of each variant"
+    words, none, _ = found.multiverse
+    assert words["final", "random", 0.1] == until.ABOVE and not none
 
 
 def test_a_mistake_is_a_sentence(capsys):

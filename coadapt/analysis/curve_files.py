@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from coadapt.metrics.registry import SCORE
 from coadapt.schema import ConfigError, nearest
 
 if TYPE_CHECKING:
@@ -55,6 +56,12 @@ def read(
         for _, group in rows.groupby(["method", "task"], sort=False)
     ]
     return pd.concat(made, ignore_index=True).reindex(columns=[*COLUMNS])
+
+
+def as_rows(curves: "pd.DataFrame") -> "pd.DataFrame":
+    """Curves in `COLUMNS` with the columns of a store's rows."""
+    names = {"method": "variant", "step": "env_steps", "return": "value"}
+    return curves.rename(columns=names).assign(metric=SCORE)
 
 
 def _table(path: Path) -> "pd.DataFrame":

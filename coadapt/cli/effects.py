@@ -28,7 +28,7 @@ from absl import flags
 
 from coadapt.analysis import comparison, stats
 from coadapt.analysis.comparison import Arms
-from coadapt.cli import command, factorials, pairs
+from coadapt.cli import command, factorials, output, pairs
 from coadapt.cli.values import Values, get, listed, positive, required
 from coadapt.report import compare, effect_tables
 from coadapt.runs import store
@@ -65,13 +65,13 @@ def _define(values: Values) -> None:
         "study's protocol, else 0.1), or in returns where a task has no reference",
     )
     text("metric", "final", "final, last or area: see docs/statistics.md (final)")
-    text("format", "text", "text, markdown or csv (text)")
+    output.define_style(values)
 
 
 def _run(values: Values) -> None:
-    margin, style = positive(values, "margin"), get(values, "format")
-    names = ("workdir", "pairs", "toggle", "factorial", "tasks")
-    given = [name for name in names if get(values, name)]
+    margin, style = positive(values, "margin"), output.style(values)
+    names = ("workdir", "pairs", "toggle", "factorial", "tasks", "metric")
+    given = [name for name in names if values[name].present]
     if get(values, "published"):
         if given:
             raise ConfigError(
@@ -97,8 +97,7 @@ def stored(
     for task in asked:
         if task not in tasks:
             raise ConfigError(
-                f"--tasks has {task!r}: there are no rows of it"
-                f"{nearest(task, tasks) or '.'}"
+                f"--tasks has {task!r}: it has no rows{nearest(task, tasks) or '.'}"
             )
     for version, every in versions.items():
         arms = {

@@ -6,7 +6,7 @@ from pathlib import Path
 from coadapt.analysis import toggles
 from coadapt.analysis.comparison import Arms
 from coadapt.cli import configs
-from coadapt.cli.values import Values, get, listed
+from coadapt.cli.values import Values, get, listed, refuse_both
 from coadapt.report import compare
 from coadapt.runs import store
 from coadapt.schema import ConfigError
@@ -21,14 +21,11 @@ def table(
 
     Raises: ConfigError.
     """
-    for other in ("pairs", "toggle"):
-        if get(values, other):
-            raise ConfigError(
-                f"--factorial and --{other} exclude each other: give one of them."
-            )
+    for other in ("pairs", "toggle", "margin"):
+        refuse_both(values, "factorial", other)
     rows, notes = [], []
     for each in _designs(values, workdir, [name for _, name in arms]):
-        found = compare.contrast(arms, each)
+        found = compare.contrast(arms, each, get(values, "metric"))
         if found.reason:
             raise ConfigError(found.reason)
         rows += compare.rows(found)

@@ -9,6 +9,7 @@ import numpy as np
 
 from coadapt.analysis import (
     comparison,
+    curve_files,
     effects,
     multiple_testing,
     score,
@@ -221,10 +222,10 @@ def answers(
     return [Answer(question, x, task=x.tasks[0] if alone else "") for x in found]
 
 
-def contrast(arms: Arms, of: Factorial) -> Contrasted:
+def contrast(arms: Arms, of: Factorial, metric: str = "final") -> Contrasted:
     """The main effects and interactions on the runs that are there."""
     try:
-        scaled = comparison.in_unit(arms, of.variants)
+        scaled = comparison.in_unit(arms, of.variants, metric)
         scores = [[each[name] for each in scaled.scores] for name in of.variants]
         found = effects.factorial(of.design, scores)
     except ConfigError as error:
@@ -465,8 +466,7 @@ def besides(arms: Arms, others: "pd.DataFrame | None") -> Besides:
     """
     if others is None:
         return Besides()
-    names = {"method": "variant", "step": "env_steps", "return": "value"}
-    rows = others.rename(columns=names).assign(metric="return")
+    rows = curve_files.as_rows(others)
     units = {task: arm.unit for (task, _), arm in arms.items()}
     theirs = score.arms(rows, units)
     found = []

@@ -1,6 +1,5 @@
 """Tables of effects: of comparisons of a run store, and of the paper's own cells."""
 
-import math
 from collections.abc import Sequence
 
 from coadapt import taxonomy
@@ -88,11 +87,10 @@ def row(found: Comparison) -> dict[str, str]:
         row |= {title: interval(each, found.unit)}
     if found.gap:
         row |= {"A - B": interval(found.gap, found.unit)}
-    p = found.verdict.p
     return row | {
         "verdict": _said(found.verdict, found.labels),
         "wrong": compare.wrong(found.verdict),
-        "p": "-" if math.isnan(p) else f"{p:.3f}",
+        "p": compare.p(found.verdict.p),
         "seeds": compare.count(found.verdict.seeds),
     }
 

@@ -2,6 +2,7 @@
 
 from coadapt.analysis import verdict
 from coadapt.analysis.stats import number
+from coadapt.report import compare
 from coadapt.studies import power
 
 Named = tuple[tuple[str, float], ...]  # algorithms with their stds
@@ -17,7 +18,7 @@ def rows(named: Named, plan: power.Plan) -> list[dict[str, str]]:
             "true verdict": verdict.named(each.word, labels),
             "found": f"{each.found:.2f}",
             "seeds": f"{each.seeds:.0f}",
-            "seeds for 0.8": "-" if each.needed is None else f"{each.needed:,}",
+            "seeds for 0.8": compare.count(each.needed),
         }
         for each in power.chances(sizes, plan).values()
     ]

@@ -189,7 +189,7 @@ def tell(made: Report) -> None:
     for task, variant, seeds, far in gaps[:GAPS]:
         print(f"missing: {task}, {variant}, seeds {seeds}: {far} env steps")
     if gaps[GAPS:]:
-        print(f"missing: {len(gaps) - GAPS} lines more, in report/missing.csv")
+        print(f"missing: {len(gaps) - GAPS} lines more, in missing.csv")
 
 
 def failures(failed: "pd.DataFrame") -> None:
@@ -260,10 +260,12 @@ def column_figures(made: Report) -> "dict[str, Figure]":
         name.removesuffix(".png"): plot.column(frame, task, look=look)
         for task, name in sections.picture_names(found).items()
     }
-    for told in answers.shown(made.answers, found):
+    shown = answers.shown(made.answers, found)
+    files_of = sections.file_names(told.title for told in shown)
+    for told in shown:
         for each in told.forests:
             whose = "" if each is told.forests[0] else "_paper"
-            drawn[f"effect_{sections.file_name(told.title)}{whose}"] = plot.forest(each)
+            drawn[f"effect_{files_of[told.title]}{whose}"] = plot.forest(each)
     return drawn
 
 

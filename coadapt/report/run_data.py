@@ -10,6 +10,7 @@ from coadapt.analysis import comparison, curve_files, stats, toggles
 from coadapt.analysis.comparison import Arms
 from coadapt.experiments import paper_comparison
 from coadapt.experiments.paper_comparison import Beside
+from coadapt.report.compare import entries_of
 from coadapt.runs import store
 from coadapt.runs.store import Cell, Header
 from coadapt.schema import ConfigError
@@ -75,9 +76,7 @@ class Findings(NamedTuple):
         own = self.frame.assign(variant=self.frame.variant.map(self.labels))
         if self.others is None:
             return own
-        names = {"method": "variant", "step": "env_steps", "return": "value"}
-        rows = self.others.rename(columns=names).assign(metric=METRIC)
-        return pd.concat([own, rows], ignore_index=True)
+        return pd.concat([own, curve_files.as_rows(self.others)], ignore_index=True)
 
     def scored(self) -> "pd.DataFrame":
         """Those of them that are scores."""
@@ -88,8 +87,7 @@ class Findings(NamedTuple):
     def looks(self) -> dict[str, plot.Look]:
         """Of the short names that have rows, on every picture alike."""
         there = {self.labels[name] for name in self.frame.variant.unique()}
-        entries = {n: e for v in self.header.variants.values() for n, e in v.items()}
-        whose = {n: e.algorithm for n, e in entries.items()}
+        whose = {n: e.algorithm for n, e in entries_of(self.header).items()}
         named = {self.labels[n]: whose.get(n, n) for n in self.labels}
         theirs = [] if self.others is None else list(self.others.method.unique())
         # what is called as an algorithm of ours has its colour

@@ -110,6 +110,15 @@ def test_some_toggles_of_a_grid(capsys, grid):
     assert rows[0]["effect"].startswith("+0.27") and rows[0]["not told from"] == "-"
 
 
+def test_a_metric_is_chosen(capsys, grid):
+    """Two critics gain 40 at the end; runs begin at a third of it, and grow."""
+    shown = [
+        read(capsys, grid, FLAGS[0], f"--metric={metric}")[0]["effect"].split()[0]
+        for metric in ("last", "final")
+    ]
+    assert shown == ["+0.40", "+0.27"]
+
+
 def test_the_algorithm_among_them(capsys, grid):
     rows = read(capsys, grid, FLAGS[0], "--factorial=algorithm=sac,mpo")
     assert [r["effect"].split()[0] for r in rows] == ["+0.27", "+0.67", "+0.00"]
@@ -124,6 +133,8 @@ def test_the_algorithm_among_them(capsys, grid):
         (["--factorial=data.bach=32,64"], "did you mean 'data.batch_size'"),
         (["--factorial=data.batch_size=32,65"], "is on in"),
         ([FLAGS[0], "--pairs=a:b"], "--factorial and --pairs exclude each other"),
+        ([FLAGS[0], "--margin=1"], "--factorial and --margin exclude each other"),
+        ([FLAGS[0], "--metric=lst"], "did you mean 'last'?"),
     ],
 )
 def test_mistakes_are_one_sentence(capsys, grid, flags, words):

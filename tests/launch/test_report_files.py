@@ -12,7 +12,7 @@ import stores
 
 from coadapt import plot, report, sweep
 from coadapt.cli import report as command
-from coadapt.report import latex, live
+from coadapt.report import latex, live, sections
 from coadapt.report.html import Cell, Group, Line, Table
 from coadapt.runs import store
 from coadapt.schema import ConfigError
@@ -33,6 +33,16 @@ def made(tmp_path_factory):
     build(where)
     report.make(where, latex=True, pdf=True)
     return where
+
+
+def test_no_two_pictures_have_one_file():
+    """Of names that differ in a sign, in case, or after a hundred letters."""
+    texts = ["gym/A?b=1", "gym/A&b=1", "GYM/a?b=1", "x" * 120, "x" * 119 + "y"]
+    texts += ["gym/A?b=1_2"]
+    names = sections.file_names([*texts, texts[0]])
+    assert list(names) == texts and names[texts[0]] == "gym_A_b=1"
+    assert len({name.lower() for name in names.values()}) == len(texts)
+    assert all(re.fullmatch(r"[\w.=-]+", name) for name in names.values())
 
 
 def columns(line):

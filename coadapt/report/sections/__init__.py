@@ -2,7 +2,7 @@
 
 from coadapt.report.sections.computed import Report as Report
 from coadapt.report.sections.computed import compute as compute
-from coadapt.report.sections.returns import file_name as file_name
+from coadapt.report.sections.returns import file_names as file_names
 from coadapt.report.sections.returns import picture_names as picture_names
 from coadapt.report.sections.returns import unit_line as unit_line
 from coadapt.report.sections.returns import units_of as units_of

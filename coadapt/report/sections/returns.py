@@ -1,7 +1,9 @@
 """What runs scored: returns, last evaluations, curves, means over all tasks."""
 
+import itertools
 import math
 import re
+from collections.abc import Iterable
 
 from coadapt.analysis import comparison
 from coadapt.analysis.stats import Estimate, number
@@ -198,12 +200,20 @@ def curves_section(report: Report) -> Section:
 
 def picture_names(found: Findings) -> dict[str, str]:
     """The file of each task's curves."""
-    return {task: f"{file_name(task)}.png" for task in found.drawn_tasks}
+    return {task: f"{x}.png" for task, x in file_names(found.drawn_tasks).items()}
 
 
-def file_name(text: str) -> str:
-    """Of letters that every system allows."""
-    return re.sub("[^a-zA-Z0-9_.=-]+", "_", text)[:100]
+def file_names(texts: Iterable[str]) -> dict[str, str]:
+    """Of each text a name of its own, of letters that every system allows."""
+    found, taken = dict[str, str](), set[str]()
+    for text in dict.fromkeys(texts):
+        name = re.sub("[^a-zA-Z0-9_.=-]+", "_", text)[:100]
+        others = (f"{name}_{i}" for i in itertools.count(2))
+        found[text] = next(
+            x for x in itertools.chain([name], others) if x.lower() not in taken
+        )
+        taken.add(found[text].lower())
+    return found
 
 
 def _words(found: Findings, task: str) -> str:
