@@ -95,9 +95,16 @@ class _Pace:
             return "", ""
         took = max(report.seconds - self.first.seconds, 1e-9)
         pace = (report.steps - self.first.steps) / took
-        left = round((self.steps(event) - report.steps) / pace)
+        left = clock((self.steps(event) - report.steps) / pace)
         rate = f"{pace * len(event.group.agents):,.0f} agent-steps/s"
-        return rate, f"{left // 60}:{left % 60:02} left"
+        return rate, f"{left} left"
+
+
+def clock(seconds: float) -> str:
+    """'4:07', in minutes and seconds; '12:04:07' from an hour on."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class _Lines:

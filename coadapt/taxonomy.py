@@ -158,18 +158,26 @@ def _number(value: float) -> str:
 # ---------------------------------------------------------------- formats
 
 
+STYLES = ("text", "markdown", "csv")
+
+
+def require_style(style: str) -> None:
+    """Raises: ConfigError, unless it is one of `STYLES`."""
+    if style not in STYLES:
+        raise ConfigError(
+            f"format is {style!r}: it must be one of {', '.join(STYLES)}"
+            f"{nearest(style, STYLES) or '.'}"
+        )
+
+
 def render(rows: Sequence[Row], style: str) -> str:
     """The rows as 'text', 'markdown' or 'csv'.
 
     Raises: ConfigError.
     """
-    styles: dict[str, Renderer] = {"text": _text, "markdown": _markdown, "csv": _csv}
-    if style not in styles:
-        raise ConfigError(
-            f"format is {style!r}: it must be one of {', '.join(styles)}"
-            f"{nearest(style, styles) or '.'}"
-        )
-    return styles[style](rows)
+    require_style(style)
+    renderers: dict[str, Renderer] = {"text": _text, "markdown": _markdown, "csv": _csv}
+    return renderers[style](rows)
 
 
 def _columns(rows: Sequence[Row]) -> list[list[str]]:

@@ -9,9 +9,10 @@ from scipy import stats
 
 from coadapt import sweep
 from coadapt.cli import power as command
+from coadapt.cli import running
 from coadapt.cli import sweep as sweep_command
 from coadapt.schema import ConfigError
-from coadapt.studies import power
+from coadapt.studies import power, until
 
 TASK = "gym/Hopper-v5"
 GRID = ["--algorithms=sac,mpo", f"--task={TASK}", "--steps=1e5"]
@@ -98,7 +99,10 @@ def test_the_command_prints_both_stds_of_a_pilot(pilot, capsys):
     [
         ([], "give --std=0.2, or --pilot"),
         (["--std=0"], "--std is '0': it must be a positive number, or two"),
+        (["--std=inf"], "--std is 'inf': it must be a positive number, or two"),
         (["--std=0.1", "--failing=1"], "--failing is '1': it must be below 1"),
+        (["--std=0.1", "--failing=few"], "--failing is 'few': it must be below 1"),
+        (["--std=0.1", "--format=pdf"], "format is 'pdf'"),
         (["--std=0.1", "--alpha=0.7"], "--alpha is '0.7': it must be above 0"),
         (["--std=0.1", "--seeds=16", "--max_seeds=8"], "max_seeds is 8"),
     ],
@@ -121,3 +125,17 @@ def test_a_plan_says_what_it_can_decide(pilot, capsys):
     assert "power at std 0.1/0.3 with 1 seed:" in capsys.readouterr().out
     assert sweep_command.main(["--algorithms=sac", *GRID[1:3], "--dry_run"]) == 0
     assert "power" not in capsys.readouterr().out
+
+
+def test_a_margin_is_that_of_the_report_at_the_end(tmp_path, monkeypatch):
+    """Unless the protocol fixed one, by which a report goes then."""
+    given = []
+    monkeypatch.setattr(
+        running.report, "make", lambda *_, margin, **__: given.append(margin)
+    )
+    monkeypatch.setattr(sweep, "run", lambda *_, **__: 0)
+    monkeypatch.setattr(until, "parts", lambda *_: [])
+    flags = [*GRID, f"--workdir={tmp_path / 'x'}", "--quiet", "--seeds=16"]
+    for more in ([], ["--margin=0.3"], ["--margin=0.3", "--until=decided"]):
+        assert sweep_command.main([*flags, *more]) == 0
+    assert given == [None, 0.3, None]

@@ -57,6 +57,20 @@ def test_lines_tell_speed_without_compilation_and_when_the_first_row_came(capsys
     )
 
 
+@pytest.mark.parametrize(
+    "seconds, shown",
+    [
+        (0.4, "0:00"),
+        (59.6, "1:00"),
+        (3599, "59:59"),
+        (3600, "1:00:00"),
+        (1e5, "27:46:40"),
+    ],
+)
+def test_what_is_left_is_told_by_the_clock(seconds, shown):
+    assert progress.clock(seconds) == shown
+
+
 def test_a_sweep_without_a_program_says_that_all_was_there(capsys):
     with progress.shown(asked(400)):
         pass

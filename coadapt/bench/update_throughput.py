@@ -14,12 +14,14 @@ from coadapt.bench import cost
 from coadapt.config import Config, Trajectories
 from coadapt.data import replay
 from coadapt.learn import Clock
+from coadapt.tasks import registry
 from coadapt.types import EnvSpec
 
 SPEC = EnvSpec(  # the shapes of HalfCheetah
     task="random/17-6", obs_size=17, action_size=6, max_steps=100, provider="random"
 )
 STEPS = 10_000  # transitions in the frozen replay
+LOOP = 100_000  # env steps of a loop on a task, of which only the first are made
 _REPEATS = 50  # of a product, in a call
 
 
@@ -261,7 +263,8 @@ class Overhead(NamedTuple):
 
 
 def require_host(task: str) -> None:
-    """Raises: ConfigError if the task is not on the host."""
+    """Raises: ConfigError if there is no such task, or it is not on the host."""
+    registry.spec_of(task)
     if not envs.on_host(task):
         raise schema.ConfigError(f"task is {task!r}: it must be a task of the host.")
 
@@ -291,7 +294,7 @@ def measure_overhead(
     period, at_once = config.data.period, config.data.updates_at_once
     begin = -(-300 // period) * period + period
     for number in agents:
-        loop = start_loop(config, task, number, 100_000)
+        loop = start_loop(config, task, number, LOOP)
         assert isinstance(loop, runner.HostLoop)
         updates = loop.advance(0, begin, 0)
         repeats = max(40 // number, 4)

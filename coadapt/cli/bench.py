@@ -30,7 +30,7 @@ from absl import flags
 from coadapt import algorithms, schema
 from coadapt.bench import roofline, update_throughput
 from coadapt.cli import bench_rows, command, configs
-from coadapt.cli.values import Values, count, get, listed
+from coadapt.cli.values import Values, count, get, listed, refuse_both
 from coadapt.schema import ConfigError
 from coadapt.validation import config_rules
 
@@ -86,11 +86,23 @@ def numbers(values: Values, flag: str) -> list[int]:
     return [int(word) for word in words]
 
 
+def _refuse(values: Values) -> None:
+    """Raises: ConfigError, for flags that would say nothing beside others."""
+    refuse_both(values, "envs", "products", "project", "task")
+    for other in (name for name in ("envs", "products") if get(values, name)):
+        for name in ("algorithms", "set"):
+            if values[name].present:
+                raise ConfigError(
+                    f"--{name} applies to updates: leave it out beside --{other}."
+                )
+
+
 def _run(values: Values) -> None:
+    _refuse(values)
     changes, agents = configs.changes(values), numbers(values, "agents")
     rounds = count(values, "rounds", 5)
     if get(values, "envs"):
-        bench_rows.envs(listed(get(values, "envs")), agents, rounds)
+        bench_rows.env_steps(listed(get(values, "envs")), agents, rounds)
         return
     if get(values, "products") is not None:
         bench_rows.products(numbers(values, "products"), rounds)

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Mapping
 
-from coadapt import devices
+from coadapt import devices, envs, runner
 from coadapt.bench import env_throughput, roofline, update_throughput
 from coadapt.config import Config
 
@@ -61,8 +61,12 @@ def project(
         devices.make_room()
 
 
-def overhead(presets, task: str, agents: list[int], rounds: int) -> None:
+def overhead(
+    presets: Mapping[str, Config], task: str, agents: list[int], rounds: int
+) -> None:
     update_throughput.require_host(task)
+    for preset in presets.values():
+        runner.admissible(preset, envs.spec(task), update_throughput.LOOP)
     print("algorithm  agents  ms/update with env steps  ms/update alone  overhead")
     for name, preset in presets.items():
         for row in update_throughput.measure_overhead(
@@ -76,7 +80,7 @@ def overhead(presets, task: str, agents: list[int], rounds: int) -> None:
         devices.make_room()
 
 
-def envs(tasks: list[str], agents: list[int], rounds: int) -> None:
+def env_steps(tasks: list[str], agents: list[int], rounds: int) -> None:
     for task in tasks:
         update_throughput.require_host(task)  # before any is measured
     for i, (task, n) in enumerate(itertools.product(tasks, agents)):

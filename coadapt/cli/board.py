@@ -84,9 +84,9 @@ class Board:
             if name not in pool.failed
         )
         words = ", ".join(f"{word} {n}" for word, n in counts.items() if n)
-        left = round(rest / pace) if pace else 0
-        tail = f"; {pace:,.0f} agent-steps/s, {left // 60}:{left % 60:02} left"
-        return words + (tail if pace else "")
+        if not pace:
+            return words
+        return f"{words}; {pace:,.0f} agent-steps/s, {progress.clock(rest / pace)} left"
 
     def note(self, pool: Pool) -> None:
         """A line, where more have ended than before."""

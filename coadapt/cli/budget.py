@@ -64,6 +64,8 @@ def own_steps(values: Values, variants: Sequence[Variant]) -> list[Variant]:
     own = {}
     for part in listed(get(values, "steps")):
         name, colon, text = part.rpartition(":")
+        if name in own:
+            raise ConfigError(f"--steps has {name!r} twice: give it once.")
         if colon:
             own[name] = number("steps", text)
     known = dict.fromkeys(name for v in variants for name in (v.algorithm, v.name))
@@ -87,6 +89,8 @@ def _references(values: Values) -> dict[str, float]:
     found = {}
     for text in get(values, "reference"):
         task, _, word = text.strip().rpartition(":")
+        if task in found:
+            raise ConfigError(f"--reference has {task} twice: give it once.")
         try:
             found[task] = float(word)
         except ValueError:
@@ -99,7 +103,7 @@ def _references(values: Values) -> dict[str, float]:
     return found
 
 
-_SEEDS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*,?")
+_SEEDS = re.compile(r"\d{1,10}(-\d{1,10})?(,\d{1,10}(-\d{1,10})?)*,?")
 
 
 def seeds_of(values: Values, default: int) -> tuple[int, ...]:

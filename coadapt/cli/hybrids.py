@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from coadapt import taxonomy
-from coadapt.cli import command
+from coadapt.cli import command, output
 from coadapt.cli.values import Values, get
 from coadapt.schema import ConfigError
 from coadapt.validation import design_space
@@ -21,13 +21,11 @@ from coadapt.validation import design_space
 
 def _define(values: Values) -> None:
     flags.DEFINE_string("table", "", "matrix or refusals (both)", flag_values=values)
-    flags.DEFINE_string(
-        "format", "text", "text, markdown or csv (text)", flag_values=values
-    )
+    output.define_style(values)
 
 
 def _run(values: Values) -> None:
-    table, style = get(values, "table"), get(values, "format")
+    table, style = get(values, "table"), output.style(values)
     if table and table not in design_space.TABLES:
         raise ConfigError(
             f"--table is {table!r}: it must be {' or '.join(design_space.TABLES)}."

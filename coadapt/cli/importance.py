@@ -13,13 +13,11 @@ is that of coadapt sweep --random, of 10 settings a field or more: docs/tuning.m
 import sys
 from collections.abc import Sequence
 
-from absl import flags
-
 from coadapt import plot, taxonomy
 from coadapt.analysis import importance
 from coadapt.analysis.importance import Importance, Share
-from coadapt.cli import command
-from coadapt.cli.values import Values, count, definers, get, required
+from coadapt.cli import command, output
+from coadapt.cli.values import Values, count, definers, required
 from coadapt.runs import store
 from coadapt.schema import ConfigError
 from coadapt.studies import designs
@@ -33,12 +31,11 @@ def _define(values: Values) -> None:
     text("workdir", "folder of the results of a random design")
     text("permutations", f"of a null, {FEWEST} or more ({importance.PERMUTATIONS})")
     text("figure", "a file for a picture of the shares, such as importance.png")
-    flags.DEFINE_string(
-        "format", "text", "text, markdown or csv (text)", flag_values=values
-    )
+    output.define_style(values)
 
 
 def _run(values: Values) -> None:
+    style, path = output.style(values), output.figure(values)
     found = designs.read(store.folder(required(values, "workdir")))
     if not designs.is_random(found.header):
         raise ConfigError(
@@ -48,12 +45,10 @@ def _run(values: Values) -> None:
         )
     times = count(values, "permutations", importance.PERMUTATIONS, least=FEWEST)
     made = [(each, _of(each, times)) for each in designs.designs(found)]
-    style = get(values, "format")
     print(taxonomy.render([row for each in made for row in _rows(*each)], style))
     if style != "csv":
         print("", *(_note(*each) for each in made), sep="\n")
-    if get(values, "figure"):
-        path = store.expanded(get(values, "figure"), "--figure")
+    if path is not None:
         named = {f"{d.variant}, {d.task}": each.shares for d, each in made}
         plot.save(plot.importance(named), path)
 

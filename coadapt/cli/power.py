@@ -12,17 +12,17 @@ of five pilots. With --max_seeds arms are judged at doubling numbers of seeds fr
 """
 
 import itertools
+import math
 import sys
 from collections.abc import Sequence
 
 from absl import flags
 
-from coadapt import taxonomy
 from coadapt.analysis import verdict
 from coadapt.analysis.comparison import MARGIN, REFERENCE
-from coadapt.cli import command, prospects
+from coadapt.cli import command, output, prospects
 from coadapt.cli.values import Values, count, get, positive
-from coadapt.report import power_tables
+from coadapt.report import effect_tables, power_tables
 from coadapt.report.power_tables import Named
 from coadapt.schema import ConfigError
 from coadapt.studies import power
@@ -35,16 +35,12 @@ def _define(values: Values) -> None:
         ("tasks", "that an effect is averaged over (1)"),
         ("questions", "of the study, which share alpha (1)"),
         ("failing", "share of the runs of each arm that fail (0)"),
-        ("format", "text, markdown or csv (text)"),
     ):
         flags.DEFINE_string(name, None, about, flag_values=values)
+    output.define_style(values)
 
 
 def _plan(values: Values) -> power.Plan:
-    failing = get(values, "failing")
-    share = 0.0 if failing in (None, "0") else positive(values, "failing") or 0
-    if share >= 1:
-        raise ConfigError(f"--failing is {failing!r}: it must be below 1.")
     most = get(values, "max_seeds")
     return power.plan(
         count(values, "seeds", least=2, most=verdict.MOST),
@@ -53,8 +49,20 @@ def _plan(values: Values) -> power.Plan:
         alpha=prospects.alpha(values),
         questions=count(values, "questions", 1, most=1000),
         tasks=count(values, "tasks", 1, most=1000),
-        failing=share,
+        failing=_failing(values),
     )
+
+
+def _failing(values: Values) -> float:
+    """Raises: ConfigError, of what is no share."""
+    text = get(values, "failing") or "0"
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if 0 <= found < 1:
+        return found
+    raise ConfigError(f"--failing is {text!r}: it must be below 1, and 0 or more.")
 
 
 def _run(values: Values) -> None:
@@ -64,21 +72,14 @@ def _run(values: Values) -> None:
             "give --std=0.2, or --pilot=runs/x with runs to take it from, one of the "
             "two."
         )
-    plan, notes = _plan(values), []
+    style, plan, notes = output.style(values), _plan(values), []
     if given:
         named = [(("A", given[0]), ("B", given[-1]))]
     else:
         named, notes = _from_pilot(values, pilot)
     rows = [row for pair in named for row in power_tables.rows(pair, plan)]
-    style = get(values, "format") or "text"
-    print(taxonomy.render(rows, style))
-    if style != "csv":
-        mark = "* " if style == "markdown" else ""
-        print(
-            "",
-            *(f"{mark}{note}" for note in [*notes, *power_tables.notes(plan)]),
-            sep="\n",
-        )
+    notes += power_tables.notes(plan)
+    print("\n".join(effect_tables.lines(rows, style, notes)))
 
 
 def _from_pilot(values: Values, pilot: str) -> tuple[list[Named], list[str]]:

@@ -1,5 +1,7 @@
 """Flags of a study's power, and what they say of a sweep before it is run."""
 
+import math
+
 from absl import flags
 
 from coadapt import sweep
@@ -60,7 +62,9 @@ def stds(values: Values) -> list[float]:
             found.append(float(part))
         except ValueError:
             found.append(0.0)
-    if text is not None and not (1 <= len(found) <= 2 and all(x > 0 for x in found)):
+    if text is not None and not (
+        1 <= len(found) <= 2 and all(0 < x < math.inf for x in found)
+    ):
         raise ConfigError(
             f"--std is {text!r}: it must be a positive number, or two by comma, of A "
             "and of B."

@@ -62,6 +62,8 @@ def _run(values: Values) -> None:
     if out.suffix == ".html":
         if episodes > 1:
             raise ConfigError("--episodes applies to videos: a page shows one episode.")
+        if get(values, "fps") is not None:
+            raise ConfigError("--fps applies to videos: a page has the simulation's.")
         found, page = video.page(
             agent, evaluation=evaluation, episodes=header.eval_episodes, height=size[1]
         )
@@ -101,7 +103,7 @@ def _size(text: str | None) -> video.Size:
 
     Raises: ConfigError.
     """
-    found = re.fullmatch(r"(\d+)x(\d+)", text or "480x480")
+    found = re.fullmatch(r"(\d{1,4})x(\d{1,4})", text or "480x480")
     size = tuple(map(int, found.groups())) if found else (0, 0)
     if not all(16 <= n <= 4096 and n % 2 == 0 for n in size):
         raise ConfigError(

@@ -11,7 +11,7 @@ import psutil
 
 from coadapt import devices, progress, report, sweep
 from coadapt.cli import command, compiled, feeds, planning, signals, slurm, workers
-from coadapt.cli.values import Values, count, get, required
+from coadapt.cli.values import Values, count, get, positive, required
 from coadapt.distributed import engines
 from coadapt.runner import Snapshot
 from coadapt.runs import store
@@ -36,7 +36,7 @@ def run_sweep(
     """
     keep = count(values, "keep", 1, least=0)
     rules = sweep.checkpoints(get(values, "checkpoint_every"), keep)
-    workdir = get(values, "workdir")
+    workdir, margin = get(values, "workdir"), _margin(values, asked)
     planning.refuse_measure(values)
     others, deadline = workers.asked(values), workers.deadline(values)
     if others is not None:
@@ -64,8 +64,15 @@ def run_sweep(
         return True
 
     whole = all(run(part, place) for part, place in todo)  # ends where one is not
-    report.make(folder, printed=True)
+    report.make(folder, printed=True, margin=margin)
     return 0 if whole else command.TROUBLE
+
+
+def _margin(values: Values, asked: Sweep) -> float | None:
+    """Of the verdicts, where the command has a --margin and no protocol fixes one."""
+    if "margin" not in values or "margin" in asked.protocol:
+        return None
+    return positive(values, "margin")
 
 
 def _run_here(

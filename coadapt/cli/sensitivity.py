@@ -19,14 +19,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from absl import flags
-
 from coadapt import plot, taxonomy
 from coadapt.analysis import sensitivity
 from coadapt.analysis.stats import number
-from coadapt.cli import by_procedure, by_setting, by_task, command
+from coadapt.cli import by_procedure, by_setting, by_task, command, output
 from coadapt.cli.by_setting import Shown
-from coadapt.cli.values import Values, count, definers, get, required
+from coadapt.cli.values import Values, count, definers, get, refuse_both, required
 from coadapt.runs import store
 from coadapt.schema import ConfigError
 from coadapt.studies import designs
@@ -57,21 +55,18 @@ def _define(values: Values) -> None:
         "--random=16 --scrambles=4 --seeds=8",
     )
     text("figure", "a file for a picture of what is printed, such as best.png")
-    flags.DEFINE_string(
-        "format", "text", "text, markdown or csv (text)", flag_values=values
-    )
+    output.define_style(values)
 
 
 def _run(values: Values) -> None:
     workdir = store.folder(required(values, "workdir"))
-    style = get(values, "format")
-    rows, notes, figure = _shown(values)(workdir)
+    style, path = output.style(values), output.figure(values)
+    rows, notes, drawn = _shown(values)(workdir)
     print(taxonomy.render(rows, style))
     if style != "csv" and notes:
         print("", *notes, sep="\n")
-    if get(values, "figure"):
-        path = store.expanded(get(values, "figure"), "--figure")
-        plot.save(figure(), path)
+    if path is not None:
+        plot.save(drawn(), path)
 
 
 def _shown(values: Values) -> Callable[[Path], Shown]:
@@ -79,11 +74,8 @@ def _shown(values: Values) -> Callable[[Path], Shown]:
 
     Raises: ConfigError.
     """
+    refuse_both(values, *_OTHERS)
     asked = [name for name in _OTHERS if get(values, name)]
-    if len(asked) > 1:
-        raise ConfigError(
-            f"--{asked[0]} and --{asked[1]} exclude each other: give one."
-        )
     if asked == ["procedure"]:
         return partial(by_procedure.shown, tries=count(values, "procedure"))
     return _OTHERS[asked[0]] if asked else _best

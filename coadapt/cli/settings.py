@@ -8,7 +8,7 @@ from absl import flags
 
 from coadapt import sweep
 from coadapt.cli import configs
-from coadapt.cli.values import Values, count, get
+from coadapt.cli.values import Values, count, get, refuse_both
 from coadapt.schema import ConfigError
 from coadapt.studies import procedure, tuning
 from coadapt.sweep import Sweep
@@ -105,10 +105,7 @@ def drawn(values: Values, asked: Sweep) -> Sweep:
                 raise ConfigError(f"--{name} applies to --random: also give --random.")
         return asked
     for other in ("tune", "until"):
-        if get(values, other):
-            raise ConfigError(
-                f"--{other} and --random exclude each other: give one of them."
-            )
+        refuse_both(values, other, "random")
     ranges = [tuning.ranged(path, text, "vary") for path, text in texts.items()]
     tuning.require_fields(asked, ranges)
     settings, said = _settings(values, ranges)

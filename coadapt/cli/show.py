@@ -16,26 +16,27 @@ from typing import Any
 
 from absl import flags
 
-from coadapt import algorithms, changes, envs, field_docs, schema, taxonomy
-from coadapt.cli import command, configs
+from coadapt import algorithms, changes, field_docs, schema, taxonomy
+from coadapt.cli import command, configs, output
 from coadapt.cli.values import Values, get, required
 from coadapt.config import Config
 from coadapt.schema import ConfigError
+from coadapt.tasks import registry
 
 
 def _define(values: Values) -> None:
-    for name, default, about in (
-        ("algorithm", None, "the preset: sac, mpo, ppo, ..."),
-        ("config", None, "instead of a preset, a config in a JSON file"),
-        ("task", None, "family/id, for the preset's changes there (none)"),
-        ("format", "text", "text, markdown or csv (text)"),
+    for name, about in (
+        ("algorithm", "the preset: sac, mpo, ppo, ..."),
+        ("config", "instead of a preset, a config in a JSON file"),
+        ("task", "family/id, for the preset's changes there (none)"),
     ):
-        flags.DEFINE_string(name, default, about, flag_values=values)
+        flags.DEFINE_string(name, None, about, flag_values=values)
+    output.define_style(values)
     configs.define_set(values)
 
 
 def _run(values: Values) -> None:
-    rows, style = _rows(values), get(values, "format")
+    style, rows = output.style(values), _rows(values)
     print(taxonomy.render(rows, style).rstrip("\n"))
     if style != "csv":
         print(*field_docs.cited(" ".join(row["source"] for row in rows)), sep="\n")
@@ -54,7 +55,8 @@ def _rows(values: Values) -> list[taxonomy.Row]:
         before = configs.read_config(file)
         origins = {path: str(file) for path, _ in field_docs.differing(before)}
     config = changes.change(before, asked)
-    _require_task(get(values, "task"))
+    if get(values, "task") is not None:
+        registry.spec_of(get(values, "task"))
     origins |= dict.fromkeys(schema.single(asked), "--set")
     rows = []
     for path, value, owner in _fields(config):
@@ -73,15 +75,6 @@ def _rows(values: Values) -> list[taxonomy.Row]:
             }
         )
     return rows
-
-
-def _require_task(task: str | None) -> None:
-    """Raises: ConfigError, without such a task."""
-    try:
-        if task is not None:
-            envs.spec(task)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
 
 
 def _noted(notes: dict[str, str], path: str) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from coadapt import devices
-from coadapt.cli import command
+from coadapt.cli import command, output
 from coadapt.cli.values import Values, count, get
 from coadapt.schema import ConfigError, nearest
 from coadapt.tasks import registry
@@ -26,9 +26,7 @@ from coadapt.tasks import registry
 
 def _define(values: Values) -> None:
     flags.DEFINE_string("suite", "", "one of them only (all)", flag_values=values)
-    flags.DEFINE_string(
-        "format", "text", "text, markdown or csv (text)", flag_values=values
-    )
+    output.define_style(values)
     flags.DEFINE_bool("check", False, "step each", flag_values=values)
     flags.DEFINE_string("steps", "50", "with --check: of each (50)", flag_values=values)
 
@@ -43,7 +41,9 @@ def _run(values: Values) -> int:
     chosen = [suite] if suite else list(registry.SUITES)
     if get(values, "check"):
         return _check(chosen, count(values, "steps"))
-    print(registry.report(chosen, get(values, "format")))
+    if values["steps"].present:
+        raise ConfigError("--steps applies to --check: also give --check.")
+    print(registry.report(chosen, output.style(values)))
     return 0
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from coadapt import taxonomy
-from coadapt.cli import command
+from coadapt.cli import command, output
 from coadapt.cli.values import Values, get
 from coadapt.schema import ConfigError
 
@@ -24,16 +24,14 @@ TABLES = {
 
 def _define(values: Values) -> None:
     flags.DEFINE_string("table", "1", "1 or 4 (1)", flag_values=values)
-    flags.DEFINE_string(
-        "format", "text", "text, markdown or csv (text)", flag_values=values
-    )
+    output.define_style(values)
 
 
 def _run(values: Values) -> None:
     table = get(values, "table")
     if table not in TABLES:
         raise ConfigError(f"--table is {table!r}: it must be {' or '.join(TABLES)}.")
-    print(taxonomy.render(TABLES[table](), get(values, "format")))
+    print(taxonomy.render(TABLES[table](), output.style(values)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

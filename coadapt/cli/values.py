@@ -8,7 +8,7 @@ from typing import Any
 from absl import flags
 
 from coadapt import sweep
-from coadapt.schema import ConfigError
+from coadapt.schema import ConfigError, shown
 
 Values = flags.FlagValues
 
@@ -59,7 +59,8 @@ def number(name: str, text: str, least: int = 1, most: int = sweep.MOST) -> int:
     except (ValueError, OverflowError):
         pass
     raise ConfigError(
-        f"--{name} is {text!r}: it must be a whole number of {least:,} to {most:,}."
+        f"--{name} is {shown(text)}: it must be a whole number of {least:,} to "
+        f"{most:,}."
     )
 
 
@@ -88,12 +89,21 @@ def bytes_of(text: str | None) -> int | None:
     if text is None:
         return None
     found = _MEMORY.fullmatch(text.strip().lower())
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, OverflowError):
         if found and (number := float(found[1])) > 0:
             return int(number * _UNITS[found[2]])
     raise ConfigError(
         f"--device_memory is {text!r}: it must be a number of bytes, such as 80GiB."
     )
+
+
+def refuse_both(values: Values, *names: str) -> None:
+    """Raises: ConfigError, where two of these are given."""
+    first, *others = [name for name in names if get(values, name)] or [""]
+    if others:
+        raise ConfigError(
+            f"--{first} and --{others[0]} exclude each other: give one of them."
+        )
 
 
 def listed(text: str | None) -> list[str]:

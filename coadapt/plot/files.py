@@ -30,15 +30,25 @@ def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
         ConfigError: on another suffix.
         OSError:
     """
-    dated = {".pdf": "CreationDate", ".svg": "Date", ".png": None}
-    suffix = os.path.splitext(path)[1]
-    if suffix not in dated:
-        raise ConfigError(
-            f"path is {str(path)!r}: it must end in {', '.join(dated)}"
-            f"{nearest(suffix, dated) or '.'}"
-        )
-    date = dated[suffix]
+    date = _DATES[require_suffix(path)]
     figure.savefig(path, metadata={date: None} if date else None)
+
+
+_DATES = {".pdf": "CreationDate", ".svg": "Date", ".png": None}  # as a file has its own
+
+
+def require_suffix(path: str | os.PathLike[str]) -> str:
+    """That of a file that a figure can be written to.
+
+    Raises: ConfigError.
+    """
+    suffix = os.path.splitext(path)[1]
+    if suffix not in _DATES:
+        raise ConfigError(
+            f"path is {str(path)!r}: it must end in {', '.join(_DATES)}"
+            f"{nearest(suffix, _DATES) or '.'}"
+        )
+    return suffix
 
 
 @in_own_style

@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from coadapt import devices, envs, runner, schema
-from coadapt.metrics import registry
+from coadapt import devices, runner, schema
+from coadapt.metrics.registry import chosen
 from coadapt.schema import ConfigError
 from coadapt.sweeps.asked import MOST, MOST_EPISODES, MOST_SEEDS, Sweep, is_int
-from coadapt.tasks import references
+from coadapt.tasks import references, registry
 from coadapt.training import cadence
 from coadapt.validation.config_rules import check
 from coadapt.variants import Variant, distinct
@@ -28,7 +28,7 @@ def validate(sweep: Sweep) -> None:
             f"{MOST_EPISODES:,}, because they run side by side."
         )
     _validate_seeds(sweep)
-    registry.chosen(sweep.log)
+    chosen(sweep.log)
     if not sweep.variants:
         raise ConfigError("tasks is empty: give at least one.")
     for task, variants in sweep.variants.items():
@@ -59,10 +59,7 @@ def _validate_task(task: str, variants: Sequence[Variant], sweep: Sweep) -> None
     if not variants:
         raise ConfigError(f"{task} has no variants: at least one is needed.")
     distinct(variants)
-    try:
-        spec = envs.spec(task)
-    except ValueError as error:  # of ours: no such task, or not one that we support
-        raise ConfigError(str(error)) from None
+    spec = registry.spec_of(task)
     for variant in variants:
         if variant.steps is not None:
             _validate_count(f"steps of {variant.name}", variant.steps)

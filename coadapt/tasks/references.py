@@ -14,6 +14,7 @@ from coadapt.envs import DeviceEnv, HostEnv, host, toy
 from coadapt.envs.base import once
 from coadapt.schema import ConfigError, nearest
 from coadapt.system.notes import note_once
+from coadapt.tasks import registry
 from coadapt.tasks.units import GIVEN, Unit
 from coadapt.types import EnvSpec
 
@@ -73,6 +74,7 @@ def asked(tasks: Mapping[str, object], given: Mapping[str, float]) -> dict[str, 
             )
     found = {}
     for task in tasks:
+        registry.spec_of(task)
         known = (float(given[task]), GIVEN) if task in given else reference(task)
         value, source = known or (None, "")
         found[task] = Unit(reference=value, source=source)

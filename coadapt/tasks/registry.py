@@ -14,6 +14,7 @@ import numpy as np
 
 from coadapt import envs, taxonomy
 from coadapt.envs import DeviceEnv, HostEnv
+from coadapt.schema import ConfigError
 from coadapt.types import EnvSpec, TimeStep
 
 NEVER = "never"
@@ -215,10 +216,24 @@ def paper() -> list[str]:
     return list(nearest().values())
 
 
+_PAPERS = {e.task: e.paper for entries in SUITES.values() for e in entries}
+
+
 def paper_name(task: str) -> str:
     """What the paper calls a task, or the one that this is a version of; '' if none."""
-    found = {e.task: e.paper for entries in SUITES.values() for e in entries}
-    return found.get(task, "")
+    return _PAPERS.get(task, "")
+
+
+def spec_of(task: str) -> EnvSpec:
+    """What an agent meets in a task.
+
+    Raises:
+        ConfigError: if there is no such task, or none that is supported.
+    """
+    try:
+        return envs.spec(task)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def report(suites: Iterable[str], style: str) -> str:
@@ -232,9 +247,11 @@ def report(suites: Iterable[str], style: str) -> str:
     parts = []
     for suite in suites:
         try:
-            table = taxonomy.render(rows(suite), style)
+            found = rows(suite)
         except ValueError as error:
             table = f"{error}."
+        else:
+            table = taxonomy.render(found, style)
         title = [] if style == "csv" else [f"## {suite}", NOTES[suite]]
         parts += [*title, table]
     return "\n\n".join(parts)

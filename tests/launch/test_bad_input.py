@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import coadapt
 from coadapt import algorithms, runner, schema, sweep
-from coadapt.cli import bench, hybrids, report, taxonomy, train
+from coadapt.cli import bench, hybrids, report, tasks, taxonomy, train
 from coadapt.cli import sweep as sweep_command
 from coadapt.config import Config
 from coadapt.runs import store
@@ -221,6 +221,13 @@ SWEEP: list[tuple[list[str], list[str]]] = [
     (grid("--grid=data.overlap=true,on"), ["overlap=on are one config"]),
     (grid("--grid==1,2"), ["'=1,2'", "path=value"]),
     (grid("--grid=nothing=1,2"), ["nothing is not a field"]),
+    (grid("--max_seeds=32"), ["--max_seeds applies to seeds until decided"]),
+    (grid("--margin=0"), ["--margin is '0'", "positive number"]),
+    (
+        grid("--task=gym/Hoper-v5", "--algorithms=sac,mpo", "--seeds=16",
+             "--grid=g_estimate.critics=1,2", "--until=decided"),
+        ["did you mean 'gym/Hopper-v5'?"],
+    ),
     (grid("--grid=g_estimate.critics=1,x"), ["critics is 'x'", "int >= 1"]),
     (grid("--grid=pi_theta=Gaussian,Gausian"), ["did you mean 'Gaussian'?"]),
     (grid("--grid=g=Q,SoftQ", "--grid=g=Q"), ["--grid has g twice"]),
@@ -241,6 +248,13 @@ OTHERS = [
     (bench, ["--algorithms=sacc"], ["'sacc'", "did you mean 'sac'?"]),
     (bench, ["--rounds=0"], ["--rounds", "'0'"]),
     (bench, ["--algorithms=sac", "--task=toy/lqr"], ["'toy/lqr'", "of the host"]),
+    (bench, ["--algorithms=sac", "--task=gym/CartPole-v1"], ["are discrete"]),
+    (bench, ["--envs=lqr"], ["'lqr'", "did you mean 'toy/lqr'?"]),
+    (bench, ["--envs=gym/Hoper-v5"], ["did you mean 'gym/Hopper-v5'?"]),
+    (bench, ["--products=8", "--project=h100"], ["--products and --project exclude"]),
+    (bench, ["--products=8", "--set=g=Q"], ["--set applies to updates"]),
+    (tasks, ["--format=word"], ["'word'", "text, markdown, csv"]),
+    (tasks, ["--steps=9"], ["--steps applies to --check"]),
 ]
 DOORS = [
     *((train, *row) for row in TRAIN),

@@ -54,6 +54,12 @@ def test_a_reference_is_of_a_task(monkeypatch):
     [
         (["--steps=1e5,arw:6e5"], "did you mean 'awr'"),
         (["--steps=1e5,2e5"], "one number for all"),
+        (["--steps=1e5,awr:6e5,awr:7e5"], "--steps has 'awr' twice"),
+        (
+            ["--steps=9", *["--reference=toy/lqr:1"] * 2],
+            "--reference has toy/lqr twice",
+        ),
+        ([f"--seeds=0-{'9' * 5000}"], "--seeds is '0-999"),
         (["--steps=awr:6e5"], "one number for all"),
         (["--steps=1e5,awr:x"], "--steps is 'x'"),
         (["--steps=10", "--reference=5"], "it must be task:value"),
