@@ -123,12 +123,12 @@ def distinct(variants: Sequence[Variant]) -> None:
                 f"variant {name!r} has no name for a table: it must be a text that can "
                 "be printed, in one line."
             )
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ConfigError(
-            f"variant {twice[0]!r} is there {names.count(twice[0])} times: names must "
-            "differ, because results are filed under them."
-        )
+    for name, times in sorted(Counter(names).items()):
+        if times > 1:
+            raise ConfigError(
+                f"variant {name!r} is there {times} times: names must differ, because "
+                "results are filed under them."
+            )
 
 
 def _refuse_equal(variants: Iterable[Variant]) -> None:

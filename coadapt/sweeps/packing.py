@@ -33,9 +33,7 @@ class Cost(NamedTuple):
     parameter_bytes: int
     gradient_steps: int
     working_bytes: int = 0  # of an update, or of an evaluation
-    environment_bytes: int = (
-        0  # of its environments on the device, where it has several
-    )
+    environment_bytes: int = 0  # of several on the device
 
     @property
     def memory(self) -> int:
