@@ -23,6 +23,8 @@ from coadapt.sweep import Checkpoints, Sweep, Variant
 from coadapt.types import Action, TimeStep
 from tests.recipes import SHORT, small
 
+pytestmark = pytest.mark.usefixtures("one_device")
+
 GAMMA = 0.9
 # networks that are linear in their inputs, or in the products of two of them: their
 # functions can be written down

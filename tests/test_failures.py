@@ -18,6 +18,8 @@ from coadapt.tasks import references
 from tests.recipes import small
 from tests.test_checkpoint import ALL, asked, interrupted, rows
 
+pytestmark = pytest.mark.usefixtures("one_device")
+
 SEEDS = tuple(range(8))
 STEPS, EVERY = 160, 80  # env steps; the first update is after 64 of them
 

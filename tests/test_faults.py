@@ -375,13 +375,8 @@ resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
 """
 
 
-@pytest.mark.parametrize(
-    "limit, where",
-    [
-        (15_000, "/programs/"),
-        pytest.param(500, "manifest", marks=pytest.mark.faults),
-    ],
-)
+@pytest.mark.faults
+@pytest.mark.parametrize("limit, where", [(15_000, "/programs/"), (500, "manifest")])
 def test_a_full_disk_is_a_sentence_and_loses_nothing(limit, where, whole, tmp_path):
     """Files cannot grow beyond a limit: the first that has to is a checkpoint's."""
     kind = "device-replay"
