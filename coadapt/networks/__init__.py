@@ -125,29 +125,18 @@ def run(
     return Pass(head, jnp.concatenate([found, ones], axis=-1), kept)
 
 
-def read(
-    spec: Torso, params: Tree, x: jax.Array, precision: Precision = "tf32"
-) -> tuple[jax.Array, jax.Array]:
-    """The outputs, and what the output layer reads, with a 1 for its bias.
-
-    [..., in] -> [..., outputs], [..., F + 1].
-    """
-    found = run(spec, params, x, precision)
-    return found.head, found.features
-
-
 def apply(
     spec: Torso, params: Tree, x: jax.Array, precision: Precision = "tf32"
 ) -> jax.Array:
     """[..., in] -> [..., outputs]."""
-    return read(spec, params, x, precision)[0]
+    return run(spec, params, x, precision).head
 
 
 def last_features(
     spec: Torso, params: Tree, x: jax.Array, precision: Precision = "tf32"
 ) -> jax.Array:
-    """[..., in] -> [..., F + 1]."""
-    return read(spec, params, x, precision)[1]
+    """What the output layer reads, with a 1 for its bias: [..., in] -> [..., F + 1]."""
+    return run(spec, params, x, precision).features
 
 
 def readout(
@@ -155,7 +144,7 @@ def readout(
 ) -> jax.Array:
     """The output layer on `last_features`: [..., F + 1] -> [..., outputs]."""
     kernel, bias = params["output"]["kernel"], params["output"]["bias"]
-    return dot(features, jnp.concatenate([kernel, bias[None]]), own=precision)
+    return dot(features, jnp.concatenate([kernel, bias[None]]), precision)
 
 
 def width(spec: Torso, inputs: int) -> int:

@@ -125,7 +125,7 @@ class _Weights(nn.Module):
         shape = (x.shape[-1], self.size)
         start = self.head or _START
         kernel = self.param("kernel", lambda key: start.kernel(key, shape))
-        made = dot(x, kernel, own=self.precision)
+        made = dot(x, kernel, self.precision)
         if self.head is None:
             return made
         size, inputs = (self.size,), shape[0]

@@ -65,7 +65,7 @@ class Dense(nn.Module):
             kernel = kernel * (gain / length)[None]
         if self.kind == "spectral_norm":
             kernel = kernel / self._largest(kernel)
-        y = dot(x, kernel, own=self.precision)
+        y = dot(x, kernel, self.precision)
         return y + bias.reshape((1,) * (y.ndim - 1) + (-1,))
 
     def _largest(self, kernel: jax.Array) -> jax.Array:

@@ -84,8 +84,8 @@ def _forward(a: jax.Array, b: jax.Array, of_a: int, of_b: int, precision: Precis
 _product.defvjp(_forward, _gradients)
 
 
-def dot(x: jax.Array, w: jax.Array, *_: Any, own: Precision, **__: Any) -> jax.Array:
-    """What flax asks of a dense layer: [..., in] and [in, out] -> [..., out]."""
+def dot(x: jax.Array, w: jax.Array, precision: Precision) -> jax.Array:
+    """The product of a dense layer: [..., in] and [in, out] -> [..., out]."""
     rows = x.reshape(-1, x.shape[-1])
-    product: Any = _product(rows, w, 1, 0, own)
+    product: Any = _product(rows, w, 1, 0, precision)
     return product.reshape(*x.shape[:-1], w.shape[-1])
