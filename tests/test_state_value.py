@@ -28,6 +28,18 @@ def beside(config, state, obs):
     return np.asarray(models.View(config, state).state_value(obs))
 
 
+def transitions():
+    """One in three ends its episode."""
+    return Transition(
+        numbers(B, SPEC.obs_size),
+        jnp.tanh(numbers(B, SPEC.action_size)),
+        numbers(B),
+        jnp.asarray(np.arange(B) % 3 > 0, jnp.float32),
+        jnp.zeros(B, bool),
+        numbers(B, SPEC.obs_size),
+    )
+
+
 def test_the_minimum_of_the_loss_is_the_expectile():
     """tau sum of what is above = (1 - tau) sum of what is below: Newey and Powell."""
     errors = np.asarray(numbers(200))
@@ -43,15 +55,7 @@ def test_the_minimum_of_the_loss_is_the_expectile():
 def test_an_update_reads_the_slow_critics_then_v():
     config = schema.override(algorithms.preset("iql"), SMALL)
     state = init(config, SPEC, jax.random.key(0))
-    ends = jnp.asarray(np.arange(B) % 3 > 0, jnp.float32)
-    data = Transition(
-        numbers(B, SPEC.obs_size),
-        jnp.tanh(numbers(B, SPEC.action_size)),
-        numbers(B),
-        ends,
-        jnp.zeros(B, bool),
-        numbers(B, SPEC.obs_size),
-    )
+    data = transitions()
     slow = state.target.critic
     q = models.action_values(config, state, slow, data.obs, data.action)
     q = np.asarray(q).min(axis=0)
@@ -65,7 +69,7 @@ def test_an_update_reads_the_slow_critics_then_v():
     assert float(moved - old) == pytest.approx(-3e-4 * np.sign(slope), rel=1e-3)
     target = compute_targets(config, new, data, KEY).target
     following = beside(config, new, data.next_obs)
-    plain = np.asarray(data.reward) + 0.99 * np.asarray(ends) * following
+    plain = np.asarray(data.reward) + 0.99 * np.asarray(data.discount) * following
     np.testing.assert_allclose(target, plain, rtol=1e-6)
     view = models.View(config, new)
     score = view.g.score_actions(view, data.obs, data.action[None], KEY)
@@ -74,6 +78,20 @@ def test_an_update_reads_the_slow_critics_then_v():
     weight = config.pi_q.weights(score, view.eta)[0]
     plain = np.minimum(np.exp(3.0 * advantage), 100.0)
     np.testing.assert_allclose(weight, plain, rtol=1e-5)
+
+
+def test_a_step_moves_the_vectors_of_its_spectral_norm():
+    change = {"networks.critic.parametrization": "spectral_norm"}
+    config = schema.override(algorithms.preset("iql"), SMALL | change)
+    config_rules.check(config)
+    old = init(config, SPEC, jax.random.key(0))
+    new, _ = jax.jit(agent.fit_value)(config, old, transitions(), KEY)
+    kernel = np.asarray(old.params.value["hidden_0"]["kernel"], np.float64)
+    right = kernel.T @ np.asarray(old.params.value["state"]["hidden_0"]["left"])
+    left = kernel @ right  # a power iteration
+    found = new.params.value["state"]["hidden_0"]["left"]
+    np.testing.assert_allclose(found, left / np.linalg.norm(left), rtol=1e-5)
+    assert (np.asarray(new.params.value["hidden_0"]["kernel"]) != kernel).any()
 
 
 REFUSED = {

@@ -314,9 +314,8 @@ class View(NamedTuple):
     def v(self, critic: Tree, obs: jax.Array) -> jax.Array:
         return state_values(self.config, self.state, critic, obs)
 
-    def state_value(self, obs: jax.Array, params: Tree | None = None) -> jax.Array:
-        spec = self.config.networks.critic
-        params = self.state.params.value if params is None else params
+    def state_value(self, obs: jax.Array) -> jax.Array:
+        spec, params = self.config.networks.critic, self.state.params.value
         return self.network(spec, params, self.inputs(obs))[..., 0]
 
     def network(self, spec: networks.Torso, params: Tree, rows: jax.Array) -> jax.Array:

@@ -9,6 +9,7 @@ from coadapt import networks, optim
 from coadapt.agent.models import View
 from coadapt.config import Config
 from coadapt.factors.g_estimate import OneStepEstimate
+from coadapt.networks import learned
 from coadapt.types import AgentState, EnvSpec, Metrics, Transition, Tree
 
 
@@ -34,16 +35,19 @@ def fit(
     outputs = view.outputs(view.target_critic, obs, action[None])
     aim = cast(jax.Array, estimate.future(view, outputs, key))  # a number: no atoms
     aim = jax.lax.stop_gradient(aim)
+    nets, rows, rules = config.networks, view.inputs(obs), config.optim
 
-    def loss(params: Tree) -> jax.Array:
-        return jnp.mean(value.each(aim - view.state_value(obs, params)))
+    def loss(params: Tree) -> tuple[jax.Array, Tree]:
+        found = networks.run(nets.critic, params, rows, nets.precision, learning=True)
+        return jnp.mean(value.each(aim - found.head[..., 0])), found.kept
 
-    old, rules = state.params.value, config.optim
-    before, grads = jax.value_and_grad(loss)(old)
+    old = state.params.value
+    (before, kept), grads = jax.value_and_grad(loss, has_aux=True)(old)
     new, opt = optim.step(
-        rules.critic, rules.clip, grads, state.opt.value, old, rules.weight_decay
-    )
-    new = config.networks.critic.project(new)
+        rules.critic, rules.clip, learned(grads), state.opt.value, learned(old),
+        rules.weight_decay,
+    )  # fmt: skip
+    new = networks.keeping(nets.critic.project(new), kept)
     state = state._replace(
         params=state.params._replace(value=new), opt=state.opt._replace(value=opt)
     )

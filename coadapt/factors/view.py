@@ -135,8 +135,8 @@ class View(Protocol):
         """V of all critics, in units of reward: obs [B, O] -> [K, B]."""
         ...
 
-    def state_value(self, obs: jax.Array, params: Tree | None = None) -> jax.Array:
-        """V of the state value beside Q, of its parameters now or of others: [B]."""
+    def state_value(self, obs: jax.Array) -> jax.Array:
+        """V of the state value beside Q: obs [B, O] -> [B]."""
         ...
 
     def network(self, spec: Torso, params: Tree, rows: jax.Array) -> jax.Array:
