@@ -290,6 +290,19 @@ def test_an_exact_critic_has_no_error(exact):
     assert line.steps == 120 and line.correlation > 0.9999
 
 
+def test_returns_are_of_rewards_as_the_critic_learns_from_them(exact):
+    agent, found = exact
+    config = schema.override(
+        agent.config, {"reward": "ClipReward", "reward.limit": 0.1}
+    )
+    clipped = found._replace(reward=np.clip(found.reward, -0.1, 0.1))
+    assert (clipped.reward != found.reward).any()
+    expected = diagnostics.overestimation(agent, clipped, max_tail=1.0)
+    clips = dataclasses.replace(agent, config=config)
+    bias = diagnostics.overestimation(clips, found, max_tail=1.0)
+    np.testing.assert_array_equal(bias.returns, expected.returns)
+
+
 def test_a_surface_of_an_exact_critic_goes_through_what_followed(exact):
     from scipy.interpolate import RegularGridInterpolator
 

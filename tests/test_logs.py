@@ -144,18 +144,23 @@ def test_the_entropy_of_a_gaussian_is_the_closed_form():
 
 @pytest.mark.parametrize("task", ["toy/lqr", "gym/Pendulum-v1"])
 def test_episodes_are_told_of_on_the_device_and_on_the_host(task):
-    """With a discount of nearly 1, the discounted return is the return."""
-    config = schema.override(PLAIN, {"g_estimate.discount": 0.999999})
+    """With a discount of nearly 1, the discounted return is the return, over what
+    rewards are divided by before the critic learns from them."""
+    changes = {"reward": "BoundReward", "reward.most": 0.01}
+    config = schema.override(PLAIN, changes | {"g_estimate.discount": 0.999999})
     if task != "toy/lqr":
         config = schema.override(config, {"data.update_every": 600})
     told = []
     how = {"steps": 5, "eval_every": 5, "eval_episodes": 2, "report": told.append}
-    runner.train([config], [0], task, log=["episodes", "values", "speed"], **how)
+    log = ["episodes", "values", "speed"]
+    last = runner.train([config], [0], task, log=log, **how)
     (row,) = [report.metrics for report in told]
     assert row["length"] == envs.spec(task).max_steps
     # 200 steps of 1e-6 less each, and float32
+    scale = last.learner.agent.rewards.largest / 0.01
+    assert scale > 10.0
     gap = row["start_value"] - row["overestimation"]
-    np.testing.assert_allclose(gap, row["return"], rtol=1e-3)
+    np.testing.assert_allclose(gap * scale, row["return"], rtol=1e-3)
     assert abs(row["start_value"]) < 2.0 < abs(row["return"])  # a new critic's
     assert row["steps_per_second"] > 0
     runner.train([config], [0], task, **how)

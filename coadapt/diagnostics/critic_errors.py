@@ -19,7 +19,8 @@ class Overestimation(NamedTuple):
     """What critics say beside what followed, at the steps of some episodes."""
 
     names: tuple[str, ...]  # 'critic 1', ..., then 'target': what the target takes
-    value: np.ndarray  # [len(names), T, E], reward units
+    # [len(names), T, E], in units of the rewards that critics learn from
+    value: np.ndarray
     returns: np.ndarray  # [T, E], NaN where none is known well enough
     tail: np.ndarray  # [T, E], the weight of the critic's own value in a return
 

@@ -11,6 +11,7 @@ from coadapt.config import Config
 from coadapt.diagnostics.rollouts import Rollouts, best_counts
 from coadapt.diagnostics.sampling import SAMPLES, draw, key_of, policy_samples, traced
 from coadapt.ops import returns
+from coadapt.rewards import as_learned
 from coadapt.runs.trained_agent import SavedAgent
 from coadapt.schema import ConfigError
 from coadapt.types import AgentState
@@ -64,6 +65,7 @@ def _summed(reward: jax.Array, discount: jax.Array, value: jax.Array, last: jax.
 def monte_carlo(agent: SavedAgent, found: Rollouts) -> Returns:
     """The returns that the agent's critic is an estimate of, from each step on. [T, E].
 
+    Rewards are clipped or scaled as `config.reward` has it, by what it has counted now.
     Of a soft critic, -eta D(pi_q, pi_p) of every state after the first counts as reward
     (with a uniform prior the entropy, eta H), as its target has it. Where a time limit
     cuts an episode the agent's own value of the last state follows, as in its target.
@@ -71,8 +73,10 @@ def monte_carlo(agent: SavedAgent, found: Rollouts) -> Returns:
     """
     end = np.maximum(found.there.sum(axis=0) - 1, 0)
     cut = found.next_obs[end, np.arange(len(end))]  # [E, O]
+    rule = traced(agent).reward
+    reward = np.asarray(as_learned(rule, agent.state.rewards, found.reward))  # type: ignore[arg-type]
     whole = discounted_returns(
-        np.where(found.there, found.reward + _bonus(agent, found), 0.0),
+        np.where(found.there, reward + _bonus(agent, found), 0.0),
         found.discount,
         found.last,
         found.gamma,

@@ -87,7 +87,7 @@ METRICS: dict[str, Metric] = {
         "values",
         "reward",
         "start_value minus the discounted return of the same greedy episodes, up to "
-        "their end or time limit",
+        "their end or time limit; with `reward`, of rewards as the critics learn them",
         False,
     ),
     "temperature": Metric(

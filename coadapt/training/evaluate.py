@@ -13,6 +13,7 @@ from coadapt.agent import models
 from coadapt.config import Config
 from coadapt.envs.base import DeviceEnv, HostEnv, once
 from coadapt.metrics.registry import DEFAULT, Log
+from coadapt.rewards import as_learned
 from coadapt.rng import Purpose, host_seeds, stream
 from coadapt.training.loops import Loop
 from coadapt.training.program import Program
@@ -48,6 +49,7 @@ greedy = jax.jit(devices.spread_out(shared=(4,))(_greedy_all))
 
 
 values = jax.jit(devices.spread_out()(jax.vmap(_value)))
+_as_learned = jax.jit(devices.spread_out()(jax.vmap(as_learned)))
 
 
 class Episodes(NamedTuple):
@@ -55,7 +57,7 @@ class Episodes(NamedTuple):
 
     total: Rows  # undiscounted return
     length: Rows | None = None  # env steps
-    discounted: Rows | None = None  # return
+    discounted: Rows | None = None  # return, of rewards as the critics learn from them
     value: Rows | None = None  # of the critics, at the start
 
 
@@ -87,6 +89,10 @@ def measure_host(env: HostEnv, loop: Loop, index: int, alive: np.ndarray) -> Epi
         reward = np.where(broken, np.nan, step.reward)
         total += np.where(running, reward, 0.0)
         if asks:
+            if configs.reward is not None:
+                own = reward.reshape(number, each)
+                own = _as_learned(configs.reward, state.rewards, own)
+                reward = np.asarray(own).reshape(-1)
             discounted += np.where(running, gamma**t * reward, 0.0)
         length += running
         t += 1
@@ -128,7 +134,8 @@ def measure_device(
             action = _greedy(config, state, obs, seed, jnp.stack([index, t]))
             states, step = jax.vmap(env.step)(states, action)
             weight = jnp.power(gamma, t.astype(jnp.float32))
-            own = step.reward, jnp.ones(each), weight * step.reward, 0.0
+            learned = as_learned(config.reward, state.rewards, step.reward)
+            own = step.reward, jnp.ones(each), weight * learned, 0.0
             sums = Episodes._make(
                 None if total is None else total + jnp.where(running, x, 0.0)
                 for total, x in zip(sums, own, strict=True)
