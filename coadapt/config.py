@@ -98,6 +98,16 @@ class Source(Protocol):
     stored: ClassVar[bool] = True  # on the device; else a data set is read
     newest: ClassVar[bool] = False  # nothing that is older than the last update
 
+    # fields of some of the classes below, and what holds of the others
+    envs: int = 1  # E, the environments of an agent, which are stepped together
+    random_steps: int = 0
+    pretrain_updates: int = 0
+    overlap: bool = False
+    precision: str = "float32"
+    terminate_at_limit: bool = False
+    relabel: bool = False
+    drop_last: bool = False
+
     @property
     def draws(self) -> Sampling:
         """How minibatches of single transitions are drawn."""
@@ -116,11 +126,6 @@ class Source(Protocol):
     def policy_rows(self) -> int:
         """Transitions of a minibatch of the policy's steps."""
         return self.batch_size  # type: ignore[attr-defined]
-
-    @property
-    def envs(self) -> int:
-        """E, the environments of an agent, which are stepped together."""
-        return 1
 
     @property
     def period(self) -> int:

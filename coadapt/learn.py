@@ -214,7 +214,7 @@ def learn(
 def _learned_from(
     config: Config, learner: _Reads, key: jax.Array, clock: Clock
 ) -> tuple[AgentState, Metrics]:
-    if isinstance(config.data, Trajectories | Rollout):
+    if config.data.in_order:
         return _learn_sequences(config, learner, key, clock)
     if learner.agent.params.prior is None:
         return _learn_steps(config, learner, key, clock)
@@ -329,11 +329,6 @@ def _rewarded(config: Config, state: AgentState, steps: Steps) -> Steps:
     return steps._replace(reward=config.reward.read(state.rewards, steps.reward))
 
 
-def steps_of_sequence(config: Config) -> int:
-    """How many steps in a row a replay has to hold for one sample."""
-    return config.g_estimate.length
-
-
 _UNROLLED = 8  # steps; more are a loop, or compiling them would take minutes
 
 
@@ -370,7 +365,7 @@ def _learn_steps(
         batch = _with_targets(config, state, taken, targets)
         return _kept(log, agents.improve(config, state, batch, improve, critic, warm))
 
-    last = schedule.critic_steps - 1  # 0 or more: legality.check holds it
+    last = schedule.critic_steps - 1  # 0 or more, by validation.config_rules
     steps = jnp.arange(last, dtype=jnp.int32)
     state, _ = _repeat(critic_step, state, (steps, keys[:last]), _UNROLLED)
     before = state.params.critic
@@ -456,14 +451,22 @@ class _Pool(NamedTuple):
         return Batch(transition, target, None, score, prior, before=before)
 
 
+def steps_to_learn_from(
+    config: Config, state: AgentState, store: Store
+) -> tuple[Episodes, tuple[jax.Array, jax.Array]]:
+    """The stored steps in order of time, rewards as the critics learn from them; and
+    the places of those that minibatches are of, first in [C], with their number."""
+    steps = _rewarded(config, state, _sequences(config, store))
+    left_out = steps.last & config.data.drop_last
+    return steps, episodes.entries(steps.seen & ~left_out)
+
+
 def _learn_sequences(
     config: Config, learner: _Reads, key: jax.Array, clock: Clock
 ) -> tuple[AgentState, Metrics]:
     """One iteration on the steps that count; where none does, nothing, metrics NaN."""
     old = learner.agent
-    steps = _rewarded(config, old, _sequences(config, learner.store))
-    drop_last = getattr(config.data, "drop_last", False)
-    entries = episodes.entries(steps.seen & ~(steps.last & drop_last))
+    steps, entries = steps_to_learn_from(config, old, learner.store)
     state, metrics = _iterate(config, learner, steps, entries, key, clock)
     some = entries[1] > 0
     state = jax.tree.map(lambda new, old: jnp.where(some, new, old), state, old)
@@ -498,7 +501,7 @@ def _iterate(
     passes = pool.passes(critic_key, config.schedule.critic_steps, data.batch_size)
     state, found = _repeat(critic_step, state, passes)
     metrics |= found
-    if data.relabel:  # type: ignore[union-attr]
+    if data.relabel:
         pool = pool._replace(returns=agents.compute_returns(config, state, obs, steps))
     pool = pool._replace(prior=agents.priors(config, state, obs, steps))
 

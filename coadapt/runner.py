@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from coadapt import devices, envs, learn, schema
-from coadapt.config import Config, Rollout, Trajectories
+from coadapt.config import Config
 from coadapt.learn import Clock, Health
 from coadapt.metrics import registry
 from coadapt.rng import pin
@@ -235,7 +235,7 @@ class _Training:
     def _note_empty(self, metrics: dict[str, Any], alive: np.ndarray) -> None:
         """Once, where the newest update found no step to learn from: see `learn`."""
         data = self.about.configs.data
-        if not metrics or not isinstance(data, Trajectories | Rollout) or self.noted:
+        if not metrics or not data.in_order or self.noted:
             return
         unknown = np.all([np.isnan(x) for x in metrics.values()], axis=0) & alive
         if not unknown.any():
@@ -245,8 +245,7 @@ class _Training:
         note(
             f"{self.about.task}: the newest update of {unknown.sum()} of "
             f"{self.about.agents} agents, by env step {self.done:,}, changed nothing: "
-            f"{why if getattr(data, 'drop_last', False) else ''}no step is left to "
-            "learn from."
+            f"{why if data.drop_last else ''}no step is left to learn from."
         )
 
     def _failures(self) -> list[Failure]:

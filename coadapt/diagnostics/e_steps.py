@@ -9,7 +9,7 @@ import numpy as np
 from coadapt import agent as agents
 from coadapt import learn
 from coadapt.agent import models
-from coadapt.config import Config, Rollout, Trajectories
+from coadapt.config import Config
 from coadapt.data import episodes, replay
 from coadapt.data.replay import Store
 from coadapt.diagnostics.sampling import key_of, traced
@@ -79,9 +79,8 @@ def e_step(agent: SavedAgent, *, seed: int = 0) -> EStep:
 @jax.jit
 def _e_step(config: Config, state: AgentState, store: Store, key: jax.Array):
     choose, noise, draws = jax.random.split(key, 3)
-    if isinstance(config.data, Trajectories | Rollout):
-        kept = learn._sequences(config, store)
-        positions, n = episodes.entries(kept.seen)
+    if config.data.in_order:
+        kept, (positions, n) = learn.steps_to_learn_from(config, state, store)
         score = agents.compute_returns(config, state, replay.rows(store), kept).score
         size = config.data.policy_rows
         chosen = episodes.minibatch(key, positions, jnp.maximum(n, 1), 0, size)  # type: ignore[arg-type]

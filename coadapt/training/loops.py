@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from coadapt import devices, envs, learn
-from coadapt.config import Config, Offline, Replay
+from coadapt.config import Config, Offline
 from coadapt.data import offline, replay
 from coadapt.data.replay import Store
 from coadapt.envs.base import DeviceEnv, EnvState, HostEnv
@@ -146,13 +146,12 @@ class HostLoop(_Acting):
     def advance(self, begin: int, end: int, updates: int) -> int:
         """Env steps begin + 1 to end; returns the number of updates made so far."""
         configs, data = self.configs, self.configs.data
-        overlaps, needed = isinstance(data, Replay) and data.overlap, 1
-        if overlaps:
-            needed = learn.steps_of_sequence(configs) * data.envs
+        needed = configs.g_estimate.length * data.envs
         for t in range(begin, end, data.envs):
             after, action = t + data.envs, self.action
             learns = due(configs, after)
-            overlap = overlaps and t >= needed  # else what it reads is not there yet
+            # an update that reads what is not there yet waits for the step
+            overlap = data.overlap and t >= needed
             before = Clock(np.int32(t), np.int32(updates))
             clock = before._replace(steps=np.int32(after))
             if learns and overlap:  # not waited for: the environments step meanwhile

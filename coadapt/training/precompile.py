@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from coadapt import devices, envs, runner, schema
-from coadapt.config import Config, Offline, Replay
+from coadapt.config import Config, Offline
 from coadapt.learn import Clock
 from coadapt.metrics.registry import DEFAULT, Log
 from coadapt.types import TimeStep
@@ -122,7 +122,7 @@ def _on_host(config, spec, episodes, stacked, learner, seeds, learns, log):
     obs = np.zeros((number * data.envs, spec.obs_size), np.float32)
     step = TimeStep(obs, words, words, np.zeros(words.shape, bool), obs)
     step = runner.by_agent(config, step)
-    if isinstance(data, Replay) and data.overlap:
+    if data.overlap:
         yield runner.add_and_act.lower(
             stacked, learner.seen, learner.unseen, action, step, seeds, clock
         )

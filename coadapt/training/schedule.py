@@ -1,6 +1,6 @@
 """After which env steps an agent's updates come."""
 
-from coadapt.config import Config, Replay
+from coadapt.config import Config
 
 
 def first_update(config: Config) -> int:
@@ -19,4 +19,4 @@ def due(config: Config, steps: int) -> int:
 
 def first_updates(config: Config) -> int:
     """How many updates come before the first env step."""
-    return config.data.pretrain_updates if isinstance(config.data, Replay) else 0
+    return config.data.pretrain_updates

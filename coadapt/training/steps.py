@@ -13,7 +13,7 @@ import numpy as np
 
 from coadapt import agent as agents
 from coadapt import devices, learn
-from coadapt.config import Config, Offline, Replay, Rollout, Trajectories
+from coadapt.config import Config, Offline, Rollout, Trajectories
 from coadapt.data import episodes, offline, replay
 from coadapt.data.replay import Store
 from coadapt.learn import Clock, Health, Learner, Seen
@@ -49,7 +49,7 @@ def store_size(config: Config, spec: EnvSpec, steps: int) -> replay.Size:
     sized = partial(
         replay.size,
         log_prob=config.g_estimate.reads_log_prob,
-        precision=getattr(data, "precision", "float32"),
+        precision=data.precision,
         envs=data.envs,
     )
     # a store that the run cannot fill drops nothing that a longer run's would keep
@@ -148,14 +148,14 @@ def _choose(
         log_prob = agents.log_prob(config, learner.agent, obs[None], action)
         return chosen(action[0], log_prob[0])
 
-    if isinstance(config.data, Replay) and config.data.random_steps:
+    if config.data.random_steps:
         return jax.lax.cond(steps < config.data.random_steps, uniform, sample)
     return sample()
 
 
 def as_stored(config: Config, step: TimeStep) -> TimeStep:
     """The step as the agent learns from it: whether a time limit is a termination."""
-    if not getattr(config.data, "terminate_at_limit", False):
+    if not config.data.terminate_at_limit:
         return step
     return step._replace(discount=jnp.where(step.last, 0.0, step.discount))
 
@@ -178,7 +178,7 @@ def add_one(
     steps = clock.steps
     after = clock._replace(steps=steps + config.data.envs)
     health = learn.look(seen.health, chosen, step, after)
-    if norm is not None and isinstance(config.data, Replay):
+    if norm is not None and not config.data.in_order:
         assert known is not None
         obs = jnp.atleast_2d(replay.current(seen.store))  # [E, O]
         counts = jnp.asarray(health.alive & norm.counts(steps))

@@ -39,7 +39,7 @@ def admissible(config: Config, spec: EnvSpec, steps: int) -> None:
         return
     if data.begins_with:
         _room_for(config, spec, steps)
-    if isinstance(data, Trajectories) and data.drop_last and spec.max_steps == 1:
+    if data.drop_last and spec.max_steps == 1:
         raise schema.ConfigError(
             f"data.drop_last is True: the episodes of {spec.task} have one step each, "
             "and none would be left, so it must be false."
@@ -96,13 +96,13 @@ def _enough(config: Config, spec: EnvSpec, steps: int) -> None:
             f"{spec.task} have up to {spec.max_steps:,} steps{of_each}, so it must be "
             f"at least {f'{spec.max_steps * data.envs:,}' if of_each else 'that'}."
         )
-    precision = getattr(data, "precision", "float32")
-    if precision != "float32" and not devices.converts(precision):
+    if data.precision != "float32" and not devices.converts(data.precision):
+        other = _other_half(data.precision)
         raise schema.ConfigError(
-            f"data.precision is {precision}: XLA cannot convert it on this processor "
-            f"(or with these XLA_FLAGS), so it must be float32{_other_half(precision)}."
+            f"data.precision is {data.precision}: XLA cannot convert it on this "
+            f"processor (or with these XLA_FLAGS), so it must be float32{other}."
         )
-    sequence = learn.steps_of_sequence(config)
+    sequence = config.g_estimate.length
     if steps >= first_update(config) < sequence * data.envs:
         raise schema.ConfigError(
             f"data.learning_starts is {data.learning_starts}: it must be at least "

@@ -214,12 +214,12 @@ def _replay(config: Config) -> Iterator[Refusal]:
     if data.draws.two_sources and not begins:
         reason = "half of each minibatch is of a data set, which data.prefill must name"
         yield Refusal("data.sampling", _name(data.draws), reason)
-    if not begins and getattr(data, "pretrain_updates", 0):
+    if not begins and data.pretrain_updates:
         reason = (
             "before the first env step there is nothing to learn from but a data set, "
             "which data.prefill must name, so it must be 0"
         )
-        yield Refusal("data.pretrain_updates", data.pretrain_updates, reason)  # type: ignore[union-attr]
+        yield Refusal("data.pretrain_updates", data.pretrain_updates, reason)
     if begins and config.g_estimate.reads_log_prob:
         reason = "a data set does not say how likely its actions were, so it must be ''"
         yield Refusal("data.prefill", repr(data.begins_with), reason)
