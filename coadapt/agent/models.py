@@ -10,6 +10,7 @@ from coadapt import networks, optim
 from coadapt.config import Config
 from coadapt.factors import critic as critic_parts
 from coadapt.factors import g, g_estimate, pi_p, pi_q_update, pi_theta, view
+from coadapt.factors.rules import critics as critics
 from coadapt.factors.view import Descent, concat_obs
 from coadapt.networks import learned, rejoined
 from coadapt.ops import lagrange, moments
@@ -182,11 +183,6 @@ def _ensemble(
     if how.masks is not None:
         keys = jax.random.split(how.masks, number)
     return jax.vmap(one)(params, keys)
-
-
-def critics(config: Config) -> int:
-    """K, the number of critics."""
-    return config.g_estimate.critics_of(config.g)
 
 
 # ---------------------------------------------------------------- what factors see

@@ -36,7 +36,7 @@ class Descent(NamedTuple):
 
     @property
     def metrics(self) -> Metrics:
-        """Dead code where they are not logged."""
+        """Of the step. XLA computes the norm only where it is logged."""
         size = optim.norm(self.grads)
         return {"policy_loss": self.loss, "policy_gradient_norm": size}
 

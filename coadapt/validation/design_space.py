@@ -1,7 +1,7 @@
 """Every point of the seven factors: which are valid, and why the others are not.
 
 A point is a class for each factor. `complete` chooses all else, numbers and data among
-it, so that the point is legal if any choice makes it so; the rules are legality's.
+it, so that the point is valid if any choice makes it so, by the rules of config_rules.
 """
 
 import collections
