@@ -128,8 +128,9 @@ METRICS: dict[str, Metric] = {
     "kl": Metric(
         "divergences",
         "nat",
-        "KL between the old and the new policy at the minibatch, in the direction "
-        "that the method bounds",
+        "KL between the old and the new policy, in the direction that the method "
+        "bounds: after an iteration's steps, over its data (KLPenalty), or at the "
+        "minibatch, after its step (NaturalGradient) or before it (ClippedRatio)",
     ),
     "kl_mean": Metric(
         "divergences",
