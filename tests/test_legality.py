@@ -81,6 +81,12 @@ REFUSED = {
         "pi_theta.scale.low",
         "it must be below pi_theta.scale.high",
     ),
+    "temperature-range-empty": (
+        "bear",
+        {"pi_q_update.temperature.low": 10.0},
+        "pi_q_update.temperature.low",
+        "it must be below pi_q_update.temperature.high",
+    ),
     # pi_q is the policy: KL control
     "kl-analytic": (
         "sac",

@@ -227,6 +227,11 @@ class DivergenceTemperature(_LogTemperature):
         reason = "the divergence is from a model of the data's policy"
         yield Need("pi_p", lambda prior: prior.by_others, reason)
 
+    def limits(self, config: Config) -> Iterator[Refusal]:
+        if not self.low < self.high:
+            reason = "it must be below pi_q_update.temperature.high"
+            yield Refusal("pi_q_update.temperature.low", self.low, reason)
+
     def after_divergence(
         self, view: View, divergence: jax.Array, action_size: int
     ) -> View:
