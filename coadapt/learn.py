@@ -225,8 +225,9 @@ def _learn_from_others(
     config: Config, prior: Prior, learner: _Reads, key: jax.Array, clock: Clock
 ) -> tuple[AgentState, Metrics]:
     """The model of the behaviour policy first, then all else, beside it or without."""
-    batch, own = config.data.batch_size, jax.random.fold_in(key, 1)
-    choose, noise = jax.random.split(own)
+    # split(key, n)[i] is fold_in(key, i): of these, `_learn_steps` leaves this one out
+    own = jax.random.fold_in(key, config.schedule.critic_steps)
+    batch, (choose, noise) = config.data.batch_size, jax.random.split(own)
 
     def fit(state: AgentState) -> tuple[AgentState, Metrics]:
         transition = replay.sample(learner.store, choose, batch)
@@ -375,21 +376,15 @@ def _learn_steps(
     state, found = _kept(log, found)
     metrics |= found
     state, found = _repeat(policy_step, state, keys[last + 2 :], _UNROLLED)
-    metrics |= found | _update_metrics(config, state, batch, key, log)
+    told = jax.random.fold_in(key, len(keys))  # the next of those above
+    data = batch.transition
+    metrics |= found | agents.update_metrics(config, state, data, told, log)
     return agents.track(config, state, clock.updates + 1), metrics
 
 
 def _kept(log: Log, told: tuple[AgentState, Metrics]) -> tuple[AgentState, Metrics]:
     state, metrics = told
     return state, kept(metrics, log)
-
-
-def _update_metrics(
-    config: Config, state: AgentState, batch: Batch, key: jax.Array, log: Log
-) -> Metrics:
-    """At a minibatch; the key is of no draw that learning makes."""
-    own = jax.random.fold_in(key, 2)
-    return agents.update_metrics(config, state, batch.transition, own, log)
 
 
 def _sequences(config: Config, store: Store) -> Episodes:
@@ -517,7 +512,8 @@ def _iterate(
     metrics |= found | kept(agents.weight_metrics(config, state, score, steps), log)
     found = agents.end_of_iteration(config, state, rows, score, pool.prior, steps.seen)
     state, found = _kept(log, found)
-    metrics |= found | _update_metrics(config, state, pool.batch(passes[0]), key, log)
+    told, data = jax.random.fold_in(key, 2), pool.batch(passes[0]).transition
+    metrics |= found | agents.update_metrics(config, state, data, told, log)
     return agents.track(config, state, clock.updates + 1), metrics
 
 

@@ -108,6 +108,30 @@ def test_the_model_of_others_is_fitted_first(name):
         state = new
 
 
+def test_the_model_of_others_draws_with_a_key_of_its_own(monkeypatch):
+    config = small(
+        "bear", pi_p__pretrain_updates=0, schedule__critic_steps=2,
+        schedule__policy_steps=2,
+    )  # fmt: skip
+    drawn = []
+
+    def sample(store, key, size):
+        drawn.append(jax.random.key_data(key))
+
+    monkeypatch.setattr(learn.replay, "sample", sample)
+    monkeypatch.setattr(agents, "fit_prior", lambda _, state, *rest: (state, {}))
+    monkeypatch.setattr(learn, "_learn_steps", lambda _, reads, *rest: (None, {}))
+    key = jax.random.key(0)
+    clock = Clock(np.int32(1), np.int32(0))
+    learn._learn_from_others(
+        config, config.pi_p, learn._Reads(None, None, ()), key, clock
+    )
+    (own,) = drawn
+    steps = jax.random.split(key, 4)[np.array([0, 1, 3])]  # 2 is of no step
+    others = [jax.random.split(step, 3)[0] for step in steps]
+    assert all((own != jax.random.key_data(other)).any() for other in others)
+
+
 def test_while_warm_the_critic_does_not_move_the_policy():
     """warm_start counts from the model's last lone update; then G pulls too."""
     config = small("brac", pi_p__pretrain_updates=1, schedule__warm_start=1)

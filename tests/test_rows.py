@@ -19,6 +19,7 @@ from coadapt.agent.models import View
 from coadapt.data import replay
 from coadapt.data.episodes import Episodes
 from coadapt.factors.pi_theta import Normal
+from coadapt.networks import Init
 from coadapt.ops import lagrange, weights
 from coadapt.types import Action, Batch, EnvSpec, TimeStep, Transition
 
@@ -1407,6 +1408,15 @@ def dual_estimate(case, p, b):
     if case == "exp":
         return np.mean(p, 0) - np.mean(np.exp(b - 1), 0)
     return np.mean(1 + np.log(np.log1p(np.exp(p))) - np.log1p(np.exp(b)), 0)
+
+
+def test_f_starts_otherwise_than_the_decoder_of_a_vae():
+    """Of one shape and one rule, so that their keys alone tell them apart."""
+    like = {"networks.critic.hidden": Init(), "pi_p.model.latent": 1}
+    config = bear(SOFTPLUS, like)
+    prior = begin(config).params.prior
+    one, other = (prior[name]["hidden_0"]["kernel"] for name in ("decoder", "dual"))
+    assert one.shape == other.shape and (np.asarray(one) != other).all()
 
 
 @pytest.mark.parametrize("case", DUAL)

@@ -16,7 +16,8 @@ def init(config: Config, spec: EnvSpec, policy: Tree, key: jax.Array) -> Tree | 
     """
     params = config.pi_p.init(spec, policy, key)
     if params is not None and config.pi_q_update.by_network:
-        own, joint = jax.random.fold_in(key, 1), spec.obs_size + spec.action_size
+        # a VAE splits the key, and split(key)[1] is fold_in(key, 1)
+        own, joint = jax.random.fold_in(key, 2), spec.obs_size + spec.action_size
         params["dual"] = networks.init(config.networks.critic, own, joint, 1)
     return params
 
