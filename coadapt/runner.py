@@ -12,7 +12,7 @@ import numpy as np
 
 from coadapt import devices, envs, learn, schema
 from coadapt.config import Config
-from coadapt.learn import Clock, Health
+from coadapt.learn import Clock
 from coadapt.metrics import registry
 from coadapt.rng import pin
 from coadapt.system.notes import note
@@ -153,7 +153,7 @@ class _Training:
         self.loop = loop(about, steps, start_at)
         if start_at is None:
             self.updates = first_updates(about.configs)
-        if start_at is not None:
+        else:
             self.loop.metrics = about.with_all(dict(start_at.metrics))
 
     @property
@@ -223,14 +223,8 @@ class _Training:
             return
         learner, number = self.loop.learner, len(self.about.seeds)
         failed = np.isin(np.arange(number), list(causes))
-        last = len(learn.tensors(learner.agent)) - 1
-        found = Health(*map(np.int32, (self.done, self.updates, last)))  # type: ignore[arg-type]
-        health = jax.tree.map(
-            lambda new, old: np.where(failed, new, np.asarray(old)),
-            found,
-            learner.health,
-        )
-        self.loop.learner = learner._replace(health=devices.spread(number, health))
+        at = self.done, self.updates, len(learn.tensors(learner.agent)) - 1
+        self.loop.learner = self.about.with_failed(learner, failed, at)
 
     def _note_empty(self, metrics: dict[str, Any], alive: np.ndarray) -> None:
         """Once, where the newest update found no step to learn from: see `learn`."""

@@ -101,14 +101,18 @@ class Program(NamedTuple):
         number = len(self.seeds)
         if self.agents == number:
             return learner
-        fills = np.arange(number) >= self.agents
-        failed = Health(*map(np.int32, (0, 0, 0)))  # type: ignore[arg-type]
+        return self.with_failed(learner, np.arange(number) >= self.agents, (0, 0, 0))
+
+    def with_failed(
+        self, learner: Learner, which: np.ndarray, at: tuple[int, int, int]
+    ) -> Learner:
+        """With these agents, [N] bool, as failed `at` env steps, updates, a tensor."""
         health = jax.tree.map(
-            lambda new, old: np.where(fills, new, np.asarray(old)),
-            failed,
+            lambda new, old: np.where(which, np.int32(new), np.asarray(old)),
+            Health(*at),  # type: ignore[arg-type]
             learner.health,
         )
-        return learner._replace(health=devices.spread(number, health))
+        return learner._replace(health=devices.spread(len(self.seeds), health))
 
     def spread(self) -> tuple[Config, np.ndarray]:
         """Configs and seeds on the devices."""
