@@ -22,7 +22,6 @@ from coadapt.training.evaluate import greedy as greedy
 from coadapt.training.evaluate import measure as measure
 from coadapt.training.evaluate import measure_device as measure_device
 from coadapt.training.evaluate import values as values
-from coadapt.training.loops import DeviceLoop as DeviceLoop
 from coadapt.training.loops import HostLoop as HostLoop
 from coadapt.training.loops import Loop as Loop
 from coadapt.training.loops import OfflineLoop as OfflineLoop
@@ -44,13 +43,9 @@ from coadapt.training.steps import act as act
 from coadapt.training.steps import add as add
 from coadapt.training.steps import add_and_act as add_and_act
 from coadapt.training.steps import as_stored as as_stored
-from coadapt.training.steps import begin_with as begin_with
 from coadapt.training.steps import by_agent as by_agent
-from coadapt.training.steps import by_environment as by_environment
-from coadapt.training.steps import cut as cut
 from coadapt.training.steps import shapes as shapes
 from coadapt.training.steps import start as start
-from coadapt.training.steps import start_offline as start_offline
 from coadapt.training.steps import store_size as store_size
 from coadapt.training.validation import admissible as admissible
 from coadapt.training.validation import refuse_float64 as refuse_float64
