@@ -170,6 +170,17 @@ def test_the_behaviour_of_the_data_set_is_worse_than_the_best():
     assert returns == sorted(returns)
 
 
+def test_steps_to_learn_from_are_without_the_last_and_of_rewards_as_they_are_learned():
+    config = small("awr", data__capacity=90, reward="ClipReward", reward__limit=0.5)
+    state = agents.init(config, SPEC, jax.random.key(1))
+    empty = replay.init(SPEC, replay.size(90, shortest=1), jnp.zeros(2))
+    store = fill(empty, jax.random.key(2), jnp.int32(90))
+    steps, (places, number) = learn.steps_to_learn_from(config, state, store)
+    expected = np.delete(np.arange(90), [29, 59, 89])
+    np.testing.assert_array_equal(places[:number], expected)
+    np.testing.assert_array_equal(steps.reward, np.clip(store.reward, -0.5, 0.5))
+
+
 @pytest.mark.parametrize("drop_last", [True, False])
 def test_where_no_step_counts_nothing_changes(drop_last):
     """Episodes of one step, whose last is left out; else the same are learned from."""
