@@ -99,6 +99,11 @@ def test_spectral_norm_finds_the_largest_singular_value():
         made = params | {"hidden_0": params["hidden_0"] | {"kernel": kernel}}
         return jnp.sum(networks.run(spec, made, x).features[:, :-1])
 
+    def of_vectors(kept):
+        return jnp.sum(networks.run(spec, params | {"state": kept}, x).features)
+
+    for slope in jax.tree.leaves(jax.grad(of_vectors)(params["state"])):
+        np.testing.assert_array_equal(slope, 0.0)
     found = jax.grad(loss)(params["hidden_0"]["kernel"])
     u, s, vt = np.linalg.svd(kernel, full_matrices=False)
     on = (x @ kernel > 0).astype(float)

@@ -514,6 +514,27 @@ def test_trpo_gains_within_its_radius(radius):
     assert metrics["step_fraction"] in 0.5 ** np.arange(10)
 
 
+@pytest.mark.long
+def test_trpos_step_ends_where_weights_have_length_1():
+    """And the KL that it stays within is that of the policy that it ends at."""
+    changes = {"networks.policy": "SimbaV2", "networks.policy.blocks": 1}
+    config = preset("trpo_table1")
+    config = schema.override(config, changes | {"networks.policy.width": 4})
+    state = agent.init(config, spec_of(), jax.random.key(0))
+    data = transitions(np.random.default_rng(2).normal(size=(32, O)))
+    prior = distribution(config, state, state.params.policy, data.obs)
+    score = np.random.default_rng(6).normal(size=32)
+    after, metrics = improve(config, state, scored(data, score, prior))
+    assert metrics["step_fraction"] > 0
+    for part in after.params.policy["net"].values():
+        if "kernel" in part:
+            lengths = np.linalg.norm(part["kernel"], axis=0)
+            np.testing.assert_allclose(lengths, 1.0, atol=1e-5)
+    dist = distribution(config, after, after.params.policy, data.obs)
+    kl = np.mean(config.pi_theta.kl(prior, dist))
+    assert metrics["kl"] == pytest.approx(kl, rel=1e-3) and kl <= 0.01 * (1 + 1e-4)
+
+
 def test_trpo_takes_the_step_of_the_closed_form():
     """C26: g = (1, 2), var (.25, .04), delta .01, damping .1: the numbers."""
     std = np.array([0.5, 0.2])

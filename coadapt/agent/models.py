@@ -340,6 +340,10 @@ class View(NamedTuple):
         seen, weight = bounds.weights(cast(Any, self), action)
         return cast(View, seen), weight
 
+    def projected(self, params: Tree) -> Tree:
+        net = self.config.networks.policy.project(params["net"])
+        return params | {"net": net}
+
     # ------------------------------------------------ steps
 
     def descend(
@@ -352,8 +356,7 @@ class View(NamedTuple):
             optimisers.policy, optimisers.clip, grads, opt.policy,
             learned(self.policy_params), optimisers.weight_decay,
         )  # fmt: skip
-        net = self.config.networks.policy.project(params["net"])
-        params = rejoined(params | {"net": net}, self.policy_params)
+        params = rejoined(self.projected(params), self.policy_params)
         after = self._having(policy=params)._optimised(policy=new)
         return after, Descent(total, aux, grads)
 

@@ -388,12 +388,15 @@ class NaturalGradient(Update):
         if self.kl == "mean":
             over = view.pi.dimensions(goal.prior)
 
+        def terms_of(params: Tree) -> Terms:
+            return goal.terms(view.projected(params))
+
         def gain(params: Tree) -> jax.Array:
-            terms = goal.terms(params)
+            terms = terms_of(params)
             return jnp.mean(terms.gain) - view.bound_loss(terms.dist, terms.action)
 
         def kl(params: Tree) -> jax.Array:
-            terms = goal.terms(params)
+            terms = terms_of(params)
             if self.kl_direction == "forward":
                 return jnp.mean(terms.divergence) / over
             return jnp.mean(view.pi.kl(terms.dist, goal.prior)) / over
@@ -409,7 +412,8 @@ class NaturalGradient(Update):
             shrink=self.backtrack_coeff,
         )  # fmt: skip
         metrics = {"kl": over * kl(new), "step_fraction": fraction}
-        return view.with_policy(new), metrics | Descent(-before, None, gradient).metrics
+        metrics |= Descent(-before, None, gradient).metrics
+        return view.with_policy(view.projected(new)), metrics
 
 
 PiQUpdate = Analytic | Gradient | Proximal | NaturalGradient

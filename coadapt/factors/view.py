@@ -161,6 +161,10 @@ class View(Protocol):
         """Weights [M, B] for staying in the box, of actions [M, B, A]; None: none."""
         ...
 
+    def projected(self, params: Tree) -> Tree:
+        """The policy's parameters, its network's as they are after a step."""
+        ...
+
     # ------------------------------------------------ steps: the view after each
 
     def descend(

@@ -73,8 +73,9 @@ class Dense(nn.Module):
         one. Scalar; the vectors have no gradient."""
         start = jnp.full(kernel.shape[0], kernel.shape[0] ** -0.5)
         left = self.variable(STATE, "left", lambda: start)
-        fixed = jax.lax.stop_gradient(kernel)
-        right = _unit(_matvec(fixed.T, left.value))
+        # a natural gradient is of all that it is given, the vectors among it
+        fixed, known = jax.lax.stop_gradient((kernel, left.value))
+        right = _unit(_matvec(fixed.T, known))
         new = _unit(_matvec(fixed, right))
         if self.is_mutable_collection(STATE):
             left.value = new
