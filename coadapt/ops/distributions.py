@@ -1,4 +1,4 @@
-"""Distributions of returns: of weighted atoms, and what critics are fitted to.
+"""Distributions of returns as weighted atoms, and losses that fit critics to them.
 
 An axis of atoms is the last one. Weights are not negative and sum to 1.
 """
@@ -11,9 +11,10 @@ import jax.numpy as jnp
 
 
 class Atoms(NamedTuple):
-    """Values, and what each counts. Where all share one of them, it has no other axes.
+    """The atoms of distributions: their values, and how likely each is.
 
-    Categories share their values, and quantiles their weights.
+    An array that all distributions share has the axis of atoms alone: the values of
+    categories, the weights of quantiles.
     """
 
     value: jax.Array  # [..., n], or [n]
@@ -24,7 +25,7 @@ class Atoms(NamedTuple):
         return jnp.broadcast_shapes(self.value.shape, self.weight.shape)
 
     def over(self, more: int = 0) -> "Atoms":
-        """The same, both of one rank, with so many axes more in front."""
+        """The same, both arrays of one rank, with `more` leading axes of length 1."""
         rank = more + max(self.value.ndim, self.weight.ndim)
         return Atoms(*(x.reshape(*(1,) * (rank - x.ndim), *x.shape) for x in self))
 
@@ -39,7 +40,7 @@ def mean(atoms: Atoms) -> jax.Array:
 
 
 def expected(returns: jax.Array | Atoms) -> jax.Array:
-    """Values [...] as they are, of distributions [..., n] the means: [...].
+    """The means of distributions [..., n]; numbers [...] as they are.
 
     Source: Bellemare et al. 2017 (C51), Algorithm 1.
     """
@@ -47,7 +48,7 @@ def expected(returns: jax.Array | Atoms) -> jax.Array:
 
 
 def take(atoms: Atoms, index: jax.Array) -> Atoms:
-    """Of K distributions at each place the one of that number: [..., n].
+    """Of K distributions at each place, the one that `index` says: [..., n].
 
     Source: Bellemare et al. 2017 (C51), Algorithm 1, there that of the best action.
 
@@ -65,9 +66,9 @@ def take(atoms: Atoms, index: jax.Array) -> Atoms:
 
 
 def mixture(atoms: Atoms) -> Atoms:
-    """Of K distributions, all of which count alike: [K, ..., n] -> [..., m].
+    """The mixture of K distributions of equal weight: [K, ..., n] -> [..., m].
 
-    Where their values are the same ones m is n, else K n.
+    m is n where they share their values, else K n.
     Source: Kuznetsov et al. 2020 (TQC), Sec. 3, which pools the atoms of K critics.
     """
     if atoms.value.ndim == 1:
@@ -86,7 +87,7 @@ def mixture(atoms: Atoms) -> Atoms:
 def mapped(
     function: Callable[[jax.Array], jax.Array], returns: jax.Array | Atoms
 ) -> jax.Array | Atoms:
-    """A function of B values [B] -> [B], on each atom where they are distributions.
+    """A function [B] -> [B] of B numbers, or of each atom of B distributions.
 
     Source: Bellemare et al. 2017 (C51), Sec. 4, the backup r + gamma z of each atom.
     """
@@ -97,7 +98,7 @@ def mapped(
 
 
 def truncate(atoms: Atoms, dropped: jax.typing.ArrayLike) -> Atoms:
-    """Without the largest values, so many, the others counting alike: [..., n].
+    """Without the `dropped` largest atoms; the others are equally likely: [..., n].
 
     Source: Kuznetsov et al. 2020 (TQC), Eq. 10, of atoms that count alike.
 
@@ -115,10 +116,10 @@ def truncate(atoms: Atoms, dropped: jax.typing.ArrayLike) -> Atoms:
 
 
 def project(atoms: Atoms, support: jax.Array) -> jax.Array:
-    """The distribution on a support that has the same mean, inside of it.
+    """The distribution projected onto a support, of the same mean where it lies within.
 
-    Each atom is shared by its two neighbours, by how near they are; what lies outside
-    counts at the end. Of one atom this is its two-hot code.
+    Each atom is shared by its two neighbours, in proportion to how near they are; what
+    lies outside counts at the end. Of a single atom this is its two-hot code.
     Source: Bellemare et al. 2017 (C51), Eq. 7.
 
     Args:
@@ -140,12 +141,12 @@ def project(atoms: Atoms, support: jax.Array) -> jax.Array:
 def smoothed(
     value: jax.Array, edges: jax.Array, std: jax.typing.ArrayLike
 ) -> jax.Array:
-    """How much of a normal distribution around each value is in each bin, of all bins.
+    """How likely each bin is under a normal around each value, given all of the bins.
 
     Source: Imani and White 2018 (HL-Gauss); Farebrother et al. 2024, Sec. 3.1.
 
     Args:
-        value: [...], as the nearest edge where it is beyond all.
+        value: [...], clipped to the edges.
         edges: [m + 1], ascending.
         std: of the distribution, scalar.
     Returns:
@@ -158,7 +159,7 @@ def smoothed(
 
 
 def cross_entropy(logits: jax.Array, weight: jax.Array) -> jax.Array:
-    """Of a softmax from a distribution, nats: [..., m], [..., m] -> [...].
+    """Of a softmax of `logits` from probabilities: [..., m] each -> [...], nats.
 
     Source: Bellemare et al. 2017 (C51), Algorithm 1, the loss.
     """
@@ -171,10 +172,10 @@ def cross_entropy(logits: jax.Array, weight: jax.Array) -> jax.Array:
 def quantile_huber(
     quantiles: jax.Array, atoms: Atoms, kappa: jax.typing.ArrayLike
 ) -> jax.Array:
-    """How far quantiles are from those of a distribution; the mean over quantiles.
+    """The quantile Huber loss of quantiles q from a distribution, their mean.
 
-    The mean over atoms z, as they count, of |tau_i - 1(u < 0)| h(u) / kappa, where u =
-    z - q_i, tau_i = (i - 1/2) / n, and h is Huber's loss, linear beyond kappa.
+    The expectation over atoms z of |tau_i - 1(u < 0)| h(u) / kappa, where u = z - q_i,
+    tau_i = (i - 1/2) / n, and h is Huber's loss, linear beyond kappa.
     Source: Dabney et al. 2018 (QR-DQN), Eq. 10, there the sum over quantiles.
 
     Args:

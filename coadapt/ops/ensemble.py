@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 
 def minimum(values: jax.Array) -> jax.Array:
-    """The least of K estimates, elementwise; NaN where one that is met is NaN.
+    """The least of K estimates, elementwise; NaN where any of them is NaN.
 
     Not `jnp.min`: its gradient asks which entry EQUALS the minimum, and where XLA
     computes the entries twice and rounds them differently none does, so 0 / 0 makes a

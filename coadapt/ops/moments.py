@@ -6,7 +6,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-ROUNDINGS = 4  # of a mean: a spread of so many is none
+ROUNDINGS = 4  # of a mean; a spread of at most these counts as none
 
 
 class Moments(NamedTuple):

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 
 def empty(capacity: int) -> jax.Array:
-    """Room for so many numbers, all 0: [2 P]. Source: Schaul et al. 2016, B.2.1."""
+    """A tree of `capacity` zeros: [2 P]. Source: Schaul et al. 2016, B.2.1."""
     return jnp.zeros(2 << (max(capacity, 2) - 1).bit_length())
 
 
@@ -47,8 +47,9 @@ def put(tree: jax.Array, place: jax.Array, value: jax.Array) -> jax.Array:
 
 
 def draw(tree: jax.Array, key: jax.Array, number: int) -> jax.Array:
-    """Places, each as likely as its number, one of each of so many equal parts: [B].
+    """B = `number` places, each as likely as the number there: [B] int32.
 
+    Stratified: the total is cut into B equal parts, and one is drawn from each.
     Source: Schaul et al. 2016, B.2.1.
     """
     parts = jnp.arange(number, dtype=tree.dtype) + jax.random.uniform(key, (number,))

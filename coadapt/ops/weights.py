@@ -9,7 +9,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-ROUNDINGS = 4  # in an entry, of a sum or two: a spread of so many is none
+ROUNDINGS = 4  # of the largest entry; a spread of at most these counts as none
 
 
 def boltzmann(
