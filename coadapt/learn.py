@@ -167,7 +167,7 @@ def update(
     clock: Clock,
     log: Log = DEFAULT,
 ) -> tuple[AgentState, Health, Metrics]:
-    """One update, unless something is not finite after it: then none, for ever.
+    """One update; if a number is not finite after it, the agent stays as it was.
 
     `log` names the metrics; what it leaves out is not computed.
     """
@@ -185,7 +185,7 @@ def update(
 
 
 class _Reads(NamedTuple):
-    """What an update reads, and what it is to tell."""
+    """What an update reads, and the metrics that are logged of it."""
 
     agent: AgentState
     store: Store
@@ -224,7 +224,10 @@ def _learned_from(
 def _learn_from_others(
     config: Config, prior: Prior, learner: _Reads, key: jax.Array, clock: Clock
 ) -> tuple[AgentState, Metrics]:
-    """The model of the behaviour policy first, then all else, beside it or without."""
+    """First updates of the behaviour policy's model alone, then of all else too.
+
+    As `pi_p.keep_fitting` says, the model is fitted on, or stays.
+    """
     # split(key, n)[i] is fold_in(key, i): of these, `_learn_steps` leaves this one out
     own = jax.random.fold_in(key, config.schedule.critic_steps)
     batch, (choose, noise) = config.data.batch_size, jax.random.split(own)
@@ -383,6 +386,7 @@ def _learn_steps(
 
 
 def _kept(log: Log, told: tuple[AgentState, Metrics]) -> tuple[AgentState, Metrics]:
+    """What a step gave, with those of its metrics that are logged."""
     state, metrics = told
     return state, kept(metrics, log)
 
@@ -546,7 +550,7 @@ def _policy_phase(
 def _look(
     config: Config, state: AgentState, obs: jax.Array, seen: jax.Array, clock: Clock
 ) -> AgentState:
-    """Count observations [C, O], after values were of the old moments."""
+    """Moments with observations [C, O], once values were taken by the old moments."""
     norm = config.networks.input_norm
     if norm is None:
         return state
@@ -562,7 +566,10 @@ def _repeat(
     over: Any,
     unrolled: int = 0,
 ) -> tuple[Carry, Metrics]:
-    """A step for each of `over`, and the metrics of the last; so few are no loop."""
+    """A step for each row of `over`, and the metrics of the last.
+
+    Up to `unrolled` of them are written out; more are a loop.
+    """
     metrics: Metrics = {}
     number = len(jax.tree.leaves(over)[0])
     if number <= unrolled:

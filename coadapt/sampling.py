@@ -24,14 +24,14 @@ class Held(NamedTuple):
     tail: jax.Array  # int32 scalar
     count: jax.Array  # int32 scalar, at least 1
     oldest: jax.Array  # int32 scalar, from which on some environment holds its own
-    came: jax.Array  # int32 scalar, how many ever came; the newest may not be drawn yet
+    came: jax.Array  # int32 scalar, ever added; the newest may not be drawn yet
 
 
 class Came(NamedTuple):
-    """What an env step made of what is held."""
+    """The transitions that an env step added to a replay, and pushed out of it."""
 
-    index: jax.Array  # [E] int32, the transitions that came
-    gone: jax.Array  # [G] int32, some that are not held any more; below 0: none
+    index: jax.Array  # [E] int32, added
+    gone: jax.Array  # [G] int32, the newest that are held no more; below 0: none
 
 
 class Drawn(NamedTuple):
@@ -63,7 +63,7 @@ class Sampling(Protocol):
         return kept
 
     def added(self, kept: Tree, came: Came, really: Number) -> Tree:
-        """After an env step; `really`, or not."""
+        """After an env step; as it was, unless `really`."""
         return kept
 
     def draw(
@@ -78,7 +78,7 @@ class Sampling(Protocol):
 
 
 def _uniform(key: jax.Array, size: int, tail: jax.Array, count: jax.Array) -> jax.Array:
-    """Of numbers from `tail` on, none twice (unless there are fewer): [size]."""
+    """Some of `count` numbers from `tail` on, none twice unless `count` < `size`."""
     return tail + shuffle(key, jnp.arange(size, dtype=jnp.int32) % count, count)
 
 
@@ -97,8 +97,10 @@ class UniformSampling(Sampling):
 
 
 class Priorities(NamedTuple):
-    """Of transition i at the place i modulo the tree's room, which is a power of 2; 0
-    of one that is not held, so that nothing but what is held is drawn."""
+    """That of transition i is at place i modulo the room of the tree, a power of 2.
+
+    It is 0 of what is not held, so that nothing else is drawn.
+    """
 
     tree: jax.Array  # of `sum_tree`
     largest: jax.Array  # scalar, the largest until now: what a new transition has

@@ -133,7 +133,7 @@ def add(
     step: TimeStep,
     really: jax.typing.ArrayLike = True,
 ) -> Store:
-    """Append the transition that starts at the current observation; `really`, or not.
+    """Append the transition that starts at the current observation, if `really`.
 
     Of several environments, one of each: `chosen` and `step` [E, ...].
     """
@@ -276,11 +276,11 @@ def _read(rows: jax.Array, index: jax.Array) -> jax.Array:
     return rows[index].astype(jnp.float32)
 
 
-_LEAVE = 5  # a step of an environment ends so many at most, with the cut before it
+_LEAVE = 5  # transitions that an env step may push out: 3, and 2 by a cut before it
 
 
 def came(store: Store, before: Store) -> Came:
-    """What an env step made of a store, in order of time."""
+    """The transitions that an env step added and pushed out, by number in time."""
     each, number = max(envs_of(store), 1), jnp.atleast_1d(before.count)
     env = jnp.arange(each, dtype=jnp.int32)
     below = jnp.arange(1, _LEAVE + 1, dtype=jnp.int32)[:, None]
@@ -290,7 +290,7 @@ def came(store: Store, before: Store) -> Came:
 
 
 def held(store: Store, steps: int = 1, *, in_order: bool = False) -> Held:
-    """The transitions that so many steps follow, their own among them.
+    """The transitions from which on so many steps in a row are held.
 
     Of one environment they have their numbers since the start. Of several, either all
     that are held, those of the first before those of the second, and so on; or
