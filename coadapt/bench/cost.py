@@ -36,8 +36,11 @@ def critic_step(config: Config, spec: EnvSpec) -> int:
         beside = (config.networks.critic, spec.obs_size, 1)
         total += _train(*beside) + _forward(*beside) + number * _forward(*critic)
     drawn = config.g_estimate.next_samples(config.pi_p.samples)
+    states = config.g_estimate.valued
     if drawn:
-        total += _forward(*policy) + drawn * number * _forward(*critic)
+        total += states * (_forward(*policy) + drawn * number * _forward(*critic))
+    if states > 1:  # of a trace: stored actions' values, and how likely they are
+        total += states * (_forward(*policy) + number * _forward(*critic))
     return total + (_prior(config, policy, spec) if drawn and config.g.soft else 0)
 
 
