@@ -1,5 +1,7 @@
 """Counted arithmetic against the compiled program's, and the benchmark's rows."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -49,6 +51,14 @@ def test_compiled_update_does_little_more_than_the_count(name):
     # some 20 operations each, which 256 rows would hide
     parameters = sum(x.size for x in jax.tree.leaves(shapes.agent.params))
     assert counted <= done <= 1.15 * counted + 20 * parameters
+
+
+def test_a_frozen_replay_has_what_a_trace_reads():
+    mpo, key = algorithms.preset("mpo"), jax.random.key(0)
+    traced = schema.override(mpo, {"g_estimate.steps": 2})
+    for config, has in ((mpo, False), (traced, True)):
+        store = jax.eval_shape(partial(update_throughput._frozen_replay, config), key)
+        assert (store.log_prob is not None) == has
 
 
 def test_bench_prints_a_row_for_each_number_of_agents(capsys):

@@ -96,7 +96,8 @@ def together(config: Config, agents: int):
     """An update of so many agents, mapped, compiled for one device."""
     configs, seeds = schema.stack([config] * agents), np.zeros(agents, np.uint32)
     obs = jnp.zeros((agents, update_throughput.SPEC.obs_size))
-    size = replay.size(update_throughput.STEPS)
+    likely = config.g_estimate.reads_log_prob
+    size = replay.size(update_throughput.STEPS, log_prob=likely)
     shapes = runner.start.eval_shape(
         configs, seeds, obs, spec=update_throughput.SPEC, size=size
     )

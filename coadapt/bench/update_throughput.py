@@ -69,9 +69,10 @@ def matmul_rate() -> float:
     return 2 * size**3 / min(_seconds(work) for work in works for _ in range(3))
 
 
-def _frozen_replay(capacity: int, key: jax.Array) -> replay.Store:
+def _frozen_replay(config: Config, key: jax.Array) -> replay.Store:
     """A full store of noise, in episodes of `max_steps`."""
-    keys = jax.random.split(key, 3)
+    keys, capacity = jax.random.split(key, 3), STEPS
+    likely = config.g_estimate.reads_log_prob
     count = jnp.arange(capacity, dtype=jnp.int32)
     last = (count + 1) % SPEC.max_steps == 0
     ends = jnp.cumsum(last) - last.astype(jnp.int32)
@@ -85,6 +86,7 @@ def _frozen_replay(capacity: int, key: jax.Array) -> replay.Store:
         head=jnp.int32(capacity + capacity // SPEC.max_steps),
         count=jnp.int32(capacity),
         tail=jnp.int32(0),
+        log_prob=jnp.zeros(capacity) if likely else None,
     )
 
 
@@ -102,7 +104,7 @@ class Race:
             configs, self.seeds, np.zeros((agents, SPEC.obs_size), np.float32),
             spec=SPEC, size=replay.size(STEPS),
         )  # fmt: skip
-        stored = partial(_frozen_replay, STEPS)
+        stored = partial(_frozen_replay, config)
         if at_once == 1:
             keys = jax.random.split(jax.random.key(0), agents)
             store = devices.spread(agents, jax.vmap(stored)(keys))
