@@ -100,18 +100,18 @@ METRICS: dict[str, Metric] = {
     ),
     "dual_mean": Metric(
         "duals",
-        "reward/nat",
+        "1",
         "multiplier of the KL of the mean, mean over action dimensions",
         False,
     ),
     "dual_std": Metric(
         "duals",
-        "reward/nat",
+        "1",
         "multiplier of the KL of the std, mean over action dimensions",
         False,
     ),
     "dual_joint": Metric(
-        "duals", "reward/nat", "multiplier of the KL of a JointKL trust region", False
+        "duals", "1", "multiplier of the KL of a JointKL trust region", False
     ),
     "dual_penalty": Metric(
         "duals",
