@@ -89,7 +89,7 @@ class Target:
 
 
 class Source(Protocol):
-    """What a class of data has; the fields `batch_size` and `update_every` among it.
+    """What a class of data has.
 
     All that is counted is in env steps of an agent, summed over its environments.
     """
@@ -98,6 +98,8 @@ class Source(Protocol):
     stored: ClassVar[bool] = True  # on the device; else a data set is read
     newest: ClassVar[bool] = False  # nothing that is older than the last update
 
+    batch_size: int  # transitions of a minibatch
+    update_every: int  # env steps from one update to the next
     # fields of some of the classes below, and what holds of the others
     envs: int = 1  # E, the environments of an agent, which are stepped together
     random_steps: int = 0
@@ -125,17 +127,17 @@ class Source(Protocol):
     @property
     def policy_rows(self) -> int:
         """Transitions of a minibatch of the policy's steps."""
-        return self.batch_size  # type: ignore[attr-defined]
+        return self.batch_size
 
     @property
     def period(self) -> int:
         """Env steps between two moments at which updates may be due."""
-        return max(self.update_every, self.envs)  # type: ignore[attr-defined]
+        return max(self.update_every, self.envs)
 
     @property
     def updates_at_once(self) -> int:
         """Updates at such a moment."""
-        return self.period // self.update_every  # type: ignore[attr-defined]
+        return self.period // self.update_every
 
 
 @config

@@ -59,11 +59,13 @@ class ClipValue(Clipping):
 
 
 class RateSchedule(Protocol):
-    """What multiplies a learning rate; the field `warmup` among it.
+    """What multiplies a learning rate.
 
     Lengths are traced numbers of the optimiser's own gradient steps. They are never the
     run's length, so a longer run begins as a shorter one.
     """
+
+    warmup: int  # gradient steps of the rise from 0
 
     def decayed(self, steps: jax.Array) -> jax.Array | float:
         """The factor, so many steps after the warm-up. Scalar, float32."""
@@ -72,7 +74,7 @@ class RateSchedule(Protocol):
     def factor(self, steps: jax.typing.ArrayLike) -> jax.Array:
         """steps: scalar, int32, 0 at the first step -> scalar, float32."""
         taken = jnp.asarray(steps, jnp.float32)
-        warmup = jnp.asarray(self.warmup, jnp.float32)  # type: ignore[attr-defined]
+        warmup = jnp.asarray(self.warmup, jnp.float32)
         rising = jnp.where(taken < warmup, taken / jnp.maximum(warmup, 1.0), 1.0)
         return rising * self.decayed(jnp.maximum(taken - warmup, 0.0))
 
@@ -126,8 +128,9 @@ Schedules = ConstantRate | LinearRate | CosineRate
 
 
 class Rule(Protocol):
-    """What an optimiser has; the field `rate`, the learning rate, among it."""
+    """What an optimiser has."""
 
+    rate: float  # the learning rate
     schedule: Schedules | None = None  # what multiplies the rate; none: nothing
 
     @property

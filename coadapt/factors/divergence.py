@@ -17,8 +17,9 @@ from coadapt.types import Tree
 
 
 class Divergence(Ruled, Protocol):
-    """How far the policy is from a prior; the field `samples` among it."""
+    """How far the policy is from a prior."""
 
+    samples: int  # actions of the policy at a state that it takes, M
     by_network: ClassVar[bool] = False  # found by f, which is fitted with the prior
     needs_density: ClassVar[bool] = False  # of the policy and of the prior
 
@@ -76,7 +77,6 @@ class NetworkDivergence(Divergence, Protocol):
     """The best that a network f finds, which tells samples of the two apart."""
 
     by_network: ClassVar[bool] = True
-    samples: int
 
     def bound_of(self, own: jax.Array, others: jax.Array) -> jax.Array:
         """The divergence by f at both policies' samples: [M, B] each -> [B]."""

@@ -23,13 +23,12 @@ from coadapt.types import Metrics, Support, Tree
 
 
 class TrustRegion(Ruled, Protocol):
-    """What keeps the policy near its target copy: KLs, each with a multiplier.
-
-    The fields among it: `floor_rule`, of the raw variables, "project" (after a step) or
-    "clamp" (in the forward pass).
-    """
+    """What keeps the policy near its target copy: KLs, each with a multiplier."""
 
     needs_moments: ClassVar[bool] = False  # of pi_theta: a mean and a std
+    # a field, of the raw variables: projected after a step, or clamped in the forward
+    # pass
+    floor_rule: Literal["project", "clamp"]
 
     def duals(self, action_size: int) -> dict[str, jax.Array]:
         """Raw multipliers by name, scalars or [A], as they start."""
@@ -51,7 +50,7 @@ class TrustRegion(Ruled, Protocol):
 
     def multiplier(self, raw: jax.Array) -> jax.Array:
         """The multiplier of a raw variable."""
-        return lagrange.multiplier(raw, clamp=self.floor_rule == "clamp")  # type: ignore[attr-defined]
+        return lagrange.multiplier(raw, clamp=self.floor_rule == "clamp")
 
     def penalty(self, duals: Duals, kl: dict[str, jax.Array]) -> list[jax.Array]:
         """What each KL costs, scalars."""
@@ -61,7 +60,7 @@ class TrustRegion(Ruled, Protocol):
 
     def step(self, view: View, kl: dict[str, jax.Array]) -> View:
         """A step of each multiplier, up where its KL exceeds epsilon."""
-        epsilon, project = self.epsilon(), self.floor_rule == "project"  # type: ignore[attr-defined]
+        epsilon, project = self.epsilon(), self.floor_rule == "project"
         for name, value in kl.items():
 
             def dual(raw: jax.Array, name: str = name, value: jax.Array = value):

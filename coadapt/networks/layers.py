@@ -106,12 +106,14 @@ class Layer(NamedTuple):
 
 
 class Torso(Protocol):
-    """What a network may be; the fields `activation` and `output` among it.
+    """What a network may be.
 
     It goes up to and including its output layer, which is called "output".
     """
 
     unnamed: ClassVar[str] = "MLP"  # of files older than the others
+    activation: Activation
+    output: Init  # how its output layer starts
 
     @property
     def of_batch(self) -> bool:

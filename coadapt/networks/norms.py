@@ -11,8 +11,9 @@ Place = Literal["first_tanh", "first", "before", "after", "input", "input_after"
 
 
 class Norm(Protocol):
-    """What every norm has; the field `at` among it."""
+    """What every norm has."""
 
+    at: Place  # where in a network it stands
     of_batch: ClassVar[bool] = False  # of the rows of a batch together
 
     @property

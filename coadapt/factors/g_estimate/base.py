@@ -25,8 +25,9 @@ Critics = Annotated[int, Range(ge=1, le=100)]
 
 
 class Estimate(Ruled, Protocol):
-    """What every class of this column has; the field `discount` among it."""
+    """What every class of this column has."""
 
+    discount: Scalar  # gamma: what a reward a step later counts
     one_step: ClassVar[bool]  # it reads a replay, and bootstraps from a slow copy
     expects: ClassVar[bool] = False  # the value of a state is the mean of the prior's M
     by_gradient: ClassVar[bool] = True  # critics, where there are any, are fitted by SG
@@ -84,7 +85,6 @@ class OneStepEstimate(Estimate, Protocol):
 
     one_step: ClassVar[bool] = True
 
-    discount: Scalar
     ensemble: Ensemble = Minimum()
     n_step: NStepReturn | None = None
 
