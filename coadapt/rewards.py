@@ -161,6 +161,8 @@ class BoundReward(Rewards):
 RewardRule = ClipReward | ScaleReward | BoundReward
 
 
-def as_learned(rule: RewardRule | None, kept: Tree, reward: jax.Array) -> jax.Array:
+def as_learned(rule: RewardRule | None, kept: Tree, reward: Rows) -> jax.Array:
     """Rewards [...] as critics would learn from them, if they came now."""
-    return reward if rule is None else rule.read(kept, rule.stored(kept, reward))
+    if rule is None:
+        return jnp.asarray(reward)
+    return rule.read(kept, jnp.asarray(rule.stored(kept, reward)))

@@ -74,7 +74,7 @@ def monte_carlo(agent: SavedAgent, found: Rollouts) -> Returns:
     end = np.maximum(found.there.sum(axis=0) - 1, 0)
     cut = found.next_obs[end, np.arange(len(end))]  # [E, O]
     rule = traced(agent).reward
-    reward = np.asarray(as_learned(rule, agent.state.rewards, found.reward))  # type: ignore[arg-type]
+    reward = np.asarray(as_learned(rule, agent.state.rewards, found.reward))
     whole = discounted_returns(
         np.where(found.there, reward + _bonus(agent, found), 0.0),
         found.discount,
