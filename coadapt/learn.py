@@ -379,8 +379,7 @@ def _learn_steps(
     state, found = _kept(log, found)
     metrics |= found
     state, found = _repeat(policy_step, state, keys[last + 2 :], _UNROLLED)
-    told = jax.random.fold_in(key, len(keys))  # the next of those above
-    data = batch.transition
+    told, data = jax.random.fold_in(key, len(keys)), batch.transition
     metrics |= found | agents.update_metrics(config, state, data, told, log)
     return agents.track(config, state, clock.updates + 1), metrics
 
