@@ -531,7 +531,7 @@ def test_trpos_step_ends_where_weights_have_length_1():
             lengths = np.linalg.norm(part["kernel"], axis=0)
             np.testing.assert_allclose(lengths, 1.0, atol=1e-5)
     dist = distribution(config, after, after.params.policy, data.obs)
-    kl = np.mean(config.pi_theta.kl(prior, dist))
+    kl = np.mean(np.asarray(config.pi_theta.kl(prior, dist)))
     assert metrics["kl"] == pytest.approx(kl, rel=1e-3) and kl <= 0.01 * (1 + 1e-4)
 
 
