@@ -226,7 +226,7 @@ def evaluate(
         rows = config.critic.losses(outputs, batch.target, scale, batch.before)
         if batch.weight is not None:
             rows = rows * batch.weight[None]
-        # doubled and halved again, so that half a square is rounded when it is summed
+        # twice and a half are exact: critic_loss is rounded as in stored runs, no more
         each = 0.5 * jnp.mean(2.0 * rows, axis=1)
         return jnp.sum(each), (each, head.mean(outputs) / scale, kept)
 
