@@ -169,7 +169,7 @@ def test_a_plan_says_the_claims_and_what_is_left_out(capsys):
     assert command.main(["--experiment=modern", "--scale=reduced", "--dry_run"]) == 0
     said = capsys.readouterr().out
     assert "claim of SimBa: residual blocks" in said
-    assert "left out: PPO(CrossQ): networks.policy.norm is BatchRenorm: a pass" in said
+    assert "left out: PPO(CrossQ): networks.policy.norm is BatchRenorm: the" in said
     assert "agents: 180\nprograms: 36\n" in said
 
 

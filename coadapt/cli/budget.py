@@ -103,7 +103,7 @@ def _references(values: Values) -> dict[str, float]:
     return found
 
 
-_SEEDS = re.compile(r"\d{1,10}(-\d{1,10})?(,\d{1,10}(-\d{1,10})?)*,?")
+_SEEDS = re.compile(r"\d{1,99}(-\d{1,99})?(,\d{1,99}(-\d{1,99})?)*,?")
 
 
 def seeds_of(values: Values, default: int) -> tuple[int, ...]:
