@@ -533,6 +533,19 @@ ONE = {
     "looks": False,
 }
 NO_PROGRAM = [("run", ONE, ("", -1)), ("damage_rows", 0), ("damage_a_program", ONE, 0)]
+# a snapshot of another program says nothing of the fingerprints of this one
+SWAPPED_NO_PROGRAM = [
+    ("run", ONE | {"variants": ("two", "one")}, ("", -1)),
+    (
+        "run",
+        {"variants": ("two", "one"), "seeds": (0, 1, 2), "steps": 50, "stop": 10**6}
+        | {"memory": 2, "keep": 2, "looks": False},
+        ("", -1),
+    ),
+    ("damage_a_program", ONE, 1),
+    ("swap_snapshots", 0, 2),
+    ("damage_a_program", ONE, 0),
+]
 OTHER_DEVICES = [stopped(2, 60), ("refused", ALL, "devices")]
 OTHER_VERSION = [stopped(2, 60), ("refused", ALL, "version")]
 
@@ -545,6 +558,7 @@ OTHER_VERSION = [stopped(2, 60), ("refused", ALL, "version")]
 @example(NO_MANIFEST)
 @example(SWAPPED)
 @example(NO_PROGRAM)
+@example(SWAPPED_NO_PROGRAM)
 @example(OTHER_DEVICES)
 @example(OTHER_VERSION)
 @settings(quiet, max_examples=25)

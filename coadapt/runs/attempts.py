@@ -149,7 +149,7 @@ def _readable(path: Path) -> Program | None:
     bare = Program(path, (), ())
     lines = [line for home in bare.attempts() for line in _lines(home)]
     cells = tuple(dict.fromkeys(tables.cells(tables.COLUMNS, tables.fields(lines))))
-    prints = [_fingerprints(snapshot) for snapshot in bare.snapshots().values()]
+    prints = [_fingerprints(path.name, each) for each in bare.snapshots().values()]
     known = next((each for each in prints if len(each) == len(cells)), ())
     return Program(path, cells, known or ("",) * len(cells)) if cells else None
 
@@ -158,10 +158,15 @@ def _lines(home: Path) -> list[str]:
     return tables.read(home / ROWS, tables.COLUMNS).lines
 
 
-def _fingerprints(snapshot: Path) -> tuple[str, ...]:
-    """As its about.json has them, in the order in which rows have their cells."""
+def _fingerprints(program: str, snapshot: Path) -> tuple[str, ...]:
+    """As its about.json has them, in the order in which rows have their cells.
+
+    None, where the snapshot is damaged, or of another program: its folder was moved.
+    """
     with contextlib.suppress(DamagedError):
-        return tuple((files.unsealed(snapshot / ABOUT) or {}).get("fingerprints", ()))
+        about = files.unsealed(snapshot / ABOUT) or {}
+        if about.get("program", program) == program:
+            return tuple(about.get("fingerprints", ()))
     return ()
 
 
