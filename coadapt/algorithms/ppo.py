@@ -28,6 +28,9 @@ def ppo() -> Config:
     """PPO with the adaptive penalty of its paper (settings 3.7).
 
     The clipped surrogate: pi_q_update.trust_region=ClippedRatio.
+
+    After 100,000 steps at these numbers it is above a random policy and above doing
+    nothing on InvertedDoublePendulum-v5, not on Pendulum-v1 (docs/results.md).
     """
     return Config(
         pi_q=pi_q.Parametric(

@@ -54,6 +54,9 @@ def trpo_table1() -> Config:
     """TRPO as PFRL has it (settings 3.6), with TD(1) as in Table 1.
 
     PFRL's own estimate is GAE, with lambda 0.97 (settings 3.6).
+
+    After 100,000 steps at these numbers it is above a random policy and above doing
+    nothing on InvertedDoublePendulum-v5, not on Pendulum-v1 (docs/results.md).
     """
     return Config(
         pi_q=pi_q.Parametric(
