@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from coadapt import cli
-from coadapt.schema import nearest
+from coadapt.schema import ending
 from coadapt.version import __version__
 
 
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     print(
         f"error: {name!r} is not a command; the commands are {', '.join(cli.COMMANDS)}"
-        f"{nearest(name, cli.COMMANDS) or '.'}",
+        f"{ending(name, cli.COMMANDS)}",
         file=sys.stderr,
     )
     return 2

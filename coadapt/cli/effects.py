@@ -32,7 +32,7 @@ from coadapt.cli import command, factorials, output, pairs
 from coadapt.cli.values import Values, get, listed, positive, required
 from coadapt.report import compare, effect_tables
 from coadapt.runs import store
-from coadapt.schema import ConfigError, nearest
+from coadapt.schema import ConfigError, ending
 
 
 def _define(values: Values) -> None:
@@ -97,7 +97,7 @@ def stored(
     for task in asked:
         if task not in tasks:
             raise ConfigError(
-                f"--tasks has {task!r}: it has no rows{nearest(task, tasks) or '.'}"
+                f"--tasks has {task!r}: it has no rows{ending(task, tasks)}"
             )
     for version, every in versions.items():
         arms = {

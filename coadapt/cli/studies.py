@@ -13,7 +13,7 @@ from coadapt.cli import prospects, running, settings
 from coadapt.cli.values import Values, count, get, positive
 from coadapt.report import compare, protocols
 from coadapt.runs import manifest
-from coadapt.schema import ConfigError, nearest
+from coadapt.schema import ConfigError, ending
 from coadapt.studies import tuning, until
 from coadapt.sweep import Sweep
 
@@ -49,7 +49,7 @@ def planned(values: Values, asked: Sweep) -> tuple[Sweep, running.Parts | None]:
     word, tuned = get(values, "until"), settings.tuned(values)
     if word not in (None, UNTIL):
         raise ConfigError(
-            f"--until is {word!r}: it must be {UNTIL}{nearest(word, [UNTIL]) or '.'}"
+            f"--until is {word!r}: it must be {UNTIL}{ending(word, [UNTIL])}"
         )
     if word is None and get(values, "max_seeds") is not None:
         raise ConfigError(

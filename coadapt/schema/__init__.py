@@ -13,6 +13,7 @@ from coadapt.schema.changes import override, single, tied
 from coadapt.schema.errors import (
     ConfigError,
     UnknownFieldError,
+    ending,
     must_be,
     near,
     nearest,
@@ -55,6 +56,7 @@ __all__ = [
     "UnknownFieldError",
     "config",
     "diff",
+    "ending",
     "fields",
     "fingerprint",
     "from_dict",
