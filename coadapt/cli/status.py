@@ -17,7 +17,6 @@ from coadapt.cli import command
 from coadapt.cli.values import Values, required
 from coadapt.distributed import work
 from coadapt.runs import store
-from coadapt.schema import ConfigError
 from coadapt.system import console
 
 
@@ -27,12 +26,7 @@ def _define(values: Values) -> None:
 
 def _run(values: Values) -> int:
     folder = store.folder(required(values, "workdir"))
-    header = store.load(folder)
-    if header is None:
-        raise ConfigError(
-            f"workdir {str(folder)!r} is not a run store: there is "
-            "nothing at this path."
-        )
+    header = store.header(folder)
     found = work.states(folder, header)
     for each in found:
         print(console.printable(line(each)))

@@ -386,11 +386,7 @@ def copy(workdir: Path, sink: Sink) -> int:
         ConfigError: if there is no run store.
         StoreError: if the sink fails.
     """
-    if store.load(workdir) is None:
-        raise ConfigError(
-            f"workdir {str(workdir)!r} is not a run store: there is nothing at this "
-            "path."
-        )
+    store.header(workdir)
     feed = Feed(workdir, [sink], _refuse)
     _, rows = feed._there
     for cell in rows:  # one after the other: few files and runs are open

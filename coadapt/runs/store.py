@@ -69,6 +69,7 @@ __all__ = [
     "failures",
     "finished",
     "folder",
+    "header",
     "load",
     "owned",
     "read",
@@ -105,6 +106,25 @@ def finished(workdir: Path, header: Header) -> dict[Cell, int]:
     return {cell: one.done.steps for cell, one in found.items() if one.done}
 
 
+def header(workdir: Path) -> Header:
+    """What a run store is of.
+
+    Raises:
+        ConfigError: if there is none.
+        StoreError: if its manifest cannot be read.
+    """
+    found = load(workdir)
+    if found is None:
+        raise _none(workdir)
+    return found
+
+
+def _none(workdir: str | os.PathLike[str]) -> ConfigError:
+    return ConfigError(
+        f"workdir {str(workdir)!r} is not a run store: there is nothing at this path."
+    )
+
+
 def read(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
     """All rows that are there, of a sweep that runs too, as a tidy frame.
 
@@ -118,10 +138,7 @@ def read(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
     path = folder(workdir)
     number = _format(path)
     if number is None:
-        raise ConfigError(
-            f"workdir {str(workdir)!r} is not a run store: there is nothing at this "
-            "path."
-        )
+        raise _none(workdir)
     if number != FORMAT:
         return old_stores.read(path, _cells(path))
     taken = attempts.shown(attempts.every(path))

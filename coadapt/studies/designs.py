@@ -87,7 +87,7 @@ def read(workdir: Path) -> Read:
         ConfigError: of another design, and where tuning dropped settings before
             their end.
     """
-    header = _header(workdir)
+    header = store.header(workdir)
     plan = tuning.of(header.protocol)
     if header.protocol.get("rule") in tuning.DESIGNS:
         ranges = tuple(Range(*each) for each in header.protocol["ranges"])
@@ -108,18 +108,7 @@ def read(workdir: Path) -> Read:
     )
     own = header.experiment == manifest.TUNING  # the folder of the tuning itself
     folder = workdir if own else workdir / manifest.TUNING
-    return Read(_header(folder), plan.ranges, comparison.arms_of(folder), chosen)
-
-
-def _header(workdir: Path) -> Header:
-    """Raises: ConfigError, where there is no run store."""
-    found = store.load(workdir)
-    if found is None:
-        raise ConfigError(
-            f"workdir {str(workdir)!r} is not a run store: there is nothing at this "
-            "path."
-        )
-    return found
+    return Read(store.header(folder), plan.ranges, comparison.arms_of(folder), chosen)
 
 
 def scrambles(found: Read, design: Design) -> list[list[Setting]]:
@@ -210,7 +199,7 @@ def points(workdir: Path) -> tuple[Arms, dict[str, dict[str, tuple[object, ...]]
 
     Raises: ConfigError.
     """
-    header = _header(workdir)
+    header = store.header(workdir)
     if header.protocol.get("rule") in tuning.DESIGNS or tuning.of(header.protocol):
         found = read(workdir)
         made: dict[str, dict[str, tuple[object, ...]]] = {}
