@@ -31,6 +31,7 @@ from typing import NamedTuple
 
 from absl import flags
 
+from benchmarks import sections
 from benchmarks.peers import PEERS, homes, rounds, sweeping, tables
 from benchmarks.peers.homes import Failed
 from benchmarks.peers.kept import Kept
@@ -211,19 +212,17 @@ def _writable(path: str) -> Path:
     """Raises: ConfigError if the file lacks a section for the tables."""
     text = Path(path).read_text(encoding="utf-8") if Path(path).is_file() else ""
     for work in WORKS:
-        if _mark(work) not in text:
+        mark = sections.mark(_section(work))
+        if mark not in text:
             raise ConfigError(
-                f"--write is {path!r}: it must be a file with the line {_mark(work)}, "
-                f"and {END} below it."
+                f"--write is {path!r}: it must be a file with the line {mark}, "
+                f"and {sections.END} below it."
             )
     return Path(path)
 
 
-END = "<!-- end -->"
-
-
-def _mark(work: str) -> str:
-    return f"<!-- against: {work} -->"
+def _section(work: str) -> str:
+    return f"against: {work}"
 
 
 def _run(values: Values) -> None:
@@ -358,9 +357,7 @@ def _sweep(found: Asked, programs: dict[str, Program]) -> list[str]:
 def _put(path: Path, work: str, text: str) -> None:
     """The text in the file's section of this work."""
     old = path.read_text(encoding="utf-8")
-    before, mark, rest = old.partition(_mark(work))
-    after = rest.partition(END)[2]
-    store.replace(path, f"{before}{mark}\n{text}\n{END}{after}")
+    store.replace(path, sections.put(old, _section(work), text))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

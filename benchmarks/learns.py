@@ -7,7 +7,6 @@ The store is of `--experiment=learns`, and its rule is in experiments/learns.py.
 doing nothing scores is measured once, and kept beside the store (`nothing.json`).
 """
 
-import argparse
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats as distributions
 
+from benchmarks import sections
 from coadapt import envs
 from coadapt.analysis import multiple_testing
 from coadapt.analysis.comparison import arms_of
@@ -31,7 +31,7 @@ from coadapt.tasks.units import Unit
 ROOT = Path(__file__).parents[1]
 PLACE, PAGE = ROOT / "docs" / "results" / "learns", ROOT / "docs" / "results.md"
 OURS, NOTHING = "ours", "nothing.json"  # a store, and a file
-BEGIN, END = "<!-- made by benchmarks.learns -->", "<!-- until here -->"
+SECTION = "made by benchmarks.learns"
 ALPHA = 0.025  # one-sided, of each bound
 
 
@@ -211,30 +211,8 @@ def made(place: Path = PLACE) -> str:
     return text
 
 
-def put(text: str, page: str) -> str:
-    """The page with its section, which is the last where it had none."""
-    own = f"{BEGIN}\n{text}{END}\n"
-    before, begins, rest = page.partition(f"{BEGIN}\n")
-    if not begins:
-        return f"{page.rstrip()}\n\n{own}"
-    return before + own + rest.partition(f"{END}\n")[2]
-
-
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--write", action="store_true")
-    parser.add_argument("--place", type=Path, default=PLACE)
-    parser.add_argument("--page", type=Path, default=PAGE)
-    asked = parser.parse_args(argv)
-    try:
-        text = made(asked.place)
-    except ConfigError as error:
-        raise SystemExit(str(error)) from None
-    if asked.write:
-        page = asked.page.read_text(encoding="utf-8")
-        asked.page.write_text(put(text, page), encoding="utf-8")
-    else:
-        print(text, end="")
+    sections.command(__doc__, made, PLACE, PAGE, SECTION, argv)
 
 
 if __name__ == "__main__":

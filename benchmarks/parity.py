@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from benchmarks import parity_curves
+from benchmarks import parity_curves, sections
 from benchmarks.parity_rule import Found, Pooled, found, pooled, verdicts
 from coadapt.analysis import curve_files, score
 from coadapt.analysis.comparison import arms_of
@@ -42,7 +42,6 @@ MOST = 5  # panels in a line of it
 OURS, PEERS = "ours", "peers"  # of a study: a run store, and a folder of rows
 AGAIN, MENDED, NOTES = "again-", "mended.json", "notes.json"  # the last, of peers
 UPDATES = "one_update.csv"  # of benchmarks.one_update
-MARK, END = "<!-- parity -->", "<!-- end -->"  # of README's part
 Key = tuple[str, str]  # task, row
 Kinds = Mapping[tuple[str, str, int], str]  # of a run, its kind of CPU
 
@@ -86,17 +85,14 @@ def studies(place: Path) -> list[Study]:
 def study(place: Path) -> Study:
     """Of one folder. Raises: ConfigError."""
     folder = store.folder(place / OURS)
-    header, rows = store.load(folder), store.read(folder)
-    assert header is not None  # or read would have raised
-    sessions = manifest.sessions(folder)
-    by_id = {str(each["id"]): facts(each).get(CPU, "") for each in sessions}
-    kinds = _kinds(rows, [by_id.get(str(s), "") for s in rows[SESSION]])
-    ours = arms_of(folder)
+    header = store.load(folder)
+    (ours, kinds), sessions = side(folder), manifest.sessions(folder)
+    assert header is not None  # or there would be no rows
     others, their_kinds = theirs(place / PEERS, header.units)
     cells, left = dict[Key, Found](), dict[Key, str]()
     for key, arm in ours.items():
         try:
-            cells[key] = _found(arm, kinds, others.get(key), their_kinds)
+            cells[key] = beside(arm, kinds, others.get(key), their_kinds)
         except ConfigError as error:
             left[key] = str(error)
     seeds = {k: {*ours[k].seeds, *(others[k].seeds if k in others else ())}
@@ -118,6 +114,13 @@ def _versions(sessions: Sequence[Mapping[str, Any]]) -> str:
     words = {n: dict.fromkeys(f[n] for f in said if n in f) for n in names}
     told = {name: " and ".join(found) for name, found in words.items() if found}
     return ", ".join(f"{name} {text}" for name, text in told.items())
+
+
+def side(folder: Path) -> tuple[Mapping[Key, Arm], Kinds]:
+    """Arms of a run store, and the kind of CPU of each of its runs."""
+    rows, sessions = store.read(folder), manifest.sessions(folder)
+    by_id = {str(each["id"]): facts(each).get(CPU, "") for each in sessions}
+    return arms_of(folder), _kinds(rows, [by_id.get(str(s), "") for s in rows[SESSION]])
 
 
 def theirs(folder: Path, units: Mapping[str, Unit]) -> tuple[dict[Key, Arm], Kinds]:
@@ -142,7 +145,9 @@ def _kinds(rows: "pd.DataFrame", of: Sequence[str]) -> Kinds:
     return dict(zip(keys, of, strict=True))
 
 
-def _found(ours: Arm, our_kinds: Kinds, theirs: Arm | None, their_kinds: Kinds):
+def beside(
+    ours: Arm, our_kinds: Kinds, theirs: Arm | None, their_kinds: Kinds
+) -> Found:
     """What both sides of a cell say. Raises: ConfigError, where that is nothing."""
     unit = ours.unit
     if theirs is None:
@@ -204,7 +209,7 @@ def page(found: Sequence[Study]) -> str:
         for key in each.cells
         if newest[key] is not each
     ]
-    parts = [HEAD, _table(COLUMNS, lines)]
+    parts = [HEAD, table(COLUMNS, lines)]
     left_out = sum(each.cells[key].left_out for key, each in newest.items())
     if left_out:
         parts.append(f"{left_out} runs are left out: no peer of their model of CPU.\n")
@@ -226,14 +231,19 @@ def _lines(newest: Mapping[Key, Study]) -> list[tuple[str, ...]]:
 
 
 def _line(study: Study, key: Key) -> tuple[str, ...]:
-    cell, (task, row) = study.cells[key], key
+    return line(key, study.cells[key], study.words[key])
+
+
+def line(key: Key, cell: Found, word: str) -> tuple[str, ...]:
+    """Of the page's table, in the order of `COLUMNS`."""
+    task, row = key
     return (
         row,
         task,
         _scores(cell.ours),
         _scores(cell.theirs),
         _interval(cell),
-        study.words[key],
+        word,
         f"{cell.power:.2f}",
     )
 
@@ -254,7 +264,7 @@ def _over_tasks(rows: Mapping[str, Pooled]) -> str:
         for row, x in rows.items()
     ]
     columns = ("row", "tasks", "d", "verdict", "power")
-    return f"{ABOUT_TASKS}\n{_table(columns, lines)}"
+    return f"{ABOUT_TASKS}\n{table(columns, lines)}"
 
 
 def _interval(of: Found | Pooled) -> str:
@@ -265,7 +275,8 @@ def _scores(scores: np.ndarray) -> str:
     return f"{scores.mean():,.1f} ± {scores.std(ddof=1):,.1f} ({len(scores)})"
 
 
-def _table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """In Markdown."""
     every = [columns, ("---",) * len(columns), *lines]
     return "".join(f"| {' | '.join(line)} |\n" for line in every)
 
@@ -292,14 +303,14 @@ def _updates(file: Path) -> str:
     if not file.exists():
         return ""
     columns, *lines = csv.reader(file.read_text().splitlines())
-    return f"{ABOUT_UPDATES}\n{_table(columns, lines)}"
+    return f"{ABOUT_UPDATES}\n{table(columns, lines)}"
 
 
 def _log(lines: Sequence[Sequence[str]]) -> str:
     if not lines:
         return ""
     columns = ("study", *COLUMNS, "what was fixed since")
-    return f"## Earlier verdicts\n\n{_table(columns, lines)}"
+    return f"## Earlier verdicts\n\n{table(columns, lines)}"
 
 
 def _not_judged(found: Sequence[Study]) -> str:
@@ -342,9 +353,8 @@ def in_readme(text: str, found: Sequence[Study]) -> str:
     """README with the newest verdicts between its marks."""
     lines = _lines(_newest(found))
     short = [(row, task, a, b, word) for row, task, a, b, _, word, _ in lines]
-    head, rest = text.split(MARK)
     columns = ("row", "task", "coadapt", "the other", "verdict")
-    return f"{head}{MARK}\n{_table(columns, short)}{END}{rest.partition(END)[2]}"
+    return sections.put(text, "parity", table(columns, short))
 
 
 def _draw(there: Sequence[Study], folder: Path) -> None:

@@ -36,6 +36,7 @@ MODULES = {
     "learns": "coadapt.experiments.learns",
     "hundred": "coadapt.experiments.hundred",
     "parity": "coadapt.experiments.parity",
+    "precision": "coadapt.experiments.precision",
     "simbav2_design": "coadapt.experiments.simbav2_design",
     "modern": "coadapt.experiments.modern",
     "tuned": "coadapt.experiments.tuned",

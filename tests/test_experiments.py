@@ -22,7 +22,7 @@ from coadapt.sweep import Sweep
 from coadapt.tasks import registry
 
 ROOT = Path(__file__).parents[1]
-RECORD = ("learns", "hundred", "tuned", "parity")
+RECORD = ("learns", "hundred", "tuned", "parity", "precision")
 BY_SETS = ("simbav2_design", "modern")  # of no paper's table here, with budgets
 OURS = ("quickstart", "every_task", "shortened", *BY_SETS, *RECORD)
 PAPERS = [name for name in MODULES if name not in OURS]
@@ -195,6 +195,7 @@ def test_the_shortened_study_has_every_row_once():
         ("learns", 15 * 3 * 5, 3 * 5 * (5 * 30_000 + 9 * 100_000 + 300_000)),
         ("hundred", 6 * 12, 6 * 12 * 100_000),
         ("tuned", 6 * 16, 6 * 16 * 8000),
+        ("precision", 2 * 4 * 10, 4 * 10 * (10_000 + 50_000)),
         (
             "parity",
             (5 + 7 + 2 + 8 + 8) * 10,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks import learns
+from benchmarks import learns, sections
 from benchmarks.learns import Baseline
 from coadapt.experiments import load
 from coadapt.schema import ConfigError
@@ -59,10 +59,14 @@ def test_the_section_says_what_learns_and_is_put_in_its_place():
     text = learns.section(found, {"t": Unit(0.0, 0.1, 20)}, {"t": ZERO})
     assert "| a | 100 | 10.0 ± 1.0 (3) | +10.0, > +" in text
     assert "**Not shown to learn: b on t.**" in text
-    page = learns.put(text, "# Results\n\n## One\n")
-    assert page.startswith("# Results\n\n## One\n\n<!--") and text in page
-    assert learns.put(text, page + "\n## After\n") == page + "\n## After\n"
-    assert learns.put("new\n", page).count("\n") < page.count("\n")
+    page = (
+        f"# Results\n\n{sections.mark(learns.SECTION)}\nold\n{sections.END}\n\n## A\n"
+    )
+    made = sections.put(page, learns.SECTION, text)
+    assert made == page.replace("old\n", text)
+    assert sections.put(made, learns.SECTION, "old") == page
+    with pytest.raises(ConfigError, match="no line <!-- another -->"):
+        sections.put(page, "another", text)
 
 
 def test_doing_nothing_is_measured_once(tmp_path, monkeypatch):
@@ -78,9 +82,9 @@ def test_doing_nothing_is_measured_once(tmp_path, monkeypatch):
 def test_the_results_are_what_the_store_says():
     page = learns.PAGE.read_text()
     if not (learns.PLACE / learns.OURS).is_dir():
-        assert learns.BEGIN not in page
+        assert sections.mark(learns.SECTION) not in page
         pytest.skip("docs/results/learns has no store, and so there is no section")
-    assert f"{learns.BEGIN}\n{learns.made()}{learns.END}\n" in page
+    assert page == sections.put(page, learns.SECTION, learns.made())
 
 
 def test_the_rule_is_the_plans():
