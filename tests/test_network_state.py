@@ -255,6 +255,27 @@ def test_masks_are_of_the_seed_the_update_the_critic_and_the_part():
         ("awr", {"networks.critic.dropout": 0.1}, "networks.critic.dropout is 0.1"),
         ("brac", {"networks.policy.norm": "BatchRenorm"}, "pi_p=Behavior"),
         (
+            "brac",
+            {"networks.policy.parametrization": "spectral_norm"},
+            "the model that pi_p=Behavior fits has a network like it, but not in "
+            "training mode, so it must be 'plain' or 'weight_norm'.",
+        ),
+        (
+            "bear",
+            {
+                "pi_q_update.divergence": "DualKL",
+                "networks.critic.parametrization": "spectral_norm",
+            },
+            "pi_q_update.divergence=DualKL fits a network like it, but not in training",
+        ),
+        (
+            "reps",
+            {"networks.critic": "SimbaV2"},
+            "networks.critic is SimbaV2: g_estimate=DualValue solves for its weights, "
+            "which nothing projects; use MLP, SimBa or BroNet.",
+        ),
+        ("power", {"networks.policy": "SimbaV2"}, "pi_p_update=ClosedForm solves for"),
+        (
             "mpo",
             {"networks.critic.norm": "BatchNorm", "g_estimate.steps": 3},
             "networks.critic.norm is BatchNorm: moments of a batch",

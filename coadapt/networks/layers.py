@@ -130,6 +130,11 @@ class Torso(Protocol):
         """Whether `project` does anything."""
         return False
 
+    @property
+    def iterates(self) -> bool:
+        """Whether learning passes go on with power iterations, as of spectral norm."""
+        return False
+
     def project(self, params: Tree) -> Tree:
         """What becomes of parameters after each step of an optimiser, and at first.
 

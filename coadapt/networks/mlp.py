@@ -36,7 +36,9 @@ def _as_norm(word: Any) -> LayerNorm | None:
 class MLP(Torso):
     """A multi-layer perceptron up to and including its output layer.
 
-    With sizes=() it is linear in its inputs, or in the `features` of them.
+    With sizes=() it is linear in its inputs, or in the `features` of them, and what is
+    of hidden layers (activation, parametrization, dropout, a norm elsewhere than on the
+    inputs) changes nothing.
     `layer_norm=first` is another spelling of `norm=LayerNorm` and `norm.at=first`.
     """
 
@@ -75,6 +77,10 @@ class MLP(Torso):
     @property
     def drops(self) -> bool:
         return self.dropout is not None
+
+    @property
+    def iterates(self) -> bool:
+        return self.parametrization == "spectral_norm" and bool(self.sizes)
 
     def place(self, index: int) -> str:
         """On which side of a layer's activation a norm stands; '' on none."""

@@ -237,7 +237,7 @@ def _replay(config: Config) -> Iterator[Refusal]:
 
 
 def _networks(config: Config) -> Iterator[Refusal]:
-    """Where what is drawn, or is of a batch together, is valid."""
+    """Where a network that its gradient steps alone keep as it has to be is valid."""
     estimate = config.g_estimate
     for name in ("policy", "critic"):
         net = getattr(config.networks, name)
@@ -246,12 +246,20 @@ def _networks(config: Config) -> Iterator[Refusal]:
             field, came = f"networks.{name}.{what}", getattr(net, what, None)
             came = came if net.drops else _name(came)
             yield from _of_learning_passes(config, field, came)
-        if net.projects and config.pi_p.by_others:
-            reason = (
-                f"the model that pi_p={_name(config.pi_p)} fits has a network like it, "
-                "whose weights nothing projects; use MLP, SimBa or BroNet"
-            )
-            yield Refusal(f"networks.{name}", _name(net), reason)
+            for found in _without_learning_passes(config, name):
+                reason = f"{found}, but not in training mode, so it must be none"
+                yield Refusal(field, came, reason)
+        for found in _without_learning_passes(config, name):
+            if net.projects:
+                reason = f"{found}, which nothing projects; use MLP, SimBa or BroNet"
+                yield Refusal(f"networks.{name}", _name(net), reason)
+            if net.iterates:
+                reason = f"{found}, but not in training mode, so it must be"
+                yield Refusal(
+                    f"networks.{name}.parametrization",
+                    "'spectral_norm'",
+                    f"{reason} 'plain' or 'weight_norm'",
+                )
         if net.of_batch and estimate.length > 1:
             yield Refusal(
                 f"networks.{name}.norm",
@@ -270,12 +278,20 @@ def _of_learning_passes(config: Config, field: str, came: object) -> Iterator[Re
             "of single transitions (TD0 or Retrace), or none"
         )
         yield Refusal(field, came, reason)
-    if config.pi_p.by_others:
-        reason = (
-            f"the model that pi_p={_name(config.pi_p)} fits has a network like it, "
-            "but no training mode, so it must be none"
-        )
-        yield Refusal(field, came, reason)
+
+
+def _without_learning_passes(config: Config, name: str) -> Iterator[str]:
+    """What finds the weights of a network of this kind by other steps than its own."""
+    prior, update, step = config.pi_p, config.pi_q_update, config.pi_p_update
+    if name == "policy" and prior.like_policy:
+        yield f"the model that pi_p={_name(prior)} fits has a network like it"
+    if name == "policy" and step.closed_form:
+        yield f"pi_p_update={_name(step)} solves for its output layer"
+    if name == "critic" and update.by_network:
+        kind = _name(update.divergence)  # type: ignore[union-attr]
+        yield f"pi_q_update.divergence={kind} fits a network like it"
+    if name == "critic" and critics(config) and not config.g_estimate.by_gradient:
+        yield f"g_estimate={_name(config.g_estimate)} solves for its weights"
 
 
 def _environments(config: Config) -> Iterator[Refusal]:

@@ -30,6 +30,11 @@ class Prior(Ruled, Protocol):
     counts: ClassVar[bool] = True  # the divergence from it
 
     @property
+    def like_policy(self) -> bool:
+        """Whether it fits a model with a network like the policy's."""
+        return False
+
+    @property
     def has_density(self) -> bool:
         """Whether the divergence from it may be a KL."""
         return True

@@ -20,6 +20,7 @@ class Model(Ruled, Protocol):
     """A model of the policy that made the data. Its parameters are a dict."""
 
     has_density: ClassVar[bool] = True
+    like_policy: ClassVar[bool] = False  # its network is like the policy's
 
     def fitted(self, policy: Shape, spec: EnvSpec) -> tuple[Shape, ...]:
         """As `Prior.fitted`."""
@@ -53,6 +54,8 @@ class Model(Ruled, Protocol):
 @config
 class Clone(Model):
     """A policy of pi_theta's own kind, fitted by maximum likelihood: BRAC's."""
+
+    like_policy: ClassVar[bool] = True
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
         density = config.pi_q_update.divergence.needs_density
@@ -185,6 +188,10 @@ class Behavior(Prior):
     @property
     def has_density(self) -> bool:
         return self.model.has_density
+
+    @property
+    def like_policy(self) -> bool:
+        return self.model.like_policy
 
     def needs(self, config: Config) -> Iterator[Need | Refusal]:
         yield Need("data", lambda data: not data.stored, "others made the data")
