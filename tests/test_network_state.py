@@ -197,14 +197,19 @@ def test_critics_pass_a_batch_and_what_follows_it_in_one():
     )
 
 
-def test_the_policy_s_own_norm_follows_the_states_of_its_steps():
-    config = changed(networks__policy__norm="BatchNorm")
+@pytest.mark.parametrize(("name", "states"), [("sac", "obs"), ("mpo", "next_obs")])
+def test_the_policy_s_own_norm_follows_the_states_of_its_steps(name, states):
+    """Of MPO the successors, where its actions are."""
+    few = {"pi_p.samples": 2} if name == "mpo" else {}
+    changes = SMALL | few | {"networks.policy.norm": "BatchNorm"}
+    config = schema.override(algorithms.preset(name), changes)
     state = init(config, SPEC, jax.random.key(0))
     step, key = transitions(), jax.random.key(5)
     batch = compute_targets(config, state, step, key)
     after, _ = improve(config, state, batch, key)
     kept = after.params.policy["net"]["state"]["norm_input"]
-    np.testing.assert_allclose(kept["mean"], 0.01 * np.mean(step.obs, 0), **CLOSE)
+    mean = 0.01 * np.mean(getattr(step, states), 0)
+    np.testing.assert_allclose(kept["mean"], mean, **CLOSE)
     assert float(kept["passes"]) == 1.0
     # no optimiser has moments of what is kept
     assert not [

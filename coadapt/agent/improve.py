@@ -30,12 +30,12 @@ def improve(
     """
     view = View(config, state, critic, models.policy_phase(state))
     if not config.pi_q.parametric:
-        after, metrics = em_step(view, batch, key)
+        after, metrics, obs = em_step(view, batch, key)
     else:
         goal = cast(Moved, config.pi_q).goal(view, batch, key, warm)
         moved, metrics = config.pi_q_update.move(view, goal)
-        after = cast(View, moved).state
-    after = _with_kept(view, after, batch.transition.obs)
+        after, obs = cast(View, moved).state, batch.transition.obs
+    after = _with_kept(view, after, obs)
     return models.with_new_masks(after), metrics
 
 
@@ -50,8 +50,14 @@ def _with_kept(view: View, after: AgentState, obs: jax.Array) -> AgentState:
     return after._replace(params=after.params._replace(policy=policy))
 
 
-def em_step(view: View, batch: Batch, key: jax.Array) -> tuple[AgentState, Metrics]:
-    """Weigh the prior's actions (E), then fit the policy to them (M)."""
+def em_step(
+    view: View, batch: Batch, key: jax.Array
+) -> tuple[AgentState, Metrics, jax.Array]:
+    """Weigh the prior's actions (E), then fit the policy to them (M).
+
+    Returns:
+        the agent after it, metrics, and the states [B, O] of these actions.
+    """
     config, posterior = view.config, cast(Weights, view.config.pi_q)
     support = jax.lax.stop_gradient(config.pi_p.support(view, batch, key))
     score = support.score
@@ -69,7 +75,7 @@ def em_step(view: View, batch: Batch, key: jax.Array) -> tuple[AgentState, Metri
     weight = jax.lax.stop_gradient(weight)
     fitted, fit_metrics = config.pi_p_update.fit(view, support, weight)
     after = config.pi_q_update.after_scores(fitted, posterior.compared(score))
-    return cast(View, after).state, metrics | fit_metrics
+    return cast(View, after).state, metrics | fit_metrics, support.obs
 
 
 def end_of_iteration(
