@@ -13,7 +13,7 @@ import coadapt
 from coadapt import agent as agents
 from coadapt import algorithms, diagnostics, envs, plot, runner, schema, sweep
 from coadapt.data import replay
-from coadapt.diagnostics import summaries
+from coadapt.diagnostics import returns, summaries
 from coadapt.diagnostics.sampling import key_of, traced
 from coadapt.envs import toy
 from coadapt.ops import weights
@@ -152,15 +152,28 @@ def test_the_posterior_of_a_gaussian_and_a_bowl_is_a_gaussian(two):
     np.testing.assert_allclose(found.value[0], value, atol=0.4)
 
 
-def test_sac_has_the_boltzmann_weights_that_it_climbs_to_and_ddpg_none():
+def test_sac_has_the_boltzmann_weights_that_it_climbs_to_and_td3_none():
     agent = having(made("sac", size=2, **LINEAR), critic=[bowl(), bowl()])
     found = diagnostics.critic_slice(agent, STATES)
     weight = np.exp(found.score)  # eta starts at 1
     np.testing.assert_allclose(found.weight, weight / weight.sum(axis=0), rtol=1e-4)
     assert found.posterior is None  # whose prior is uniform
-    lone = having(made("ddpg", **LINEAR), critic=[quadratic(-np.eye(3))])
-    found = diagnostics.critic_slice(lone, STATES)
+    climbs = having(made("td3", size=2, **LINEAR), critic=[bowl(), bowl(2.0)])
+    found = diagnostics.critic_slice(climbs, STATES)
+    np.testing.assert_allclose(found.score, found.q[0], rtol=1e-6)  # not the least
     assert found.density is found.share is found.weight is found.posterior is None
+
+
+def test_the_weights_of_an_advantage_are_clipped_as_an_e_step_clips_them():
+    """Far from 0 as values are, exp(Q / eta) itself would be 0 everywhere."""
+    kernel, bias = bowl(9.0)
+    agent = made("crr", size=2, **LINEAR, critic__head="ScalarHead")
+    agent = having(agent, critic=[(kernel, bias - 200.0)])
+    found = diagnostics.critic_slice(agent, STATES)
+    less = returns.own_values(agent, STATES)
+    weight = np.minimum(np.exp(found.score - less), 20.0)
+    assert weight.max() == 20.0
+    np.testing.assert_allclose(found.weight, weight / weight.sum(axis=0), rtol=1e-3)
 
 
 def test_the_gap_is_from_the_best_action_to_the_mean(two):
@@ -387,6 +400,15 @@ def test_a_soft_critic_counts_the_entropy_of_what_follows():
     # each state's entropy is the mean of 32 draws of std 0.7: 0.25 in the sum of ten
     # or so that count, while H alone is 5.6, and all of it 50
     assert np.abs(error).max() < 1.25 and abs(error.mean()) < 0.25
+
+
+def test_what_follows_a_cut_is_the_value_that_targets_bootstrap_from():
+    agent = made("iql", **LINEAR)  # whose V is learned beside Q
+    value = {"output": of_layer(*quadratic(-np.eye(2)))}
+    params = jax.tree.map(np.array, agent.state).params._replace(value=value)
+    agent = dataclasses.replace(agent, state=agent.state._replace(params=params))
+    found = returns.own_values(agent, STATES)
+    np.testing.assert_allclose(found, -np.square(STATES).sum(1), rtol=1e-5)
 
 
 def test_values_of_states_beside_returns_of_a_chain():

@@ -1,7 +1,7 @@
 """Critics, policy and posterior over one or two dimensions of the action."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ import numpy as np
 from coadapt import schema
 from coadapt.agent import models
 from coadapt.config import Config
+from coadapt.diagnostics.returns import own_values
 from coadapt.diagnostics.sampling import policy_samples, traced
 from coadapt.factors import pi_q
 from coadapt.ops import weights
@@ -104,7 +105,8 @@ def critic_slice(
     density = None
     if agent.config.pi_theta.has_density:
         density = np.exp(agent.log_prob(seen, action))
-    weight = _weights(config, state, score)
+    less = own_values(agent, seen) if agent.config.g.relative else 0.0
+    weight = _weights(config, state, score - less)
     weight = None if weight is None else np.asarray(weight)
     posterior = None
     if weight is not None and agent.config.pi_p.is_policy:
@@ -169,7 +171,7 @@ def _scores(config: Config, state: AgentState, obs: jax.Array, action: jax.Array
     """What a policy's step makes of the critics: action [M, B, A] -> [M, B]."""
     view, slow = models.View(config, state), config.pi_p.at_next or config.g.slow
     values = view.q(view.target_critic if slow else view.critic, obs, action)
-    return config.g_estimate.combine(values)
+    return config.pi_q.combine(cast(Any, view), values)
 
 
 @jax.jit

@@ -69,7 +69,8 @@ def monte_carlo(agent: SavedAgent, found: Rollouts) -> Returns:
     Of a soft critic, -eta D(pi_q, pi_p) of every state after the first counts as reward
     (with a uniform prior the entropy, eta H), as its target has it. Where a time limit
     cuts an episode the agent's own value of the last state follows, as in its target.
-    NaN where no step was taken, and in an episode that a simulator did not end.
+    What `g_estimate.cloning` takes off a target is of stored actions, and left out. NaN
+    where no step was taken, and in an episode that a simulator did not end.
     """
     end = np.maximum(found.there.sum(axis=0) - 1, 0)
     cut = found.next_obs[end, np.arange(len(end))]  # [E, O]
@@ -111,14 +112,25 @@ def _penalty(config: Config, state: AgentState, obs: jax.Array, key: jax.Array):
 
 
 def own_values(agent: SavedAgent, obs: np.ndarray) -> np.ndarray:
-    """The value of the policy's own actions, or of the state: obs [B, O] -> [B]."""
+    """The value of the policy's own actions, or of the state: obs [B, O] -> [B].
+
+    Of an agent that learns V beside Q it is that V, from which its targets bootstrap.
+    """
     if agent.state.params.critic is None:
         raise ConfigError(f"{agent.variant} has no critic, and so no values.")
     if not agent.config.g.reads_action:
         return agent.v(obs)[0]
+    if agent.state.params.value is not None:
+        seen = np.asarray(obs, np.float32)
+        return np.asarray(_beside(traced(agent), agent.state, seen))
     action = policy_samples(agent, obs, key=key_of(agent, 1))
     value = together(agent, agent.q(obs, action))
     return value.max(axis=0) if best_counts(agent.config) else value.mean(axis=0)
+
+
+@jax.jit
+def _beside(config: Config, state: AgentState, obs: jax.Array) -> jax.Array:
+    return models.View(config, state).state_value(obs)
 
 
 def observed(agent: SavedAgent, found: Rollouts, max_tail: float) -> Returns:

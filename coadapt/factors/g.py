@@ -36,6 +36,11 @@ class Objective(Ruled, Protocol):
         return 0
 
     @property
+    def relative(self) -> bool:
+        """Whether the value of its state is taken off the score of an action."""
+        return False
+
+    @property
     def slow(self) -> bool:
         """Whether the target critics score actions."""
         return False
@@ -145,6 +150,10 @@ class Q(Objective):
     @property
     def own_samples(self) -> int:
         return self.baseline
+
+    @property
+    def relative(self) -> bool:
+        return self.over_value or self.baseline > 0
 
     @property
     def slow(self) -> bool:

@@ -52,6 +52,10 @@ class Posterior(Ruled, Protocol):
         """Scores [...], in standard deviations of those that count, or as they are."""
         return score
 
+    def combine(self, view: View, values: jax.Array) -> jax.Array:
+        """What its step makes of K critics' values of actions: [K, M, B] -> [M, B]."""
+        return view.estimate.combine(values)
+
     def scores(
         self, view: View, score: jax.Array, obs: jax.Array, episodes: Episodes
     ) -> jax.Array:

@@ -41,6 +41,10 @@ class Movement(Ruled, Protocol):
         """As `Posterior.standardized`."""
         return score
 
+    def combine(self, view: View, values: jax.Array) -> jax.Array:
+        """As `Posterior.combine`."""
+        return view.estimate.combine(values)
+
     def terms(
         self,
         view: View,
@@ -179,6 +183,11 @@ class Pathwise(Movement):
         """Whose value is climbed, of M actions in the mean: [K, M, B] -> [1, B]."""
         if values.shape[1] > 1:
             values = jnp.mean(values, axis=1, keepdims=True)
+        return self.combine(view, values)
+
+    def combine(self, view: View, values: jax.Array) -> jax.Array:
+        if self.critic == "first":
+            return values[0]
         if self.critic == "mean":
             return jnp.mean(values, axis=0)
         if self.critic == "mix":
@@ -316,6 +325,9 @@ class Parametric(Moved):
     @property
     def reads_prior(self) -> bool:
         return not self.gradient.by_samples
+
+    def combine(self, view: View, values: jax.Array) -> jax.Array:
+        return self.gradient.combine(view, values)
 
     def standardized(
         self, score: jax.Array, where: jax.Array | None = None
