@@ -328,6 +328,8 @@ def test_a_cloned_target_is_that_of_its_source():
     value = np.asarray(values).min(0) - 0.3 * distance
     expected = rows.reward + 0.99 * rows.discount * value
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    # and its policy climbs the least too
+    np.testing.assert_array_equal(config.pi_q.combine(view, values), values.min(0))
 
 
 # ---------------------------------------------------------------- any of them trains

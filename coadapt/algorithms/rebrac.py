@@ -10,12 +10,14 @@ BASE = "td3"
 def rebrac() -> Config:
     """ReBRAC (settings 4.7): TD3+BC whose target is cloned too, on deeper networks.
 
+    The policy climbs the minimum of both critics, where TD3's climbs the first.
     Set data.dataset. The source finds both weights for each data set:
     pi_q.gradient.cloning.weight and g_estimate.cloning.weight.
     """
     return schema.override(
         td3_bc(),
         {
+            "pi_q.gradient.critic": "minimum",  # settings 4.7
             "pi_q.gradient.cloning.weight": 1.0,  # settings 4.7
             "pi_q.gradient.cloning.alpha": 1.0,  # settings 4.7
             "pi_q.gradient.cloning.over": "sum",  # settings 4.7
