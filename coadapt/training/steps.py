@@ -145,7 +145,9 @@ def _choose(
         action = agents.act(config, learner.agent, obs[None], key, noise=added)
         if not kept:
             return chosen(action[0], None)
-        log_prob = agents.log_prob(config, learner.agent, obs[None], action)
+        # of the action as it is stored and read, which a ratio is of too
+        as_read = action.astype(learner.store.action.dtype).astype(action.dtype)
+        log_prob = agents.log_prob(config, learner.agent, obs[None], as_read)
         return chosen(action[0], log_prob[0])
 
     if config.data.random_steps:
