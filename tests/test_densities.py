@@ -228,6 +228,15 @@ def test_a_sample_is_mean_and_std_with_the_keys_noise():
     )
 
 
+def test_an_action_beyond_the_box_is_that_of_the_last_bin():
+    """As a data set may have: else it would be certain, whatever the policy."""
+    dist = Softmax(bins=3).distribution({}, jnp.asarray([[0.0, 1.0, 2.0]]))
+    beyond, last = (
+        Softmax(bins=3).log_prob(dist, jnp.full((1, 1), x)) for x in (1.8, 1.0)
+    )
+    np.testing.assert_array_equal(beyond, last)
+
+
 @pytest.mark.parametrize(
     ("u", "expected"), [(0.0, -0.918939), (3.0, -0.800282), (8.0, -18.305233)]
 )

@@ -112,6 +112,7 @@ class Softmax(Distribution):
         if self.bins is None:
             return action[..., None, :]
         index = jnp.round((action + 1.0) * ((self.bins - 1) / 2)).astype(jnp.int32)
+        index = jnp.clip(index, 0, self.bins - 1)  # of other policies' actions
         return jax.nn.one_hot(index, self.bins, dtype=action.dtype)
 
     def _action(self, index: jax.Array, options: int) -> jax.Array:
