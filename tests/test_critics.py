@@ -450,6 +450,17 @@ REFUSED: dict[str, tuple[str, dict[str, object], str]] = {
         "is 25.",
     ),
     "mix": ("bear", {"critic.head": "C51"}, "g_estimate.mix is 0.75"),
+    "best of one": ("sac", {"g_estimate.over": "max"}, "over is 'max': of one action"),
+    "four that are one": (
+        "ddpg",
+        {"g_estimate.samples": 4},
+        "must be 1, or g_estimate.smoothing must be Smoothing.",
+    ),
+    "divergence from none": (
+        "td3",
+        {"pi_q_update.divergence.samples": 4},
+        "with pi_p=Ignored no divergence counts, so it must be 1.",
+    ),
     "least mean": (
         "mpo",
         {

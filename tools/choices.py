@@ -42,6 +42,7 @@ WITH: dict[str, dict[str, object]] = {
     "g_estimate.ensemble": {"g_estimate.critics": 10},
     "g_estimate.ensemble=Truncated": {"critic.head": "Quantiles"},
     "g.over_value=true": {"g_estimate.value": "Expectile"},
+    "g_estimate.over=max": {"g_estimate.samples": 4},
     "data.sampling=SymmetricSampling": {"data.prefill": SET},
     "data.pretrain_updates=1000": {"data.prefill": SET},
 }

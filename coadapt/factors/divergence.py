@@ -47,6 +47,12 @@ class KL(Divergence):
 
     samples: Size = 1  # actions of the policy that it is averaged over, M
 
+    def limits(self, config: Config) -> Iterator[Refusal]:
+        if not config.pi_p.counts and self.samples > 1:
+            name = type(config.pi_p).__name__
+            reason = f"with pi_p={name} no divergence counts, so it must be 1"
+            yield Refusal("pi_q_update.divergence.samples", self.samples, reason)
+
     def between(
         self, view: View, dist: Dist, raw: jax.Array, obs: jax.Array, key: jax.Array
     ) -> jax.Array:

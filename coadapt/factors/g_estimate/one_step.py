@@ -128,6 +128,21 @@ class TD0(OneStepEstimate):
             yield Refusal("g_estimate.cloning", name, f"{reason}and over='mean'")
         if self.value is not None:
             yield from self._of_value(config)
+        yield from self._of_samples(config)
+
+    def _of_samples(self, config: Config) -> Iterator[Refusal]:
+        """Where several actions are one, or one is said to be the best of several."""
+        if self.best_counts and self.samples == 1:
+            reason = "of one action the best is its mean; use g_estimate.samples of 2 "
+            yield Refusal("g_estimate.over", f"{self.over!r}", f"{reason}or more")
+        one = not config.pi_theta.has_density and self.smoothing is None
+        if self.samples > 1 and one:
+            yield Refusal(
+                "g_estimate.samples",
+                self.samples,
+                f"{type(config.pi_theta).__name__} has one action per state, so it "
+                "must be 1, or g_estimate.smoothing must be Smoothing",
+            )
 
     def _of_value(self, config: Config) -> Iterator[Refusal]:
         """What is not valid with V."""
