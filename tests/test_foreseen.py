@@ -30,6 +30,24 @@ def test_nothing_is_said_of_a_preset(name):
     assert said(name, steps=1_000_000) == ()
 
 
+UNREAD = {
+    "trpo": ("optim.policy.rate", "pi_q_update is NaturalGradient, which finds the"),
+    "power": ("optim.policy.rate", "pi_p_update is ClosedForm, which is no gradient"),
+    "reps": ("optim.critic.rate", "g_estimate is DualValue, which is no gradient"),
+    "rwr": ("networks.critic.sizes", "with g=LogReward and g_estimate=NoEstimate"),
+    "sac": ("optim.critic.rate", ""),
+}
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_what_was_changed_and_is_not_read(name):
+    field, why = UNREAD[name]
+    value = (7,) if field.endswith("sizes") else 1e-2
+    (sentence,) = said(name, {field: value}) or ("",)
+    begin = f"{name}: nothing reads {field.rpartition('.')[0]}, as {why}"
+    assert sentence.startswith(begin) if why else not sentence
+
+
 MODEL = {"pi_p.pretrain_updates": 500, "schedule.warm_start": 300}
 GUIDED = {  # updates -> the beginning and the end of what is said
     500: ("policy steps of brac on toy/lqr: 0 (the first 500 updates", "will learn)"),

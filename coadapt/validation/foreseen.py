@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from coadapt import algorithms, envs, runner
 from coadapt.config import Config, Hard, Rollout
+from coadapt.factors.rules import critics
+from coadapt.networks import Networks
 from coadapt.optim import Optim
 
 
@@ -87,13 +89,42 @@ def _unguided(of: Asked) -> str:
 
 
 def _unread(of: Asked) -> str:
-    config = of.config
-    if not config.pi_q_update.own_length or config.optim.policy == Optim().policy:
-        return ""
-    return (
-        f"{of.variant}: nothing reads optim.policy, as pi_q_update is "
-        f"{type(config.pi_q_update).__name__}, which finds the length of its own step"
-    )
+    """Of what was changed, though nothing reads it."""
+    config, known = of.config, of.algorithm in algorithms.PRESETS
+    usual = algorithms.preset(of.algorithm, of.task) if known else None
+    optim = Optim() if usual is None else usual.optim
+    nets = Networks() if usual is None else usual.networks
+    said = dict[str, str]()
+    if config.optim.policy != optim.policy:
+        said["optim.policy"] = _no_policy_gradient(config)
+    if config.optim.critic != optim.critic:
+        said["optim.critic"] = _no_critic_gradient(config)
+    if config.networks.critic != nets.critic and not critics(config):
+        said["networks.critic"] = _no_critic_gradient(config)
+    if config.optim.prior != optim.prior and not config.pi_p.by_others:
+        name = type(config.pi_p).__name__
+        said["optim.prior"] = f"pi_p is {name}, which has no model"
+    found = [f"nothing reads {field}, as {why}" for field, why in said.items() if why]
+    return f"{of.variant}: {'; '.join(found)}" if found else ""
+
+
+def _no_policy_gradient(config: Config) -> str:
+    update, step = config.pi_q_update, config.pi_p_update
+    if update.own_length:
+        name = type(update).__name__
+        return f"pi_q_update is {name}, which finds the length of its own step"
+    if step.closed_form:
+        return f"pi_p_update is {type(step).__name__}, which is no gradient step"
+    return ""
+
+
+def _no_critic_gradient(config: Config) -> str:
+    g, estimate = type(config.g).__name__, config.g_estimate
+    if not critics(config):
+        return f"with g={g} and g_estimate={type(estimate).__name__} there is no critic"
+    if not estimate.by_gradient:
+        return f"g_estimate is {type(estimate).__name__}, which is no gradient step"
+    return ""
 
 
 def _stale(of: Asked) -> str:
