@@ -893,16 +893,11 @@ def test_the_heads_make_the_std_they_say():
 # ---------------------------------------------------------------- traced and built in
 
 
-def traced(config):
-    """The config as the runner sees it: every number an array."""
-    return jax.tree.map(lambda x: x[0], schema.stack([config]))
-
-
 def test_numbers_may_be_traced_or_built_in():
     config = preset("sac")
     state = away(begin(config))
     key = jax.random.key(0)
-    outside = update(traced(config), state, key)
+    outside = update(schema.as_traced(config), state, key)
     inside = jax.jit(lambda state, key: update(config, state, key))(state, key)
     # XLA folds built-in numbers and may round once more; Adam's first step is of size
     # 3e-4 whatever the gradient, so a gradient of 1e-8 alone could show
@@ -926,11 +921,11 @@ def test_toggles_may_be_traced_or_built_in(standardize, scaled):
         state, _ = agent.improve(config, state, batch, key, state.params.critic)
         return computed, state
 
-    outside = jax.jit(run)(traced(config), state)
+    outside = jax.jit(run)(schema.as_traced(config), state)
     inside = jax.jit(partial(run, config))(state)
     close(inside, outside, 1e-4)  # V is 100 times what the network says, where scaled
     other = preset("awr", changes | {"pi_q.standardize": not standardize})
-    computed, _ = jax.jit(run)(traced(other), state)
+    computed, _ = jax.jit(run)(schema.as_traced(other), state)
     assert not np.allclose(computed.score, outside[0].score, atol=0.1)
 
 
@@ -942,8 +937,10 @@ def test_scores_of_fresh_actions_may_be_standardised(standardize):
     batch = compute_targets(config, state, transitions(), jax.random.key(0))
     wider = batch.next._replace(score=3.0 * batch.next.score + 7.0)
     key = jax.random.key(0)
-    plain, _ = improve(traced(config), state, batch, key)
-    scaled, _ = improve(traced(config), state, batch._replace(next=wider), key)
+    plain, _ = improve(schema.as_traced(config), state, batch, key)
+    scaled, _ = improve(
+        schema.as_traced(config), state, batch._replace(next=wider), key
+    )
     moved = jax.tree.map(jnp.subtract, plain.params.policy, scaled.params.policy)
     largest = max(jnp.max(jnp.abs(x)) for x in jax.tree.leaves(moved))
     assert (largest < 1e-4) == standardize

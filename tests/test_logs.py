@@ -59,7 +59,7 @@ def case(request):
         count=jnp.int32(61),
         tail=jnp.int32(0),
     )
-    traced = jax.tree.map(lambda x: x[0], schema.stack([config]))
+    traced = schema.as_traced(config)
     clock = Clock(np.int32(60), np.int32(1))
     return traced, state, store, learn.healthy(), jnp.uint32(3), clock
 

@@ -21,7 +21,7 @@ def key_of(agent: SavedAgent, number: int) -> jax.Array:
 
 def traced(agent: SavedAgent) -> Config:
     """The config in the types that a program has it in."""
-    return jax.tree.map(lambda x: x[0], schema.stack([agent.config]))
+    return schema.as_traced(agent.config)
 
 
 def policy_samples(

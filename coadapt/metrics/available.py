@@ -23,7 +23,7 @@ def of(config: Config, spec: EnvSpec) -> registry.Log:
         size, obs = replay.size(1000), jnp.zeros(spec.obs_size)
         store = jax.eval_shape(lambda: replay.init(spec, size, obs))
     clock = Clock(np.int32(1), np.int32(1))
-    traced = jax.tree.map(lambda x: x[0], schema.stack([config]))
+    traced = schema.as_traced(config)
 
     def update(state, store, health):
         seed = jnp.uint32(0)

@@ -87,7 +87,9 @@ class SavedAgent:
             key = stream(np.uint32(self.seed), Purpose.MEASURE, 0)  # type: ignore[arg-type]
         seen = self._rows(obs)
         how = {"greedy": greedy, "size": self.spec.action_size}
-        return np.asarray(_act(self._traced(), self.state, seen, key, **how))
+        return np.asarray(
+            _act(schema.as_traced(self.config), self.state, seen, key, **how)
+        )
 
     def q(self, obs: Rows, action: Rows) -> np.ndarray:
         """Q of each critic: obs [B, O], action [..., B, A] -> [K, ..., B], in rewards.
@@ -98,7 +100,7 @@ class SavedAgent:
         if self.state.params.critic is None or not self.config.g.reads_action:
             raise self._without("values of actions", "v(obs)")
         seen, action = self._rows(obs), np.asarray(action, np.float32)
-        return np.asarray(_q(self._traced(), self.state, seen, action))
+        return np.asarray(_q(schema.as_traced(self.config), self.state, seen, action))
 
     def v(self, obs: Rows) -> np.ndarray:
         """V of each critic: obs [B, O] -> [K, B], reward units.
@@ -108,14 +110,16 @@ class SavedAgent:
         """
         if self.state.params.critic is None or self.config.g.reads_action:
             raise self._without("values of states", "q(obs, action)")
-        return np.asarray(_v(self._traced(), self.state, self._rows(obs)))
+        return np.asarray(
+            _v(schema.as_traced(self.config), self.state, self._rows(obs))
+        )
 
     def policy(self, obs: Rows) -> Tree:
         """The parameters of the action distribution at obs [B, O], by name.
 
         Of a squashed Gaussian those before the tanh.
         """
-        found = _policy(self._traced(), self.state, self._rows(obs))
+        found = _policy(schema.as_traced(self.config), self.state, self._rows(obs))
         return jax.tree.map(np.asarray, found)
 
     def log_prob(self, obs: Rows, action: Rows) -> np.ndarray:
@@ -130,7 +134,9 @@ class SavedAgent:
                 "log_prob."
             )
         seen, action = self._rows(obs), np.asarray(action, np.float32)
-        return np.asarray(_log_prob(self._traced(), self.state, seen, action))
+        return np.asarray(
+            _log_prob(schema.as_traced(self.config), self.state, seen, action)
+        )
 
     def _rows(self, obs: Rows) -> np.ndarray:
         rows = np.asarray(obs, np.float32)
@@ -140,10 +146,6 @@ class SavedAgent:
                 "a row for each state."
             )
         return rows
-
-    def _traced(self) -> Config:
-        """The config in the types that a program has it in."""
-        return jax.tree.map(lambda x: x[0], schema.stack([self.config]))
 
     def _without(self, what: str, instead: str) -> ConfigError:
         if self.state.params.critic is None:

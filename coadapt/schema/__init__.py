@@ -36,7 +36,15 @@ from coadapt.schema.kinds import (
     is_config,
 )
 from coadapt.schema.own_classes import name_of
-from coadapt.schema.programs import Field, diff, fields, paths, stack, statics
+from coadapt.schema.programs import (
+    Field,
+    as_traced,
+    diff,
+    fields,
+    paths,
+    stack,
+    statics,
+)
 from coadapt.schema.stored import fingerprint, from_dict, to_dict
 from coadapt.schema.values import validate
 
@@ -54,6 +62,7 @@ __all__ = [
     "Toggle",
     "Traced",
     "UnknownFieldError",
+    "as_traced",
     "config",
     "diff",
     "ending",

@@ -88,3 +88,8 @@ def stack(configs: Sequence[T]) -> T:
     typed = zip(columns, leaves.values(), strict=True)
     arrays = [jnp.asarray(np.array(column, DTYPES[base])) for column, base in typed]
     return jax.tree.unflatten(structure, arrays)
+
+
+def as_traced(config: T) -> T:
+    """One config in the types that a program has it in: each traced field an array."""
+    return jax.tree.map(lambda x: x[0], stack([config]))
