@@ -273,7 +273,8 @@ class Schedule:
     # the first updates in which the policy is pulled to its prior alone; settings 3.10
     warm_start: Annotated[Count, Range(ge=0)] = 0
     # the policy's step uses the critic as it was before this update's critic step
-    # (AWAC), rather than as it is after (SAC)
+    # (AWAC), rather than as it is after (SAC); where the target critic scores actions
+    # (g.critic), neither
     simultaneous: bool = False
     # networks that start anew while the data stay; none: they never do
     resets: Resets | None = None

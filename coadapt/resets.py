@@ -22,7 +22,9 @@ class Resets:
     # so many of each network's layers, the output layer among them; none: all that is
     # learned
     last: Size | None = None
-    optimizer: bool = True  # whether the optimisers forget those parameters too
+    # whether the optimisers forget those parameters too, and where all are new the
+    # schedules of their rates begin anew
+    optimizer: bool = True
     # of slow copies of them: the new parameters, or as they were
     target: Literal["copy", "keep"] = "copy"
     # whether multipliers, as the temperature, start anew

@@ -12,7 +12,8 @@ def sac_bro() -> Config:
     minimum, AdamW, ten steps of each an env step, and networks that start anew.
 
     Left out: its second, optimistic policy, which explores, and its multipliers; its
-    first resets, which come sooner than the others.
+    first resets, which come sooner than the others. Its target has the mean of both
+    critics' quantiles, where ours is their mixture, of the same mean.
     """
     return schema.override(
         sac(),

@@ -52,7 +52,8 @@ class InputNorm:
     # where normalised inputs are clipped; none: nowhere
     limit: Positive | None = 5.0  # settings 1.4
     epsilon: NonNegative = 0.01  # added to the variance; settings 1.4
-    # env steps after which the moments are frozen; none: they never are
+    # env steps after which the moments are frozen; none: they never are. Of a data set
+    # they are of all that it has, from the start
     until: Annotated[int, Range(ge=0)] | None = 300_000  # settings 1.4
 
     def counts(self, steps: jax.typing.ArrayLike) -> jax.typing.ArrayLike:
