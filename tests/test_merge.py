@@ -14,13 +14,15 @@ import coadapt
 from coadapt import sweep
 from coadapt.cli import merge as command
 from coadapt.runs import attempts, files, leases, manifest, store
+from coadapt.runs import merge as merging
 from coadapt.runs.files import StoreError
 from coadapt.runs.merge import Merged, merge
 from coadapt.schema import ConfigError
 from coadapt.sweep import Checkpoints
 from tests import test_store_model
 from tests.test_store_model import TASK, Kill, state
-from tests.test_work import asked, rows
+from tests.test_work import asked, planned, rows
+from tests.test_work import run as run_unit
 
 ALWAYS = Checkpoints(share=float("inf"))
 
@@ -147,6 +149,34 @@ def test_a_kill_at_any_step_leaves_what_a_repeat_completes(parts, disk, tmp_path
     assert not into.exists()
 
 
+def test_what_came_into_the_folder_meanwhile_stays(parts, tmp_path, monkeypatch):
+    into, real = tmp_path / "c", merging._refuse_contradiction
+
+    def refuse(*both):
+        if not into.exists():
+            run(into, variants=("other",), seeds=(5,))
+        real(*both)
+
+    monkeypatch.setattr(merging, "_refuse_contradiction", refuse)
+    merge(parts, into)
+    header = store.load(into)
+    assert header is not None and len(header.cells()) == 5
+    assert {*store.finished(into, header)} == {*header.cells()}
+
+
+def test_rows_of_a_session_that_was_lost_are_of_no_other(disk, tmp_path):
+    folder, into = tmp_path / "a", tmp_path / "c"
+    (unit,) = planned(folder, asked(variants=("one",)))
+    run_unit(folder, unit)
+    (folder / manifest.SESSIONS / "1.json").write_text("x")
+    run(into, variants=("other",))
+    merge([folder], into)
+    found = store.read(into)
+    assert set(found[found.variant == "one"].session) == {""}
+    run(folder, variants=("other",))  # and its number is not given again
+    assert set(store.read(folder).session) == {"1", "2"}
+
+
 # ---------------------------------------------------------------- refused
 
 
@@ -197,9 +227,13 @@ def another(**other):
 
 def other_unit(folder: Path) -> None:
     run(folder, variants=("other",), seeds=(3,))
+    with_unit(folder, random=0.5)
+
+
+def with_unit(folder: Path, **unit: float) -> None:
     data = manifest.read(folder)
     data.pop("checksum", None)
-    data["units"][TASK]["random"] = 0.5
+    data["units"][TASK] |= unit
     files.replace(folder / manifest.MANIFEST, files.sealed(data))
 
 
@@ -209,7 +243,7 @@ def other_unit(folder: Path) -> None:
         (other_value, ConfigError, "seed 0, has return .* report them separately"),
         (another(eval_every=20), ConfigError, "its eval_every is 10, not 20"),
         (another(experiment="else"), ConfigError, "its experiment is 'model'"),
-        (other_unit, ConfigError, "the unit of toy/lqr is"),
+        (other_unit, ConfigError, "the unit of toy/lqr differs"),
         (damaged, StoreError, "arrays.npz is not what was written"),
         (torn, StoreError, "rows.csv.* is not what was written"),
         (running, StoreError, "is run by process .* merge when that has ended"),
@@ -225,6 +259,15 @@ def test_what_contradicts_is_refused_before_anything_is_written(
         with pytest.raises(error, match=words) as said:
             merge([tmp_path / name for name in order], tmp_path / "c")
         assert "\n" not in str(said.value) and not (tmp_path / "c").exists()
+
+
+def test_a_random_policy_that_was_measured_twice_is_one_unit(disk, tmp_path):
+    for name, random in (("one", -3.0), ("other", -3.5)):
+        run(tmp_path / name, variants=(name,))
+        with_unit(tmp_path / name, random=random, error=0.2)
+    merge([tmp_path / "one", tmp_path / "other"], tmp_path / "all")
+    found = manifest.load(tmp_path / "all")
+    assert found is not None and found.units[TASK].random == -3.0
 
 
 def test_protocols_that_differ_are_a_deviation_and_none_is_lost(disk, tmp_path):

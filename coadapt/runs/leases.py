@@ -214,3 +214,18 @@ def _lives(process: int, started: float) -> bool:
 def alive(said: Said) -> bool:
     """Whether its process may still run, for a reader: by this machine's clock."""
     return said.holds(time.time())
+
+
+def require_ended(attempt: Path, to: str) -> None:
+    """Refuse an attempt that a process writes, for a reader.
+
+    Args:
+        to: what the reader would do, 'merge'.
+    Raises: StoreError.
+    """
+    said = read(attempt)
+    if said is not None and alive(said):
+        raise StoreError(
+            f"the program {attempt.parent.name!r} is run by process {said.process} on "
+            f"{said.host}: {to} when that has ended."
+        )

@@ -258,12 +258,17 @@ def own_session(workdir: Path) -> str:
         for each in there:
             if {**each, **_UNLIKE} == {**here, **_UNLIKE}:
                 return each["id"]
-        taken = [each["id"] for each in there]
-        taken += [name.removesuffix(".json") for name in _noted(workdir)]
-        number = str(max(map(int, taken), default=0) + 1)
+        number = _free(workdir, there)
         said = files.sealed({"id": number, "started": _now(), **here})
         with contextlib.suppress(FileExistsError):
             files.create(folder / f"{number}.json", said)
+
+
+def _free(workdir: Path, there: Sequence[dict[str, Any]]) -> str:
+    """An id that no session has, one whose file is damaged included."""
+    taken = [each["id"] for each in there]
+    taken += [name.removesuffix(".json") for name in _noted(workdir)]
+    return str(max(map(int, taken), default=0) + 1)
 
 
 _UNLIKE = {"id": None, "started": None}  # of sessions that are one
@@ -395,7 +400,7 @@ def write(
     join = Header.merged if session or noted is None else Header.joined
     merged = join(old or new, new)
     noted = (sessions(workdir) if old else []) if noted is None else noted
-    noted = _with_this(noted) if session else noted
+    noted = _with_this(workdir, noted) if session else noted
     off = [*merged.deviations, *(_deviations(old, new) if session else [])]
     data = {
         "format": FORMAT,
@@ -423,12 +428,14 @@ def write(
     return noted[-1]["id"] if noted else ""
 
 
-def _with_this(noted: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+def _with_this(
+    workdir: Path, noted: Sequence[dict[str, Any]]
+) -> Sequence[dict[str, Any]]:
     """Sessions, and this one where it differs from the last."""
     here = provenance.here()
     if noted and {**noted[-1], **_UNLIKE} == {**here, **_UNLIKE}:
         return noted
-    return [*noted, {"id": str(len(noted) + 1), "started": _now(), **here}]
+    return [*noted, {"id": _free(workdir, noted), "started": _now(), **here}]
 
 
 def _planned(header: Header, deviations: list[Mapping[str, Any]]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ there, and the same merge again goes on. An attempt that is there already is lef
 
 import functools
 import json
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,12 +24,13 @@ from coadapt.runs import (
     tables,
 )
 from coadapt.runs.attempts import Attempt, Program
-from coadapt.runs.files import StoreError
 from coadapt.runs.manifest import Header
 from coadapt.runs.tables import Cell, Mark, Table
 from coadapt.schema import ConfigError
+from coadapt.tasks.units import Unit
 
 _COPY = ".copy"  # ends the name of an attempt that is not whole yet
+FAR = 4  # standard errors by which two measurements of a random policy may differ
 _TIMES = ("steps_per_second",)  # metrics of the clock: no two runs have the same
 _STEPS, _METRIC, _VALUE = map(tables.COLUMNS.index, ("env_steps", "metric", "value"))
 
@@ -49,6 +51,8 @@ class _Source(NamedTuple):
 def merge(sources: Sequence[Path], into: Path) -> Merged:
     """Bring all that is in `sources` into the run store `into`, which may be new.
 
+    A task's unit is that of the first that has it.
+
     Raises:
         ConfigError: before anything is written, where two contradict each other, or
             one is no run store.
@@ -61,13 +65,17 @@ def merge(sources: Sequence[Path], into: Path) -> Merged:
             f"into is {str(target)!r}: it must be another folder than those that are "
             "merged, of which at least one has to be named."
         )
+    manifest.load(target)  # what is no run store is refused before it is held
     found = [_source(path) for path in paths]
-    old = manifest.load(target)
-    every = [*([_source(target)] if old else []), *found]
-    for i, one in enumerate(every):
-        for other in every[i + 1 :]:
+    for i, one in enumerate(found):
+        for other in found[i + 1 :]:
             _refuse_contradiction(one, other)
-    with store.owned(target):
+    with store.owned(target):  # nobody writes to it between a check and the copies
+        old = manifest.load(target)
+        if old is not None:
+            ours = _source(target)
+            for other in found:
+                _refuse_contradiction(ours, other)
         return _write(target, old, found)
 
 
@@ -81,19 +89,14 @@ def _source(path: Path) -> _Source:
         why = "not a run store" if header is None else "of an older version"
         raise ConfigError(f"workdir {str(path)!r} is {why}: it cannot be merged.")
     there = attempts.every(path)
-    for program, one in there:
-        _require_whole(program, one)
+    for _, one in there:
+        _require_whole(one)
     return _Source(path, header, there)
 
 
-def _require_whole(program: Program, one: Attempt) -> None:
+def _require_whole(one: Attempt) -> None:
     """Raises: StoreError, where it is damaged, or a process writes it."""
-    said = leases.read(one.folder)
-    if said is not None and leases.alive(said):
-        raise StoreError(
-            f"the program {program.folder.name!r} is run by process {said.process} on "
-            f"{said.host}: merge when that has ended."
-        )
+    leases.require_ended(one.folder, "merge")
     for table, name in ((one.rows, attempts.ROWS), (one.failures, attempts.FAILURES)):
         if table.damaged:
             raise files.damaged(one.folder / name, table.damaged)
@@ -120,11 +123,11 @@ def _refuse_contradiction(one: _Source, other: _Source) -> None:
         ) from None
     for task in one.header.units.keys() & other.header.units.keys():
         units = one.header.units[task], other.header.units[task]
-        if units[0] != units[1]:
+        if not _alike(*units):
+            said = " and ".join(map(_told, units))
             raise ConfigError(
                 f"{names} cannot be merged into one run store: the unit of {task} "
-                f"is {units[0]} in "
-                f"one, and {units[1]} in the other."
+                f"differs ({said}); report them separately."
             )
     ours, theirs = _values(one), _values(other)
     for cell in [cell for cell in ours if cell in theirs]:
@@ -138,6 +141,23 @@ def _refuse_contradiction(one: _Source, other: _Source) -> None:
                     "such runs come from different machines, versions or programs: "
                     "report them separately."
                 )
+
+
+def _alike(one: Unit, other: Unit) -> bool:
+    """Whether a task has one unit: other machines measure a random policy anew."""
+    if (one.reference, one.source) != (other.reference, other.source):
+        return False
+    if one.random is None or other.random is None:
+        return one.random == other.random
+    error = math.hypot(one.error or 0.0, other.error or 0.0)
+    return abs(one.random - other.random) <= FAR * error
+
+
+def _told(unit: Unit) -> str:
+    random, reference = (
+        "none" if x is None else f"{x:g}" for x in (unit.random, unit.reference)
+    )
+    return f"a random policy's {random} with the reference {reference}"
 
 
 def _values(of: _Source) -> dict[Cell, dict[tuple[str, str], str]]:
@@ -194,7 +214,11 @@ class _Copy:
     def _named(self, table: Table) -> list[str]:
         """Lines with the sessions of the other store, which come last in each."""
         parts = [line.rpartition(",") for line in table.lines]
-        return [f"{body},{self._sessions[session]}" for body, _, session in parts]
+        return [f"{body},{self._session(session)}" for body, _, session in parts]
+
+    def _session(self, there: str) -> str:
+        """Its id here; '' of one that the other store lost."""
+        return self._sessions.get(there, "")
 
     def made(self) -> bool:
         """False where all of it is there.
@@ -270,7 +294,7 @@ class _Copy:
             if table in said:
                 said[table] = _mark(read, said[table][0])
         if "session" in said:
-            said["session"] = self._sessions[said["session"]]
+            said["session"] = self._session(said["session"])
         files.replace(to / name, files.sealed(said))
 
     def _end_lease(self, place: Path) -> None:
