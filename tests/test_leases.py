@@ -40,7 +40,7 @@ def begun(program: Path, **said: object) -> Path:
         ({"ended": leases.STOPPED}, True),
         # of this machine: a process that is none, and one that began at another time
         ({"machine": leases._machine(), "process": 2**22 + 1}, True),
-        ({"machine": leases._machine(), "process": os.getppid(), "started": 0}, True),
+        ({"machine": leases._machine(), "process": os.getppid(), "started": -9}, True),
     ],
     ids=["heard of", "not yet over", "run out", "ended", "dead", "another's id"],
 )
@@ -70,6 +70,13 @@ def test_a_process_of_this_machine_that_was_killed_holds_nothing(tmp_path):
         time.sleep(0.01)
     process.communicate()
     assert leases.take(tmp_path).attempt.name == "0002"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_clock_that_is_set_makes_no_process_another(tmp_path, monkeypatch):
+    leases.take(tmp_path)
+    monkeypatch.setattr(leases.psutil.Process, "create_time", lambda _: 9.0)
+    assert leases.newest(tmp_path).holds(time.time())
 
 
 def test_who_was_passed_stops_with_a_sentence(tmp_path):

@@ -44,7 +44,7 @@ class Said(NamedTuple):
 
     attempt: Path
     process: int
-    started: float  # Unix time, of the process
+    started: float  # of the process: `_started`
     machine: str  # one boot, and one space of process ids
     host: str
     since: str  # ISO time
@@ -119,7 +119,7 @@ class Lease:
         self.attempt, self._seconds = attempt, seconds
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self._said = {
-            "process": os.getpid(), "started": psutil.Process().create_time(),
+            "process": os.getpid(), "started": _started(psutil.Process()),
             "machine": _machine(), "host": socket.gethostname(), "since": now,
             "seconds": seconds, "steps": 0, "ended": "", "reason": "",
         }  # fmt: skip
@@ -205,10 +205,20 @@ def _machine() -> str:
 def _lives(process: int, started: float) -> bool:
     try:
         found = psutil.Process(process)
-        same = abs(found.create_time() - started) < 1
+        same = abs(_started(found) - started) < 1
         return same and found.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
+
+
+def _started(process: psutil.Process) -> float:
+    """Seconds: on Linux since boot, whatever is done to the clock; elsewhere Unix's."""
+    try:
+        said = Path(f"/proc/{process.pid}/stat").read_text(errors="replace")
+        ticks = said.rpartition(")")[2].split()[19]  # after a name with any letters
+        return int(ticks) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return process.create_time()
 
 
 def alive(said: Said) -> bool:
