@@ -15,7 +15,7 @@ from coadapt import sweep
 from coadapt.cli import pack as pack_command
 from coadapt.cli import unpack as unpack_command
 from coadapt.report import pack
-from coadapt.runs import store
+from coadapt.runs import leases, store
 from coadapt.runs.store import Cell
 from coadapt.schema import ConfigError
 
@@ -58,7 +58,14 @@ def test_it_is_whole_on_another_machine(home, archive, tmp_path):
     assert not list((tmp_path).glob(".unpack*"))
 
 
-def test_the_plan_has_a_hash_that_its_results_do_not_change(home, archive, tmp_path):
+@pytest.fixture
+def bare(monkeypatch):
+    """No report is drawn, which takes most of a pack's time."""
+    monkeypatch.setattr(pack.report, "make", lambda *_, out: out.mkdir())
+
+
+@pytest.mark.usefixtures("bare")
+def test_the_plan_has_a_hash_that_its_results_do_not_change(home, tmp_path):
     shutil.copytree(home / "x", tmp_path / "x")
     made = {TASK: sweep.presets(["sac", "mpo"], TASK)}
     again = {"score": lambda _: 1.0}
@@ -69,6 +76,31 @@ def test_the_plan_has_a_hash_that_its_results_do_not_change(home, archive, tmp_p
         for name in ("x", "other", "more")
     ]
     assert plans[0] == plans[1] != plans[2]
+
+
+@pytest.mark.usefixtures("bare")
+def test_what_is_written_to_is_refused(home, tmp_path):
+    """Its report would be of other rows than the archive has."""
+    shutil.copytree(home / "x", tmp_path / "x")
+    with store.owned(tmp_path / "x"), pytest.raises(ConfigError, match="is in use"):
+        pack.write(tmp_path / "x", tmp_path / "x.zip")
+    lease = leases.take(next((tmp_path / "x" / "programs").iterdir()))
+    with pytest.raises(store.StoreError, match="pack when that has ended"):
+        pack.write(tmp_path / "x", tmp_path / "x.zip")
+    lease.end(leases.STOPPED)
+    assert pack.write(tmp_path / "x", tmp_path / "x.zip").files
+
+
+@pytest.mark.usefixtures("bare")
+def test_it_has_what_settings_were_chosen_by(home, tmp_path):
+    for place in ("x", "x/tuning"):
+        shutil.copytree(home / "x", tmp_path / place)
+    pack.write(tmp_path / "x", tmp_path / "x.zip")
+    names = zipfile.ZipFile(tmp_path / "x.zip").namelist()
+    own = [name for name in names if name.split("/")[0] not in ("report", pack.LIST)]
+    inner = [f"tuning/{name}" for name in own if not name.startswith("tuning/")]
+    assert sorted(n for n in own if n.startswith("tuning/")) == sorted(inner)
+    assert any(name.endswith("/rows.csv") for name in inner)
 
 
 def test_the_commands_say_what_it_is(home, archive, tmp_path, capsys):

@@ -11,7 +11,6 @@ import datetime
 import hashlib
 import json
 import os
-import shutil
 import stat
 import tempfile
 import zipfile
@@ -20,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from coadapt import report
-from coadapt.runs import store
+from coadapt.runs import attempts, leases, manifest, store
 from coadapt.runs.store import StoreError
 from coadapt.schema import ConfigError
 from coadapt.version import __version__
@@ -64,12 +63,14 @@ def write(workdir: str | os.PathLike[str], out: str | os.PathLike[str]) -> Pack:
     """Pack a run store, with a report that is made for it; the store is only read.
 
     Raises:
-        ConfigError: there is no store, no score in it, or there is a file of that name.
-        StoreError: the store cannot be read.
+        ConfigError: there is no store, no score in it, a process writes to it, or
+            there is a file of that name.
+        StoreError: the store cannot be read, or one of its programs runs.
     """
     folder, path = store.folder(workdir), store.expanded(out, "out")
     if path.exists():
         raise ConfigError(f"out is {str(path)!r}, which exists: choose another name.")
+    _require_ended(folder)
     with tempfile.TemporaryDirectory() as home:
         report.make(folder, out=Path(home) / "report")
         places = {f"report/{p.name}": p for p in (Path(home) / "report").iterdir()}
@@ -77,18 +78,30 @@ def write(workdir: str | os.PathLike[str], out: str | os.PathLike[str]) -> Pack:
         return _written(path, folder, dict(sorted(places.items())))
 
 
+def _require_ended(folder: Path) -> None:
+    """Refuse a store that is written to: its report would be of other rows.
+
+    Raises: ConfigError, StoreError.
+    """
+    for home in (folder, folder / manifest.TUNING):
+        store.require_free(home)
+        for attempt in home.glob(f"{attempts.PROGRAMS}/*/*"):
+            leases.require_ended(attempt, "pack")
+
+
 def _kept(folder: Path) -> Iterator[str]:
+    """Names of files of the store, and of the one within by which it was tuned."""
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
-        inside = parts[0] == "programs" and len(parts) <= 1 + DEEP
-        inside |= parts[0] == "sessions" or (path.name in _TOP and len(parts) == 1)
+        own = parts[1:] if parts[0] == manifest.TUNING else parts
+        inside = own[:1] == (attempts.PROGRAMS,) and len(own) <= 1 + DEEP
+        inside |= own[:1] == (manifest.SESSIONS,) or (len(own) == 1 and own[0] in _TOP)
         if inside and path.is_file() and not path.is_symlink():
             yield "/".join(parts)
 
 
 def _written(path: Path, folder: Path, places: dict[str, Path]) -> Pack:
-    manifest = json.loads(places["manifest.json"].read_text(encoding="utf-8"))
-    about = _about(manifest, store.sessions(folder))
+    about = _about(manifest.read(folder), store.sessions(folder))
     temporary = path.with_name(f"{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,14 +130,14 @@ def _entry(name: str) -> zipfile.ZipInfo:
     return made
 
 
-def _about(manifest: dict[str, Any], sessions: list[dict[str, Any]]) -> dict[str, Any]:
-    asked = {name: manifest.get(name) for name in _ABOUT}
+def _about(made: dict[str, Any], sessions: list[dict[str, Any]]) -> dict[str, Any]:
+    asked = {name: made.get(name) for name in _ABOUT}
     plan = json.dumps(asked, sort_keys=True, separators=(",", ":")).encode()
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return {
         "format": FORMAT,
         "coadapt": __version__,
-        "experiment": manifest.get("experiment", ""),
+        "experiment": made.get("experiment", ""),
         "plan": hashlib.sha256(plan).hexdigest(),
         "since": min((x["started"] for x in sessions if "started" in x), default=""),
         "packed": now,
@@ -173,13 +186,14 @@ def read(
         entries = _entries(path, whole.infolist(), about["files"])
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".unpack-") as home:
+            place = Path(home) / "store"
+            place.mkdir()
             for entry in entries:
-                _extract(path, whole, entry, about["files"][entry.filename], Path(home))
-            differs = _reported(Path(home))
+                _extract(path, whole, entry, about["files"][entry.filename], place)
+            differs = _reported(place)
             if folder.exists():
                 folder.rmdir()
-            shutil.copytree(home, folder)
-            folder.chmod(0o755)  # that of a temporary folder lets in nobody else
+            place.rename(folder)  # whole or not at all
     return made._replace(differs=differs)
 
 
