@@ -1041,6 +1041,23 @@ def fill_the_disk(path, limit):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+def test_a_file_that_another_process_writes_meanwhile_is_one_of_both(
+    tmp_path, monkeypatch
+):
+    path, put = tmp_path / "a.csv", files.put
+
+    def slow(file, data):
+        monkeypatch.setattr(files, "put", put)
+        with monkeypatch.context() as patch:
+            patch.setattr(files.os, "getpid", lambda: -1)
+            files.replace(path, "theirs", alone=False)
+        put(file, data)
+
+    monkeypatch.setattr(files, "put", slow)
+    files.replace(path, "ours", alone=False)
+    assert path.read_text() == "ours" and [*tmp_path.iterdir()] == [path]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_name_is_on_the_disk_after_what_it_names(tmp_path, monkeypatch):
     """As far as a process can tell: what is synced before and after a rename."""

@@ -283,7 +283,8 @@ def _put(folder: Path, made: Mapping[str, bytes]) -> list[Path]:
     """Files that have something to hold; one that has not, is removed."""
     for name, data in made.items():
         if data:
-            files.replace(folder / name, data, sync=False)
+            # a sweep's end and --watch may write one report
+            files.replace(folder / name, data, sync=False, alone=False)
         else:
             (folder / name).unlink(missing_ok=True)
     return [folder / name for name, data in made.items() if data]

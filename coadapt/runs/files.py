@@ -48,19 +48,23 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def replace(path: Path, text: str | bytes, *, sync: bool = True) -> None:
+def replace(
+    path: Path, text: str | bytes, *, sync: bool = True, alone: bool = True
+) -> None:
     """Write a file whole or not at all; one that has this text is left alone.
 
     Args:
         sync: the text is on the disk before its name is. What can be made again from
             other files need not wait for that.
+        alone: no other process writes this file meanwhile.
     Raises: StoreError.
     """
     data = text if isinstance(text, bytes) else text.encode()
     with writing(path):
         if path.exists() and path.read_bytes() == data:
             return
-        temporary = path.with_name(path.name + ".tmp")
+        own = "" if alone else f".{os.getpid()}"
+        temporary = path.with_name(f"{path.name}{own}.tmp")
         step("write", temporary)
         with temporary.open("wb") as file:
             put(file, data)
