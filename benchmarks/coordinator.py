@@ -22,7 +22,7 @@ import numpy as np
 import psutil
 
 from coadapt import algorithms, report, sweep
-from coadapt.cli.cluster import Cluster
+from coadapt.cli.ray_cluster import Cluster
 from coadapt.distributed import engines, local
 from coadapt.distributed.pool import Pool
 from coadapt.distributed.work import Unit

@@ -20,7 +20,7 @@ from absl import flags
 
 from coadapt.analysis import verdict
 from coadapt.analysis.comparison import MARGIN, REFERENCE
-from coadapt.cli import command, output, prospects
+from coadapt.cli import command, output, power_flags
 from coadapt.cli.values import Values, count, get, positive
 from coadapt.report import effect_tables, power_tables
 from coadapt.report.power_tables import Named
@@ -30,7 +30,7 @@ from coadapt.studies import power
 
 def _define(values: Values) -> None:
     flags.DEFINE_string("seeds", "10", "of each arm (10)", flag_values=values)
-    prospects.define(values)
+    power_flags.define(values)
     for name, about in (
         ("tasks", "that an effect is averaged over (1)"),
         ("questions", "of the study, which share alpha (1)"),
@@ -46,7 +46,7 @@ def _plan(values: Values) -> power.Plan:
         count(values, "seeds", least=2, most=verdict.MOST),
         margin=positive(values, "margin") or MARGIN,
         most=most and count(values, "max_seeds", most=verdict.MOST),
-        alpha=prospects.alpha(values),
+        alpha=power_flags.alpha(values),
         questions=count(values, "questions", 1, most=1000),
         tasks=count(values, "tasks", 1, most=1000),
         failing=_failing(values),
@@ -66,7 +66,7 @@ def _failing(values: Values) -> float:
 
 
 def _run(values: Values) -> None:
-    given, pilot = prospects.stds(values), get(values, "pilot")
+    given, pilot = power_flags.stds(values), get(values, "pilot")
     if bool(given) == bool(pilot):
         raise ConfigError(
             "give --std=0.2, or --pilot=runs/x with runs to take it from, one of the "

@@ -9,7 +9,7 @@ from absl import flags
 
 from coadapt import sweep
 from coadapt.analysis import verdict
-from coadapt.cli import prospects, running, settings
+from coadapt.cli import power_flags, running, settings
 from coadapt.cli.values import Values, count, get, positive
 from coadapt.report import compare, protocols
 from coadapt.runs import manifest
@@ -22,7 +22,7 @@ UNTIL = "decided"
 
 def define(values: Values) -> None:
     """Flags of the study; those of its power among them."""
-    prospects.define(values)
+    power_flags.define(values)
     settings.define(values)
     flags.DEFINE_string(
         "until",
@@ -85,14 +85,14 @@ def _until(values: Values, asked: Sweep, tuned: bool) -> dict[str, Any]:
         [(each.toggle, each.pairs) for each in questions],
         margin=positive(values, "margin"),
         most=count(values, "max_seeds", until.MOST, most=sweep.MOST_SEEDS),
-        alpha=prospects.alpha(values),
+        alpha=power_flags.alpha(values),
     )
 
 
 def about(values: Values, asked: Sweep) -> list[str]:
     """Lines of the plan: what it can decide, and what of it is fixed."""
     design = asked.protocol.get("rule") in tuning.DESIGNS
-    lines = [] if design else prospects.paragraph(values, asked)
+    lines = [] if design else power_flags.paragraph(values, asked)
     lines += [f"{name}: {text}" for name, text in protocols.planned(asked.protocol)]
     plan = until.plan(asked.protocol)
     if asked.protocol.get("tuning"):

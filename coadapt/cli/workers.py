@@ -140,7 +140,7 @@ def run(
 def engine(options: Options, workdir: Path) -> Engine:
     """That is asked for; where it is not there, a ConfigError."""
     if options.engine == engines.RAY:
-        from coadapt.cli.cluster import Cluster
+        from coadapt.cli.ray_cluster import Cluster
 
         return Cluster(
             workdir, options.workers, options.address, options.gpus, options.flags

@@ -6,6 +6,7 @@ What died is started again by the pool, which counts tries; Ray starts nothing a
 import contextlib
 import io
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,6 +71,9 @@ class Cluster:
 
     def ended(self, seconds: float) -> list[Outcome]:
         names = {reference: name for name, reference in self._all.items()}
+        if not names:  # Ray waits for none
+            time.sleep(seconds)
+            return []
         ready, _ = self._ray.wait([*names], num_returns=1, timeout=seconds)
         return [self._outcome(names[reference]) for reference in ready]
 
