@@ -217,7 +217,7 @@ def test_one_that_a_run_removes_meanwhile_is_passed_over(run, tmp_path, monkeypa
 
 
 def test_where_there_is_no_run(tmp_path):
-    with pytest.raises(coadapt.ConfigError, match="contains no run"):
+    with pytest.raises(coadapt.ConfigError, match="is not a run store"):
         coadapt.load(tmp_path / "none", variant="one", seed=0)
 
 

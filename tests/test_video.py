@@ -213,7 +213,7 @@ def test_what_draws_is_found_out_and_what_was_chosen_is_kept(monkeypatch):
         ([f"--task={GYM}", "--size=63x48"], "--size is '63x48'"),
         ([f"--task={GYM}", "--variant=pop"], "did you mean 'ppo'"),
         ([f"--task={GYM}", "--out=x.avi"], "it must end in .mp4 or .gif"),
-        (["--workdir=nothing-is-here", f"--task={GYM}"], "contains no run"),
+        (["--workdir=nothing-is-here", f"--task={GYM}"], "is not a run store"),
     ],
 )
 def test_mistakes_are_a_sentence(run, monkeypatch, capsys, args, words):

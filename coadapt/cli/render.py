@@ -43,9 +43,7 @@ def _define(values: Values) -> None:
 def _run(values: Values) -> None:
     folder = store.folder(required(values, "workdir"))
     size, episodes = _size(get(values, "size")), count(values, "episodes", 1)
-    header = store.load(folder)
-    if header is None:
-        raise ConfigError(f"workdir {str(folder)!r} contains no run.")
+    header = store.header(folder)
     task = get(values, "task")
     for each in header.variants if task is None else [task]:
         if video.family(each) in ("gym", "dmc"):  # before MuJoCo is imported

@@ -206,9 +206,7 @@ def load(
             version of coadapt.
     """
     where = store.folder(workdir)
-    header = store.load(where)
-    if header is None:
-        raise ConfigError(f"workdir {str(where)!r} contains no run.")
+    header = store.header(where)
     cell = _cell(header, variant, seed, task)
     entry = header.variants[cell.task][cell.variant]
     config = schema.from_dict(Config, entry.config)
