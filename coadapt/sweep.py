@@ -43,6 +43,7 @@ from coadapt.sweeps.plan import Program as Program
 from coadapt.sweeps.plan import notes as notes
 from coadapt.sweeps.plan import plan as plan
 from coadapt.sweeps.plan import plan_of as plan_of
+from coadapt.sweeps.resume import OtherMachineError as OtherMachineError
 from coadapt.sweeps.resume import Planned as Planned
 from coadapt.sweeps.resume import devices_here, require_free_programs
 from coadapt.sweeps.resume import done_of as done_of

@@ -117,6 +117,18 @@ def test_more_programs_than_an_array_may_have_are_more_arrays(commands, tmp_path
         slurm.require(tmp_path)
 
 
+def test_what_was_submitted_before_slurm_refused_the_rest_is_said(commands, tmp_path):
+    sbatch = tmp_path / "bin" / "sbatch"
+    refuses = '[ $(grep -c sbatch LOG) = 2 ] && { echo "no more" >&2; exit 1; }\n'
+    head, rest = sbatch.read_text().split("\necho $((", 1)
+    refuses = refuses.replace("LOG", str(commands))
+    sbatch.write_text(f"{head}\n{refuses}echo $(({rest}")
+    names = [f"program-{i}" for i in range(12)]
+    with pytest.raises(ConfigError, match="no more; job 41, of the first 5 programs"):
+        slurm.submit(tmp_path, names, ASKED)
+    assert (tmp_path / slurm.FOLDER / slurm.JOBS).read_text() == "41\n"
+
+
 @pytest.mark.parametrize(
     "flags, words",
     [
@@ -217,6 +229,8 @@ def test_one_that_comes_to_no_checkpoint_is_given_up(unit, commands, capsys):
     assert len(calls(commands, "scontrol requeue")) == 2
     failed = attempts.given_up(unit.record.folder)
     assert failed is not None and "give its jobs more time" in failed.reason
+    planned(unit.record.folder.parents[1], small_sweep(variants=("one",)))
+    assert work.fruitless(unit.record) == 0  # the same command tries it as often
     run(unit.record.folder.parents[1], unit)
     assert work.fruitless(unit.record) == 0
 

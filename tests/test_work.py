@@ -12,7 +12,7 @@ from rich.console import Console
 from coadapt import runner, sweep
 from coadapt.cli import board, report, status
 from coadapt.cli import work as one_program
-from coadapt.distributed import pool, work
+from coadapt.distributed import engines, pool, work
 from coadapt.distributed.pool import Outcome, Pool
 from coadapt.runner import Interrupted
 from coadapt.runs import attempts, leases, manifest, store
@@ -276,8 +276,13 @@ def whole(folder) -> list[tuple]:
 
 @pytest.mark.parametrize(
     "fates, starts",
-    [([(1, "no memory")] * 3, 3), ([(2, "no memory")], 1), ([None], 1)],
-    ids=["three tries", "a mistake", "none"],
+    [
+        ([(1, "no memory")] * 3, 3),
+        ([(pool.OTHER_MACHINE, "no memory")] * 3, 3),
+        ([(2, "no memory")], 1),
+        ([None], 1),
+    ],
+    ids=["three tries", "other nodes", "a mistake", "none"],
 )
 def test_what_fails_for_its_own_reasons_is_given_up(fates, starts, tmp_path, capsys):
     one, _ = units = planned(tmp_path)
@@ -348,6 +353,30 @@ def test_a_process_that_is_not_heard_of_any_more_loses_its_place(tmp_path, monke
     assert forgotten == names([unit]) and list(found.waiting) == [unit]
 
 
+def test_where_tables_cannot_be_written_all_stop_at_a_checkpoint(tmp_path, monkeypatch):
+    """What runs is not ended at once: its rows are its own."""
+
+    class Late(Inline):
+        def ended(self, seconds: float) -> list[Outcome]:
+            looks.append(len(self.done))
+            return super().ended(seconds) if len(looks) > 2 else []
+
+    def full(self, *, always=True):
+        if not always:
+            raise StoreError("the disk is full.")
+
+    looks = list[int]()
+    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "2")  # as this process has
+    monkeypatch.setattr(store.Store, "refresh", full)
+    options = engines.Options(engines.LOCAL, 2, None, 0, None)
+    with pytest.raises(StoreError, match="the disk is full"):
+        engines.run(
+            asked(), tmp_path, options, Late, checkpoints=ALWAYS,
+            show=lambda _: contextlib.nullcontext(lambda _: None),
+        )  # fmt: skip
+    assert looks == [2, 2, 2]  # it waited for both
+
+
 # ---------------------------------------------------------------- status
 
 
@@ -373,7 +402,7 @@ def test_status_of_no_store_is_a_mistake(tmp_path, capsys):
     assert "is not a run store" in capsys.readouterr().err
 
 
-def test_a_failure_of_the_disk_is_the_attempts_reason(tmp_path, monkeypatch):
+def test_a_failure_of_the_disk_is_the_attempts_reason(tmp_path, monkeypatch, capsys):
     (unit,) = planned(tmp_path, asked(variants=("one",)))
 
     def fail(*_, **__):
@@ -384,11 +413,16 @@ def test_a_failure_of_the_disk_is_the_attempts_reason(tmp_path, monkeypatch):
         run(tmp_path, unit)
     said = leases.newest(unit.record.folder)
     assert (said.ended, said.reason) == (leases.FAILED, "the disk is full.")
+    assert status.main([f"--workdir={tmp_path}"]) == 1
+    assert "failed, 0 of 60 steps, 2 agents, the disk is" in capsys.readouterr().out
 
 
 def test_exit_statuses_of_one_program_by_hand(tmp_path, capsys, monkeypatch):
     (unit,) = planned(tmp_path, asked(variants=("one",)))
     name = unit.record.folder.name
+
+    def elsewhere(*_):
+        raise sweep.OtherMachineError("it rounds otherwise.")
 
     def status_of(program: str = name) -> int:
         flags = [f"--workdir={tmp_path}", f"--program={program}", "--quiet"]
@@ -403,6 +437,9 @@ def test_exit_statuses_of_one_program_by_hand(tmp_path, capsys, monkeypatch):
         patch.setattr(leases.os, "getpid", lambda: -1)  # as another process
         assert status_of() == pool.HELD == 69
     lease.end(leases.STOPPED)
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep, "refuse_other_machine", elsewhere)
+        assert status_of() == pool.OTHER_MACHINE == 78
     assert [status_of(), status_of(name.rpartition("-")[2])] == [0, 0]
     said = capsys.readouterr().err
     assert "program" in said and "is run by process" in said and "Traceback" not in said

@@ -6,8 +6,9 @@ Examples:
 The sweep (`coadapt sweep --workers=N`, or `--engine=ray` or `slurm`) starts such
 processes itself, anywhere where the workdir is the same folder. Exit status: 0, the
 program is finished; 75, it was stopped at a checkpoint, and goes on from there; 79,
-that too, as its time is over; 69, another process runs it, or took it from this one; 2,
-what was asked cannot be run; 1, all else.
+that too, as its time is over; 69, another process runs it, or took it from this one;
+78, it was begun on another kind of machine; 2, what was asked cannot be run; 1, all
+else.
 """
 
 import sys
@@ -24,6 +25,7 @@ from coadapt.distributed import pool as statuses
 from coadapt.distributed import slurm, work
 from coadapt.runner import Interrupted, TimeOver
 from coadapt.runs import leases, store
+from coadapt.sweep import OtherMachineError
 
 
 def _define(values: Values) -> None:
@@ -74,6 +76,9 @@ def _run(values: Values) -> int:
     except (leases.HeldError, leases.LostError) as error:
         print(f"error: {error}", file=sys.stderr)
         return statuses.HELD
+    except OtherMachineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return statuses.OTHER_MACHINE
     return 0
 
 

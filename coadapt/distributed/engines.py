@@ -126,13 +126,20 @@ def run(
         out = stack.enter_context(store.Store(path, header, session=False))
         tell = stack.enter_context(show(units))
         made = stack.enter_context(contextlib.closing(engine(path)))
-        pool = Pool(path, units, made, stop, deadline)
+        lost = list[store.StoreError]()  # of tables that cannot be written
+        pool = Pool(path, units, made, lambda: bool(lost) or stop(), deadline)
 
         def look(pool: Pool) -> None:
             tell(pool)
-            out.refresh(always=False)
+            try:
+                if not lost:
+                    out.refresh(always=False)
+            except store.StoreError as error:  # all stop at a checkpoint
+                lost.append(error)
 
         pool.run(look)
+        if lost:
+            raise lost[0]
         if pool.waiting:
             raise KeyboardInterrupt if pool.stopping else TimeOver(0)
     return units, pool.failed

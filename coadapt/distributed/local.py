@@ -7,9 +7,27 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from coadapt.distributed.pool import Outcome
 from coadapt.distributed.work import Unit
+
+
+class _Running(NamedTuple):
+    """A process, and where in its program's log its own words begin."""
+
+    process: subprocess.Popen
+    log: Path
+    begin: int  # bytes that processes before it have written
+    gpus: Sequence[str]
+
+    @property
+    def said(self) -> str:
+        """'' where the log cannot be read."""
+        with contextlib.suppress(OSError), self.log.open("rb") as file:
+            file.seek(self.begin)
+            return file.read().decode("utf-8", "replace")
+        return ""
 
 
 class Local:
@@ -26,7 +44,7 @@ class Local:
         self._workdir, self._flags = workdir, flags
         free: Sequence[Sequence[str]] = gpus or [()] * workers
         self._free = [*free]
-        self._all = dict[str, tuple[subprocess.Popen, Path, Sequence[str]]]()
+        self._all = dict[str, _Running]()
         self._lost = list[subprocess.Popen]()
 
     def room(self) -> bool:
@@ -39,38 +57,37 @@ class Local:
         env |= {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {}
         log = unit.record.folder / "worker.log"
         with log.open("ab") as file:
+            begin = file.tell()
             process = subprocess.Popen(
                 [*command, *self._flags],
                 env=env, stdout=file, stderr=file, stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for the one that plans
             )  # fmt: skip
-        self._all[name] = process, log, gpus
+        self._all[name] = _Running(process, log, begin, gpus)
 
     def ended(self, seconds: float) -> list[Outcome]:
-        found = [
-            n for n, (process, *_) in self._all.items() if process.poll() is not None
-        ]
+        found = [n for n, x in self._all.items() if x.process.poll() is not None]
         if not found:
             time.sleep(seconds)
         return [self._outcome(name) for name in found]
 
     def _outcome(self, name: str) -> Outcome:
-        process, log, gpus = self._all.pop(name)
-        self._free.append(gpus)
-        status = process.returncode
+        was = self._all.pop(name)
+        self._free.append(was.gpus)
+        status = was.process.returncode
         if status < 0:
             return Outcome(name, status, f"its process was killed by signal {-status}")
-        return Outcome(name, status, last_error(log.read_text("utf-8", "replace")))
+        return Outcome(name, status, last_error(was.said) if status else "")
 
     def forget(self, program: str) -> None:
-        process, _, gpus = self._all.pop(program)
-        self._lost.append(process)
-        if gpus:  # another could not have their memory
-            process.kill()
-        self._free.append(gpus)
+        was = self._all.pop(program)
+        self._lost.append(was.process)
+        if was.gpus:  # another could not have their memory
+            was.process.kill()
+        self._free.append(was.gpus)
 
     def close(self) -> None:
-        for process in [*self._lost, *(each for each, *_ in self._all.values())]:
+        for process in [*self._lost, *(each.process for each in self._all.values())]:
             with contextlib.suppress(OSError):
                 process.kill()
             process.wait()

@@ -23,6 +23,7 @@ _AGAIN = 5.0  # seconds until a program is tried anew that another process had
 # exit statuses of a process that works for others, by the names of sysexits.h
 STOPPED, HELD = 75, 69  # EX_TEMPFAIL: at a checkpoint; EX_UNAVAILABLE: another has it
 TIME_OVER = 79  # at the last checkpoint before its time was over
+OTHER_MACHINE = 78  # EX_CONFIG: it rounds otherwise; another node may not
 MISTAKE = 2
 
 

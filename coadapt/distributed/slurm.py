@@ -95,13 +95,26 @@ def submit(workdir: Path, names: Sequence[str], asked: Asked) -> list[str]:
     for first in range(0, len(names), size):
         last = min(size, len(names) - first) - 1
         most = f"%{asked.at_once}" if asked.at_once else ""
-        said = _call(
-            "sbatch", "--parsable", f"--array=0-{last}{most}",
-            f"--export=ALL,COADAPT_FIRST={first}", str(home / SCRIPT),
-        )  # fmt: skip
+        try:
+            said = _call(
+                "sbatch", "--parsable", f"--array=0-{last}{most}",
+                f"--export=ALL,COADAPT_FIRST={first}", str(home / SCRIPT),
+            )  # fmt: skip
+        except ConfigError as error:
+            raise ConfigError(f"{error}{_submitted(jobs, first)}") from None
         jobs.append(said.split(";")[0].strip())
         files.replace(home / JOBS, "".join(f"{job}\n" for job in jobs))
     return jobs
+
+
+def _submitted(jobs: Sequence[str], programs: int) -> str:
+    """What was, before Slurm refused an array; '' of the first."""
+    if not jobs:
+        return ""
+    return (
+        f"; job {' and '.join(jobs)}, of the first {programs} programs, was submitted: "
+        "once it has ended, the same command submits the rest."
+    )
 
 
 def require(workdir: Path) -> None:

@@ -45,6 +45,7 @@ class Job(NamedTuple):
     until: float | None = None  # Unix time by which it has to have stopped
     origin: str = ""  # the program that it goes on from, where that is another
     places: tuple[int, ...] = ()  # of its agents, there
+    tried: int = 0  # number of the newest attempt before it was asked
 
     @property
     def seconds(self) -> float:
@@ -102,6 +103,7 @@ def plan(
                 checkpoints.keep, share, allow_other_machine, until,
                 each.origin.folder.name if each.origin and other else "",
                 each.places if other else (),
+                max(leases.numbers(record.folder), default=0),
             )  # fmt: skip
             files.replace(record.folder / JOB, files.sealed(job._asdict()))
             (record.folder / attempts.FAILED).unlink(missing_ok=True)
@@ -320,7 +322,7 @@ def state(record: checkpoint.Record, header: store.Header) -> State:
 
 def _word(lease: leases.Said) -> str:
     if lease.ended:
-        return STOPPED
+        return GIVEN_UP if lease.ended == leases.FAILED else STOPPED
     return RUNS if leases.alive(lease) else LOST
 
 
@@ -331,12 +333,15 @@ def _done(record: checkpoint.Record) -> int:
 
 
 def fruitless(record: checkpoint.Record) -> int:
-    """How many of its newest attempts came to no newer snapshot.
+    """How many of its newest attempts came to no newer snapshot, since it was planned.
 
     Raises: StoreError.
     """
     newest, number = snapshot(record), 0
+    tried = (files.unsealed(record.folder / JOB) or {}).get("tried", 0)
     for home in reversed(record.attempts()):
+        if int(home.name) <= tried:
+            break
         origin = (files.unsealed(home / attempts.ATTEMPT) or {}).get("origin")
         if (origin["steps"] if origin else 0) < newest:
             break

@@ -14,6 +14,10 @@ from coadapt.sweeps.asked import Agent, Group, Sweep, steps_in
 from coadapt.sweeps.packing import even, number_fitting, packs
 
 
+class OtherMachineError(ConfigError):
+    """A program goes on where products round as they did, and that is not here."""
+
+
 class Planned(NamedTuple):
     """A program to run, and what it goes on from: places in a record, or None."""
 
@@ -103,7 +107,7 @@ def refuse_other_machine(planned: Iterable[Planned], workdir: Path) -> None:
     Each program is held against the session of the attempt that it goes on from; what
     that does not say is not compared.
 
-    Raises: ConfigError, StoreError.
+    Raises: OtherMachineError, StoreError.
     """
     sessions = {each["id"]: each for each in manifest.sessions(workdir)}
     for each in planned:
@@ -139,13 +143,13 @@ def require_free_programs(planned: list[Planned]) -> list[Planned]:
 def _refuse_other(
     program: str, there: Mapping[str, str], here: Mapping[str, str]
 ) -> None:
-    """Raises: ConfigError, where what decides bits differs."""
+    """Raises: OtherMachineError, where what decides bits differs."""
     differs = provenance.differing(there, here)
     if not differs:
         return
     words = ", ".join(f"{n} {there[n]} (here: {here[n]})" for n in differs)
     back = " and ".join(provenance.ways_back(differs, there))
-    raise ConfigError(
+    raise OtherMachineError(
         f"the program {program!r} was computed with {words}, and would end as no run "
         f"on either does: go on where it was{f' or with {back}' if back else ''}, "
         "choose another workdir, or give --allow_other_machine (from Python, "

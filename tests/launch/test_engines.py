@@ -1,9 +1,13 @@
 """What is asked of processes that run programs, and what of it is refused."""
 
+import contextlib
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from coadapt.cli import sweep, train, workers
-from coadapt.distributed import engines
+from coadapt.distributed import engines, local
 from coadapt.distributed.engines import LOCAL, RAY, Options
 from coadapt.schema import ConfigError
 
@@ -117,3 +121,22 @@ def test_workers_get_the_flags_that_are_theirs(tmp_path, monkeypatch):
     assert train.main([*asked, *flags]) == 0
     ((_, _, found, _),) = given
     assert list(found.flags) == ["--lease=9.0", "--compile_cache=", "--import=string"]
+
+
+def test_a_process_is_not_told_by_what_one_before_it_said(tmp_path, monkeypatch):
+    """They write to one log."""
+    script, record = tmp_path / "python", SimpleNamespace(folder=tmp_path / "program")
+    record.folder.mkdir()
+    script.write_text("#!/bin/sh\ncat said; exit 1\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(local.sys, "executable", str(script))
+    monkeypatch.chdir(tmp_path)
+    unit: Any = SimpleNamespace(record=record, job=SimpleNamespace(devices=1))
+    with contextlib.closing(local.Local(tmp_path, 1)) as engine:
+        for said in ("error: the disk is full\n", "Traceback\nMemoryError\n"):
+            (tmp_path / "said").write_text(said)
+            engine.start(unit)
+            while not (found := engine.ended(0.02)):
+                pass
+            words = said.splitlines()[-1].removeprefix("error: ")
+            assert found == [("program", 1, words)]
