@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import stores
 from recipes import TINY_FLAGS
+from scipy import stats as distributions
 
 from coadapt import report, sweep
 from coadapt.analysis import alpha_spending, comparison, verdict
@@ -80,6 +81,22 @@ def test_a_question_ends_at_the_first_look_that_decides_it(effects, std, word, s
     )
     assert found.found.effects[0].high == pytest.approx(high, 1e-3)
 
+    if found.decided:  # by this look or one before
+        assert found.found.verdict.wrong == 0.025
+
+
+def test_p_is_of_all_looks_and_not_of_the_last_alone():
+    """Of the first, by hand: the alpha of which so much is spent at a quarter."""
+    there, asked = arms({"a": 0.0, "b": 0.0}, 0.02), question("a", "b")
+    look = until.settle(there, plan(asked), asked, 1).found
+    (settled,) = until.decide(there, plan(asked))
+    assert look is not None and settled.found is not None and settled.seeds == 10
+    z = distributions.norm.isf(look.verdict.p / 2) * np.sqrt(10 / 40)
+    assert settled.found.verdict.p == pytest.approx(2 * distributions.norm.sf(z), 1e-3)
+    assert look.verdict.p < 1e-4 < settled.found.verdict.p < 0.025
+    (one,) = until.decide(there, plan(asked, looks=(40,)))
+    assert one.found is not None
+    assert one.found.verdict.p == one.effects[0][0].p("within", 0.1)
 
 def test_questions_share_alpha_and_by_holm_what_is_decided_leaves_its_share():
     """One is decided at a third of alpha, the second at a half, the last at none."""

@@ -10,7 +10,7 @@ one part of a verdict. Source: Lan and DeMets 1983; Armitage, McPherson and Rowe
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -57,14 +57,19 @@ def looks(seeds: tuple[int, ...], alpha: float) -> tuple[Look, ...]:
         seeds: of each look, growing.
         alpha: one-sided, of all looks together.
     """
-    found, before = list[Look](), 0.0
-    walk = _Walk(seeds[-1])
+    return tuple(_looks(seeds, alpha))
+
+
+def _looks(seeds: tuple[int, ...], alpha: float) -> Iterator[Look]:
+    """One after the other: what has no further look costs little."""
+    before, walk = 0.0, _Walk(seeds[-1])
     for number in seeds:
         now = spent(number / seeds[-1], alpha)
         bound = walk.bound(number, now - before)
-        found.append(Look(number, float(special.ndtr(-bound))))
+        yield Look(number, float(special.ndtr(-bound)))
         before = now
-    return tuple(found)
+        if number < seeds[-1]:
+            walk.go_on(number, bound)
 
 
 class _Walk:
@@ -75,18 +80,21 @@ class _Walk:
         self.grid, self.weights = np.zeros(1), np.ones(1)
 
     def bound(self, number: int, error: float) -> float:
-        """The z beyond which lies so much of what is left; the rest goes on."""
-        step = math.sqrt(number / self.most - self.at)
+        """The z beyond which lies so much of what is left."""
+        step = self._step(number)
 
         def beyond(z: float) -> float:
             edge = z * math.sqrt(number / self.most)
             return float(self.weights @ special.ndtr((self.grid - edge) / step)) - error
 
-        found = _root(beyond, 0.0, 40.0, 1e-10)
-        self._go_on(number / self.most, step, found)
-        return found
+        return _root(beyond, 0.0, 40.0, 1e-10)
 
-    def _go_on(self, now: float, step: float, bound: float) -> None:
+    def _step(self, number: int) -> float:
+        return math.sqrt(number / self.most - self.at)
+
+    def go_on(self, number: int, bound: float) -> None:
+        """With what is below the bound."""
+        now, step = number / self.most, self._step(number)
         grid = np.linspace(-_FAR, bound, _POINTS) * math.sqrt(now)
         apart = (grid[:, None] - self.grid[None, :]) / step
         density = (
@@ -105,18 +113,19 @@ def sequential_p(ps: Sequence[float], seeds: tuple[int, ...]) -> float:
     """The least one-sided alpha at which one of these looks would have decided.
 
     Args:
-        ps: one-sided p at each look so far.
+        ps: one-sided p at each look so far; NaN, where there was none, is 1.
         seeds: of all looks of the plan.
     Source: Liu and Anderson 2008.
     """
 
     def over(log: float) -> float:
-        levels = looks(seeds, math.exp(log))
+        levels = _looks(seeds, math.exp(log))
         return max(
             math.log(max(look.alpha, 1e-300) / max(p, 1e-300))
-            for look, p in zip(levels, ps, strict=False)
+            for p, look in zip(ps, levels, strict=False)
         )
 
+    ps = [1.0 if math.isnan(p) else p for p in ps]
     low, high = math.log(1e-12), math.log(0.5)
     if over(high) < 0:
         return 1.0

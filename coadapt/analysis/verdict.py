@@ -278,10 +278,15 @@ def judge(effects: Sequence[Effect], margin: float, least: int = LEAST) -> Verdi
     if not found:
         return Verdict(UNDECIDED, seeds=needed)
     (word,) = found
-    pairs = zip(effects, WORDS[word], strict=True)
-    p = max(each.p(part, margin) for each, part in pairs)
+    p = p_of(word, effects, margin)
     alpha = max(each.alpha for each in effects)
     return Verdict(word, _detail(word, effects, margin), p, wrong=alpha)
+
+
+def p_of(word: str, effects: Sequence[Effect], margin: float) -> float:
+    """The largest one-sided p of a word's parts."""
+    pairs = zip(effects, WORDS[word], strict=True)
+    return max(each.p(part, margin) for each, part in pairs)
 
 
 def too_few(seeds: int, least: int = LEAST) -> str:

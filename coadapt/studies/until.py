@@ -49,6 +49,8 @@ class Settled(NamedTuple):
     seeds: int  # of each arm
     decided: bool
     left: bool  # whether there is another look
+    # at each look so far; () where they could decide nothing
+    effects: tuple[tuple[Effect, ...], ...] = ()
 
 
 class Plan(NamedTuple):
@@ -184,8 +186,10 @@ def plan(protocol: Mapping[str, Any]) -> Plan | None:
 
 def settle(arms: Arms, plan: Plan, question: Question, share: int) -> Settled:
     """The first look that decides a question, at a `share`-th of the plan's alpha."""
-    levels = alpha_spending.looks(plan.looks, plan.alpha / 2 / share)
+    alpha = plan.alpha / 2 / share
+    levels = alpha_spending.looks(plan.looks, alpha)
     found, seeds, left = None, 0, True
+    seen = list[tuple[Effect, ...]]()
     for i, number in enumerate(plan.looks):
         there = _until(arms, question, plan.seeds[:number])
         if there is None:
@@ -201,12 +205,16 @@ def settle(arms: Arms, plan: Plan, question: Question, share: int) -> Settled:
             looks=levels[: i + 1],
         )
         said = _off_zero(found.verdict, found.effects)
+        if said.wrong is not None:  # by this look or one before
+            said = dataclasses.replace(said, wrong=alpha)
         found = dataclasses.replace(found, verdict=said)
+        open_ = said.word in (verdict.HANGS, verdict.NONE)  # whatever effects say
+        seen.append(() if open_ else found.effects)
         seeds, left = number, number < plan.looks[-1]
         if decides(found):
             break
     decided = found is not None and decides(found)
-    return Settled(question, found, seeds, decided, left)
+    return Settled(question, found, seeds, decided, left, tuple(seen))
 
 
 def decides(found: Comparison) -> bool:
@@ -224,12 +232,16 @@ def _off_zero(said: Verdict, effects: Sequence[Effect]) -> Verdict:
     if said.word != verdict.UNDECIDED or len(effects) != 1 or not effects[0].sign:
         return said
     (effect,) = effects
-    return dataclasses.replace(
-        said,
-        word=ABOVE if effect.sign > 0 else BELOW,
-        p=effect.p("up" if effect.sign > 0 else "down", 0.0),
-        wrong=effect.alpha,
-    )
+    word = ABOVE if effect.sign > 0 else BELOW
+    p = _p(word, effects, 0.0)
+    return dataclasses.replace(said, word=word, p=p, wrong=effect.alpha)
+
+
+def _p(word: str, effects: Sequence[Effect], margin: float) -> float:
+    """As `verdict.p_of`, of these words too."""
+    if word in (ABOVE, BELOW):
+        return effects[0].p("up" if word == ABOVE else "down", 0.0)
+    return verdict.p_of(word, effects, margin)
 
 
 def _until(arms: Arms, question: Question, seeds: Sequence[int]) -> Arms | None:
@@ -260,6 +272,10 @@ def decide(arms: Arms, plan: Plan) -> list[Settled]:
     While a question is open each has alpha / m. Once none can go on, what was decided
     leaves its share to the rest. Source: Holm 1979; Maurer and Bretz 2013.
     """
+    return [_with_p(each, plan) for each in _decided(arms, plan)]
+
+
+def _decided(arms: Arms, plan: Plan) -> list[Settled]:
     share = len(plan.questions)
     found = [settle(arms, plan, each, share) for each in plan.questions]
     if any(not each.decided and each.left for each in found):
@@ -274,6 +290,19 @@ def decide(arms: Arms, plan: Plan) -> list[Settled]:
             for each in found
         ]
     return found
+
+
+def _with_p(each: Settled, plan: Plan) -> Settled:
+    """What was decided, with the p of all looks until then: that of the last alone
+    says nothing of the chances before."""
+    found = each.found
+    if found is None or not each.decided or len(plan.looks) == 1:
+        return each
+    word, looks = found.verdict.word, each.effects
+    ps = [_p(word, effects, plan.margin) if effects else 1.0 for effects in looks]
+    p = alpha_spending.sequential_p(ps, plan.looks)
+    said = dataclasses.replace(found.verdict, p=p)
+    return each._replace(found=dataclasses.replace(found, verdict=said))
 
 
 # ---------------------------------------------------------------- what runs next

@@ -40,14 +40,7 @@ def verdicts_section(answers: Sequence[Answer]) -> Section | None:
         for each in margins
         if each[0] is not None
     ]
-    notes += [
-        "wrong: how often this word is said where it is not true, if no arm fails; "
-        "then, simulated, if arms fail as often as they did or, where 59 runs without "
-        "a failure do not exclude it, in 5% of their runs",
-        "p: one-sided, the largest of the verdict's parts; Holm: corrected for the "
-        f"{len(answers)} questions here, holds below {verdict.ALPHA:g}",
-        "seeds: per arm, to decide the observed effects (power 0.8)",
-    ]
+    notes += _error_notes(answers)
     if papers:
         notes.append(
             "paper's cells: the same rule on its published means and stds, on the "
@@ -66,6 +59,24 @@ def verdicts_section(answers: Sequence[Answer]) -> Section | None:
     )
     returns = _effects_in_returns(answers)
     return Section("What a toggle does", tables=(table, returns))
+
+
+def _error_notes(answers: Sequence[Answer]) -> list[str]:
+    """What the columns on errors and seeds are."""
+    notes = [
+        "wrong: how often this word is said where it is not true, if no arm fails; "
+        "then, simulated, if arms fail as often as they did or, where 59 runs without "
+        "a failure do not exclude it, in 5% of their runs",
+        "p: one-sided, the largest of the verdict's parts; Holm: corrected for the "
+        f"{len(answers)} questions here, holds below {verdict.ALPHA:g}",
+        "seeds: per arm, to decide the observed effects (power 0.8)",
+    ]
+    if any(each.look for each in answers):
+        notes.append(
+            "p of a study with looks: the least alpha with which they would have "
+            "decided (Liu and Anderson 2008)"
+        )
+    return notes
 
 
 def tuned_section(found: Findings) -> Section | None:
