@@ -13,6 +13,7 @@ from coadapt import report, sweep
 from coadapt.analysis import alpha_spending, comparison, verdict
 from coadapt.analysis.comparison import Pair
 from coadapt.analysis.score import Arm
+from coadapt.cli import effects
 from coadapt.cli import sweep as command
 from coadapt.report import protocols, results, sections
 from coadapt.runs import manifest, store
@@ -80,7 +81,6 @@ def test_a_question_ends_at_the_first_look_that_decides_it(effects, std, word, s
         on.mean() - off.mean() + error * verdict.t_quantile(1 - level, 2 * (seeds - 1))
     )
     assert found.found.effects[0].high == pytest.approx(high, 1e-3)
-
     if found.decided:  # by this look or one before
         assert found.found.verdict.wrong == 0.025
 
@@ -97,6 +97,7 @@ def test_p_is_of_all_looks_and_not_of_the_last_alone():
     (one,) = until.decide(there, plan(asked, looks=(40,)))
     assert one.found is not None
     assert one.found.verdict.p == one.effects[0][0].p("within", 0.1)
+
 
 def test_questions_share_alpha_and_by_holm_what_is_decided_leaves_its_share():
     """One is decided at a third of alpha, the second at a half, the last at none."""
@@ -261,6 +262,18 @@ def test_its_report_has_the_protocol_and_the_look(studies, capsys):
     assert found[0].seeds == 20 and "at 20 seeds an arm" in said
     assert f"SHA-256 {manifest.digest(header.protocol)}" in said
     assert "looks at 10, 20 seeds an arm" in said
+
+
+def test_an_answer_that_counts_no_looks_says_so(studies, capsys):
+    whole, _, _ = studies
+    header = store.load(whole)
+    assert header is not None
+    names = tuple(header.variants[TASK])
+    found = comparison.compare(whole, "rate", {"awac": names}, margin=0.1)
+    assert found.notes[-1].startswith("the study's protocol has looks at 10, 20 seeds")
+    words = [f"--workdir={whole}", f"--pairs={':'.join(names)}", "--margin=0.1"]
+    assert effects.main(words) == 0
+    assert found.notes[-1] in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_page_says_what_is_off_zero_alone_and_what_waits(tmp_path):

@@ -89,16 +89,14 @@ def stored(
     values: Values, workdir: Path, margin: float | None, style: str
 ) -> list[str]:
     """The verdicts on a run store's variants, or a ConfigError."""
-    versions, rows, notes = comparison.by_version(workdir), [], []
-    margin = comparison.margin_of(store.load(workdir), margin)
+    header, rows = store.load(workdir), []
+    versions, notes = comparison.by_version(workdir), [*comparison.looks_note(header)]
+    margin = comparison.margin_of(header, margin)
     asked = listed(get(values, "tasks"))
     tasks = dict.fromkeys(task for arms in versions.values() for task, _ in arms)
     tasks |= dict.fromkeys(stats.unversioned(task) for task in tasks)
-    for task in asked:
-        if task not in tasks:
-            raise ConfigError(
-                f"--tasks has {task!r}: it has no rows{ending(task, tasks)}"
-            )
+    for task in (each for each in asked if each not in tasks):
+        raise ConfigError(f"--tasks has {task!r}: it has no rows{ending(task, tasks)}")
     for version, every in versions.items():
         arms = {
             (task, variant): arm

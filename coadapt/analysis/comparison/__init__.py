@@ -19,6 +19,7 @@ from coadapt.analysis.comparison.arms import (
     arms_of,
     by_version,
     correlation,
+    looks_note,
     margin_of,
 )
 from coadapt.analysis.comparison.pairs import Names, Pair, named
@@ -52,6 +53,7 @@ __all__ = [
     "correlation",
     "in_unit",
     "interval",
+    "looks_note",
     "margin_of",
     "mean_of",
     "multiverse",

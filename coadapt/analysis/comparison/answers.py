@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from coadapt.analysis import stats, verdict
 from coadapt.analysis.alpha_spending import Look
-from coadapt.analysis.comparison.arms import Arms, arms_of, margin_of
+from coadapt.analysis.comparison.arms import Arms, arms_of, looks_note, margin_of
 from coadapt.analysis.comparison.notes import notes_on
 from coadapt.analysis.comparison.pairs import common_tasks, pairs_of, require_twins
 from coadapt.analysis.comparison.question import (
@@ -127,15 +127,18 @@ def compare(
     """
     require_metric(metric)
     arms = arms_of(rows, units)
+    notes = tuple[str, ...]()
     if isinstance(rows, str | os.PathLike):
-        margin = margin_of(store.load(store.folder(rows)), margin)
+        header = store.load(store.folder(rows))
+        margin, notes = margin_of(header, margin), looks_note(header)
     pairs = pairs_of(toggle, on, off, list(dict.fromkeys(v for _, v in arms)))
     where = common_tasks(arms, pairs, tasks)
     paired = correlation is not None and correlation > PAIRED
     if paired:
         require_twins(pairs)
     asked = Asked(arms, tuple(pairs), where, metric, paired, tuple(looks))
-    return _answered(toggle, asked, margin, published)
+    found = _answered(toggle, asked, margin, published)
+    return dataclasses.replace(found, notes=(*found.notes, *notes))
 
 
 MARGINS = (0.5, 1.0, 2.0)  # of the margin, under which a verdict is shown too

@@ -70,6 +70,18 @@ def margin_of(header: store.Header | None, margin: float | None) -> float | None
     return header.protocol.get("margin")
 
 
+def looks_note(header: store.Header | None) -> tuple[str, ...]:
+    """What is to be known of answers beside those of a study that grows."""
+    looks = header.protocol.get("looks") if header else None
+    if not looks:
+        return ()
+    return (
+        f"the study's protocol has looks at {', '.join(map(str, looks))} seeds: these "
+        "intervals are of all runs, as if there were none; its own verdicts are those "
+        "of coadapt report",
+    )
+
+
 def _read(
     workdir: str | os.PathLike[str],
 ) -> tuple["pd.DataFrame", store.Header, dict[store.Cell, int]]:
