@@ -496,6 +496,8 @@ def test_statistics_are_those_of_the_library(grid, reported):
         assert float(ends.iloc[0]) == pytest.approx(trimmed)
     text = table.rows[1][3].replace(MINUS, "-")
     assert text.startswith(f"{found.iqm.iloc[0]:.2f} [")
+    few = f"with {len(scores)} runs of a variant on a task, the bootstrap's intervals"
+    assert (few in page.words) == (1 < len(scores) < 10)
 
 
 # ---------------------------------------------------------------- parts of a sweep

@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Iterable
 
-from coadapt.analysis import comparison
+from coadapt.analysis import comparison, verdict
 from coadapt.analysis.stats import Estimate, number
 from coadapt.report import score_tables
 from coadapt.report import series as _series
@@ -250,12 +250,19 @@ def aggregates_section(found: Aggregated, version: str, of: Findings) -> Section
     out = [label for name, label in labels.items() if name not in there]
     median = ["median over tasks"] if many else []  # of one it is the mean
     unit = "in the tasks' units" if scaled else "in returns"
+    notes = [*found.notes, *([f"not on all tasks: {', '.join(out)}"] if out else [])]
+    runs = [each.mean.counts.runs // each.mean.counts.tasks for each in found.found]
+    if 1 < min(runs, default=0) < verdict.LEAST:
+        notes.append(
+            f"with {min(runs)} runs of a variant on a task, the bootstrap's intervals "
+            "are too narrow (Agarwal et al. 2021)"
+        )
     table = text_table(
         f"Scores over tasks and seeds, {unit}. IQM: the mean of the middle half of all "
         "runs. With 95% intervals of a stratified bootstrap.",
         ("variant", "mean", *median, "IQM"),
         lines,
-        [*found.notes, *([f"not on all tasks: {', '.join(out)}"] if out else [])],
+        notes,
     )
     return Section(title, tables=(table,))
 
