@@ -16,7 +16,8 @@ Examples:
 Works: updates alone (learner), with env steps (loop), a whole sweep by the clock
 (sweep).
 
-With --rows a run that was ended goes on with the first number that the file lacks.
+With --rows a run that was ended goes on with the first number that the file lacks, on
+the same machine and with the same versions.
 """
 
 import dataclasses
@@ -25,7 +26,7 @@ import importlib.metadata
 import platform
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,7 +44,7 @@ from benchmarks.peers.tables import OURS
 from coadapt import devices
 from coadapt.cli import bench, command, compiled
 from coadapt.cli.values import Values, count, get, listed, required
-from coadapt.runs import store
+from coadapt.runs import provenance, store
 from coadapt.schema import ConfigError, ending
 
 WORKS = ("learner", "loop", "sweep")
@@ -131,7 +132,8 @@ class Asked(NamedTuple):
 
     @property
     def kept(self) -> Kept:
-        return Kept(self.rows)
+        """Raises: ConfigError, of a file of another machine."""
+        return Kept(self.rows, f"{_own_versions()}, {_machine()}")
 
     @property
     def job(self) -> Job:
@@ -228,6 +230,7 @@ def _section(work: str) -> str:
 def _run(values: Values) -> None:
     """Measure, print, and write where that was asked. Raises: ConfigError, OSError."""
     found = asked(values)
+    _ = found.kept  # a file of another machine is refused before peers are installed
     programs = _programs(found)
     if not programs:
         raise OSError("none of the peers could be installed.")
@@ -280,13 +283,10 @@ def _programs(found: Asked) -> dict[str, Program]:
 
 def _told(found: Asked, programs: dict[str, Program]) -> str:
     """Rounds, versions and the machine, in sentences."""
-    versions = {OURS: {name: importlib.metadata.version(name) for name in OWN}}
+    parts = [f"{OURS}: {_own_versions()}"]
     for peer, program in programs.items():
-        versions[peer] = homes.versions(program.interpreter, PEERS[peer].told)
-    parts = [
-        f"{who}: {', '.join(f'{name} {version}' for name, version in known.items())}"
-        for who, known in versions.items()
-    ]
+        known = homes.versions(program.interpreter, PEERS[peer].told)
+        parts.append(f"{peer}: {_listed(known)}")
     only = ""
     if found.processes:
         only = (
@@ -295,16 +295,21 @@ def _told(found: Asked, programs: dict[str, Program]) -> str:
         )
     return (
         f"Medians (and ranges) of {found.rounds} rounds, in turn. {only}"
-        f"{'; '.join(parts)}. "
-        f"Python {platform.python_version()}, {devices.cores()} cores of {_cpu()}."
+        f"{'; '.join(parts)}. {_machine()}."
     )
 
 
-def _cpu() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = [line.partition(":")[2] for line in lines if line.startswith("model name")]
-    return " ".join((names or [platform.processor() or platform.machine()])[0].split())
+def _own_versions() -> str:
+    return _listed({name: importlib.metadata.version(name) for name in OWN})
+
+
+def _listed(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _machine() -> str:
+    cores = f"{devices.cores()} cores of {provenance.cpu()}"
+    return f"Python {platform.python_version()}, {cores}"
 
 
 def _learners(found: Asked) -> list[Setting]:

@@ -17,6 +17,7 @@ import numpy as np
 from scipy import stats as distributions
 
 from benchmarks import sections
+from benchmarks.peers import tables
 from coadapt import envs
 from coadapt.analysis import multiple_testing
 from coadapt.analysis.comparison import arms_of
@@ -169,9 +170,8 @@ def section(
     parts = [HEAD]
     for task in dict.fromkeys(task for task, _ in found):
         of = {row: each for (t, row), each in found.items() if t == task}
-        lines = [COLUMNS, ("---",) * len(COLUMNS)]
-        lines += [_line(row, each, strict[task, row]) for row, each in of.items()]
-        table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        lines = [_line(row, each, strict[task, row]) for row, each in of.items()]
+        table = "".join(f"{line}\n" for line in tables.markdown(COLUMNS, lines))
         parts.append(f"{task}: {_baselines(units[task], still[task])}\n\n{table}")
     none = [
         f"{row} on {task}" for (task, row), each in found.items() if not each.learns

@@ -23,6 +23,7 @@ import numpy as np
 
 from benchmarks import parity_curves, sections
 from benchmarks.parity_rule import Found, Pooled, found, pooled, verdicts
+from benchmarks.peers import tables
 from coadapt.analysis import curve_files, score
 from coadapt.analysis.comparison import arms_of
 from coadapt.analysis.score import Arm
@@ -277,8 +278,7 @@ def _scores(scores: np.ndarray) -> str:
 
 def table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """In Markdown."""
-    every = [columns, ("---",) * len(columns), *lines]
-    return "".join(f"| {' | '.join(line)} |\n" for line in every)
+    return "".join(f"{line}\n" for line in tables.markdown(columns, lines))
 
 
 def _curves(newest: Mapping[Key, Study]) -> str:

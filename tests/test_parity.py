@@ -348,7 +348,8 @@ def test_a_seed_that_is_whole_is_not_run_again(tmp_path):
     file = tmp_path / "a.csv"
     assert peers.todo(file, [0, 1, 2], 400) == [0, 1, 2]
     lines = [",".join(peers.COLUMNS), "sac,t,200,0,1.0,k", "sac,t,400,0,2.0,k"]
-    file.write_text("\n".join([*lines, "sac,t,200,1,3.0,k"]) + "\n")
+    torn = "sac,t,400,2,3.0,a"  # of a CPU whose name is longer
+    file.write_text("\n".join([*lines, "sac,t,200,1,3.0,k", torn]))
     assert peers.todo(file, [0, 1, 2], 400) == [1, 2]
     assert file.read_text().splitlines() == lines
 

@@ -25,6 +25,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import bits_cases
@@ -56,8 +57,9 @@ def _kept(commit: str, cache: Path, updates: int) -> Path | None:
     """Where results of a commit are kept; none of files as they are."""
     if commit == HERE:
         return None
-    script = hashlib.sha256(Path(bits_cases.__file__).read_bytes()).hexdigest()[:12]
-    return cache / f"{commit}-{script}-{updates}.json"
+    made = hashlib.sha256(Path(bits_cases.__file__).read_bytes())
+    made.update(version("jaxlib").encode())  # which decides bits, too
+    return cache / f"{commit}-{made.hexdigest()[:12]}-{updates}.json"
 
 
 def _child(

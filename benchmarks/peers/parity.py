@@ -13,6 +13,7 @@ beside the rows.
 
 import argparse
 import csv
+import io
 import json
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +24,7 @@ from benchmarks.parity import NOTES as NOTES_FILE
 from benchmarks.peers import PARITY, homes
 from coadapt import schema
 from coadapt.experiments import load
-from coadapt.runs import provenance
+from coadapt.runs import files, provenance
 from coadapt.sweep import Variant
 
 COLUMNS = ("method", "task", "step", "seed", "return", "cpu")
@@ -160,13 +161,15 @@ def todo(file: Path, seeds: Sequence[int], steps: int) -> list[int]:
     """Seeds whose last evaluation is not in the file; parts of theirs are dropped."""
     if not file.is_file():
         return list(seeds)
-    with file.open(newline="") as opened:
-        rows = list(csv.DictReader(opened))
+    text = file.read_text(encoding="utf-8")
+    lines = text[: text.rfind("\n") + 1].splitlines()  # without one that was torn
+    rows = list(csv.DictReader(lines))
     done = {row["seed"] for row in rows if int(row["step"]) >= steps}
-    with file.open("w", newline="") as opened:
-        writer = csv.DictWriter(opened, list[str](COLUMNS))
-        writer.writeheader()
-        writer.writerows(row for row in rows if row["seed"] in done)
+    kept = io.StringIO(newline="")
+    writer = csv.DictWriter(kept, list[str](COLUMNS))
+    writer.writeheader()
+    writer.writerows(row for row in rows if row["seed"] in done)
+    files.replace(file, kept.getvalue())  # as a whole: hours are in it
     return [seed for seed in seeds if str(seed) not in done]
 
 

@@ -27,7 +27,7 @@ def table(
     """A row a setting: medians and ranges over the rounds, ours over the best peer."""
     shows_limit = any(r.fraction is not None for r in records)
     names = [*columns, OURS, *(["of the limit"] if shows_limit else []), *peers]
-    lines = [[*names, f"{OURS} / best peer"], ["---"] * (len(names) + 1)]
+    lines = []
     for setting in dict.fromkeys(r.setting for r in records):
         here = [r for r in records if r.setting == setting]
         ours = [r for r in here if r.who == OURS]
@@ -37,7 +37,13 @@ def table(
             cells.append(f"{statistics.median(parts):.0%}" if parts else "-")
         cells += [shown([r for r in here if r.who == peer]) for peer in peers]
         lines.append([*cells, ratio(ratios(here))])
-    return [f"| {' | '.join(line)} |" for line in lines]
+    return markdown([*names, f"{OURS} / best peer"], lines)
+
+
+def markdown(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
+    """A table, line by line."""
+    rule = ["---"] * len(columns)
+    return [f"| {' | '.join(line)} |" for line in (columns, rule, *lines)]
 
 
 def shown(records: Sequence[Record]) -> str:
@@ -94,11 +100,7 @@ def ratios(records: Iterable[Record]) -> list[float]:
 
 def sweeps(records: Sequence[Record], peers: Sequence[str]) -> list[str]:
     """A row for each who: seconds, how much longer than ours, the mean return."""
-    ways = OURS, AGAIN, WITHIN
-    lines = [
-        ["", "seconds", *(f"over {own}" for own in ways), "mean return"],
-        ["---"] * 6,
-    ]
+    ways, lines = (OURS, AGAIN, WITHIN), []
     for who in (*ways, *peers):
         here = [r for r in records if r.who == who]
         over = [
@@ -107,7 +109,8 @@ def sweeps(records: Sequence[Record], peers: Sequence[str]) -> list[str]:
         ]
         mean = here[0].setting[0] if here else "-"
         lines.append([who, shown(here), *over, mean])
-    return [f"| {' | '.join(line)} |" for line in lines]
+    columns = ["", "seconds", *(f"over {own}" for own in ways), "mean return"]
+    return markdown(columns, lines)
 
 
 def _over(records: Sequence[Record], ours: Sequence[Record]) -> list[float]:

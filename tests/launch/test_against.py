@@ -17,6 +17,7 @@ from benchmarks.peers.protocol import Cell, Job, Windows
 from benchmarks.peers.rounds import Rounds, Setting, Way
 from benchmarks.peers.tables import Record
 from coadapt.cli import sweep as sweep_command
+from coadapt.schema import ConfigError
 
 SCRIPTS = Path(processes.__file__).parent
 JOB = Job(work="learner", library="sbx")
@@ -233,6 +234,15 @@ def test_a_run_that_ended_early_goes_on_with_what_its_file_lacks(
     longer = Setting(("sac",), Job(work="learner", library="-", seconds=9.0))
     Rounds({}, 1, Kept(rows)).run([longer], [1], 1)
     assert asked == [[1], [1]]  # another job: it is measured
+
+
+def test_rows_of_another_machine_are_no_part_of_a_table(tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    Kept(rows).add(JOB, Record(("sac", "1"), "coadapt", 0, 3.0))  # which says nothing
+    Kept(rows, "a Xeon").add(JOB, Record(("sac", "1"), "coadapt", 1, 3.0))
+    assert len(Kept(rows, "a Xeon").of(JOB, "coadapt", 1)) == 1
+    with pytest.raises(ConfigError, match="rows are of a Xeon, and this is an EPYC: "):
+        Kept(rows, "an EPYC")
 
 
 # ---------------------------------------------------------------- tables
