@@ -91,9 +91,11 @@ def running(folder: Path, cpus: int) -> Iterator[dict[str, str]]:
             if command[0] == "munged":
                 _wait(lambda: Path(own["socket"]).exists(), folder)
         _wait(lambda: "idle" in said(given, "sinfo", "-h", "-o", "%T"), folder)
-        yield given
-        said(given, "scancel", "--user=root")
-        _wait(lambda: not said(given, "squeue", "-h"), folder)
+        try:
+            yield given
+        finally:  # a task outlives the daemons
+            said(given, "scancel", "--user=root")
+            _wait(lambda: not said(given, "squeue", "-h"), folder)
 
 
 def _end(process: subprocess.Popen) -> None:

@@ -11,6 +11,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -92,15 +93,15 @@ def assert_same(one: dict[str, object], other: dict[str, object]) -> None:
 def cluster() -> Iterator[tuple[str, list]]:
     """Two nodes of one CPU each, beside a head that computes nothing."""
     cluster_utils = pytest.importorskip("ray.cluster_utils")
-    made = cluster_utils.Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 0, "include_dashboard": False},
-    )
-    try:
-        nodes = [made.add_node(num_cpus=1) for _ in range(2)]
-        yield made.address, [made, *nodes]
-    finally:
-        made.shutdown()
+    # not in pytest's folder, whose path is too long for Ray's sockets
+    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as home:
+        head = {"num_cpus": 0, "include_dashboard": False, "temp_dir": home}
+        made = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
+        try:
+            nodes = [made.add_node(num_cpus=1) for _ in range(2)]
+            yield made.address, [made, *nodes]
+        finally:
+            made.shutdown()
 
 
 @pytest.mark.long  # two processes of this machine are what a usual run has
