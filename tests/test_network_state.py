@@ -201,7 +201,8 @@ def test_critics_pass_a_batch_and_what_follows_it_in_one():
 def test_the_policy_s_own_norm_follows_the_states_of_its_steps(name, states):
     """Of MPO the successors, where its actions are."""
     few = {"pi_p.samples": 2} if name == "mpo" else {}
-    changes = SMALL | few | {"networks.policy.norm": "BatchNorm"}
+    norm = {"networks.policy.norm": "BatchNorm", "networks.policy.norm.at": "input"}
+    changes = SMALL | few | norm
     config = schema.override(algorithms.preset(name), changes)
     state = init(config, SPEC, jax.random.key(0))
     step, key = transitions(), jax.random.key(5)
