@@ -370,6 +370,7 @@ CHOICES: dict[str, tuple[str, dict[str, object]]] = {
         {"pi_q.gradient.entropy": "EntropyBonus", "pi_q.gradient.over": "minibatch"},
     ),
     "cloned-target": ("rebrac", {}),
+    "norm-beside-a-model": ("brac", {"networks.critic.norm": "BatchNorm"}),
     "indicator": ("crr", {"pi_q.form": "indicator"}),
     "copy-each-step": ("td3", {"target.each_step": True}),
 }
