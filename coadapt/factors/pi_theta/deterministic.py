@@ -27,7 +27,8 @@ class Deterministic(Distribution):
     bounded: ClassVar[bool] = True
     adds_noise: ClassVar[bool] = True
 
-    noise: Positive = 0.1  # std in agent units; the sum is clipped; settings 3.8
+    # std in agent units of what it acts with in training; the sum is clipped
+    noise: Positive = 0.1  # settings 3.8
 
     @property
     def symbol(self) -> str:
