@@ -850,6 +850,8 @@ ACCEPTED = {
             "eval_policy": "Mode",
             "pi_q.gradient.samples": 1,
             "pi_q.gradient.noise_limit": "none",
+            "g_estimate.samples": 1,
+            "g_estimate.over": "mean",
         },
     ),
     "bear-clone": (
