@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import stores
 from scipy import stats
 
 import coadapt
 from benchmarks import parity, parity_rule
 from benchmarks.peers import PARITY
 from benchmarks.peers import parity as peers
-from coadapt import schema
+from coadapt import schema, sweep
 from coadapt.config import Config
 from coadapt.experiments import load
 from coadapt.schema import ConfigError
@@ -135,23 +136,15 @@ def test_worse_is_holms():
     assert parity_rule.WORSE not in (said["t", "a"], said["t", "b"])
 
 
+KEY = "gym/Pendulum-v1", "sac"
+
+
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """A store of a toy, and rows of a peer that are its own, 1 lower."""
-    place = tmp_path_factory.mktemp("parity")
-    make_store(place)
-    return place
-
-
-def make_store(place):
-    from coadapt.cli import sweep as command
-
-    assert command.main([
-        "--algorithms=sac", "--task=gym/Pendulum-v1", "--seeds=2", "--steps=600",
-        "--eval_every=200", "--eval_episodes=1", f"--workdir={place / parity.OURS}",
-        "--set=data.learning_starts=590", "--set=networks.policy.sizes=8",
-        "--set=networks.critic.sizes=8", "--set=data.batch_size=8",
-    ]) == 0  # fmt: skip
+    """A store, and rows of a peer that are its own, 1 lower."""
+    place, task = tmp_path_factory.mktemp("parity"), KEY[0]
+    made = {task: sweep.presets(["sac"], task)}
+    stores.build(place / parity.OURS, "sweep", made, {task: 600}, seeds=2)
     rows = coadapt.store.read(place / parity.OURS)
     rows = rows[rows.metric == "return"]
     kind = coadapt.runs.manifest.sessions(place / parity.OURS)[0]["cpu"]
@@ -162,9 +155,7 @@ def make_store(place):
     (place / "peers").mkdir()
     peer.to_csv(place / "peers" / "sb3.csv", index=False)
     (place / "peers" / "notes.json").write_text(json.dumps({"sb3": "a peer"}))
-
-
-KEY = "gym/Pendulum-v1", "sac"
+    return place
 
 
 def test_a_store_and_a_peers_rows_make_a_page(study, tmp_path, capsys):
