@@ -30,7 +30,7 @@ from tests.recipes import small
 ROOT = Path(__file__).parents[1]
 TASK, ALWAYS = "toy/lqr", Checkpoints(share=float("inf"))
 NETS = {"networks__policy__sizes": (8, 8), "networks__critic__sizes": (8, 8)}
-LEASE = 5.0  # seconds: a process that works is heard of every 0.8
+LEASE = 5.0  # seconds, where one is to run out: a busy machine may be silent for longer
 
 
 def asked(seeds: int, steps: int = 200, every: int = 100) -> Sweep:
@@ -52,9 +52,15 @@ def memory(of: Sweep) -> int:
     return sweep.cost_of(Group(TASK, (agent,)), of).memory
 
 
-def run(of: Sweep, folder: Path, engine: str, address: str | None = None) -> dict:
+def run(
+    of: Sweep,
+    folder: Path,
+    engine: str,
+    address: str | None = None,
+    lease: float = leases.SECONDS,
+) -> dict:
     """Returns the programs that failed."""
-    flags = [f"--lease={LEASE}"]
+    flags = [f"--lease={lease}"]
     options = engines.Options(engine, 2, address, 0, memory(of), flags)
     _, failed = engines.run(
         of, folder, options, partial(workers.engine, options), checkpoints=ALWAYS,
@@ -94,8 +100,12 @@ def cluster() -> Iterator[tuple[str, list]]:
     """Two nodes of one CPU each, beside a head that computes nothing."""
     cluster_utils = pytest.importorskip("ray.cluster_utils")
     # not in pytest's folder, whose path is too long for Ray's sockets
-    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as home:
-        head = {"num_cpus": 0, "include_dashboard": False, "temp_dir": home}
+    with (
+        tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as home,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("RAY_TMPDIR", home)
+        head = {"num_cpus": 0, "include_dashboard": False}
         made = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
         try:
             nodes = [made.add_node(num_cpus=1) for _ in range(2)]
@@ -131,7 +141,8 @@ import sys
 from pathlib import Path
 from tests import test_cluster as t
 folder, engine, address = sys.argv[1:]
-failed = t.run(t.asked(t.PROGRAMS, **t.LONG), Path(folder), engine, address or None)
+asked = t.asked(t.PROGRAMS, **t.LONG)
+failed = t.run(asked, Path(folder), engine, address or None, t.LEASE)
 sys.exit(f"failed: {failed}" if failed else 0)
 """
 
