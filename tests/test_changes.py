@@ -77,7 +77,7 @@ def test_a_hint_of_a_class_counts_on_the_changes_beside_it():
         "pi_q_update.temperature": "ConstantTemperature",
     }
     path = "g_estimate.lam"
-    assert said(config, path).endswith("cannot be that in this config")
+    assert said(config, path).endswith("cannot be that in this config.")
     with pytest.raises(ConfigError, match="set g_estimate=TDLambda first"):
         changes.change(config, {path: 0.9, **more})
     changes.change(config, {"g_estimate": "TDLambda", path: 0.9, **more})
@@ -129,10 +129,10 @@ def test_each_hint_leads_to_a_valid_config_or_says_that_none_does(name):
             if field in own or field in older:
                 continue
             words = said(config, f"{parent}.{field}")
-            found = re.search(r"(?:has|have) it: set (\S+)=(\w+) first$", words)
+            found = re.search(r"(?:has|have) it: set (\S+)=(\w+) first\.$", words)
             fitting = [c.__name__ for c in fits if field in names(c)]
             if not fitting:
-                assert words.endswith(f", but {parent} cannot be that in this config")
+                assert words.endswith(f", but {parent} cannot be that in this config.")
                 continue
             assert found, words
             assert found[1] == parent and found[2] in fitting

@@ -463,6 +463,19 @@ def test_override_error_says_path_value_allowed_and_nearest(path, value, parts):
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("end", ["", ".", "?", "!", "\n"])
+def test_a_refusal_is_a_line_with_one_end(end):
+    text = str(ConfigError(f"a is\n'b': it must be c{end}"))
+    assert text == f"a is 'b': it must be c{end.strip() or '.'}"
+
+
+@pytest.mark.parametrize(
+    ("word", "end"), [("lqrr", "; did you mean 'toy/lqr'?"), ("x", ".")]
+)
+def test_a_refusal_ends_with_the_nearest_name_if_one_is_near(word, end):
+    assert schema.ending(word, ["chain", "lqr"], "toy/") == end
+
+
 def test_message_is_the_same_whatever_literal_was_met_first():
     @config
     class Other:

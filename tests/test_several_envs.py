@@ -291,7 +291,7 @@ def test_updates_are_counted_in_env_steps(number, period, start, expected):
         ("sac", {"data.envs": 2000, "data.capacity": 1000},
          "data.capacity is 1000: each environment holds a share, so it must be at "
          "least data.envs, which is 2000."),
-        ("sac", {"data.envs": 0}, "data.envs is 0, but must be an int >= 1"),
+        ("sac", {"data.envs": 0}, "data.envs is 0, but must be an int >= 1."),
     ],
 )  # fmt: skip
 def test_numbers_that_do_not_fit_are_refused(name, changes, said):

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from coadapt.envs import dmc, host, phys2d, striker, suites, toy
-from coadapt.envs.base import Autoreset, DeviceEnv, Dynamics, EnvState, HostEnv, nearest
+from coadapt.envs.base import Autoreset, DeviceEnv, Dynamics, EnvState, HostEnv
+from coadapt.schema import ConfigError, ending
 from coadapt.types import EnvSpec
 
 __all__ = [
@@ -47,7 +48,7 @@ def make(task: str, count: int) -> HostEnv | DeviceEnv:
     """Makes a task: `count` environments on the host, or one to be mapped, on a device.
 
     Raises:
-        ValueError: in one sentence, if there is no such task or it is unsupported.
+        ConfigError: if there is no such task, or it is not supported.
     """
     family, name = _split(task)
     return FAMILIES[family].make(name, count)
@@ -71,8 +72,8 @@ def _split(task: str) -> tuple[str, str]:
     tasks = [f"{key}/{name}" for key, f in FAMILIES.items() for name in f.names()]
     package, colon, _ = task.partition(":")
     ours = colon and package.isidentifier() and not slash  # as gymnasium.make has it
-    meant = f"; did you mean 'gym/{task}'?" if ours else nearest(task, tasks)
-    raise ValueError(
+    meant = f"; did you mean 'gym/{task}'?" if ours else ending(task, tasks)
+    raise ConfigError(
         f"task {task!r} must be 'family/id' with a family of {', '.join(FAMILIES)}"
         f"{meant}"
     )

@@ -9,7 +9,6 @@ within the step that ends an episode: see `TimeStep`.
 
 import contextlib
 import dataclasses
-import difflib
 import functools
 import os
 import re
@@ -18,13 +17,14 @@ import sys
 import sysconfig
 import threading
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from coadapt.schema import ConfigError
 from coadapt.types import EnvSpec, TimeStep
 
 Physics = Any  # a pytree: whatever the dynamics carry from step to step
@@ -259,7 +259,7 @@ def error_text(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def in_a_sentence(start: str, way: str = "") -> Iterator[None]:
-    """What others' code raises, as a ValueError that says so, and the way out.
+    """What others' code raises, as a ConfigError that says so, and the way out.
 
     What was being made is deleted here, and is not heard: half a simulator may print a
     traceback then.
@@ -276,7 +276,7 @@ def in_a_sentence(start: str, way: str = "") -> Iterator[None]:
         sys.unraisablehook = lambda _: None
         traceback.clear_frames(error.__traceback__)
         said = error_text(error).rstrip(".")
-        raise ValueError(f"{start}: {said}{_opengl(said) or way}") from None
+        raise ConfigError(f"{start}: {said}{_opengl(said) or way}") from None
     finally:
         sys.unraisablehook = hook
 
@@ -343,12 +343,12 @@ def require_limit(task: str, limit: float | None, way: str = "") -> int:
     """The time limit.
 
     Raises:
-        ValueError: in one sentence, without one.
+        ConfigError: without one.
     Args:
         way: ': ...', how to give it one.
     """
     if limit is None or not limit < 2**31:  # steps are counted in int32
-        raise ValueError(
+        raise ConfigError(
             f"task {task!r} must have a time limit, so that evaluations end, got none"
             f"{way}"
         )
@@ -366,25 +366,13 @@ def require_box(
     """The bounds of a box of actions.
 
     Raises:
-        ValueError: if it is not finite.
-
-    So is one whose bounds are those of its dtype, or nearly.
+        ConfigError: if it is not finite, or its bounds are nearly those of its dtype.
     """
     ends = np.abs(np.stack([low, high]).astype(np.float64))
     far = min(_FAR, float(np.finfo(low.dtype).max) / 2)
     if not (ends < far).all():
-        raise ValueError(
+        raise ConfigError(
             f"task {task!r} must have a finite box of actions, onto which [-1, 1] can "
             f"be mapped (bounds below {far:.0e}), got {space}"
         )
     return tuple(map(float, low.ravel())), tuple(map(float, high.ravel()))
-
-
-def nearest(got: str, allowed: Iterable[str], before: str = "") -> str:
-    """The end of an error's sentence: the name that was probably meant, if any.
-
-    Args:
-        before: what stands before that name.
-    """
-    match = difflib.get_close_matches(got, list(allowed), n=1)
-    return f"; did you mean {before + match[0]!r}?" if match else ""

@@ -17,12 +17,12 @@ from coadapt.envs import dmc_batch
 from coadapt.envs.base import (
     HostEnv,
     in_a_sentence,
-    nearest,
     require_box,
     require_limit,
 )
 from coadapt.envs.batch import BatchEnv, quiet
 from coadapt.envs.loop import Loop
+from coadapt.schema import ConfigError, ending
 from coadapt.types import EnvSpec
 
 if TYPE_CHECKING:
@@ -105,17 +105,17 @@ def dmc_spec(name: str) -> EnvSpec:
     """The spec of a task of the suite; loads it, the first time.
 
     Raises:
-        ValueError: in one sentence, if there is no such task, or no dm_control, or
-            no OpenGL where one of them draws.
+        ConfigError: if there is no such task, or no dm_control, or no OpenGL where one
+            of them draws.
     """
     needs = f"task 'dmc/{name}' needs dm_control, which cannot be imported"
     with in_a_sentence(needs, f": {INSTALL}"):
         tasks = _tasks()
     version = importlib.metadata.version("dm_control")
     if name not in tasks:
-        raise ValueError(
+        raise ConfigError(
             f"task 'dmc/{name}' must be a task of the suite of dm_control {version}"
-            f"{nearest(f'dmc/{name}', [f'dmc/{other}' for other in tasks])}"
+            f"{ending(name, tasks, 'dmc/')}"
         )
     env = _template(name)
     limit, box = require_limit(f"dmc/{name}", env._step_limit), env.action_spec()

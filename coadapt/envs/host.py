@@ -23,12 +23,12 @@ from coadapt.envs.base import (
     HostEnv,
     in_a_sentence,
     is_own,
-    nearest,
     require_box,
     require_limit,
 )
 from coadapt.envs.batch import BatchEnv, quiet
 from coadapt.envs.loop import Loop, Stepper, close, global_draws_noted
+from coadapt.schema import ConfigError, ending
 from coadapt.types import EnvSpec
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _known(name: str) -> Known:
     """Makes one environment, the first time, and when its id was registered anew.
 
     Raises:
-        ValueError: in one sentence.
+        ConfigError: of a task that is not supported.
     """
     from gymnasium.spaces import Discrete
 
@@ -174,7 +174,7 @@ def parsed(name: str) -> Name:
     what separates names or arguments (a comma, a space, &, %) as %2C and so on.
 
     Raises:
-        ValueError: in one sentence, with that way.
+        ConfigError: with that way.
     """
     place, mark, query = name.partition("?")
     found = re.fullmatch("(?:([^:]+):)?([^:]+)", place)
@@ -182,14 +182,14 @@ def parsed(name: str) -> Name:
     kwargs = {key: _value(text) for key, _, text in words}
     whole = all(key.isidentifier() and equals for key, equals, _ in words)
     if not found or not whole or len(kwargs) < len(words):
-        raise ValueError(
+        raise ConfigError(
             f"task 'gym/{name}' must be 'gym/Id-v0', 'gym/package:Id-v0' or "
             "'gym/Id-v0?key=value&other=1.5', each key once"
         )
     written = "&".join(f"{key}={_text(kwargs[key])}" for key in sorted(kwargs))
     right = f"{place}?{written}" if kwargs else place
     if right != name:
-        raise ValueError(f"task 'gym/{name}' must be written 'gym/{right}'")
+        raise ConfigError(f"task 'gym/{name}' must be written 'gym/{right}'")
     return Name(found[1] or "", found[2], kwargs)
 
 
@@ -214,7 +214,7 @@ def _text(value: Any) -> str:
 def registered(name: str) -> Any:
     """Gymnasium's entry of an id, its package imported.
 
-    Raises: ValueError.
+    Raises: ConfigError.
     """
     import gymnasium
 
@@ -225,17 +225,18 @@ def registered(name: str) -> Any:
         ):
             importlib.import_module(package)
     if env_id not in gymnasium.registry:
-        near = nearest(env_id, gym_names(), f"gym/{package}:" if package else "gym/")
-        raise ValueError(
+        before = f"gym/{package}:" if package else "gym/"
+        raise ConfigError(
             f"task 'gym/{name}' must name an id that gymnasium "
-            f"{gymnasium.__version__} registers, version included{near}; one of a "
-            "package is 'gym/package:Id-v0', which imports it"
+            f"{gymnasium.__version__} registers, version included, or one that a "
+            "package registers when it is imported, as 'gym/package:Id-v0'"
+            f"{ending(env_id, gym_names(), before)}"
         )
     return gymnasium.registry[env_id]
 
 
 def _make(name: str) -> "gymnasium.Env":
-    """Raises: ValueError, in one sentence."""
+    """Raises: ConfigError."""
     registered(name)
     with in_a_sentence(f"task 'gym/{name}' cannot be made"):
         return gym_env(name)
@@ -272,7 +273,7 @@ def _read_spec(name: str, env: "gymnasium.Env") -> EnvSpec:
     if isinstance(space, Box) and np.issubdtype(space.dtype, np.floating):
         low, high = require_box(task, space.low, space.high, space)
     elif not num_actions:
-        raise ValueError(
+        raise ConfigError(
             f"task {task!r} must have a Box of floats or Discrete for actions, "
             f"got {space}"
         )
@@ -298,19 +299,19 @@ def _checked_limit(task: str, env: "gymnasium.Env") -> int:
     """The time limit.
 
     Raises:
-        ValueError: without one, or on a space with nothing.
+        ConfigError: without one, or on a space with nothing.
     """
     from gymnasium.spaces import Box
 
     space = env.action_space
     if not isinstance(env.observation_space, Box):
-        raise ValueError(
+        raise ConfigError(
             f"task {task!r} must have a Box of observations, "
             f"got {env.observation_space}: register it with {_FLATTENED}"
         )
     shape, dtype = env.observation_space.shape, env.observation_space.dtype
     if len(shape) > 2 or (len(shape) > 1 and dtype == np.uint8):
-        raise ValueError(
+        raise ConfigError(
             f"task {task!r} must have a vector of observations, not images, got "
             f"{env.observation_space}: networks here have no convolutions; register it "
             f"with {_FLATTENED} to have the pixels as they are, in a row"
@@ -322,7 +323,7 @@ def _checked_limit(task: str, env: "gymnasium.Env") -> int:
     )
     shapes = (env.observation_space.shape, getattr(space, "shape", None) or ())
     if any(0 in shape for shape in shapes):
-        raise ValueError(
+        raise ConfigError(
             f"task {task!r} must have observations and actions, got "
             f"{env.observation_space} and {space}"
         )

@@ -16,8 +16,9 @@ import jax
 import jax.numpy as jnp
 
 from coadapt.envs import host
-from coadapt.envs.base import Autoreset, nearest
+from coadapt.envs.base import Autoreset
 from coadapt.envs.suites import foreign
+from coadapt.schema import ConfigError, ending
 from coadapt.types import EnvSpec
 
 _FUNCTIONAL = {  # what gymnasium registers, and the class of its equations
@@ -53,11 +54,10 @@ class Functional:
 def make_phys2d(name: str, count: int) -> Autoreset:
     """One environment, to be mapped: see `envs.make`."""
     if name not in _FUNCTIONAL:
-        task = f"phys2d/{name}"
-        raise ValueError(
-            f"task {task!r} must be one of {', '.join(phys2d_names())} of gymnasium "
-            f"{importlib.metadata.version('gymnasium')}"
-            f"{nearest(task, [f'phys2d/{other}' for other in _FUNCTIONAL])}"
+        raise ConfigError(
+            f"task 'phys2d/{name}' must be one of {', '.join(phys2d_names())} of "
+            f"gymnasium {importlib.metadata.version('gymnasium')}"
+            f"{ending(name, phys2d_names(), 'phys2d/')}"
         )
     return _phys2d(name)
 

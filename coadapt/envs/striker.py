@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from coadapt.envs.base import HostEnv, in_a_sentence, nearest
+from coadapt.envs.base import HostEnv, in_a_sentence
 from coadapt.envs.batch import BatchEnv, MjModel, quiet
 from coadapt.envs.gym_mujoco import Pusher, length
+from coadapt.schema import ConfigError, ending
 from coadapt.types import EnvSpec
 from coadapt.version import __version__
 
@@ -129,12 +130,12 @@ def ours_spec(name: str) -> EnvSpec:
     """The spec.
 
     Raises:
-        ValueError: in one sentence, on another name.
+        ConfigError: on another name.
     """
     if name not in ours_names():
-        raise ValueError(
+        raise ConfigError(
             f"task 'ours/{name}' must have one of the ids {', '.join(ours_names())}"
-            f"{nearest(f'ours/{name}', [f'ours/{other}' for other in ours_names()])}"
+            f"{ending(name, ours_names(), 'ours/')}"
         )
     version = importlib.metadata.version("mujoco")
     return EnvSpec(

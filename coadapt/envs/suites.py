@@ -18,8 +18,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from coadapt.envs.base import Autoreset, in_a_sentence, nearest
+from coadapt.envs.base import Autoreset, in_a_sentence
 from coadapt.envs.batch import quiet
+from coadapt.schema import ConfigError, ending
 from coadapt.types import EnvSpec
 
 LIMIT = 1000  # steps; what both suites have, in every task
@@ -132,21 +133,20 @@ def _brax_name(name: str) -> tuple[str, str]:
     """'ant' -> ('ant', 'generalized').
 
     Raises:
-        ValueError: in one sentence.
+        ConfigError: if there is no such task, or not here.
     """
     task, (base, colon, backend) = f"brax/{name}", name.partition(":")
     _require("brax", task, "brax")
     if base not in _BRAX or (colon and backend not in BACKENDS):
         version = importlib.metadata.version("brax")
-        raise ValueError(
+        raise ConfigError(
             f"task {task!r} must be an environment of brax {version}, with a backend "
-            f"of {', '.join(BACKENDS)} or none"
-            f"{nearest(task, [f'brax/{other}' for other in brax_names()])}"
+            f"of {', '.join(BACKENDS)} or none{ending(name, brax_names(), 'brax/')}"
         )
     if base == "swimmer":
-        raise ValueError(
+        raise ConfigError(
             f"task {task!r} cannot be stepped: brax's fluid forces call jnp.clip with "
-            f"an argument that jax {jax.__version__} has no more; gym/Swimmer-v5 can"
+            f"an argument that jax {jax.__version__} has no more; use gym/Swimmer-v5"
         )
     return base, backend or BACKENDS[0]
 
@@ -193,20 +193,22 @@ def _playground_name(name: str) -> tuple[str, str]:
     """'CheetahRun' -> ('CheetahRun', 'jax').
 
     Raises:
-        ValueError: in one sentence.
+        ConfigError: if there is no such task, or not here.
     """
     task, (base, colon, impl) = f"playground/{name}", name.partition(":")
     _require("playground", task, "playground")
     if base not in _PLAYGROUND or (colon and impl not in ("jax", "warp")):
         version = importlib.metadata.version("playground")
-        raise ValueError(
+        raise ConfigError(
             f"task {task!r} must be of the DeepMind Control suite of playground "
             f"{version}, with :jax, :warp or neither; its other suites are downloaded "
             "when they are made, and show more than one vector"
-            f"{nearest(task, [f'playground/{other}' for other in _PLAYGROUND])}"
+            f"{ending(name, _PLAYGROUND, 'playground/')}"
         )
     if impl == "warp" and jax.default_backend() != "gpu":
-        raise ValueError(f"task {task!r} must be without ':warp' where no GPU is")
+        raise ConfigError(
+            f"task {task!r} needs a GPU: leave out ':warp' on another device"
+        )
     return base, impl or "jax"
 
 
@@ -278,7 +280,7 @@ def _installed(package: str) -> bool:
 
 def _require(package: str, task: str, extra: str) -> None:
     if not _installed(package):
-        raise ValueError(
+        raise ConfigError(
             f"task {task!r} needs {package}, which is not installed: "
             f"pip install -c constraints.txt -e '.[{extra}]'"
         )

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coadapt.envs.base import Autoreset, Dynamics, nearest
+from coadapt.envs.base import Autoreset, Dynamics
+from coadapt.schema import ConfigError, ending
 from coadapt.types import EnvSpec
 
 UNIFORM_VARIANCE = 1 / 3  # of an action uniform in [-1, 1]
@@ -324,8 +325,8 @@ def chain_values(probability_right: float, discount: float = 1.0) -> np.ndarray:
 
 def _dynamics(name: str) -> Toy:
     if name not in TOYS:
-        raise ValueError(
+        raise ConfigError(
             f"task 'toy/{name}' must have one of the ids {', '.join(TOYS)}"
-            f"{nearest(f'toy/{name}', [f'toy/{other}' for other in TOYS])}"
+            f"{ending(name, TOYS, 'toy/')}"
         )
     return TOYS[name]()

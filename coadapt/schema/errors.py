@@ -17,10 +17,14 @@ from coadapt.schema.kinds import (
 
 
 class ConfigError(ValueError):
-    """A user's mistake, in one sentence: the path, what came, what is allowed."""
+    """A user's mistake, in one sentence: the path, what came, what is allowed.
+
+    It is one line with one end, whatever came and however it was put together.
+    """
 
     def __init__(self, sentence: str):
-        super().__init__(" ".join(sentence.split()))  # in one line, whatever came
+        line = " ".join(sentence.split())
+        super().__init__(line if line.endswith((".", "?", "!")) else f"{line}.")
 
 
 class UnknownFieldError(ConfigError):
@@ -59,15 +63,19 @@ class UnknownFieldError(ConfigError):
 _WIDTH = 60  # of a value in a message
 
 
-def nearest(word: object, allowed: Iterable[str]) -> str:
-    """The phrase "; did you mean 'x'?" for the likeliest of `allowed`, or ''."""
+def nearest(word: object, allowed: Iterable[str], before: str = "") -> str:
+    """The phrase "; did you mean 'x'?" for the likeliest of `allowed`, or ''.
+
+    Args:
+        before: what stands before that name, such as 'toy/'.
+    """
     found = near(word, allowed)
-    return f"; did you mean {found!r}?" if found else ""
+    return f"; did you mean {before + found!r}?" if found else ""
 
 
-def ending(word: object, allowed: Iterable[str]) -> str:
+def ending(word: object, allowed: Iterable[str], before: str = "") -> str:
     """How a refusal ends that has named what is `allowed`: with the nearest, or '.'."""
-    return nearest(word, allowed) or "."
+    return nearest(word, allowed, before) or "."
 
 
 def near(word: object, allowed: Iterable[str]) -> str | None:

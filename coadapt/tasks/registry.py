@@ -248,8 +248,8 @@ def report(suites: Iterable[str], style: str) -> str:
     for suite in suites:
         try:
             found = rows(suite)
-        except ValueError as error:
-            table = f"{error}."
+        except ConfigError as error:
+            table = str(error)
         else:
             table = taxonomy.render(found, style)
         title = [] if style == "csv" else [f"## {suite}", NOTES[suite]]

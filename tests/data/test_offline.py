@@ -281,6 +281,7 @@ def refused(call, *words):
         call()
     text = str(error.value)
     assert "\n" not in text and all(word in text for word in words), text
+    assert text.endswith((".", "?")), text
     return text
 
 

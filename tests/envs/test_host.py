@@ -390,6 +390,7 @@ def test_unknown_and_unsupported_tasks_are_refused_in_a_sentence(task, sentence)
             call(task)
         message = str(caught.value)
         assert message.startswith(f"task {task!r}") and sentence in message
+        assert message.endswith((".", "?")) and "?;" not in message
         assert "\n" not in message and caught.value.__cause__ is None
 
 
@@ -545,7 +546,7 @@ def package(tmp_path, monkeypatch):
 
 
 def test_a_package_is_imported_and_arguments_are_passed_on(package):
-    with pytest.raises(ValueError, match="one of a package is 'gym/package:Id-v0'"):
+    with pytest.raises(ValueError, match="as 'gym/package:Id-v0'"):
         envs.spec("gym/Own-v0")
     for name, shown in {
         package: [1, 0],

@@ -261,7 +261,7 @@ def test_warp_is_the_bare_environment_and_near_mjx_in_jax(name, capfd):
         ("brax/ant:springs", "a backend of generalized, spring, positional, mjx"),
         ("playground/CheetaRun", "did you mean 'playground/CheetahRun'"),
         ("playground/Go1JoystickFlatTerrain", "its other suites are downloaded"),
-        ("playground/CheetahRun:warp", "without ':warp' where no GPU is"),
+        ("playground/CheetahRun:warp", "needs a GPU: leave out ':warp'"),
     ],
 )
 def test_others_are_refused_in_a_sentence(task, said):
