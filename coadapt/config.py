@@ -57,7 +57,7 @@ class Copied(Protocol):
 class Soft(Copied):
     """target <- (1 - rate) target + rate online, after every update."""
 
-    rate: Fraction = 5e-3  # what an update takes over
+    rate: Fraction = 5e-3  # share of the online parameters in each update
 
     def follow(self, online: Tree, target: Tree, updates: jax.Array | np.int32) -> Tree:
         return jax.tree.map(
@@ -69,7 +69,7 @@ class Soft(Copied):
 class Hard(Copied):
     """target <- online, every `period` updates."""
 
-    period: Size = 100  # updates from one copy to the next
+    period: Size = 100  # updates between copies
 
     def follow(self, online: Tree, target: Tree, updates: jax.Array | np.int32) -> Tree:
         due = updates % self.period == 0
@@ -78,13 +78,13 @@ class Hard(Copied):
 
 @config
 class Target:
-    """Slowly moving copies of the networks."""
+    """Target networks: copies of the networks that change slowly."""
 
-    policy: Hard | Soft | None = None  # of the policy; none: the policy itself is read
+    policy: Hard | Soft | None = None  # of the policy; none: the policy itself is used
     # of the critics; none: targets bootstrap from the critics themselves
     critic: Hard | Soft | None = Soft()
-    # the critics' copy follows each of their gradient steps, else each update; a period
-    # is then in such steps
+    # the target critics are updated after each gradient step of the critics, not after
+    # each update; their period is then counted in gradient steps
     each_step: bool = False
 
 
@@ -142,14 +142,14 @@ class Source(Protocol):
 
 @config
 class Replay(Source):
-    """Minibatches from the transitions of a long past."""
+    """Minibatches from a replay of past transitions."""
 
-    capacity: Size = 1_000_000  # transitions, a whole and equal share of each of envs
+    capacity: Size = 1_000_000  # transitions, divided equally among the environments
     batch_size: Size = 256  # transitions of a minibatch
-    # env steps from one update to the next; with fewer than envs, there are as many
-    # updates after a step of all environments as make it so
+    # env steps between updates; below envs, several updates follow each step of all
+    # environments
     update_every: Size = 1
-    # environments of an agent, E, which are stepped together. All counts of env steps
+    # environments of each agent, E, which are stepped together. All counts of env steps
     # are sums over them
     envs: Size = 1
     learning_starts: Annotated[int, Range(ge=0)] = (
@@ -158,22 +158,22 @@ class Replay(Source):
     random_steps: Annotated[int, Range(ge=0)] = (
         10_000  # env steps of uniform random actions
     )
-    # An update runs while the environment takes the step before it, so the newest
-    # transition joins from the update after on; False waits for it, and so does an
-    # update that would have nothing to read yet.
+    # An update runs while the environment takes its step, so the newest transition is
+    # used one update later; False: the update waits for it, as one does in any case
+    # that would have nothing to read yet.
     overlap: bool = True
-    # of stored observations and actions; rewards stay float32. What is acted on is
-    # stored first, so an agent sees no more than it learns from. float16 holds numbers
-    # up to 65,504 in 11 bits, bfloat16 all of float32's range in 8.
+    # of stored observations and actions; rewards stay float32. The policy acts on the
+    # rounded observation, too. float16 has numbers up to 65,504 with 11 significant
+    # bits, bfloat16 the range of float32 with 8.
     precision: Literal["float32", "float16", "bfloat16"] = "float32"
-    # an episode that its time limit ends is stored as one that terminated: no value
-    # follows its last step
+    # an episode that reaches its time limit is stored as terminated: its last target
+    # does not bootstrap
     terminate_at_limit: bool = False  # settings 2.12
     sampling: Samplings = UniformSampling()  # which transitions a minibatch has
-    # a data set of Minari's, on this machine, that the replay begins with; '': none.
-    # Each agent has a copy, and its transitions are the oldest
+    # a local Minari data set with which the replay begins; '': none. Each agent has a
+    # copy, whose transitions count as the oldest
     prefill: str = ""
-    # updates on it before the first env step
+    # updates on that data set before the first env step
     pretrain_updates: Annotated[int, Range(ge=0)] = 0
 
     @property
@@ -190,37 +190,37 @@ class Replay(Source):
 
 @config
 class Trajectories(Source):
-    """Whole episodes, all of them relabelled before each phase of learning."""
+    """Whole episodes; G of all their steps is computed anew in each iteration."""
 
     in_order: ClassVar[bool] = True
 
     capacity: Size = 50_000  # transitions of finished episodes, as Replay
     batch_size: Size = 256  # transitions of a minibatch
-    update_every: Size = 3000  # env steps from one iteration to the next
+    update_every: Size = 3000  # env steps between iterations
     envs: Size = 1  # as Replay
     learning_starts: Annotated[int, Range(ge=0)] = (
         3000  # env steps before the first iteration
     )
-    relabel: bool = True  # estimate G anew between the critic's and the policy's phase
-    # leave the last step of each episode out (settings 2.14): not for tasks that pay at
-    # their end
+    relabel: bool = True  # also compute G anew between the critic's and policy's phase
+    # leave out the last step of each episode (settings 2.14); set it to false for tasks
+    # with a reward at the end
     drop_last: bool = True
     terminate_at_limit: bool = False  # as Replay
 
 
 @config
 class Rollout(Source):
-    """The newest steps only, all by the policy that then learns from them."""
+    """Only the newest steps, all taken by the policy that learns from them."""
 
     in_order: ClassVar[bool] = True
     newest: ClassVar[bool] = True
 
     batch_size: Size = 64  # transitions of a minibatch
-    update_every: Size = 2048  # env steps from one iteration to the next
+    update_every: Size = 2048  # env steps between iterations
     envs: Size = 1  # as Replay; update_every is a multiple of it
-    # of the policy's steps; none: as `batch_size`. With as many as `update_every`, each
-    # step of the policy is on all of the data; where some steps wait for their
-    # episode's end, some of the others count twice
+    # transitions of a minibatch of the policy; none: `batch_size`. If it is
+    # `update_every`, each step of the policy is on all of the data; while steps of
+    # running episodes wait for their end, some of the others count twice
     policy_batch_size: Size | None = None
     relabel: bool = False  # as Trajectories
     terminate_at_limit: bool = False  # as Replay
@@ -240,11 +240,11 @@ class Rollout(Source):
 
 @config
 class Offline(Source):
-    """Uniform minibatches from a data set that is there; a step is an update."""
+    """Uniform minibatches from a local data set; an env step is then an update."""
 
     stored: ClassVar[bool] = False
 
-    dataset: str = ""  # of Minari's, on this machine
+    dataset: str = ""  # name of a local Minari data set
     batch_size: Size = 256  # transitions of a minibatch
 
     @property
@@ -264,24 +264,24 @@ _MOST_STEPS = 100_000  # of an update: more would not end
 
 @config
 class Schedule:
-    """What one update is made of."""
+    """The gradient steps of one update."""
 
     # gradient steps of the critic in an update
     critic_steps: Annotated[int, Range(ge=0, le=_MOST_STEPS)] = 1
     # gradient steps of the policy in an update
     policy_steps: Annotated[int, Range(ge=1, le=_MOST_STEPS)] = 1
-    # the first updates in which the policy is pulled to its prior alone; settings 3.10
+    # number of first updates in which the policy only follows its prior; settings 3.10
     warm_start: Annotated[Count, Range(ge=0)] = 0
     # the policy's step uses the critic as it was before this update's critic step
     # (AWAC), rather than as it is after (SAC); where the target critic scores actions
     # (g.critic), neither
     simultaneous: bool = False
-    # networks that start anew while the data stay; none: they never do
+    # when networks are reinitialised while the data stay; none: never
     resets: Resets | None = None
 
 
 class EvalPolicy(Protocol):
-    """How the agent acts when it is measured."""
+    """How the agent acts in evaluations."""
 
     @property
     def scored(self) -> int:
@@ -320,7 +320,7 @@ class Sampled(EvalPolicy):
 
 @config
 class BestOf(EvalPolicy):
-    """Of some that the policy draws, the one that the first critic values most."""
+    """The best of several actions of the policy, by the value of the first critic."""
 
     samples: Size = 10  # actions drawn; settings 3.10
 
@@ -342,24 +342,25 @@ EvalPolicies = Mode | Sampled | BestOf
 class Config:
     """One agent, as a value. The presets of coadapt.algorithms are such values."""
 
-    pi_q: pi_q.PiQ  # what object the posterior is
+    # the posterior: weights on actions or on episodes of the prior, or a policy
+    pi_q: pi_q.PiQ
     # the prior: where candidate actions come from, and how likely they are
     pi_p: pi_p.PiP
     # the E-step: how pi_q, or its temperature, is found
     pi_q_update: pi_q_update.PiQUpdate
-    pi_p_update: pi_p_update.PiPUpdate  # the M-step: how the prior follows
-    g: g.G  # what optimal means
-    g_estimate: g_estimate.GEstimate  # how it is estimated
-    pi_theta: pi_theta.PiTheta  # what distribution the parameters make
+    pi_p_update: pi_p_update.PiPUpdate  # the M-step: how the prior is updated
+    g: g.G  # the optimality score G, by which actions are weighted or improved
+    g_estimate: g_estimate.GEstimate  # how G is estimated, by critics or by returns
+    pi_theta: pi_theta.PiTheta  # the action distribution of the policy
     networks: Networks = Networks()  # the networks of policy and critics
-    critic: Critic = Critic()  # what critics say, and how they are fitted
-    optim: Optim = Optim()  # how gradients become steps
-    bounds: Bounds | None = None  # what keeps actions in the box
-    target: Target = Target()  # slow copies of the networks
-    data: Data = Replay()  # which data an update reads, and how often there is one
-    schedule: Schedule = Schedule()  # the steps of an update
-    eval_policy: EvalPolicies = Mode()  # how the agent acts when it is measured
-    # what rewards become before critics learn from them; none: they stay as they are
+    critic: Critic = Critic()  # the output of critics, and their loss
+    optim: Optim = Optim()  # optimisers, learning rates, clipping
+    # the penalty that keeps actions in the box; none: there is no penalty
+    bounds: Bounds | None = None
+    target: Target = Target()  # target networks
+    data: Data = Replay()  # which data an update reads, and when updates are due
+    schedule: Schedule = Schedule()  # gradient steps of an update, and resets
+    eval_policy: EvalPolicies = Mode()  # how the agent acts in evaluations
+    # how rewards are clipped or scaled for the critics; none: they are used as they are
     reward: RewardRule | None = None
-    # the noise that it acts with while it learns
-    exploration: Exploration = Exploration()
+    exploration: Exploration = Exploration()  # noise of actions during training

@@ -91,7 +91,7 @@ def _share(steps: jax.Array, length: int) -> jax.Array:
 class ConstantRate(RateSchedule):
     """A linear rise from 0, then the rate itself."""
 
-    warmup: WarmUp = 1000  # gradient steps of the rise
+    warmup: WarmUp = 1000  # gradient steps of the linear rise from 0
 
     def decayed(self, steps: jax.Array) -> jax.Array | float:
         return 1.0
@@ -101,8 +101,8 @@ class ConstantRate(RateSchedule):
 class LinearRate(RateSchedule):
     """After the rise a straight line down to `end`, where it stays."""
 
-    length: Length = 1_000_000  # gradient steps of the descent
-    end: Fraction = 0.0  # the last factor
+    length: Length = 1_000_000  # gradient steps of the decay
+    end: Fraction = 0.0  # factor at the end
     warmup: WarmUp = 0  # gradient steps of the rise from 0
 
     def decayed(self, steps: jax.Array) -> jax.Array | float:
@@ -113,8 +113,8 @@ class LinearRate(RateSchedule):
 class CosineRate(RateSchedule):
     """After the rise half a cosine down to `end`: Loshchilov and Hutter 2017."""
 
-    length: Length = 1_000_000  # gradient steps of the descent
-    end: Fraction = 0.0  # the last factor
+    length: Length = 1_000_000  # gradient steps of the decay
+    end: Fraction = 0.0  # factor at the end
     warmup: WarmUp = 0  # gradient steps of the rise from 0
 
     def decayed(self, steps: jax.Array) -> jax.Array | float:
@@ -148,12 +148,12 @@ class Adam(Rule):
     """Adam: Kingma and Ba 2015, with epsilon outside the root."""
 
     rate: Positive = 3e-4  # the learning rate
-    # of the mean of gradients; none: 0.9. It is none by default because 1 - 0.9 of a
-    # traced number is not 0.1 in its last bits
+    # decay of the mean of gradients; none: 0.9, as a number of the program, because 1 -
+    # 0.9 of a traced number differs from 0.1 in its last bits
     beta1: Momentum | None = None
-    beta2: Momentum | None = None  # of the mean of their squares; none: 0.999
+    beta2: Momentum | None = None  # decay of the mean of squared gradients; none: 0.999
     epsilon: Positive = 1e-8  # added to the root
-    schedule: Schedules | None = None  # what multiplies the rate; none: nothing
+    schedule: Schedules | None = None  # factor of the rate over time; none: 1
 
     def direction(self) -> optax.GradientTransformation:
         beta1 = 0.9 if self.beta1 is None else self.beta1
@@ -166,10 +166,11 @@ class AdamW(Rule):
     """Adam with decoupled weight decay: Loshchilov and Hutter 2019."""
 
     rate: Positive = 3e-4  # the learning rate
-    beta1: Momentum = 0.9  # of the mean of gradients
-    beta2: Momentum = 0.999  # of the mean of their squares
+    beta1: Momentum = 0.9  # decay of the mean of gradients
+    beta2: Momentum = 0.999  # decay of the mean of squared gradients
     epsilon: Positive = 1e-8  # added to the root
-    decay: NonNegative = 0.01  # times rate: the share of a number that a step takes off
+    # weight decay: a step subtracts rate times this of a parameter
+    decay: NonNegative = 0.01
     schedule: Schedules | None = None  # as of Adam
 
     def direction(self) -> optax.GradientTransformation:
@@ -182,8 +183,7 @@ class SGD(Rule):
     """Gradient descent with heavy-ball momentum, no dampening."""
 
     rate: Positive = 1e-2  # the learning rate
-    # the share of the last step that goes on
-    momentum: Momentum = 0.9
+    momentum: Momentum = 0.9  # share of the last step in the next
     schedule: Schedules | None = None  # as of Adam
 
     @property
@@ -202,9 +202,9 @@ class RMSProp(Rule):
     """
 
     rate: Positive = 3e-4  # the learning rate
-    beta: Momentum = 0.99  # of the mean of squares
+    beta: Momentum = 0.99  # decay of the mean of squared gradients
     epsilon: Positive = 1e-8  # added to the root
-    momentum: Momentum = 0.0  # the share of the last step that goes on
+    momentum: Momentum = 0.0  # share of the last step in the next
     schedule: Schedules | None = None  # as of Adam
 
     def direction(self) -> optax.GradientTransformation:
@@ -217,9 +217,10 @@ class Lion(Rule):
     """The sign of a mean of gradients, with decoupled decay: Chen et al. 2023."""
 
     rate: Positive = 1e-4  # the learning rate
-    beta1: Momentum = 0.9  # of the mean whose sign is the step
-    beta2: Momentum = 0.99  # of the mean that is kept
-    decay: NonNegative = 0.0  # times rate: the share of a number that a step takes off
+    beta1: Momentum = 0.9  # decay of the mean whose sign is the step
+    beta2: Momentum = 0.99  # decay of the mean that is kept
+    # weight decay: a step subtracts rate times this of a parameter
+    decay: NonNegative = 0.0
     schedule: Schedules | None = None  # as of Adam
 
     def direction(self) -> optax.GradientTransformation:
@@ -236,10 +237,11 @@ class Muon(Rule):
     """
 
     rate: Positive = 3e-4  # the learning rate
-    momentum: Momentum = 0.95  # of matrices, Nesterov's
+    momentum: Momentum = 0.95  # Nesterov momentum of matrices
     size: Positive = 0.2  # the root mean square of a matrix's direction
-    iterations: Size = 5  # of Newton and Schulz
-    decay: NonNegative = 0.0  # times rate: the share of a number that a step takes off
+    iterations: Size = 5  # iterations of Newton and Schulz
+    # weight decay: a step subtracts rate times this of a parameter
+    decay: NonNegative = 0.0
     schedule: Schedules | None = None  # as of Adam
 
     def _orthogonal(self, tree: Tree, params: Tree) -> Tree:
@@ -286,11 +288,12 @@ Optimizer = Adam | SGD | AdamW | RMSProp | Lion | Muon
 class Optim:
     """The optimisers; clipping and coupled decay belong to the algorithm."""
 
-    policy: Optimizer = Adam()  # of the policy
-    critic: Optimizer = Adam()  # one for each critic
-    dual: Optimizer = Adam()  # one for each multiplier
-    prior: Optimizer = Adam()  # of a behaviour policy's model
-    # of gradients: each optimiser's, each critic's and each multiplier's apart
+    policy: Optimizer = Adam()  # optimiser of the policy
+    critic: Optimizer = Adam()  # optimiser of each critic
+    dual: Optimizer = Adam()  # optimiser of each multiplier
+    prior: Optimizer = Adam()  # optimiser of a behaviour policy's model
+    # clip of gradients, separately for each optimiser, critic and multiplier; none: no
+    # clip
     clip: Clip | ClipValue | None = None
     # added to the gradients of policy and critics (coupled L2, not AdamW); settings 1.5
     weight_decay: NonNegative = 0.0

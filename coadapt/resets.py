@@ -17,18 +17,16 @@ class Resets:
     temperature, every 200,000 updates, and the last layers of deeper networks.
     """
 
-    period: Size = 200_000  # updates from one to the next
-    of: Literal["both", "policy", "critic"] = "both"  # whose networks
-    # so many of each network's layers, the output layer among them; none: all that is
-    # learned
+    period: Size = 200_000  # updates between resets
+    of: Literal["both", "policy", "critic"] = "both"  # whose networks are reset
+    # number of last layers that are reset, with the output layer; none: all parameters
     last: Size | None = None
-    # whether the optimisers forget those parameters too, and where all are new the
-    # schedules of their rates begin anew
+    # whether the optimisers' statistics of these parameters are reset, and, where all are,
+    # the schedules of their rates begin again
     optimizer: bool = True
-    # of slow copies of them: the new parameters, or as they were
+    # whether target networks take the new parameters, or keep theirs
     target: Literal["copy", "keep"] = "copy"
-    # whether multipliers, as the temperature, start anew
-    dual: bool = True
+    dual: bool = True  # whether multipliers, such as the temperature, are reset
 
     def layers(self, spec: Torso) -> tuple[str, ...] | None:
         """The names of the layers that start anew; none: all."""

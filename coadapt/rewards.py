@@ -83,7 +83,7 @@ def _after(kept: Returns, total: jax.Array, really: jax.Array) -> Returns:
 class ClipReward(Rewards):
     """Rewards clipped to [-limit, limit]: Mnih et al. 2015."""
 
-    limit: Positive = 1.0  # the largest magnitude
+    limit: Positive = 1.0  # largest magnitude of a reward
 
     def read(self, kept: Tree, reward: jax.Array) -> jax.Array:
         return jnp.clip(reward, -self.limit, self.limit)
@@ -98,8 +98,8 @@ class ScaleReward(Rewards):
     """
 
     epsilon: NonNegative = 1e-8  # added to the variance
-    # the largest magnitude of what is stored; none: it is not clipped. Huang et al.
-    # 2022 (PPO), of continuous actions: 10
+    # largest magnitude of what is stored; none: no clip. Huang et al. 2022 (PPO), of
+    # continuous actions: 10
     limit: Positive | None = None
 
     @property
@@ -134,8 +134,7 @@ class BoundReward(Rewards):
     The end of an episode, be it a time limit, ends a sum before its own reward.
     """
 
-    # the largest magnitude of a sum; none: it is not bounded
-    most: Positive | None = 5.0
+    most: Positive | None = 5.0  # largest magnitude of a discounted sum; none: no bound
     epsilon: NonNegative = 1e-8  # added to the variance
 
     @property

@@ -116,10 +116,11 @@ class PrioritizedSampling(Sampling):
     minibatch, and beta rises to 1 in a line.
     """
 
-    alpha: Fraction = 0.6  # 0: uniform
-    beta: Fraction = 0.4  # 1: weights make up for all of it
+    alpha: Fraction = 0.6  # exponent of the priorities; 0: uniform
+    # initial exponent of the importance weights; 1: full correction
+    beta: Fraction = 0.4
     length: Annotated[Count, Range(ge=1)] = 1_000_000  # updates until beta is 1
-    epsilon: Positive = 1e-6  # added to the magnitude
+    epsilon: Positive = 1e-6  # added to the magnitude of an error
 
     def init(self, capacity: int) -> Priorities:
         return Priorities(sum_tree.empty(capacity), jnp.ones(()))
@@ -174,9 +175,10 @@ class RecentSampling(Sampling):
     of N. Source: Wang and Ross 2019, whose period is the episode that just ended.
     """
 
-    eta: Annotated[Scalar, Range(gt=0, le=1)] = 0.996  # 1: uniform
-    period: Size = 1000  # updates
-    fewest: Size = 5000  # transitions
+    # how fast old transitions are left out; 1: uniform
+    eta: Annotated[Scalar, Range(gt=0, le=1)] = 0.996
+    period: Size = 1000  # updates of one cycle
+    fewest: Size = 5000  # fewest transitions to draw from
 
     def draw(
         self, kept: Tree, key: jax.Array, size: int, held: Held, updates: Number

@@ -55,10 +55,11 @@ class BoundWeights(Bound):
                 "samples of 2 or more",
             )
 
-    epsilon: Positive = 1e-3  # nats
-    init: Scalar = 1.0  # of the raw variable
-    # of the multiplier: projected after a step, or clamped in the forward pass
-    floor_rule: Literal["project", "clamp"] = "project"  # settings 2.11
+    epsilon: Positive = 1e-3  # bound on the KL of the weights, nats
+    init: Scalar = 1.0  # initial raw multiplier
+    # minimum of the raw multiplier: projected after a step, or clamped in the forward
+    # pass; settings 2.11
+    floor_rule: Literal["project", "clamp"] = "project"
 
     def duals(self) -> dict[str, jax.Array]:
         return {"bound": jnp.asarray(self.init, jnp.float32)}
@@ -97,7 +98,7 @@ class BoundLoss(Bound):
                 "or none",
             )
 
-    scale: Positive = 10.0  # of the loss
+    scale: Positive = 10.0  # weight of the loss
 
     def loss(self, dist: Dist, action: jax.Array | None) -> jax.Array | float:
         return self.scale * jnp.mean(bounds.excess_squared(dist.mean))
@@ -120,7 +121,7 @@ class BoundCost(Bound):
                 "BoundLoss",
             )
 
-    scale: Positive = 1.0  # of the cost
+    scale: Positive = 1.0  # weight of the cost
 
     def loss(self, dist: Dist, action: jax.Array | None) -> jax.Array | float:
         assert action is not None  # what moves the policy are its actions

@@ -65,7 +65,7 @@ class Squared(Loss):
 class Huber(Loss):
     """Half the square, but linear beyond `limit`. Source: Huber 1964."""
 
-    limit: Positive = 1.0  # of an error, beyond which it counts linearly
+    limit: Positive = 1.0  # error above which the loss is linear
 
     def each(self, error: jax.Array) -> jax.Array:
         return distributions.huber(error, self.limit)
@@ -250,9 +250,9 @@ class C51(Categories):
 
     distributional: ClassVar[bool] = True
 
-    low: Scalar = -150.0  # the least return; Hoffman et al. 2020 (Acme's D4PG)
-    high: Scalar = 150.0  # the largest; Hoffman et al. 2020 (Acme's D4PG)
-    bins: Bins = 51  # atoms; Bellemare et al. 2017
+    low: Scalar = -150.0  # smallest return; Hoffman et al. 2020 (Acme's D4PG)
+    high: Scalar = 150.0  # largest return; Hoffman et al. 2020 (Acme's D4PG)
+    bins: Bins = 51  # number of atoms; Bellemare et al. 2017
 
 
 @config
@@ -264,8 +264,9 @@ class HLGauss(Categories):
 
     low: Scalar = -150.0  # the lower edge of the first bin
     high: Scalar = 150.0  # the upper edge of the last bin
-    bins: Bins = 51  # equally wide; Farebrother et al. 2024
-    std: Positive = 0.75  # of the normal, in widths of a bin; Farebrother et al. 2024
+    bins: Bins = 51  # number of bins, all equally wide; Farebrother et al. 2024
+    # std of the normal distribution, in bin widths; Farebrother et al. 2024
+    std: Positive = 0.75
 
     @property
     def _width(self) -> jax.Array:
@@ -289,10 +290,10 @@ class TwoHot(Categories):
     low and high are returns all the same.
     """
 
-    low: Scalar = -150.0  # what the first bin stands for
-    high: Scalar = 150.0  # what the last bin stands for
-    bins: Bins = 51  # of values
-    spacing: Literal["linear", "symlog"] = "linear"  # how bins lie
+    low: Scalar = -150.0  # value of the first bin
+    high: Scalar = 150.0  # value of the last bin
+    bins: Bins = 51  # number of bins
+    spacing: Literal["linear", "symlog"] = "linear"  # spacing of the bins
 
     @property
     def support(self) -> jax.Array:
@@ -314,8 +315,8 @@ class Quantiles(Head):
     distributional: ClassVar[bool] = True
     quantiles: ClassVar[bool] = True
 
-    number: Size = 25  # of quantiles; Kuznetsov et al. 2020
-    kappa: Positive = 1.0  # beyond it the loss is linear; Dabney et al. 2018
+    number: Size = 25  # number of quantiles; Kuznetsov et al. 2020
+    kappa: Positive = 1.0  # error above which the loss is linear; Dabney et al. 2018
 
     @property
     def symbol(self) -> str:
@@ -352,7 +353,8 @@ class ValueClip(Ruled):
     Source: Huang et al. 2022 (PPO), detail 9; Engstrom et al. 2020, Sec. 3.
     """
 
-    limit: Positive = 0.2  # how far an output may have moved; Huang et al. 2022
+    # largest change of an output within an iteration; Huang et al. 2022
+    limit: Positive = 0.2
 
     def near(self, outputs: jax.Array, before: jax.Array) -> jax.Array:
         """Outputs [K, B, n], kept near those of before [B, n]."""
@@ -382,9 +384,9 @@ class ValueClip(Ruled):
 class Critic:
     """What critics say, and how they are fitted."""
 
-    head: Heads = ScalarHead()  # what the outputs mean
-    loss: Losses = Squared()  # of the error of a value
-    # what keeps outputs near those at the start of an iteration; none: nothing
+    head: Heads = ScalarHead()  # output of a critic
+    loss: Losses = Squared()  # loss of the error of a value
+    # bound on the change of outputs within an iteration; none: no bound
     clip: ValueClip | None = None
 
     def losses(

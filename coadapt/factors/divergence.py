@@ -45,7 +45,7 @@ class KL(Divergence):
 
     needs_density: ClassVar[bool] = True
 
-    samples: Size = 1  # actions of the policy that it is averaged over, M
+    samples: Size = 1  # M, the actions of the policy over which the KL is averaged
 
     def limits(self, config: Config) -> Iterator[Refusal]:
         if not config.pi_p.counts and self.samples > 1:
@@ -67,9 +67,10 @@ class MMD(Divergence):
     Source: Kumar et al. 2019 (settings 3.10).
     """
 
-    samples: Size = 10  # of each; settings 3.10
-    # of the exponential of a distance (L1) or a squared one (L2)
-    kernel: Literal["laplacian", "gaussian"] = "laplacian"  # settings 3.10
+    samples: Size = 10  # actions of either policy; settings 3.10
+    # exponential of minus an L1 distance, or of minus a squared L2 distance; settings
+    # 3.10
+    kernel: Literal["laplacian", "gaussian"] = "laplacian"
     sigma: Positive = 20.0  # width of the kernel; settings 3.10
 
     def between(
@@ -126,11 +127,12 @@ class DualKL(NetworkDivergence):
     Source: Wu et al. 2019 and its code (settings 3.10).
     """
 
-    samples: Size = 4  # of each; settings 3.10
-    # what f makes the ratio of the densities: softplus(f), or exp(f - 1)
-    ratio: Literal["softplus", "exp"] = "softplus"  # settings 3.10
-    # weight of the penalty on slopes of f above 1; 0: none
-    slope: NonNegative = 5.0  # settings 3.10
+    samples: Size = 4  # actions of either policy; settings 3.10
+    # ratio of the densities as a function of f: softplus(f), or exp(f - 1); settings
+    # 3.10
+    ratio: Literal["softplus", "exp"] = "softplus"
+    # weight of the penalty on slopes of f above 1; 0: no penalty; settings 3.10
+    slope: NonNegative = 5.0
 
     def bound_of(self, own: jax.Array, others: jax.Array) -> jax.Array:
         if self.ratio == "softplus":
@@ -148,8 +150,8 @@ class Wasserstein(NetworkDivergence):
     Source: Wu et al. 2019 and its code (settings 3.10).
     """
 
-    samples: Size = 4  # of each; settings 3.10
-    slope: Positive = 5.0  # weight of the penalty on f's slope; settings 3.10
+    samples: Size = 4  # actions of either policy; settings 3.10
+    slope: Positive = 5.0  # weight of the penalty on the slope of f; settings 3.10
     # whether slopes below 1 are penalised too (two, Gulrajani et al. 2017)
     sided: Literal["one", "two"] = "one"  # settings 3.10
 

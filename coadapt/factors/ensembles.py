@@ -90,7 +90,8 @@ class SubsetMinimum(Ensemble):
     Source: Chen et al. 2021 (REDQ), Algorithm 1.
     """
 
-    size: Annotated[Count, Range(ge=1)] = 2  # of the subset, M; Chen et al. 2021
+    # M, the size of the subset; Chen et al. 2021
+    size: Annotated[Count, Range(ge=1)] = 2
 
     def symbol(self, critics: int) -> str:
         return "REDQ"
@@ -152,8 +153,9 @@ class Truncated(Ensemble):
 
     of_one: ClassVar[bool] = True
 
-    # of each critic's quantiles: of all K n the K times so many largest are left out
-    drop: Annotated[Count, Range(ge=0)] = 2  # Kuznetsov et al. 2020
+    # quantiles that are dropped per critic: of all K n, the K times this largest;
+    # Kuznetsov et al. 2020
+    drop: Annotated[Count, Range(ge=0)] = 2
 
     def symbol(self, critics: int) -> str:
         return "TQC"

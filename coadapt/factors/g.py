@@ -93,9 +93,10 @@ class Q(Objective):
     """The action value, less the mean over `baseline` of the policy's own actions, or
     less the V that is learned beside it."""
 
-    critic: Literal["online", "target"] = "online"  # whose Q scores the actions
-    baseline: Annotated[int, Range(ge=0)] = 0  # actions; 0 leaves the value as it is
-    # less V of the state, where g_estimate.value learns one: Kostrikov et al. 2022
+    critic: Literal["online", "target"] = "online"  # critics whose Q scores the actions
+    # number of the policy's own actions whose mean value is subtracted; 0: nothing is
+    baseline: Annotated[int, Range(ge=0)] = 0
+    # subtract V of the state, if g_estimate.value learns one: Kostrikov et al. 2022
     over_value: bool = False
 
     total: ClassVar[bool] = True
@@ -253,7 +254,7 @@ class LogQ(Objective):
     logarithmic: ClassVar[bool] = True
     cancels: ClassVar[bool] = True
 
-    # the least of which is taken off: of the rewards, or of the returns
+    # whose minimum is subtracted: of the rewards, or of the returns
     shift: Literal["reward", "return"] = "reward"
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
@@ -296,7 +297,7 @@ class LogReward(Objective):
     of_policy: ClassVar[bool] = False
     logarithmic: ClassVar[bool] = True
 
-    # the return that followed a step, or its reward
+    # r: the return from a step on, or its reward
     of: Literal["return", "reward"] = "return"
 
     def maths(self, config: Config) -> Callable[..., Any] | None:

@@ -49,10 +49,12 @@ class NStepReturn(Ruled):
     Source: Sutton and Barto 2018, Sec. 7.1; Barth-Maron et al. 2018 (D4PG).
     """
 
-    steps: Annotated[Count, Range(ge=1)] = 3  # n
-    # steps in a row that a sample has, at most n; those whose n differ share a program
+    # n, the number of rewards before the bootstrap
+    steps: Annotated[Count, Range(ge=1)] = 3
+    # consecutive steps of each sample, the maximum of n; variants that differ only in n
+    # share a program
     most: Annotated[int, Range(ge=2, le=64)] = 10
-    importance: bool = False  # whether later steps count by pi / mu
+    importance: bool = False  # whether later steps are weighted by pi / mu
 
     def limits(self, config: Config) -> Iterator[Refusal]:
         if self.steps > self.most:

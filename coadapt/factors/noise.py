@@ -58,7 +58,8 @@ class OrnsteinUhlenbeck(Noise):
     from the first step on, so that what a policy multiplies it by is the action's std.
     """
 
-    theta: Fraction = 0.15  # what a step takes off; 1: white. Lillicrap et al. 2016
+    # rate of mean reversion per step; 1 is white noise. Lillicrap et al. 2016
+    theta: Fraction = 0.15
 
     def shape(self, action_size: int) -> tuple[int]:
         return (action_size,)
@@ -131,8 +132,8 @@ class EpisodeStd(Ruled):
     With several environments each has its own, drawn anew when its episode ends.
     """
 
-    low: NonNegative = 0.001  # agent units; settings 4.10
-    high: NonNegative = 0.4  # agent units; settings 4.10
+    low: NonNegative = 0.001  # smallest std, agent units; settings 4.10
+    high: NonNegative = 0.4  # largest std, agent units; settings 4.10
 
     def limits(self, config: Config) -> Iterator[Refusal]:
         if self.low > self.high:
@@ -163,9 +164,9 @@ class Added(NamedTuple):
 class Exploration(Ruled):
     """The noise that an agent acts with while it learns."""
 
-    # its colour; Eberhard et al. 2023
+    # colour of the noise, its correlation over time; Eberhard et al. 2023
     noise: WhiteNoise | OrnsteinUhlenbeck | PinkNoise = WhiteNoise()
-    # drawn anew each episode, in the place of pi_theta.noise; none: that
+    # std drawn for each episode, instead of pi_theta.noise; none: pi_theta.noise
     std: EpisodeStd | None = None
 
     @property

@@ -92,12 +92,14 @@ class DecoupledKL(TrustRegion):
                 f"apart; use {'JointKL' if config.pi_theta.has_kl else 'none'}",
             )
 
-    epsilon_mean: Positive = 1e-3  # nats; a dimension's, or of all together
-    epsilon_std: Positive = 1e-6  # nats, as epsilon_mean
-    init_mean: Scalar = 1.0  # of the raw variable
-    init_std: Scalar = 10.0  # of the raw variable
-    # of the raw variables: projected after a step, or clamped in the forward pass
-    floor_rule: Literal["project", "clamp"] = "project"  # settings 2.11
+    # bound on the KL of the mean, nats, per dimension or for all
+    epsilon_mean: Positive = 1e-3
+    epsilon_std: Positive = 1e-6  # bound on the KL of the std, nats, as epsilon_mean
+    init_mean: Scalar = 1.0  # initial raw multiplier of the KL of the mean
+    init_std: Scalar = 10.0  # initial raw multiplier of the KL of the std
+    # minimum of the raw multiplier: projected after a step, or clamped in the forward
+    # pass; settings 2.11
+    floor_rule: Literal["project", "clamp"] = "project"
     # an epsilon and a multiplier for each action dimension, as the authors' MPO has
     # them; or one for the sum over dimensions, as Song et al. 2020 (V-MPO)
     per_dimension: bool = True
@@ -144,10 +146,11 @@ class JointKL(TrustRegion):
     parts.
     """
 
-    epsilon_joint: Positive = 1e-2  # nats
-    init_joint: Scalar = 1.0  # of the raw variable
-    # of the raw variable: projected after a step, or clamped in the forward pass
-    floor_rule: Literal["project", "clamp"] = "project"  # settings 2.11
+    epsilon_joint: Positive = 1e-2  # bound on the KL, nats
+    init_joint: Scalar = 1.0  # initial raw multiplier
+    # minimum of the raw multiplier: projected after a step, or clamped in the forward
+    # pass; settings 2.11
+    floor_rule: Literal["project", "clamp"] = "project"
 
     def limits(self, config: Config) -> Iterator[Refusal]:
         if not config.pi_theta.has_kl:
@@ -239,7 +242,7 @@ class Gradient(MStep):
 
     by_gradient: ClassVar[bool] = True
 
-    # what keeps the policy near its target copy
+    # how the policy is kept near its target copy
     trust_region: DecoupledKL | JointKL | None = None
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
@@ -297,7 +300,7 @@ class ClosedForm(MStep):
 
     closed_form: ClassVar[bool] = True
 
-    ridge: NonNegative = 1e-3  # of the regression; settings 3.1
+    ridge: NonNegative = 1e-3  # ridge of the regression; settings 3.1
     min_std: Positive = 1e-3**0.5  # Sigma is at least 1e-3; settings 3.1
 
     def maths(self, config: Config) -> Callable[..., Any] | None:

@@ -295,9 +295,9 @@ class Gradient(_Tempered):
 class Proximal(Update):
     """Stochastic gradient on E[G] that is kept near the prior."""
 
-    # what keeps the policy near the prior
+    # how the policy is kept near the prior
     trust_region: KLPenalty | ClippedRatio = KLPenalty()
-    # of an iteration's policy steps; none: all are made
+    # when an iteration's policy steps end early; none: never
     early_stop: KLStop | None = None
 
     @classmethod
@@ -356,20 +356,21 @@ class NaturalGradient(Update):
         reason = "its trust region needs the policy's KL in closed form"
         yield Need("pi_theta", lambda pi: pi.has_kl, reason)
 
-    max_kl: Positive = 0.01  # nats; settings 3.6
-    # over the A action dimensions: KL itself; or their mean, as sb3-contrib has it, so
-    # that radius and damping are A times as large
+    max_kl: Positive = 0.01  # bound on the KL, nats; settings 3.6
+    # over the A action dimensions: the KL itself, or their mean, as in sb3-contrib,
+    # which makes radius and damping A times as large
     kl: Literal["sum", "mean"] = "sum"
     # KL(pi_p || pi_theta), which a falling std takes out of the region before the step
     # is whole; or 'reverse', KL(pi_theta || pi_p), as sb3-contrib has it
     kl_direction: Literal["forward", "reverse"] = "forward"
-    iterations: Size = 20  # of conjugate gradients; settings 3.6
+    iterations: Size = 20  # iterations of conjugate gradients; settings 3.6
     # added to the diagonal of the Fisher matrix
     damping: NonNegative = 0.1  # settings 3.6
-    # of the step, at most, until it is in the region and an improvement
-    max_backtracks: Size = 10  # settings 3.6
-    # what a step is multiplied by where it is not
-    backtrack_coeff: Annotated[Scalar, Range(gt=0, lt=1)] = 0.5  # settings 3.6
+    # most backtracks of the line search, until the step is in the region and an
+    # improvement; settings 3.6
+    max_backtracks: Size = 10
+    # factor of the step in each backtrack; settings 3.6
+    backtrack_coeff: Annotated[Scalar, Range(gt=0, lt=1)] = 0.5
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
         return self.move

@@ -54,10 +54,11 @@ class KLPenalty(RatioBound):
             name, field = type(self).__name__, "pi_q_update.trust_region"
             yield Refusal(field, name, f"{reason}; use ClippedRatio")
 
-    target: Positive = 0.01  # nats
-    init: Positive = 1.0  # eta at the start
-    factor: Annotated[Scalar, Range(ge=1)] = 2.0  # 1 leaves eta as it is
-    # eta changes where the KL is beyond target times or over this
+    target: Positive = 0.01  # target KL, nats
+    init: Positive = 1.0  # initial eta
+    # factor by which eta is adapted; 1: it is constant
+    factor: Annotated[Scalar, Range(ge=1)] = 2.0
+    # eta is adapted if the KL is above target times this, or below target over this
     tolerance: Annotated[Scalar, Range(ge=1)] = 1.5
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
@@ -84,8 +85,8 @@ class KLPenalty(RatioBound):
 class ClippedRatio(RatioBound):
     """min(r A, clip(r, 1 - epsilon, 1 + epsilon) A), r = pi_theta / pi_p."""
 
-    # how far from 1 a ratio of probabilities counts
-    epsilon: Annotated[Scalar, Range(gt=0, lt=1)] = 0.2  # Schulman et al. 2017
+    # ratios of probabilities are clipped to 1 +- epsilon; Schulman et al. 2017
+    epsilon: Annotated[Scalar, Range(gt=0, lt=1)] = 0.2
 
     def gain(self, ratio: jax.Array, score: jax.Array) -> jax.Array:
         clipped = jnp.clip(ratio, 1 - self.epsilon, 1 + self.epsilon)
@@ -101,8 +102,8 @@ class KLStop:
     Source: Achiam 2018 (Spinning Up) and Raffin et al. 2021 (stable-baselines3).
     """
 
-    target: Positive = 0.01  # nats; Achiam 2018
-    # the KL is too large above target times this; Achiam 2018
+    target: Positive = 0.01  # target KL, nats; Achiam 2018
+    # the steps end if the KL is above target times this; Achiam 2018
     tolerance: Annotated[Scalar, Range(ge=1)] = 1.5
 
     def exceeded(self, kl: jax.Array) -> jax.Array:

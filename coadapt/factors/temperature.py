@@ -73,7 +73,7 @@ class ConstantTemperature(Temperature):
 
     learned: ClassVar[bool] = False
 
-    value: NonNegative = 1.0  # in units of G
+    value: NonNegative = 1.0  # eta, in units of G
 
     @property
     def given(self) -> float | None:
@@ -89,10 +89,11 @@ class KLTemperature(Temperature):
 
     bounds_kl: ClassVar[bool] = True
 
-    epsilon: Positive = 0.1  # nats; settings 1.3
-    init: Scalar = 1.0  # of the raw variable, eta = softplus(raw); settings 1.3
-    # of the raw variable: projected after a step, or clamped in the forward pass
-    floor_rule: Literal["project", "clamp"] = "project"  # settings 2.11
+    epsilon: Positive = 0.1  # bound on the KL of the weights, nats; settings 1.3
+    init: Scalar = 1.0  # initial raw parameter, eta = softplus(raw); settings 1.3
+    # minimum of the raw parameter: projected after a step, or clamped in the forward
+    # pass; settings 2.11
+    floor_rule: Literal["project", "clamp"] = "project"
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
         return self.after_scores
@@ -125,9 +126,9 @@ class DualTemperature(Temperature):
         reason = "the dual is minimised over the value too"
         yield Need("g_estimate", lambda estimate: not estimate.by_gradient, reason)
 
-    epsilon: Positive = 0.5  # nats; settings 3.3
-    init: Positive = 1.0  # eta itself, where the first search starts
-    floor: Positive = 1e-4  # in units of G
+    epsilon: Positive = 0.5  # bound on the KL of the weights, nats; settings 3.3
+    init: Positive = 1.0  # eta where the first search starts
+    floor: Positive = 1e-4  # minimum of eta, in units of G
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
         return self.of_dual
@@ -152,7 +153,7 @@ class ExponentialTemperature(Temperature):
     Source: settings 3.2, the maximum likelihood of an exponential distribution.
     """
 
-    init: Positive = 1.0  # eta itself
+    init: Positive = 1.0  # initial eta
 
     def needs(self, config: Config) -> Iterator[Need | Refusal]:
         reason = "the rule is for observed rewards"
@@ -201,8 +202,8 @@ class _LogTemperature(Temperature, Protocol):
 class EntropyTemperature(_LogTemperature):
     """eta keeps the policy's entropy at a target (Haarnoja et al. 2018b)."""
 
-    target: Scalar = -1.0  # nats for each action dimension; settings 1.1
-    init: Positive = 1.0  # eta itself; settings 1.1
+    target: Scalar = -1.0  # target entropy per action dimension, nats; settings 1.1
+    init: Positive = 1.0  # initial eta; settings 1.1
 
     def needs(self, config: Config) -> Iterator[Need | Refusal]:
         reason = "entropy is the KL from uniform"
@@ -218,10 +219,10 @@ class EntropyTemperature(_LogTemperature):
 class DivergenceTemperature(_LogTemperature):
     """eta keeps the divergence from the prior at a limit, by ascent on log eta."""
 
-    limit: Positive = 0.05  # what the divergence may be, in its units; settings 3.10
-    init: Positive = 1.0  # eta itself
-    low: Scalar = -5.0  # of log eta; settings 3.10
-    high: Scalar = 10.0  # of log eta; settings 3.10
+    limit: Positive = 0.05  # bound on the divergence, in its units; settings 3.10
+    init: Positive = 1.0  # initial eta
+    low: Scalar = -5.0  # minimum of log eta; settings 3.10
+    high: Scalar = 10.0  # maximum of log eta; settings 3.10
 
     def needs(self, config: Config) -> Iterator[Need | Refusal]:
         reason = "the divergence is from a model of the data's policy"

@@ -49,8 +49,8 @@ Network = MLP  # its name when there was no other
 class InputNorm:
     """Inputs are clip((x - mean) / sqrt(var + epsilon), -limit, limit)."""
 
-    # where normalised inputs are clipped; none: nowhere
-    limit: Positive | None = 5.0  # settings 1.4
+    # clip of normalised inputs; none: no clip; settings 1.4
+    limit: Positive | None = 5.0
     epsilon: NonNegative = 0.01  # added to the variance; settings 1.4
     # env steps after which the moments are frozen; none: they never are. Of a data set
     # they are of all that it has, from the start
@@ -65,9 +65,9 @@ class InputNorm:
 class Networks:
     """The networks of an agent: what the paper swaps in Tables 5 to 10."""
 
-    policy: Torsos = MLP()  # of the policy
-    critic: Torsos = MLP()  # of each critic
-    # of observations, by their running moments; none: as they come
+    policy: Torsos = MLP()  # network of the policy
+    critic: Torsos = MLP()  # network of each critic
+    # normalises observations by their running moments; none: observations as they are
     input_norm: InputNorm | None = None
     # of the products of layers and of their gradients, whose sums are float32 as all
     # else is. tf32 rounds factors to 10 bits where an accelerator can, and is float32

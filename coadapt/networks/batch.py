@@ -25,7 +25,7 @@ class BatchNorm(Norm):
 
     at: Place = "input_after"  # as of LayerNorm
     epsilon: Positive = 1e-3  # added to the variance
-    keep: Follow = 0.99  # the share of the running moments that a pass leaves
+    keep: Follow = 0.99  # share of the running moments that each pass keeps
 
     @property
     def symbol(self) -> str:
@@ -48,11 +48,11 @@ class BatchRenorm(Norm):
 
     at: Place = "input_after"  # as of LayerNorm
     epsilon: Positive = 1e-3  # added to the variance
-    keep: Follow = 0.99  # the share of the running moments that a pass leaves
-    # learning passes that are plain batch norm
+    keep: Follow = 0.99  # share of the running moments that each pass keeps
+    # number of first learning passes with plain batch norm
     warmup: Annotated[Count, Range(ge=0)] = 100_000
-    most: Annotated[Scalar, Range(ge=1)] = 3.0  # of r
-    shift: NonNegative = 5.0  # of d
+    most: Annotated[Scalar, Range(ge=1)] = 3.0  # largest correction r of the std
+    shift: NonNegative = 5.0  # largest correction d of the mean
 
     @property
     def symbol(self) -> str:

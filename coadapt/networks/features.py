@@ -41,8 +41,9 @@ class Fourier(Features):
     Source: Rahimi and Recht 2007. W and b are the same for all agents, not learned.
     """
 
-    number: Size = 100  # of features
-    width: Positive = 1.0  # of the Gaussian kernel that they stand for, in inputs
+    number: Size = 100  # number of features
+    # width of the Gaussian kernel that they approximate, in units of the inputs
+    width: Positive = 1.0
 
     def size(self, inputs: int) -> int:
         return self.number

@@ -38,16 +38,19 @@ class SimbaV2(Torso):
     """
 
     width: Size = 512  # units of the stream
-    blocks: Size = 2  # how many, one after the other
+    blocks: Size = 2  # number of blocks
     expansion: Size = 4  # units within a block, over those of the stream
     activation: Activation = "relu"  # within a block
-    shift: Positive | None = 3.0  # the constant beside the input; none: nothing is
-    unit_input: bool = True  # whether the input is made a unit
-    scaler_init: Positive | None = None  # of s; none: sqrt(2 / width)
-    scaler_scale: Positive | None = None  # as it is stored; none: sqrt(2 / width)
-    alpha_init: Positive | None = None  # of alpha; none: 1 / (blocks + 1)
-    alpha_scale: Positive | None = None  # as it is stored; none: 1 / sqrt(width)
-    # how the output layer starts, before its weights are made of length 1
+    shift: Positive | None = 3.0  # constant beside the input; none: no constant
+    unit_input: bool = True  # whether the input is scaled to length 1
+    # initial value of the learned scale s; none: sqrt(2 / width)
+    scaler_init: Positive | None = None
+    # initial value of the parameter that stores s; none: sqrt(2 / width)
+    scaler_scale: Positive | None = None
+    alpha_init: Positive | None = None  # initial value of alpha; none: 1 / (blocks + 1)
+    # initial value of the parameter that stores alpha; none: 1 / sqrt(width)
+    alpha_scale: Positive | None = None
+    # initialisation of the output layer, before its weights are scaled to length 1
     output: Init = _START
 
     @property

@@ -32,8 +32,8 @@ class Init:
     sqrt(scale / fan).
     """
 
-    weights: Distribution = "xavier_uniform"  # the distribution
-    scale: Positive = 1.0  # what multiplies them
+    weights: Distribution = "xavier_uniform"  # distribution of the weights
+    scale: Positive = 1.0  # factor of the weights
     bias: Literal["fan_in", "zeros"] = "fan_in"  # fan_in: U(+-1/sqrt(in)), torch's own
 
     def kernel(self, key: jax.Array, shape: Sequence[int]) -> jax.Array:

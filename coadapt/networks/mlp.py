@@ -45,9 +45,10 @@ class MLP(Torso):
     spelled: ClassVar = {"layer_norm": Spelling("norm", _LayerNorm, _as_norm)}
 
     features: Quadratic | Fourier | None = None  # what the first layer reads
-    sizes: tuple[Size, ...] = (256, 256)  # hidden layers
+    sizes: tuple[Size, ...] = (256, 256)  # units of each hidden layer
     activation: Activation = "relu"  # after each hidden layer
-    norm: Norms | None = None  # of a layer's numbers, row by row or over a batch
+    # normalises a layer's numbers, row by row or over the batch; none: no norm
+    norm: Norms | None = None
     # of hidden layers' weights; weight_norm: gain * v / |v| of each unit, both learned;
     # Salimans and Kingma 2016; spectral_norm: over their largest singular value, one
     # power iteration a pass; Miyato et al. 2018
@@ -55,8 +56,8 @@ class MLP(Torso):
     # the share of a hidden layer's numbers that is 0 in a learning pass, before the
     # norm: Hiraoka et al. 2022; none: no layer of it
     dropout: Annotated[Scalar, Range(ge=0, lt=1)] | None = None
-    hidden: Init = Init()  # how hidden layers start
-    output: Init = Init()  # how the output layer starts
+    hidden: Init = Init()  # initialisation of hidden layers
+    output: Init = Init()  # initialisation of the output layer
 
     @property
     def symbol(self) -> str:

@@ -60,11 +60,11 @@ class SimBa(_Blocks):
     expansion: Size = 4  # units within a block, over those of the stream
     activation: Activation = "relu"  # within a block
     norm: Kind = "layer"  # before each block, and before the output layer
-    # how the first layer starts
+    # initialisation of the first layer
     stem: Init = Init(weights="orthogonal", bias="zeros")
-    # how the layers of blocks start: He et al. 2015
+    # initialisation of the layers of blocks: He et al. 2015
     inner: Init = Init(weights="fan_in_truncated", scale=2.0, bias="zeros")
-    output: Init = Init()  # how the output layer starts
+    output: Init = Init()  # initialisation of the output layer
 
     def layers(self) -> tuple[Layer, ...]:
         found = [Layer("hidden_0", self.width)]
@@ -115,9 +115,9 @@ class BroNet(_Blocks):
     blocks: Size = 2  # residual blocks
     activation: Activation = "relu"  # after the first layer, and within a block
     norm: Kind = "layer"  # after each hidden layer
-    # how hidden layers start
+    # initialisation of hidden layers
     inner: Init = Init(weights="orthogonal", scale=2**0.5, bias="zeros")
-    output: Init = Init()  # how the output layer starts
+    output: Init = Init()  # initialisation of the output layer
 
     def layers(self) -> tuple[Layer, ...]:
         act, made = ACTIVATIONS[self.activation], grown(self.activation, self.width)

@@ -94,7 +94,7 @@ def test_a_field_is_told_as_it_is_declared():
         "kind": "traced",
         "must be": "a finite float32 > 0",
         "default": "0.1",
-        "what": "nats",
+        "what": "bound on the KL of the weights, nats",
         "source": "settings 1.3",
     }
     kinds = {f.name: f.kind for f in schema.fields(g_estimate.TD0)}

@@ -30,11 +30,12 @@ class DualValue(SequenceEstimate):
 
     by_gradient: ClassVar[bool] = False
 
-    discount: Discount = 0.99  # gamma: what a reward a step later counts
-    iterations: Size = 200  # at most
-    # of the gradient's norm; over the ridge, it is how far V's weights may be off
+    discount: Discount = 0.99  # gamma, the discount per env step
+    iterations: Size = 200  # most iterations of the search
+    # norm of the gradient at which the search ends; divided by the ridge, it bounds the
+    # error of V's weights
     tolerance: float = 1e-6
-    ridge: Positive = 1e-3  # of the critic's parameters, half their squared norm
+    ridge: Positive = 1e-3  # weight of half the squared norm of the critic's parameters
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
         return self.dual

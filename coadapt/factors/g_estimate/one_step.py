@@ -32,8 +32,8 @@ class Smoothing:
     Source: Fujimoto et al. 2018 (settings 3.9).
     """
 
-    std: Positive = 0.2  # of the noise, in actions of [-1, 1]
-    limit: Positive = 0.5  # where the noise is clipped
+    std: Positive = 0.2  # std of the noise, agent units
+    limit: Positive = 0.5  # clip of the noise, agent units
 
     def smooth(self, action: jax.Array, key: jax.Array) -> jax.Array:
         """[M, B, A] -> [M, B, A]."""
@@ -49,7 +49,7 @@ class NextCloning:
     Source: Tarasov et al. 2023 (ReBRAC), Eq. 4.
     """
 
-    weight: Positive = 1.0  # of the distance; Tarasov et al. 2023
+    weight: Positive = 1.0  # weight of the distance; Tarasov et al. 2023
 
     def penalty(self, action: jax.Array, sequence: Transition) -> jax.Array:
         """Of actions [M, B, A] at the successors of first steps [L, B, ...]: [B]."""
@@ -62,17 +62,20 @@ class NextCloning:
 class TD0(OneStepEstimate):
     """One step of reward, then the value of the policy's own actions."""
 
-    discount: Discount = 0.99  # gamma: what a reward a step later counts
-    critics: Critics = 2  # trained side by side, K
-    # of the critics: mix * minimum + (1 - mix) * maximum; settings 3.10
+    discount: Discount = 0.99  # gamma, the discount per env step
+    critics: Critics = 2  # K, the number of critics
+    # weights of two critics: mix * minimum + (1 - mix) * maximum; settings 3.10
     mix: Fraction = 1.0
-    samples: Size = 1  # actions at the next state, and which of their values counts
-    # what of the values of those actions is the target's
-    over: Literal["mean", "max"] = "mean"  # settings 3.10
-    smoothing: Smoothing | None = None  # noise on the target's actions
-    ensemble: Ensembles = Minimum()  # what the critics say together
-    n_step: NStepReturn | None = None  # rewards before the bootstrap; none: one
-    cloning: NextCloning | None = None  # of stored actions, in the target
+    samples: Size = 1  # number of the policy's actions at the next state
+    # which value of these actions is the target; settings 3.10
+    over: Literal["mean", "max"] = "mean"
+    # noise on the target's actions, as in TD3; none: no noise
+    smoothing: Smoothing | None = None
+    ensemble: Ensembles = Minimum()  # how critics are combined
+    n_step: NStepReturn | None = None  # n-step returns; none: one step
+    # penalty on the distance from the next stored action, in the target; none: no
+    # penalty
+    cloning: NextCloning | None = None
     # V beside Q, from which targets bootstrap; none: Q of the policy's own actions
     value: Expectile | None = None
 
@@ -248,15 +251,16 @@ class Retrace(OneStepEstimate):
     expects: ClassVar[bool] = True
     instead: ClassVar[str] = " with g_estimate.steps above 1, but n_step does"
 
-    discount: Discount = 0.99  # gamma: what a reward a step later counts
-    critics: Critics = 1  # trained side by side, K
+    discount: Discount = 0.99  # gamma, the discount per env step
+    critics: Critics = 1  # K, the number of critics
     # of two critics: the minimum at each action, or the critic of the lower mean
     minimum: Literal["sample", "mean"] = "sample"  # settings 1.7, MPO (D)
-    steps: Size = 1  # of a sequence
-    lam: Fraction = 1.0  # with more than one step
-    trace: Traces = TruncatedRatio()  # what cuts it, with more than one step
-    ensemble: Ensembles = Minimum()  # what the critics say together
-    n_step: NStepReturn | None = None  # rewards before the bootstrap; none: one
+    steps: Size = 1  # steps of each sequence
+    # lambda, the maximum weight of each later step; used with more than one step
+    lam: Fraction = 1.0
+    trace: Traces = TruncatedRatio()  # trace coefficient; used with more than one step
+    ensemble: Ensembles = Minimum()  # how critics are combined
+    n_step: NStepReturn | None = None  # n-step returns; none: one step
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
         return self.targets if self.steps == 1 else self.sequence_targets

@@ -19,9 +19,9 @@ from coadapt.types import Episodes
 class TDLambda(SequenceEstimate):
     """Lambda-returns along whole episodes, bootstrapped at time limits."""
 
-    discount: Discount = 0.99  # gamma: what a reward a step later counts
+    discount: Discount = 0.99  # gamma, the discount per env step
     lam: Fraction = 0.95  # lambda: 0 is one step, 1 the whole return
-    scaled: Toggle = True  # the network fits (1 - discount) V; settings 1.4
+    scaled: Toggle = True  # the network predicts (1 - discount) V; settings 1.4
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
         return self.returns
@@ -56,7 +56,7 @@ def _lambda_return(
 class GAE(SequenceEstimate):
     """Generalised advantages: the lambda-return's difference from V, which fits it."""
 
-    discount: Discount = 0.99  # gamma: what a reward a step later counts
+    discount: Discount = 0.99  # gamma, the discount per env step
     lam: Fraction = 0.95  # lambda: 0 is one step, 1 the whole return; settings 3.7
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
@@ -76,7 +76,7 @@ class GAE(SequenceEstimate):
 class NStep(SequenceEstimate):
     """Rewards of `steps` steps (fewer where an episode ends), then V."""
 
-    discount: Discount = 0.99  # gamma: what a reward a step later counts
+    discount: Discount = 0.99  # gamma, the discount per env step
     steps: Size = 32  # rewards before the bootstrap; settings 3.5
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
@@ -107,7 +107,7 @@ class MonteCarlo(SequenceEstimate):
 
     whole_return: ClassVar[bool] = True
 
-    discount: Discount = 0.99  # gamma: what a reward a step later counts
+    discount: Discount = 0.99  # gamma, the discount per env step
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
         return self.returns
@@ -129,7 +129,7 @@ class MonteCarlo(SequenceEstimate):
 class NoEstimate(SequenceEstimate):
     """Nothing is fitted: what was received is taken as it is."""
 
-    discount: Discount = 0.99  # of the return that g=LogReward may read
+    discount: Discount = 0.99  # discount of the return that g=LogReward may use
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
         return self.returns

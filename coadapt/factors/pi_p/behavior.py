@@ -99,10 +99,11 @@ class VAE(Model):
 
     # hidden layers of encoder and decoder
     sizes: tuple[Size, ...] = (750, 750)  # settings 3.10
-    latent: Size = 2  # dimensions of the latent for each of the action's; settings 3.10
-    # of the latents' KL from N(0, 1), beside the squared error
-    kl_weight: Positive = 0.5  # settings 3.10
-    limit: Positive = 0.5  # of the latents that actions are drawn from
+    latent: Size = 2  # latent dimensions per action dimension; settings 3.10
+    # weight of the KL of the latents from N(0, 1), beside the squared error; settings
+    # 3.10
+    kl_weight: Positive = 0.5
+    limit: Positive = 0.5  # clip of the latents from which actions are drawn
 
     @property
     def net(self) -> MLP:
@@ -169,10 +170,10 @@ class Behavior(Prior):
     by_others: ClassVar[bool] = True
     stays: ClassVar[bool] = True
 
-    model: Clone | VAE = Clone()  # what is fitted to the data
-    # updates that fit the model and nothing else, before all others start
+    model: Clone | VAE = Clone()  # model that is fitted to the data set
+    # first updates, which fit only the model
     pretrain_updates: Annotated[int, Range(ge=0)] = 0
-    keep_fitting: bool = True  # whether the model is fitted on with every update after
+    keep_fitting: bool = True  # whether later updates fit the model too
 
     def maths(self, config: Config) -> Callable[..., Any] | None:
         return self.model.maths(config)

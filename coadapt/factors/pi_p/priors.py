@@ -20,7 +20,7 @@ class Policy(Prior):
     is_policy: ClassVar[bool] = True
     weighable: ClassVar[bool] = True
 
-    samples: Size = 20  # M
+    samples: Size = 20  # M, the number of actions sampled at each state
     # whose states the E-step stands on: those of the transition, or its successors,
     # where the critic's target has drawn and scored the same actions already
     states: Literal["next", "current"] = "next"

@@ -55,9 +55,9 @@ class NonParametric(Weights):
 
     # what Z sums over: the samples of each state, the batch, or nothing (Z = 1)
     normalize: Literal["state", "batch", "none"] = "state"
-    standardize: Toggle = False  # G in standard deviations over the data
-    clip: Clip | None = None  # of the weights, after Z
-    # of the weight: exp(G / eta), or 1 where G is above 0 and else 0; Wang et al. 2020
+    standardize: Toggle = False  # standardise G over the data
+    clip: Clip | None = None  # clip of the weights, after Z; none: no clip
+    # weight of an action: exp(G / eta), or 1 if G > 0 and else 0; Wang et al. 2020
     form: Literal["exponential", "indicator"] = "exponential"
     # the share of the batch with the best G that is kept: V-MPO's top half; the rest
     # has weight 0
@@ -196,8 +196,8 @@ class Episodic(Weights):
 
     whole_episodes: ClassVar[bool] = True
 
-    standardize: Toggle = False  # R in standard deviations over the episodes
-    # climb E[R] too, by the likelihood ratio, beside the fit to pi_q
+    standardize: Toggle = False  # standardise R over the episodes
+    # also increase E[R], by the likelihood ratio, beside the fit to pi_q
     expected_return: Toggle = False
 
     def maths(self, config: Config) -> Callable[..., Any] | None:

@@ -76,11 +76,13 @@ class Cloning:
     Source: Fujimoto and Gu 2021 (TD3+BC), Eq. 3 and 5.
     """
 
-    weight: Positive = 1.0  # of the distance
-    # the distance over action dimensions; their sum: Tarasov et al. 2023 (ReBRAC)
+    weight: Positive = 1.0  # weight of the distance
+    # how the distance is taken over action dimensions; sum: Tarasov et al. 2023
+    # (ReBRAC)
     over: Literal["mean", "sum"] = "mean"
-    # G in units of its mean size over the minibatch, so much of it; none: as it is
-    alpha: Positive | None = 2.5  # Fujimoto and Gu 2021
+    # G is multiplied by alpha over its mean magnitude in the minibatch; none: by 1;
+    # Fujimoto and Gu 2021
+    alpha: Positive | None = 2.5
 
     def gain(self, value: jax.Array, action: jax.Array, stored: jax.Array) -> jax.Array:
         """What is climbed: value [B], action [M, B, A], stored [B, A] -> [B]."""
@@ -98,15 +100,16 @@ class Pathwise(Movement):
 
     by_samples: ClassVar[bool] = True
 
-    # of several critics: their minimum, the first, the mean of all, or what
-    # g_estimate makes of them where actions are scored
+    # value that is maximised, of several critics: minimum, first, mean, or mix, by
+    # which g_estimate scores actions
     critic: Literal["minimum", "first", "mean", "mix"] = "minimum"
-    # actions of the policy that each critic's value is averaged over, before one of the
-    # critics is taken
-    samples: Size = 1  # settings 3.10
-    # where the standard normal noise of these actions is clipped; none: it is not
-    noise_limit: Positive | None = None  # settings 3.10
-    cloning: Cloning | None = None  # of stored actions, beside G
+    # actions of the policy over which the value of each critic is averaged, before
+    # critics are combined; settings 3.10
+    samples: Size = 1
+    # clip of the standard normal noise of these actions; none: no clip; settings 3.10
+    noise_limit: Positive | None = None
+    # penalty on the distance from stored actions; none: no penalty
+    cloning: Cloning | None = None
 
     def terms(
         self,
@@ -208,7 +211,7 @@ class EntropyBonus(Ruled):
     Source: Schulman et al. 2017, Eq. 9; Huang et al. 2022 (PPO), detail 10.
     """
 
-    weight: NonNegative = 0.01  # of the entropy; Huang et al. 2022, of Atari
+    weight: NonNegative = 0.01  # weight of the entropy; Huang et al. 2022, of Atari
 
     def needs(self, config: Config) -> Iterator[Need | Refusal]:
         reason = "the bonus needs the entropy in closed form"
@@ -221,11 +224,11 @@ class LikelihoodRatio(Movement):
 
     by_samples: ClassVar[bool] = False
 
-    standardize: Toggle = True  # G in standard deviations over the data; settings 3.6
+    standardize: Toggle = True  # standardise G; settings 3.6
     # what G is standardised over: an iteration's data, or each minibatch of the policy;
     # Huang et al. 2022, detail 7
     over: Literal["data", "minibatch"] = "data"
-    entropy: EntropyBonus | None = None  # of the policy, beside G; none: no bonus
+    entropy: EntropyBonus | None = None  # entropy bonus; none: no bonus
 
     def needs(self, config: Config) -> Iterator[Need | Refusal]:
         reason = "a parametric pi_q is updated by a gradient"

@@ -27,8 +27,9 @@ class Deterministic(Distribution):
     bounded: ClassVar[bool] = True
     adds_noise: ClassVar[bool] = True
 
-    # std in agent units of what it acts with in training; the sum is clipped
-    noise: Positive = 0.1  # settings 3.8
+    # std of the exploration noise, agent units; the noisy action is clipped; settings
+    # 3.8
+    noise: Positive = 0.1
 
     @property
     def symbol(self) -> str:

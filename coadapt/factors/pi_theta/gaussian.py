@@ -85,7 +85,7 @@ class Gaussian(Diagonal):
     mean: Literal["free", "tanh"] = (
         "free"  # tanh keeps the mean, not the action, inside
     )
-    scale: Scale = StateSoftplusStd()  # how its std is made
+    scale: Scale = StateSoftplusStd()  # how the std is computed
 
     @classmethod
     def at(cls, point: Combination) -> "Gaussian":
@@ -136,7 +136,7 @@ class TanhGaussian(Diagonal):
 
     bounded: ClassVar[bool] = True
 
-    scale: Scale = StateLogStd()  # how the std is made, before tanh
+    scale: Scale = StateLogStd()  # how the std before tanh is computed
     # how a stored action is mapped back: clipped to +-(1 - 1e-6) first, or plain atanh,
     # which is infinite at +-1 and can end a run (settings 2.9)
     inverse: Literal["safe", "naive"] = "safe"

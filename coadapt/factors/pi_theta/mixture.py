@@ -39,7 +39,7 @@ class MixtureOfGaussians(Distribution):
     bounded: ClassVar[bool] = True
     has_kl: ClassVar[bool] = False
 
-    components: Annotated[int, Range(ge=2)] = 4  # Gaussians at a state
+    components: Annotated[int, Range(ge=2)] = 4  # number of Gaussians at each state
     scale: StateLogStd = StateLogStd()  # how the std of each is made, before tanh
 
     @property

@@ -62,8 +62,8 @@ class ScaleRule(Ruled, Protocol):
 class StateLogStd(ScaleRule):
     """std(s) = exp(clip(x, low, high)), x an output of the network: SAC's head."""
 
-    low: Scalar = -20.0  # of log std; settings 1.1
-    high: Scalar = 2.0  # of log std; settings 1.1
+    low: Scalar = -20.0  # minimum of log std; settings 1.1
+    high: Scalar = 2.0  # maximum of log std; settings 1.1
 
     of_network: ClassVar[bool] = True
     symbol = "Sigma_theta(s)"
@@ -83,7 +83,7 @@ class StateLogStd(ScaleRule):
 class StateSoftplusStd(ScaleRule):
     """std(s) = init softplus(x) / log 2 + std_offset, x the network's output: MPO's."""
 
-    init_std: Positive = 0.5  # at x = 0; settings 1.3, per task
+    init_std: Positive = 0.5  # std at x = 0; settings 1.3, per task
     std_offset: Positive = 1e-6  # added to the std; settings 1.3
 
     of_network: ClassVar[bool] = True
@@ -111,7 +111,7 @@ class Learned(ScaleRule, Protocol):
 class LearnedStd(Learned):
     """One std for all states: its variance is softplus of a parameter: AWAC's."""
 
-    raw: Scalar = 0.0  # at the start: variance 0.693; settings 1.5
+    raw: Scalar = 0.0  # initial raw parameter; at 0 the variance is 0.693; settings 1.5
 
     def std(
         self, own: Tree, head: jax.Array, features: jax.Array | None = None
@@ -127,9 +127,9 @@ class LearnedStd(Learned):
 class LearnedLogStd(Learned):
     """One std for all states, whose logarithm is a parameter: TRPO's and PPO's."""
 
-    raw: Scalar = 0.0  # log std at the start; settings 3.6
-    floor: Scalar | None = None  # log std is clipped to at least this; none: it is not
-    ceiling: Scalar | None = None  # and to at most this
+    raw: Scalar = 0.0  # initial log std; settings 3.6
+    floor: Scalar | None = None  # minimum of log std; none: no minimum
+    ceiling: Scalar | None = None  # maximum of log std; none: no maximum
 
     def limits(self, config: Config) -> Iterator[Refusal]:
         floor, ceiling = self.floor, self.ceiling
@@ -172,7 +172,7 @@ class FeatureStd(ScaleRule):
     diagonal covariance.
     """
 
-    init_std: Positive = 0.5  # of the noise on each weight
+    init_std: Positive = 0.5  # initial std of the noise on each weight
 
     closed_form: ClassVar[bool] = True
     symbol = "Sigma_theta(s)"
