@@ -207,7 +207,10 @@ def made(place: Path = PLACE) -> str:
     plan = load("learns")
     cells = sum(len(plan.variants(task)) for task in plan.tasks)
     if len(found) < cells:
-        text += f"\n{len(found)} of the plan's {cells} rows and tasks have been run.\n"
+        text += (
+            f"\n{len(found)} of the plan's {cells} combinations of row and task have "
+            "been run.\n"
+        )
     return text
 
 

@@ -21,8 +21,8 @@ class Resets:
     of: Literal["both", "policy", "critic"] = "both"  # whose networks are reset
     # number of last layers that are reset, with the output layer; none: all parameters
     last: Size | None = None
-    # whether the optimisers' statistics of these parameters are reset, and, where all are,
-    # the schedules of their rates begin again
+    # whether the optimisers' statistics of these parameters are reset, and with all
+    # parameters the schedules of their rates
     optimizer: bool = True
     # whether target networks take the new parameters, or keep theirs
     target: Literal["copy", "keep"] = "copy"

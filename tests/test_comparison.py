@@ -102,7 +102,7 @@ def test_several_tasks_without_references_have_no_mean():
 def test_below_ten_seeds_there_is_no_verdict_and_a_number_that_would_do():
     found = compare(rows(of(0.2, 0.0), seeds=9, std=0.2))
     assert found.word == verdict.NONE
-    assert found.detail == "9 seeds an arm: a verdict takes 10"
+    assert found.detail == "9 seeds per arm: a verdict needs 10"
     assert found.verdict.seeds and found.verdict.seeds > 10
 
 
@@ -188,7 +188,7 @@ def test_an_arm_without_any_score_has_no_effect_and_no_verdict():
     found = coadapt.compare(frame, "tanh", PAIRS, margin=20)
     assert found.word == verdict.NONE
     assert "a random policy's return on toy/lqr is not known" in found.detail
-    assert found.before.detail == "0 seeds an arm: a verdict takes 10"
+    assert found.before.detail == "0 seeds per arm: a verdict needs 10"
     lost, whole = found.returns[A]
     assert math.isnan(lost.value) and not lost.defined and lost.seeds == 0
     assert whole.defined and str(found)
@@ -312,4 +312,4 @@ def test_the_report_and_the_library_give_one_answer():
         for answer in verdicts.answers(arms, question):
             alone = coadapt.compare(place, "tanh", on, tasks=[answer.task])
             assert answer.found == dataclasses.replace(alone, published=question.cells)
-            assert alone.word == verdict.NONE and "5 seeds an arm" in alone.detail
+            assert alone.word == verdict.NONE and "5 seeds per arm" in alone.detail

@@ -259,9 +259,9 @@ def test_its_report_has_the_protocol_and_the_look(studies, capsys):
         comparison.arms_of(whole),
         until.plan(header.protocol),  # type: ignore[arg-type]
     )
-    assert found[0].seeds == 20 and "at 20 seeds an arm" in said
+    assert found[0].seeds == 20 and "at 20 seeds per arm" in said
     assert f"SHA-256 {manifest.digest(header.protocol)}" in said
-    assert "looks at 10, 20 seeds an arm" in said
+    assert "looks at 10, 20 seeds per arm" in said
 
 
 def test_an_answer_that_counts_no_looks_says_so(studies, capsys):
@@ -334,5 +334,5 @@ def test_the_plan_has_the_looks_and_the_hash(studies, capsys):
     assert header is not None
     assert command.main([*FLAGS, "--dry_run"]) == 0
     said = capsys.readouterr().out
-    assert "looks: at 10, 20 seeds an arm, up to 2 times the above" in said
+    assert "looks: at 10, 20 seeds per arm, up to 2 times the above" in said
     assert f"protocol: {manifest.digest(header.protocol)}" in said

@@ -152,7 +152,7 @@ def test_below_ten_seeds_nothing_is_claimed():
     few = [between(0.5, 0.6, seeds=9), between(-0.6, -0.5, seeds=9)]
     found = verdict.judge(few, M)
     assert found.word == verdict.NONE and not found.decided
-    assert found.detail == "9 seeds an arm: a verdict takes 10"
+    assert found.detail == "9 seeds per arm: a verdict needs 10"
     assert found.seeds == 10
 
 

@@ -135,7 +135,7 @@ class Effect:
         return float(side(t, self.freedom))
 
     def of(self, seeds: int) -> tuple[float, float]:
-        """Standard error and degrees of freedom with so many seeds an arm."""
+        """Standard error and degrees of freedom with so many seeds per arm."""
         parts = np.array(self.variances)
         total, squares = parts.sum(), (parts**2).sum()
         freedom = (seeds - 1) * total**2 / squares if squares else math.inf
@@ -293,7 +293,7 @@ def too_few(seeds: int, least: int = LEAST) -> str:
     """Why so many seeds of the smallest arm give no verdict; '' if they may."""
     if seeds >= least:
         return ""
-    return f"{seeds} seed{'s' * (seeds != 1)} an arm: a verdict takes {least}"
+    return f"{seeds} seed{'s' * (seeds != 1)} per arm: a verdict needs {least}"
 
 
 def _detail(word: str, effects: Sequence[Effect], margin: float) -> str:
@@ -319,7 +319,7 @@ def named(text: str, labels: Sequence[str]) -> str:
 
 
 def power(effects: Sequence[Effect], margin: float, seeds: int) -> float:
-    """How probable it is that so many seeds an arm decide what the effects are.
+    """How probable it is that so many seeds per arm decide what the effects are.
 
     As if their values and stds were the true ones. With Student's quantile and a normal
     estimate, which is close to the noncentral t from ten seeds on.
@@ -354,7 +354,7 @@ def _chance(each: Effect, part: str, margin: float, seeds: int) -> float:
 def seeds_to_decide(
     effects: Sequence[Effect], margin: float, least: int = LEAST, goal: float = POWER
 ) -> int | None:
-    """The fewest seeds an arm that decide what the effects are, with this power.
+    """The fewest seeds per arm that decide what the effects are, with this power.
 
     As if the estimates were true, which few seeds tell badly. None where a spread is
     not known, or where it takes more than `MOST`.

@@ -124,7 +124,7 @@ def _why(found: Comparison) -> str:
     seeds = _seeds([found])
     if seeds < verdict.LEAST:
         there = "there is 1 seed" if seeds == 1 else f"there are {seeds} seeds"
-        return f"{there} of each variant, and a verdict takes {verdict.LEAST}"
+        return f"{there} of each variant, and a verdict needs {verdict.LEAST}"
     if found.detail:
         return found.detail
     if found.verdict.seeds is None:

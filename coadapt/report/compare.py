@@ -204,7 +204,7 @@ def _settled(
     if each.found is None:
         reason = f"not all arms have the {plan.looks[0]} seeds of the first look"
         return Answer(question, None, reason, task)
-    look = f"{'decided' if each.decided else 'open'} at {each.seeds} seeds an arm"
+    look = f"{'decided' if each.decided else 'open'} at {each.seeds} seeds per arm"
     found = dataclasses.replace(each.found, notes=(*each.found.notes, look))
     return Answer(question, found, "", task, look, plan.seeds[: each.seeds])
 
@@ -324,7 +324,7 @@ def sentence(found: Answer) -> str:
     told += f"; {found.look}" if found.look else ""
     if said.decided or said.seeds is None or found.look.startswith("decided"):
         return told
-    return f"{told}; {said.seeds:,} seeds an arm would decide the observed effects"
+    return f"{told}; {said.seeds:,} seeds per arm would decide the observed effects"
 
 
 def rows(found: Contrasted) -> list[dict[str, str]]:

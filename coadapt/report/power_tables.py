@@ -39,5 +39,5 @@ def notes(plan: power.Plan) -> list[str]:
         "without looks, for a power of 0.8",
     ]
     if plan.seeds < verdict.LEAST:
-        notes.append(f"nothing is found with fewer than {verdict.LEAST} seeds an arm")
+        notes.append(f"nothing is found with fewer than {verdict.LEAST} seeds per arm")
     return notes

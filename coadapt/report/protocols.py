@@ -42,9 +42,9 @@ def _rules(protocol: Mapping[str, Any]) -> list[str]:
         return []
     sizes, number = ", ".join(map(str, plan.looks)), len(plan.questions)
     return [
-        f"seeds until decided, looks at {sizes} seeds an arm ({until.SPENDING}), alpha "
-        f"{plan.alpha:g} over {number} question{'s' * (number > 1)}, by Holm at the "
-        f"end; margin {plan.margin:g}."
+        f"seeds until decided, looks at {sizes} seeds per arm ({until.SPENDING}), "
+        f"alpha {plan.alpha:g} over {number} question{'s' * (number > 1)}, by Holm at "
+        f"the end; margin {plan.margin:g}."
     ]
 
 

@@ -141,7 +141,7 @@ def test_a_margin_in_returns_where_there_is_no_unit(capsys, tmp_path):
 def test_below_ten_seeds_there_is_no_verdict(capsys, tmp_path):
     workdir = made(tmp_path / "runs", seeds=4)
     rows, _ = run(capsys, f"--workdir={workdir}", PAIRS)
-    said = "no verdict (4 seeds an arm: a verdict takes 10)"
+    said = "no verdict (4 seeds per arm: a verdict needs 10)"
     assert rows[0]["verdict"] == said and rows[0]["seeds"] == "10"
 
 

@@ -243,7 +243,7 @@ def test_returns_come_first(capsys, tmp_path):
 def test_one_seed_decides_nothing_and_it_is_said(capsys, tmp_path):
     stores.of_experiment(tmp_path / "x", "table3", [HOPPER], score=tanh, seeds=1)
     page, shown = run(capsys, tmp_path / "x")
-    said = "no verdict (1 seed an arm: a verdict takes 10)"
+    said = "no verdict (1 seed per arm: a verdict needs 10)"
     assert (
         f"SAC and MPO: {said}: SAC +" in shown and "[" not in shown.split(said)[1][:20]
     )
