@@ -107,8 +107,7 @@ def family(task: str) -> str:
     found = task.partition("/")[0]
     if found not in (*_STAGES, "brax"):
         raise ConfigError(
-            f"task is {task!r}: there is no picture of it; those of "
-            f"{', '.join(_STAGES)} and brax have one."
+            f"task is {task!r}: videos are of tasks of {', '.join(_STAGES)} and brax."
         )
     return found
 
@@ -122,9 +121,8 @@ def open_stage(task: str, size: Size) -> Iterator[Stage]:
     kind, _, name = task.partition("/")
     if kind not in _STAGES:
         raise ConfigError(
-            f"task is {task!r}: frames are drawn of {', '.join(_STAGES)}; "
-            f"{family(task)} "
-            "makes a page."
+            f"task is {task!r}: frames are of tasks of {', '.join(_STAGES)}; of one "
+            "of brax there is a page, video.page."
         )
     stage = _STAGES[kind](name, size)
     try:

@@ -209,7 +209,7 @@ def test_what_draws_is_found_out_and_what_was_chosen_is_kept(monkeypatch):
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ([f"--task={TOY}"], "there is no picture of it"),
+        ([f"--task={TOY}"], "videos are of tasks of gym, dmc and brax"),
         ([f"--task={GYM}", "--size=63x48"], "--size is '63x48'"),
         ([f"--task={GYM}", "--variant=pop"], "did you mean 'ppo'"),
         ([f"--task={GYM}", "--out=x.avi"], "it must end in .mp4 or .gif"),

@@ -1,4 +1,4 @@
-"""Measure agent-updates a second, beside the machine's matrix products.
+"""Measure agent-updates per second, and the limit that matrix products set.
 
 Examples:
   coadapt bench --algorithms=sac,mpo --agents=1,2,4,8,16
@@ -9,17 +9,17 @@ Examples:
   coadapt bench --algorithms=sac,mpo --agents=1,8,64,512 --project=h100
 
 Each update is on a minibatch of a frozen random replay with HalfCheetah's shapes. The
-limit is the best float32 matrix product of the same run, on all cores; the arithmetic
-is counted from the shapes of the networks' products. Updates of awr are of a tenth of
-its steps.
+limit is the speed of the fastest float32 matrix product in the same run, on all cores,
+for the operations that the networks' shapes require. An update of awr has a tenth of
+its gradient steps.
 
-With --envs, thousands of environment steps a second instead: ours, a plain loop over
-the suite's own environments, Gymnasium's vector environments, the physics alone.
+With --envs, thousands of env steps per second instead: coadapt's, a plain loop over the
+suite's own environments, Gymnasium's vector environments, and the physics alone.
 
-With --products, the products of layers alone, without the rest of an update.
+With --products, only the matrix products of the layers.
 
-With --project, what an update would take on an accelerator, from its operations, bytes
-and kernels: not a measurement. On one, the first command measures it.
+With --project, an estimate of an update's time on an accelerator, from its operations,
+bytes and kernels. On an accelerator itself, the first command measures it.
 """
 
 import sys
@@ -37,34 +37,42 @@ from coadapt.validation import config_rules
 
 def _define(values: Values) -> None:
     flags.DEFINE_string(
-        "algorithms", ",".join(algorithms.PRESETS), "presets (all)", flag_values=values
+        "algorithms",
+        ",".join(algorithms.PRESETS),
+        "presets, separated by commas (all)",
+        flag_values=values,
     )
-    flags.DEFINE_string("agents", "1,2,4,8", "numbers of agents", flag_values=values)
+    flags.DEFINE_string(
+        "agents",
+        "1,2,4,8",
+        "numbers of agents in a program (1,2,4,8)",
+        flag_values=values,
+    )
     flags.DEFINE_string(
         "rounds",
         None,
-        "repeats, of which the median is printed (5)",
+        "repetitions, of which the median is printed (5)",
         flag_values=values,
     )
     flags.DEFINE_string(
         "task",
         None,
-        "a task of the host: measure the loop on it against its updates alone",
+        "a task of gym/ or dmc/: time the training loop on it, and its updates alone",
         flag_values=values,
     )
     flags.DEFINE_string(
-        "envs", None, "tasks of the host: measure their steps alone", flag_values=values
+        "envs", None, "tasks of gym/ or dmc/: time only their steps", flag_values=values
     )
     flags.DEFINE_string(
         "project",
         None,
-        f"an accelerator, {' or '.join(roofline.ACCELERATORS)}: project, not measure",
+        f"estimate the time on {' or '.join(roofline.ACCELERATORS)}, without measuring",
         flag_values=values,
     )
     flags.DEFINE_string(
         "products",
         None,
-        "widths of layers: measure XLA's products of them alone, as an update has them",
+        "widths of layers: time only the matrix products of an update",
         flag_values=values,
     )
     flags.DEFINE_multi_string(

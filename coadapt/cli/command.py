@@ -55,7 +55,7 @@ def _executed(
     flags.DEFINE_multi_string(
         "import",
         [],
-        "a module of your own, whose classes a config names as module:Name; repeat for "
+        "module to import first, whose classes configs name as module:Name; repeat for "
         "more",
         flag_values=values,
     )

@@ -11,6 +11,10 @@ from coadapt.schema import ConfigError
 from coadapt.system.notes import note
 
 CACHE = Path("~/.cache/coadapt/xla")
+ABOUT = (  # of the flag
+    "folder that keeps compiled programs; if empty, none are kept (the environment "
+    f"variable COADAPT_CACHE, or {CACHE})"
+)
 
 
 def keep(flag: str | None) -> None:

@@ -7,15 +7,15 @@ Examples:
   coadapt effects --workdir=runs/critics --toggle=g_estimate.critics=2,1
   coadapt effects --workdir=runs/grid --factorial=all
 
-An effect is the mean with the toggle less that without, over tasks; a run's score is
-the mean of its last tenth of evaluations, and a failed run counts as a random policy.
-It is in the unit of the manifest, (score - random) / (reference - random), and in
-returns where a task has no reference: then --margin is in returns too. With 95%
-intervals, and at least 10 seeds an arm, the verdict is one of
+An effect is the mean score with the toggle minus the mean without it, averaged over
+tasks. A run's score is the mean of its last tenth of evaluations, at least three; a
+failed run counts as a random policy. Effects are in the task's unit, (score - random) /
+(reference - random), or in returns if a task has no reference; then --margin is in
+returns too. With at least 10 seeds of each variant, the verdict is one of
   helps both, harms both, no effect on either
-  co-adapted: helps A only, harms A only (or B)
+  co-adapted          helps A only, harms A only, or the same of B
   depends on failures the verdict differs if a failed run counts as its last score
-  not decided         'seeds' says how many would decide the observed effects
+  not decided         'seeds' is how many would decide the observed effects
 docs/statistics.md has the rules.
 """
 
@@ -29,7 +29,7 @@ from absl import flags
 from coadapt.analysis import comparison, stats
 from coadapt.analysis.comparison import Arms
 from coadapt.cli import command, factorials, output, pairs
-from coadapt.cli.values import Values, get, listed, positive, required
+from coadapt.cli.values import OF_PROTOCOL, Values, get, listed, positive, required
 from coadapt.report import compare, effect_tables
 from coadapt.runs import store
 from coadapt.schema import ConfigError, ending
@@ -40,31 +40,29 @@ def _define(values: Values) -> None:
         flags.DEFINE_string(name, default, about, flag_values=values)
 
     flags.DEFINE_boolean(
-        "published", False, "the paper's own cells (ten seeds)", flag_values=values
+        "published",
+        False,
+        "analyse the paper's own cells (ten seeds each), instead of a workdir",
+        flag_values=values,
     )
-    text("workdir", None, "folder of the results")
-    text("pairs", None, "variants with the toggle and without: a:b,c:d")
+    text("workdir", None, "folder that was the --workdir of a sweep")
+    text("pairs", None, "variants with and without the toggle: with:without,...")
     text(
         "toggle",
         None,
-        "a field of a grid, its values on and off, as in names of variants: "
-        "g_estimate.critics=2,1; with one value, those without are as they were",
+        "a field of a grid and its values on and off, as in the variants' names: "
+        "g_estimate.critics=2,1; with one value, off is the variant without it",
     )
     flags.DEFINE_multi_string(
         "factorial",
         [],
-        "main effects and interactions: 'all', or a toggle with its levels off and on, "
-        "g_estimate.critics=1,2; repeat for more",
+        "print main effects and interactions: 'all', or a toggle and its levels off "
+        "and on, g_estimate.critics=1,2; repeat for more",
         flag_values=values,
     )
-    text("tasks", None, "tasks to average over (all that every variant has)")
-    text(
-        "margin",
-        None,
-        "largest effect that counts as negligible: in the reference's unit (of a "
-        "study's protocol, else 0.1), or in returns where a task has no reference",
-    )
-    text("metric", "final", "final, last or area: see docs/statistics.md (final)")
+    text("tasks", None, "tasks to average over, by comma (all that every variant has)")
+    text("margin", None, OF_PROTOCOL)
+    text("metric", "final", "score: final, last or area: docs/statistics.md (final)")
     output.define_style(values)
 
 

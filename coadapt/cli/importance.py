@@ -5,9 +5,10 @@ Examples:
   coadapt importance --workdir=runs/random --figure=importance.png
 
 Functional ANOVA of random forests (Hutter et al. 2014): the share of the score's
-variance over the design's ranges that a field explains alone, and that two explain
-beyond it. Shown is what is above the 95% quantile of its permutation null. The design
-is that of coadapt sweep --random, of 10 settings a field or more: docs/tuning.md.
+variance over the searched ranges that a field explains alone, and that a pair explains
+beyond its two fields. Shares above the 95% quantile of their permutation null are
+shown. It needs a workdir of coadapt sweep --random with at least 10 settings per field:
+docs/tuning.md.
 """
 
 import sys
@@ -28,9 +29,13 @@ FEWEST = 19  # permutations, of which the largest is the quantile
 
 def _define(values: Values) -> None:
     text, _ = definers(values)
-    text("workdir", "folder of the results of a random design")
-    text("permutations", f"of a null, {FEWEST} or more ({importance.PERMUTATIONS})")
-    text("figure", "a file for a picture of the shares, such as importance.png")
+    text("workdir", "folder that was the --workdir of a random design")
+    text(
+        "permutations",
+        f"permutations of each null distribution, {FEWEST} or more "
+        f"({importance.PERMUTATIONS})",
+    )
+    text("figure", "file for a figure of the shares, such as importance.png")
     output.define_style(values)
 
 

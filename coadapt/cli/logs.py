@@ -26,9 +26,9 @@ from coadapt.schema import ConfigError
 
 def _define(values: Values) -> None:
     for name, about in (
-        ("workdir", "folder of the results"),
-        ("to", f"where the rows go: {', '.join(writers.PACKAGES)}"),
-        ("project", "of Weights & Biases, or entity/project (coadapt)"),
+        ("workdir", "folder that was the --workdir of a sweep"),
+        ("to", f"where to copy the rows: {' or '.join(writers.PACKAGES)}"),
+        ("project", "project of Weights & Biases, or entity/project (coadapt)"),
     ):
         flags.DEFINE_string(name, None, about, flag_values=values)
     flags.DEFINE_boolean(

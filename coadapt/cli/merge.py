@@ -1,12 +1,12 @@
-"""Bring run stores that were made apart into one.
+"""Merge run stores, such as those of several machines, into one.
 
 Examples:
   coadapt merge runs/a runs/b --into=runs/all
 
-Those that are merged are only read. Their manifests, configs and checksums are held
-against each other, and what contradicts is refused: other settings, or two values of
-one agent at one step. Done again, it copies nothing but what is new; after a kill, the
-rest. A sweep goes on with what it made.
+The merged stores are only read. Their manifests, configs and checksums are compared,
+and contradictions are refused: other settings, or two values of one agent at one env
+step. Repeated, or after a kill, the command copies only what is missing. A sweep can
+continue in the result.
 """
 
 import sys
@@ -22,11 +22,12 @@ from coadapt.runs import merge
 
 def _define(values: Values) -> None:
     flags.DEFINE_multi_string(
-        "store", [], "a run store, also as a word without a flag", flag_values=values
+        "store",
+        [],
+        "workdir of a sweep to merge; may be written without the flag",
+        flag_values=values,
     )
-    flags.DEFINE_string(
-        "into", None, "folder of the merged run store", flag_values=values
-    )
+    flags.DEFINE_string("into", None, "workdir for the merged rows", flag_values=values)
 
 
 def _run(values: Values) -> None:

@@ -1,4 +1,4 @@
-"""Pack a run store into one archive: what was asked for, its rows, and the report.
+"""Pack a run store into one archive: its request, its rows and its report.
 
 Example:
   coadapt pack --workdir=runs/table2 --out=table2.zip
@@ -20,9 +20,11 @@ from coadapt.runs import store
 
 
 def _define(values: Values) -> None:
-    flags.DEFINE_string("workdir", None, "folder of the results", flag_values=values)
     flags.DEFINE_string(
-        "out", None, "path of the archive (<workdir>.zip)", flag_values=values
+        "workdir", None, "folder that was the --workdir of a sweep", flag_values=values
+    )
+    flags.DEFINE_string(
+        "out", None, "file for the archive (<workdir>.zip)", flag_values=values
     )
 
 

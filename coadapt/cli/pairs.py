@@ -32,7 +32,7 @@ def _listed(text: str, variants: Sequence[str]) -> list[Pair]:
         for name in (on, off):
             if name not in variants:
                 raise ConfigError(
-                    f"--pairs has {name!r}: no row is of such a variant"
+                    f"--pairs has {name!r}: it must be one of {', '.join(variants)}"
                     f"{ending(name, variants)}"
                 )
         found.append(Pair(on, (on,), (off,)))

@@ -1,6 +1,7 @@
 """Flags as they are parsed, what was meant by one that there is not, and the help."""
 
 import contextlib
+import re
 import textwrap
 from collections.abc import Sequence
 
@@ -25,8 +26,24 @@ def parse(values: Values, args: Sequence[str]) -> list[str]:
         raise ConfigError(
             f"--{name} is not a flag of this command{_meant(values, args, name, value)}"
         ) from None
-    except ValueError as error:  # of absl, for a switch with a value
-        raise ConfigError(str(error)) from None
+    except (ValueError, flags.IllegalFlagValueError) as error:
+        raise _no_value(values, str(error)) from None
+
+
+def _no_value(values: Values, said: str) -> ConfigError:
+    """For what absl says of a wrong value: 'flag --name=value: ...'."""
+    found = re.match(r"flag --(\w+)=(.*?): ", said, re.DOTALL)
+    if found is None or found[1] not in values:  # a switch that is given as --noname=x
+        return ConfigError(said)
+    name, value, flag = found[1], found[2], values[found[1]]
+    allowed = getattr(flag.parser, "enum_values", [])
+    words = f"one of {', '.join(allowed)}" if allowed else "a number"
+    if flag.boolean:
+        words = "true or false"
+    elif not allowed and flag.parser.syntactic_help:
+        words = f"a {flag.parser.syntactic_help}"
+    end = schema.ending(value, allowed)
+    return ConfigError(f"--{name} is {value!r}: it must be {words}{end}")
 
 
 def _meant(values: Values, args: Sequence[str], name: str, value: str) -> str:
@@ -54,7 +71,7 @@ def _paths_at_hand(values: Values, args: Sequence[str]) -> set[str]:
 
 
 def help_of(text: str, values: Values) -> str:
-    lines = [text.strip(), "", "Flags:"]
+    lines = [text.strip(), "", "Flags: (defaults in brackets)"]
     width = 2 + max(len(name) for name in values)
     for name in values:  # in the order of their definition
         words = " ".join((values[name].help or "").split())

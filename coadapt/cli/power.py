@@ -5,10 +5,10 @@ Examples:
   coadapt power --std=0.35,0.19 --seeds=16 --max_seeds=64
   coadapt power --pilot=runs/pilot --seeds=32 --margin=0.2 --questions=3
 
-A std is of runs that differ in their seed alone, in the task's unit, of A and of B; a
-pilot's is read from its runs, and beside it stands what the true one is below in four
-of five pilots. With --max_seeds arms are judged at doubling numbers of seeds from
---seeds on, as by coadapt sweep --until=decided. docs/tuning.md has more.
+A std is over runs of A, and of B, that differ only in their seed, in the task's unit. A
+pilot's stds are estimated from its runs, each also at an upper limit, below which the
+true std is in four of five pilots. With --max_seeds, arms are tested at doubling
+numbers of seeds from --seeds on, as by coadapt sweep --until=decided: docs/tuning.md.
 """
 
 import itertools
@@ -29,11 +29,11 @@ from coadapt.studies import power
 
 
 def _define(values: Values) -> None:
-    flags.DEFINE_string("seeds", "10", "of each arm (10)", flag_values=values)
+    flags.DEFINE_string("seeds", "10", "seeds per arm (10)", flag_values=values)
     power_flags.define(values)
     for name, about in (
-        ("tasks", "that an effect is averaged over (1)"),
-        ("questions", "of the study, which share alpha (1)"),
+        ("tasks", "number of tasks that an effect is averaged over (1)"),
+        ("questions", "number of questions that share alpha (1)"),
         ("failing", "share of the runs of each arm that fail (0)"),
     ):
         flags.DEFINE_string(name, None, about, flag_values=values)

@@ -7,7 +7,7 @@ from absl import flags
 from coadapt import sweep
 from coadapt.analysis import verdict
 from coadapt.analysis.comparison import MARGIN
-from coadapt.cli.values import Values, get, listed, positive
+from coadapt.cli.values import NEGLIGIBLE, Values, get, listed, positive
 from coadapt.report import compare
 from coadapt.schema import ConfigError
 from coadapt.studies import power
@@ -20,17 +20,12 @@ def define(values: Values) -> None:
     for name, about in (
         (
             "std",
-            "of runs from seed to seed, in the task's unit: one, or A's and B's: "
-            "0.35,0.19",
+            "std of scores over seeds, in the task's unit: one number, or one for A "
+            "and one for B: 0.35,0.19",
         ),
-        ("pilot", "folder of results from which stds are taken"),
-        (
-            "margin",
-            "largest effect that counts as negligible: in the reference's unit "
-            "(0.1), or in returns "
-            "where a task has no reference",
-        ),
-        ("max_seeds", "seeds of an arm at the last look, by which all is decided"),
+        ("pilot", "workdir of a sweep, from whose runs the stds are estimated"),
+        ("margin", NEGLIGIBLE.format(f"{MARGIN:g} of the unit")),
+        ("max_seeds", "seeds per arm at the last look of --until=decided"),
         ("alpha", "two-sided error of each part of a verdict, over all looks (0.05)"),
     ):
         flags.DEFINE_string(name, None, about, flag_values=values)

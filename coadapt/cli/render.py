@@ -1,13 +1,13 @@
-"""Film a saved agent: its greedy policy, in an episode of its last evaluation.
+"""Record a video of a saved agent: greedy episodes of its last evaluation.
 
 Examples:
   coadapt render --workdir=runs/cheetah --variant=sac --seed=0
   coadapt render --workdir=runs/walker --variant=sac --seed=0 \\
       --episodes=3 --out=walker.gif --size=320x240 --fps=30
 
-Writes <workdir>/videos/<variant>-<task>-seed<k>.mp4, or --out: an .mp4 or .gif of tasks
-of gym/ and dmc/, a page (.html) of brax/. It prints the return of each episode, and how
-it ended.
+Writes <workdir>/videos/<variant>-<task>-seed<k>.mp4, or --out: an .mp4 or .gif for
+tasks of gym/ and dmc/, an .html page for brax/. Prints the return of each episode, and
+how it ended.
 """
 
 import re
@@ -27,15 +27,15 @@ from coadapt.schema import ConfigError
 
 def _define(values: Values) -> None:
     for name, about in (
-        ("workdir", "folder of the results"),
-        ("variant", "whose agent"),
-        ("seed", "the agent's seed"),
-        ("task", "where several have the variant"),
-        ("steps", "env steps of an older checkpoint (the newest)"),
-        ("episodes", "how many of the evaluation's (1)"),
-        ("out", "the file: .mp4 or .gif, of brax .html"),
+        ("workdir", "folder that was the --workdir of a sweep"),
+        ("variant", "variant of the agent"),
+        ("seed", "seed of the agent"),
+        ("task", "task of the agent, if the variant was run on several"),
+        ("steps", "env steps of the snapshot (the newest)"),
+        ("episodes", "number of the evaluation's episodes (1)"),
+        ("out", "file to write, .mp4 or .gif, for brax .html (in <workdir>/videos)"),
         ("size", "width and height of the frames (480x480)"),
-        ("fps", "frames a second (as the simulation's own time has it)"),
+        ("fps", "frames per second (real time of the simulation)"),
     ):
         flags.DEFINE_string(name, None, about, flag_values=values)
 

@@ -5,9 +5,9 @@ Examples:
   coadapt report --workdir=runs/quickstart --watch     while it runs
   coadapt report --workdir=runs/quickstart --latex --pdf
 
-Prints the score of every variant with its interval, and its last evaluation (mean and
-std over seeds); writes tables, verdicts and learning curves to <workdir>/report/, or to
---out.
+Prints the score of every variant with its 95% interval, and its last evaluation (mean
+and std over seeds); writes tables, verdicts and learning curves to <workdir>/report/,
+or to --out.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from absl import flags
 
 from coadapt import report
 from coadapt.cli import command
-from coadapt.cli.values import Values, get, positive, required
+from coadapt.cli.values import OF_PROTOCOL, Values, get, positive, required
 from coadapt.report import live
 from coadapt.runs import store
 from coadapt.schema import ConfigError
@@ -26,41 +26,36 @@ from coadapt.schema import ConfigError
 
 def _define(values: Values) -> None:
     for name, about in (
-        ("workdir", "folder of the results"),
+        ("workdir", "folder that was the --workdir of a sweep"),
         (
             "out",
-            "folder of the report, where the run store is only to be read "
+            "folder for the report, such as when the workdir is read-only "
             "(<workdir>/report)",
         ),
-        (
-            "margin",
-            "largest effect that counts as negligible: in the reference's unit "
-            "(what the protocol "
-            "fixed, else 0.1), or in returns where a task has no reference",
-        ),
+        ("margin", OF_PROTOCOL),
     ):
         flags.DEFINE_string(name, None, about, flag_values=values)
     for name, about in (
-        ("latex", "write tables for a paper too, as .tex with booktabs"),
-        ("pdf", "write figures for a paper too, as PDFs as wide as a column"),
+        ("latex", "also write the tables for a paper, as .tex with booktabs"),
+        ("pdf", "also write the figures for a paper, as PDFs one column wide"),
         (
             "watch",
-            "write it again as the store grows, until all is finished or Ctrl-C; an "
-            "open page follows",
+            "write the report again whenever there are new rows, until all cells are "
+            "finished or Ctrl-C",
         ),
     ):
         flags.DEFINE_boolean(name, False, about, flag_values=values)
     flags.DEFINE_multi_string(
         "beside",
         [],
-        "a file of others' curves, to be drawn and compared: method, task, step, seed, "
-        "return, or as docs/runs.md has them; repeat for more",
+        "file of others' published curves, to be drawn and compared: columns method, "
+        "task, step, seed, return, or a layout of docs/runs.md; repeat for more",
         flag_values=values,
     )
     flags.DEFINE_string(
         "every",
         None,
-        f"with --watch, seconds from one look to the next ({live.SECONDS:g})",
+        f"with --watch: seconds between checks for new rows ({live.SECONDS:g})",
         flag_values=values,
     )
 

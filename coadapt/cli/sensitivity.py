@@ -7,11 +7,10 @@ Examples:
   coadapt sensitivity --workdir=runs/grid --by_task --figure=tasks.png
   coadapt sensitivity --workdir=runs/scrambles --procedure=3
 
-The best of n settings, against n: what a search of n settings would have found, if the
-best is selected on half of the seeds and scored on the others. With two tasks or more
-that have references, --by_task has what one setting for all tasks loses (Adkins et al.
-2024). The design is that of coadapt sweep --random; the score at each setting is of
---tune, too, and one setting for all of --grid: docs/tuning.md.
+Without a switch: the score of the best of n settings against n, which is what a search
+of n settings would have found; the best is selected on half of the seeds and scored on
+the others. It needs a workdir of coadapt sweep --random. --by_setting also takes one of
+--tune, and --by_task one of --grid (Adkins et al. 2024): docs/tuning.md.
 """
 
 import sys
@@ -39,22 +38,25 @@ _OTHERS = {
 
 def _define(values: Values) -> None:
     text, switch = definers(values)
-    text("workdir", "folder of the results of a random design, or of a tuned study")
+    text(
+        "workdir",
+        "folder that was the --workdir of a random design, a grid or a tuned study",
+    )
     switch(
         "by_setting",
         "print each setting's score with its interval, and draw it over each field",
     )
     switch(
         "by_task",
-        "print what one setting for all tasks loses, and how many fields must be "
-        "tuned for each: of two tasks or more, which have references",
+        "print what a single setting for all tasks loses, and how many fields must be "
+        "tuned per task; needs two tasks with references",
     )
     text(
         "procedure",
-        "print what tuning by so many seeds a setting finds, of coadapt sweep "
-        "--random=16 --scrambles=4 --seeds=8",
+        "print what a search with this number of tuning seeds per setting finds, from "
+        "a workdir of coadapt sweep --random=16 --scrambles=4 --seeds=8",
     )
-    text("figure", "a file for a picture of what is printed, such as best.png")
+    text("figure", "file for a figure of what is printed, such as best.png")
     output.define_style(values)
 
 

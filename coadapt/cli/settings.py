@@ -26,15 +26,15 @@ def _define_tuning(values: Values) -> None:
     flags.DEFINE_multi_string(
         "tune",
         [],
-        "choose this field for each variant, path=low..high or path=low..high:log: "
+        "tune this field for each variant, field=low..high or field=low..high:log: "
         "--tune=optim.policy.rate=1e-5..1e-2:log; repeat for more",
         flag_values=values,
     )
     for name, about in (
-        ("tune_budget", "settings that each variant is tried at, a power of 2 (16)"),
-        ("tune_seeds", "of each setting, apart from those of --seeds (3)"),
-        ("tune_scramble", "seed of the settings: another has others (0)"),
-        ("tune_steps", "env steps of a run that tunes (those of --steps)"),
+        ("tune_budget", "settings tried for each variant, a power of 2 (16)"),
+        ("tune_seeds", "seeds of each setting, separate from --seeds (3)"),
+        ("tune_scramble", "seed of the Sobol sequence of settings (0)"),
+        ("tune_steps", "env steps of each tuning run (those of --steps)"),
         (
             "tune_rule",
             "best: all settings run to their end; halving: the worse half is dropped "
@@ -48,26 +48,26 @@ def _define_random(values: Values) -> None:
     flags.DEFINE_string(
         "random",
         None,
-        "run each variant at so many settings, drawn uniformly from --vary",
+        "run each variant at this number of settings, drawn uniformly from --vary",
         flag_values=values,
     )
     flags.DEFINE_string(
         "random_seed",
         None,
-        "seed of the settings of --random (0)",
+        "seed from which the settings of --random are drawn (0)",
         flag_values=values,
     )
     flags.DEFINE_string(
         "scrambles",
         None,
-        "take the settings of --random from so many scrambles of a Sobol sequence, "
-        "each with as many, to see what tuning by that number is worth (4 or more)",
+        "number of searches, 4 or more: each is a scramble of a Sobol sequence with as "
+        "many settings as --random says, to see what tuning is worth: docs/tuning.md",
         flag_values=values,
     )
     flags.DEFINE_multi_string(
         "vary",
         [],
-        "a field of the random design, path=low..high or path=low..high:log; repeat "
+        "field and range for --random, field=low..high or field=low..high:log; repeat "
         "for more",
         flag_values=values,
     )

@@ -1,13 +1,13 @@
-"""Print a config as it would run: each field, its value, and where that is from.
+"""Print a config as it would run: each field, its value, and the source of that.
 
 Examples:
   coadapt show --algorithm=sac --task=gym/Hopper-v5
   coadapt show --algorithm=mpo --task=gym/Ant-v5 --set=g_estimate.critics=2
   coadapt show --config=mine.json --format=csv
 
-A value is from --set, from the preset's row of changes for the task, from the preset or
-the file, or the default of its class. What is no valid combination is refused, as by
-coadapt train.
+The column `from` says who set a value: --set, the preset's own settings for the task,
+the preset or the file, or the default of the class. An invalid combination is refused,
+as by coadapt train.
 """
 
 import sys
@@ -26,9 +26,9 @@ from coadapt.tasks import registry
 
 def _define(values: Values) -> None:
     for name, about in (
-        ("algorithm", "the preset: sac, mpo, ppo, ..."),
-        ("config", "instead of a preset, a config in a JSON file"),
-        ("task", "family/id, for the preset's changes there (none)"),
+        ("algorithm", "preset to show: sac, mpo, ppo, ..."),
+        ("config", "JSON file with a whole config, instead of --algorithm"),
+        ("task", "task, family/id, whose own settings of the preset apply (none)"),
     ):
         flags.DEFINE_string(name, None, about, flag_values=values)
     output.define_style(values)

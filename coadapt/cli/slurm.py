@@ -28,8 +28,8 @@ def define(values: Values) -> None:
     )
     text(
         "slurm_file",
-        "lines of yours for the script of --engine=slurm, after its own options: more "
-        "of them, module load and the like",
+        "file with more lines for the script of --engine=slurm, such as module load; "
+        "they follow the script's own options",
     )
 
 

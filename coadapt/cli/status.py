@@ -1,10 +1,11 @@
-"""Print how the programs of a run store stand: what runs where, and what is left.
+"""Print the state of each program of a sweep: what runs where, and what is left.
 
 Examples:
   coadapt status --workdir=runs/grid
 
-Nothing is changed, and a sweep may be going on. Of each program: how far it has come;
-where it runs and since when; why it failed. Exit status: 1, where one has failed.
+It can be called while the sweep runs, and changes nothing. For each program it prints
+the env steps so far, where it runs and since when, and why it failed. Exit status: 1 if
+a program has failed.
 """
 
 import sys
@@ -21,7 +22,9 @@ from coadapt.system import console
 
 
 def _define(values: Values) -> None:
-    flags.DEFINE_string("workdir", None, "folder of the run store", flag_values=values)
+    flags.DEFINE_string(
+        "workdir", None, "folder that was the --workdir of a sweep", flag_values=values
+    )
 
 
 def _run(values: Values) -> int:

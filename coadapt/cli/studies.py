@@ -27,9 +27,8 @@ def define(values: Values) -> None:
     flags.DEFINE_string(
         "until",
         None,
-        "decided: seeds are added, from --seeds (16) to --max_seeds (64), until each "
-        "toggle of two algorithms has a verdict, and of one is off zero or within the "
-        "margin",
+        "'decided': add seeds, from --seeds (16) to --max_seeds (64), until each "
+        "toggle is decided: docs/tuning.md",
         flag_values=values,
     )
 
@@ -101,7 +100,7 @@ def about(values: Values, asked: Sweep) -> list[str]:
         sizes = ", ".join(map(str, plan.looks))
         share = plan.looks[-1] / plan.looks[0]
         lines += [
-            f"looks: at {sizes} seeds an arm, up to {share:g} times the above",
+            f"looks: at {sizes} seeds per arm, up to {share:g} times the above",
         ]
     if asked.protocol:
         lines.append(f"protocol: {manifest.digest(asked.protocol)}")

@@ -20,11 +20,12 @@ Examples:
       --tune_budget=8 --workdir=runs/tuned_rate
   coadapt sweep ... --dry_run        the plan, before anything compiles
 
-A grid runs all combinations of its axes. Where a field is a tuple, ';' stands between
-the values: --grid='networks.policy.sizes=64,64;256,256'. Fields that take their values
+A grid runs all combinations of its axes. The values of a field that is a tuple are
+separated by ';': --grid='networks.policy.sizes=64,64;256,256'. Fields that change
 together are one axis: --grid=target.policy.period+target.critic.period=25,400. The
 toggles of a factorial have two values each, off and on; with --resolution, the smallest
-fraction that has it is run. --steps=1e5,awr:6e5 is one study of two lengths.
+fraction of that resolution is run. With --steps=1e5,awr:6e5, awr runs 600,000 env
+steps and all others 100,000.
 """
 
 import sys
@@ -40,41 +41,44 @@ from coadapt.experiments.base import PAPER, SCALES
 
 def _define(values: Values) -> None:
     for name, about in (
-        ("experiment", f"a file of yours, or {', '.join((*MODULES, *CURVES))}"),
+        (
+            "experiment",
+            f"a Python file of yours, or one of {', '.join((*MODULES, *CURVES))}",
+        ),
         (
             "scale",
-            "budget of an experiment of the paper, which its name then says: "
+            "budget of an experiment, which becomes a part of its name: "
             f"{', '.join((PAPER, *SCALES))} ({PAPER})",
         ),
-        ("variants", "of an experiment's variants these alone, by comma"),
-        ("algorithms", "presets, by comma: sac,mpo,awr,awac"),
-        ("task", "family/id: gym/HalfCheetah-v5, toy/lqr"),
-        ("tasks", "the same for more than one, by comma"),
+        ("variants", "variants of the experiment to run, separated by commas (all)"),
+        ("algorithms", "presets, separated by commas: sac,mpo,awr,awac"),
+        ("task", "family/id of the task: gym/HalfCheetah-v5, toy/lqr"),
+        ("tasks", "several tasks, separated by commas, instead of --task"),
     ):
         flags.DEFINE_string(name, None, about, flag_values=values)
     flags.DEFINE_multi_string(
         "grid",
         [],
-        "an axis, path=value,value: --grid=g_estimate.critics=1,2; repeat for more. "
-        "Fields that take their values together are one axis, joined by '+'",
+        "an axis of the grid, field=value,value: --grid=g_estimate.critics=1,2; repeat "
+        "for more axes. Fields that change together are joined by '+'",
         flag_values=values,
     )
     flags.DEFINE_multi_string(
         "factorial",
         [],
-        "a toggle, path=off,on, of a full or, with --resolution, fractional factorial; "
-        "repeat for more",
+        "a toggle of a factorial, field=off,on; repeat for more. All settings are run, "
+        "or with --resolution a fraction",
         flag_values=values,
     )
     flags.DEFINE_string(
         "resolution",
         None,
-        "resolution of the fractional factorial, the smallest that has it: 3 keeps "
-        "main effects "
-        "apart, 4 also from interactions, 5 interactions from each other",
+        "run the smallest fraction of this resolution: 3 separates main effects, 4 "
+        "also main effects from interactions, 5 also interactions from each other",
         flag_values=values,
     )
-    sweep_flags.define(values)
+    seeds = "1, or the experiment's; 10 with --tune, 16 with --until"
+    sweep_flags.define(values, seeds=seeds)
     studies.define(values)
 
 

@@ -25,10 +25,14 @@ from coadapt.tasks import registry
 
 
 def _define(values: Values) -> None:
-    flags.DEFINE_string("suite", "", "one of them only (all)", flag_values=values)
+    flags.DEFINE_string(
+        "suite", "", "one family of tasks, such as dmc (all)", flag_values=values
+    )
     output.define_style(values)
-    flags.DEFINE_bool("check", False, "step each", flag_values=values)
-    flags.DEFINE_string("steps", "50", "with --check: of each (50)", flag_values=values)
+    flags.DEFINE_bool("check", False, "step each task", flag_values=values)
+    flags.DEFINE_string(
+        "steps", "50", "with --check: steps of each task (50)", flag_values=values
+    )
 
 
 def _run(values: Values) -> int:

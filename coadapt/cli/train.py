@@ -14,11 +14,12 @@ Examples:
   coadapt train --config=mine.json --task=toy/lqr --steps=1e4 --workdir=runs/m
 
 Algorithms: mpo, awr, awac, sac, power, rwr, reps, urex, vmpo, trpo, ppo, ddpg, td3, and
-offline brac, bear; vmpo_table1 and trpo_table1 are the paper's, slower to learn.
+offline brac, bear; vmpo_table1 and trpo_table1 are the paper's rows, which learn more
+slowly; coadapt taxonomy also prints later methods.
 Tasks: gym/<id of Gymnasium>, gym/<package>:<id>, gym/<id>?key=value; dmc/walker_run and
 the suite's others; ours/Striker-v0; toy/lqr, bandit, chain, arms, corridor.
-Discrete tasks need --set=pi_theta=Softmax (reps and urex have it); with
---set=pi_theta.bins=11 it acts on continuous ones.
+Discrete actions need --set=pi_theta=Softmax (reps and urex have it); with
+--set=pi_theta.bins=11 a Softmax also acts on continuous ones.
 """
 
 import dataclasses
@@ -42,22 +43,22 @@ from coadapt.sweeps import dataset
 
 def _define(values: Values) -> None:
     for name, about in (
-        ("algorithm", "the preset to train: sac, mpo, ppo, ..."),
+        ("algorithm", "preset to train: sac, mpo, ppo, ..."),
         (
             "config",
-            "instead of a preset, a config in a JSON file, as manifest.json has",
+            "JSON file with a whole config, instead of --algorithm: docs/extending.md",
         ),
-        ("task", "family/id: gym/HalfCheetah-v5, toy/lqr"),
+        ("task", "family/id of the task: gym/HalfCheetah-v5, toy/lqr"),
     ):
         flags.DEFINE_string(name, None, about, flag_values=values)
     flags.DEFINE_string(
         "save_dataset",
         None,
-        "write what the agents saw as a Minari data set of this name, such as "
+        "also write the agents' transitions as a Minari data set of this name, such as "
         "half-cheetah/sac-v0, for --set=data=Offline --set=data.dataset=...",
         flag_values=values,
     )
-    sweep_flags.define(values)
+    sweep_flags.define(values, seeds="1")
 
 
 def _run(values: Values) -> int:

@@ -1,11 +1,11 @@
-"""Check an archive of `coadapt pack`, unpack it, and report it anew.
+"""Check and unpack an archive of `coadapt pack`, and make its report again.
 
 Example:
   coadapt unpack --archive=table2.zip --workdir=runs/theirs --study=<SHA-256>
 
-Each file must have the checksum that the archive's list has, and be within the folder:
-else nothing is written. The list itself has the SHA-256 that `coadapt pack` prints as
-'study'; with --study it is checked too.
+Nothing is written unless every file has its checksum in the archive's list, and lies
+within the folder. The SHA-256 of that list is what `coadapt pack` prints as 'study';
+with --study it is checked too.
 """
 
 import sys
@@ -22,9 +22,9 @@ from coadapt.system import console
 
 def _define(values: Values) -> None:
     for name, about in (
-        ("archive", "what `coadapt pack` wrote"),
-        ("workdir", "folder of the results, which must be new or empty"),
-        ("study", "the SHA-256 of the archive's list, where it is known"),
+        ("archive", "file that coadapt pack wrote"),
+        ("workdir", "new or empty folder for the run store"),
+        ("study", "SHA-256 that coadapt pack printed as study, to be checked"),
     ):
         flags.DEFINE_string(name, None, about, flag_values=values)
 

@@ -12,6 +12,12 @@ from coadapt.schema import ConfigError, shown
 
 Values = flags.FlagValues
 
+NEGLIGIBLE = (  # what --margin is; without the flag, what is in brackets
+    "largest effect that counts as negligible, in the task's unit, or in returns if a "
+    "task has no reference ({})"
+)
+OF_PROTOCOL = NEGLIGIBLE.format("that of the protocol, else 0.1 of the unit")
+
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 _MEMORY = re.compile(r"([\d.]+) ?([kmgt]?)(i?b)?")
 
@@ -27,7 +33,7 @@ def required(values: Values, name: str) -> Any:
         ConfigError: if it was not given.
     """
     if get(values, name) in (None, ""):
-        raise ConfigError(f"--{name} is missing: {values[name].help}.")
+        raise ConfigError(f"--{name} is missing: {values[name].help}")
     return get(values, name)
 
 

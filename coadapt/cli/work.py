@@ -4,11 +4,10 @@ Examples:
   coadapt work --workdir=runs/grid --program=0f3a9c21
 
 The sweep (`coadapt sweep --workers=N`, or `--engine=ray` or `slurm`) starts such
-processes itself, anywhere where the workdir is the same folder. Exit status: 0, the
-program is finished; 75, it was stopped at a checkpoint, and goes on from there; 79,
-that too, as its time is over; 69, another process runs it, or took it from this one;
-78, it was begun on another kind of machine; 2, what was asked cannot be run; 1, all
-else.
+processes itself, on any machine that has the workdir. Exit status: 0, the program is
+finished; 75, it stopped at a checkpoint, from which it can resume; 79, the same because
+of its time limit; 69, another process runs the program, or took it over; 78, it was
+begun on another kind of machine; 2, it cannot be run as requested; 1, any other error.
 """
 
 import sys
@@ -30,13 +29,9 @@ from coadapt.sweep import OtherMachineError
 
 def _define(values: Values) -> None:
     for name, about in (
-        ("workdir", "folder of the run store"),
-        ("program", "the name of its folder in programs/, or the hash that ends it"),
-        (
-            "compile_cache",
-            "folder that keeps compiled programs; empty: none "
-            f"(the environment's COADAPT_CACHE, or {compiled.CACHE})",
-        ),
+        ("workdir", "folder that was the --workdir of a sweep"),
+        ("program", "name of its folder in programs/, or the hash at the end of it"),
+        ("compile_cache", compiled.ABOUT),
     ):
         flags.DEFINE_string(name, None, about, flag_values=values)
     workers.define_lease(values)
@@ -44,12 +39,12 @@ def _define(values: Values) -> None:
     flags.DEFINE_float(
         "grace",
         None,
-        "in a task of Slurm, the seconds from SIGTERM until it is killed: before, it "
-        "puts itself back into the queue, at a checkpoint if there is one",
+        "in a Slurm task: seconds from SIGTERM until it is killed; before that it "
+        "requeues itself, at a checkpoint if there is one",
         lower_bound=1.0,
         flag_values=values,
     )
-    flags.DEFINE_boolean("quiet", False, "show no progress", flag_values=values)
+    flags.DEFINE_boolean("quiet", False, "print no progress", flag_values=values)
 
 
 def _run(values: Values) -> int:

@@ -29,18 +29,17 @@ def define(values: Values) -> None:
         "engine",
         engines.LOCAL,
         engines.ENGINES,
-        "where programs run: on this machine; on a Ray cluster, of this machine alone "
-        "without --ray_address; or as an array of Slurm: docs/cluster.md",
+        "where programs run: on this machine, on a Ray cluster, or as a Slurm array: "
+        "docs/cluster.md",
         flag_values=values,
     )
-    text("workers", "so many processes, each of which runs a program; none: this one")
-    text("ray_address", "of the cluster, as ray.init has it: auto, or a host and port")
-    text("gpus_per_worker", "GPUs of each process (0: they compute on the CPU)")
-    text(
-        "device_memory",
-        "of the device of a process, such as 80GiB, by which programs are cut; without "
-        "it, what this machine has",
-    )
+    for name, about in (
+        ("workers", "processes, or Ray or Slurm tasks, at once (this process alone)"),
+        ("ray_address", "address of the cluster: auto, or host:port (this machine)"),
+        ("gpus_per_worker", "GPUs of each process; with 0 it uses the CPU (0)"),
+        ("device_memory", "memory per process, such as 80GiB (what there is here)"),
+    ):
+        text(name, about)
     slurm.define(values)
     define_lease(values)
     define_hours(values)
@@ -50,8 +49,8 @@ def define_lease(values: Values) -> None:
     flags.DEFINE_float(
         "lease",
         leases.SECONDS,
-        "seconds of silence of a process, after which another may take over its "
-        "program",
+        "seconds without a sign of life of a process, after which another may take "
+        "over its program",
         lower_bound=0.1,
         flag_values=values,
     )
@@ -61,8 +60,8 @@ def define_hours(values: Values) -> None:
     text, _ = definers(values)
     text(
         "max_hours",
-        "hours of this command, at most: each program stops at its last checkpoint "
-        "before, and the same command continues from there",
+        "most hours that this command may take: each program stops at its last "
+        "checkpoint before that, and the same command resumes it",
     )
 
 

@@ -138,7 +138,10 @@ def named(workdir: Path, program: str) -> checkpoint.Record:
     home = workdir / attempts.PROGRAMS
     names = files.names(home)
     if not names:
-        raise ConfigError(f"workdir {str(workdir)!r} contains no program.")
+        store.header(workdir)  # what is no run store is refused as such
+        raise ConfigError(
+            f"workdir {str(workdir)!r} contains no program: run its sweep first."
+        )
     for name in names:
         if program in (name, name.rpartition("-")[2]):
             record = attempts.program(home / name)

@@ -186,13 +186,16 @@ MISTAKES = [
     ("--seeds=0-2,2", "seed 2 is there 2 times"),
     ("--seeds=-1", "a whole number of 1 to 10,000, or say which: 4-7, or 4,5."),
     ("--seeds=a-b", "--seeds is 'a-b': it must be a whole number of 1 to 10,000"),
+    ("--dry_run=maybe", "--dry_run is 'maybe': it must be true or false.\n"),
+    ("--engine=slrum", "it must be one of local, ray, slurm; did you mean 'slurm'?"),
+    ("--lease=x", "--lease is 'x': it must be a number >= 0.1.\n"),
     ("--env=x", "--env is not a flag of this command; did you mean --task?"),
     ("--total-timesteps=9", "did you mean --steps?"),
     ("--seed=1", "did you mean --seeds?"),
     ("--gamma=0.9", "did you mean --set=g_estimate.discount=0.9?"),
     ("--lr", "did you mean --set=optim.policy.rate=...?"),
     ("--g_estimate.critics=1", "did you mean --set=g_estimate.critics=1?"),
-    ("--quux=1", "--quux is not a flag of this command\n"),
+    ("--quux=1", "--quux is not a flag of this command.\n"),
 ]
 
 
@@ -204,7 +207,7 @@ def test_a_flag_of_another_program_is_answered_with_ours(flag, words, capsys):
 
 def test_a_flag_is_of_the_command_and_a_field_of_the_algorithm(capsys):
     assert report.main(["--lr=1"]) == 2
-    assert capsys.readouterr().err == "error: --lr is not a flag of this command\n"
+    assert capsys.readouterr().err == "error: --lr is not a flag of this command.\n"
     assert train.main(["--algorithm=rwr", *TRAIN[1:], "--n_critics=1"]) == 2
     assert "--set=" not in capsys.readouterr().err  # RWR has no critics
     assert "g_estimate.critics" not in dict(schema.paths(algorithms.rwr()))
