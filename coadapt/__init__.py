@@ -2,9 +2,11 @@
 
     import coadapt
 
-    variants = coadapt.grid(["sac", "mpo"], {"g_estimate.critics": [1, 2]})
-    rows = coadapt.train(variants, task="gym/Hopper-v5", seeds=4, steps=100_000)
-    agent = coadapt.load("runs/x", variant="sac", seed=0)
+    task, axes = "gym/Hopper-v5", {"g_estimate.critics": [1, 2]}
+    variants = coadapt.grid(["sac", "mpo"], axes, task=task)
+    rows = coadapt.train(variants, task=task, seeds=10, steps=100_000, workdir="runs/x")
+    print(coadapt.compare("runs/x", "g_estimate.critics", 2))
+    agent = coadapt.load("runs/x", variant="sac/g_estimate.critics=2", seed=0)
 
 Names are imported when they are first used: `import coadapt` loads nothing heavy.
 """

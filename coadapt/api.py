@@ -34,22 +34,39 @@ def train(
     progress: Callable[[Progress], None] | bool | None = True,
     allow_other_machine: bool = False,
 ) -> "pd.DataFrame":
-    """Train every variant with every seed; returns the tidy rows of `store.read`.
+    """Train every variant with every seed, and return their rows.
+
+    The same call again resumes what was interrupted, and trains only what is missing.
 
     Args:
-        variants: what `grid` and its like make, names of presets, or configs by name.
-        seeds: how many (0, 1, ...), or which.
-        eval_every: env steps; None: 20,000, or more with data.envs.
-        checkpoint_every: env steps; None: as that, as often as takes 5% of the time.
-        keep: how many checkpoints of a program stay; 0: of a finished one its agents.
-        log: metrics and groups of them, as docs/logging.md lists them.
-        reference: a return that is 1 in the task's unit; None: a standard task's own.
-        workdir: a run store, whose other rows are returned too; None keeps nothing.
-        progress: shown on stderr; None: nothing is; or a function of each event.
-        allow_other_machine: go on also where numbers round otherwise: docs/runs.md.
+        variants: `Variant`s, as `grid` makes them; names of presets, such as "sac"; or
+            a dict of configs by the names that they have in the results.
+        task: "family/id", such as "gym/Hopper-v5": docs/tasks.md.
+        seeds: a number of seeds, 4 for 0 to 3; or the seeds themselves, [4, 5].
+        steps: env steps of each agent; with data=Offline, updates.
+        eval_every: env steps between evaluations; None: 20,000, or the next multiple of
+            data.envs.
+        eval_episodes: greedy episodes of each evaluation.
+        checkpoint_every: env steps between checkpoints; a snapshot is written at each.
+            None: 20,000, or more with data.envs, at as many as take 5% of the time.
+        keep: newest snapshots of each program to keep. With 0 a finished program keeps
+            its agents without their replays.
+        log: metrics and groups of metrics: docs/logging.md.
+        reference: the return that counts as 1 in the task's unit, in which a random
+            policy has 0; None: that of docs/statistics.md, if it has the task.
+        workdir: folder of the run store; None: a temporary one, deleted at the end.
+        progress: True: lines on stderr; None or False: none; or a function that is
+            called with each `sweep.Progress`.
+        allow_other_machine: also resume programs of another kind of machine, whose
+            numbers round differently: docs/runs.md.
+
+    Returns:
+        A row for each agent, evaluation and metric, as `coadapt.store.read` gives them,
+        with the rows that the workdir already had.
+
     Raises:
-        ConfigError: before anything starts.
-        store.StoreError: of the disk.
+        ConfigError: before anything starts, if a value or a combination is not valid.
+        store.StoreError: if the disk or the run store is at fault.
     """
     devices.use_cores(store.devices(workdir) if workdir is not None else None)
     rules = sweep.checkpoints(checkpoint_every, keep)

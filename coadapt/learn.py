@@ -37,7 +37,7 @@ Carry = TypeVar("Carry")
 
 
 class Health(NamedTuple):
-    """An agent's first number that was not finite; from then on it stands still."""
+    """When, and in which tensor, an agent first had a number that was not finite."""
 
     steps: jax.Array  # int32 scalar, env steps taken by then; -1 while all is finite
     updates: jax.Array  # int32 scalar, updates made by then, the one that broke too
@@ -131,8 +131,11 @@ def _learned(state: AgentState) -> list[tuple[str, jax.Array]]:
 
 
 def tensors(state: AgentState) -> list[str]:
-    """The names that `Health.tensor` counts: of an env step, then of an update; the
-    last is of an evaluation whose environment raised, or had a return of NaN."""
+    """The names that `Health.tensor` counts.
+
+    First those of an env step, then those of an update; the last is that of an
+    evaluation whose environment raised, or whose return was NaN.
+    """
     return [*_STEP, *(name for name, _ in _learned(state)), "evaluation_return"]
 
 
@@ -167,9 +170,19 @@ def update(
     clock: Clock,
     log: Log = DEFAULT,
 ) -> tuple[AgentState, Health, Metrics]:
-    """One update; if a number is not finite after it, the agent stays as it was.
+    """One update of one agent; if it gives NaN or infinity, the agent stays as it was.
 
-    `log` names the metrics; what it leaves out is not computed.
+    Args:
+        config: of the agent; its traced fields are scalars.
+        state: the agent.
+        store: its replay, or its newest steps.
+        health: before the update.
+        seed: of the agent, uint32 scalar.
+        clock: the counters before the update.
+        log: the metrics to return; others are not computed.
+
+    Returns:
+        The agent, its health, and the metrics.
     """
     new, metrics = learn(config, state, store, seed, clock, log)
     bad, after = [_broken(x) for _, x in _learned(new)], clock.updates + 1
@@ -200,7 +213,13 @@ def learn(
     clock: Clock,
     log: Log = DEFAULT,
 ) -> tuple[AgentState, Metrics]:
-    """One update: critic steps, policy steps, targets. The metrics are those of log."""
+    """One update without a check: critic steps, policy steps, target networks.
+
+    The arguments are those of `update`.
+
+    Returns:
+        The agent, and the metrics.
+    """
     state = agents.begin(config, state, seed, clock.updates)
     key, learner = stream(seed, Purpose.LEARN, clock.updates), _Reads(state, store, log)
     state, metrics = _learned_from(config, learner, key, clock)

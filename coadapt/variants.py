@@ -19,12 +19,16 @@ Axes = Mapping[Any, Sequence[object]]
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """One thing to compare: an algorithm's config, and the name in the results."""
+    """What a sweep compares: a config, and its name in the results.
+
+    Variants of one `algorithm` are compared with each other, and have one colour in
+    figures; of a config of your own it is any name.
+    """
 
     name: str
     algorithm: str
     config: Config
-    steps: int | None = None  # env steps; None: the sweep's
+    steps: int | None = None  # env steps; None: those of the sweep
 
 
 def presets(names: Sequence[str], task: str | None = None) -> tuple[Variant, ...]:
@@ -61,15 +65,19 @@ def label(value: object) -> str:
 def grid(
     start: Sequence[str | Variant], axes: Axes, *, task: str | None = None
 ) -> tuple[Variant, ...]:
-    """The full factorial: every variant with every combination of the axes' values.
+    """Every variant with every combination of the axes' values.
 
     Args:
-        start: algorithms (their presets for `task`) or variants.
-        axes: a path, and the values that it takes: {"g_estimate.critics": [1, 2]}. Of
-            fields that take them together, "a.b+c.d" or ("a.b", "c.d").
+        start: names of presets, or variants, such as one with a config of your own.
+        axes: fields with their values, {"g_estimate.critics": [1, 2]}. Fields that
+            change together are one axis, "a.b+c.d" or ("a.b", "c.d").
+        task: presets take their own settings for it; `coadapt.train` does this itself.
+
+    Returns:
+        Variants, named "sac/g_estimate.critics=1".
 
     Raises:
-        ConfigError: for what is no valid combination.
+        ConfigError: if a combination is not valid, or two are equal.
     """
     columns = [[(p, value) for value in values] for p, values in _axes(axes).items()]
     rows = [dict(row) for row in itertools.product(*columns)]
@@ -82,7 +90,19 @@ def grid(
 
 
 def one_at_a_time(variant: Variant, axes: Axes) -> tuple[Variant, ...]:
-    """The variant itself, then each single change that makes a difference to it."""
+    """The variant itself, then the variant with each single value of the axes.
+
+    Values that the variant already has are left out.
+
+    Args:
+        axes: as of `grid`.
+
+    Returns:
+        Variants, named "sac/g_estimate.critics=1".
+
+    Raises:
+        ConfigError: as `grid`.
+    """
     must_be_variant(variant)
     found = _axes(axes).items()
     single = [vary(variant, {p: v}) for p, values in found for v in values]
@@ -95,9 +115,15 @@ def one_at_a_time(variant: Variant, axes: Axes) -> tuple[Variant, ...]:
 def swap(variant: Variant, source: Variant) -> Variant:
     """The variant with another's networks: the whole column of Table 4.
 
-    Sizes, activations, norms, initialisers, input normalisation, and the optimisers
-    (kind and rate) of policy and critic. Clipping, weight decay and the duals' rate
-    belong to the algorithm and stay. Source: settings 1.7, 'Net swaps'.
+    Exchanged are sizes, activations, norms, initialisers, input normalisation, and the
+    optimisers (kind and rate) of policy and critic. Clipping, weight decay and the
+    rate of the multipliers belong to the algorithm, and stay. Source: settings 1.7.
+
+    Returns:
+        A variant, named "sac/net=mpo".
+
+    Raises:
+        ConfigError: if the combination is not valid.
     """
     must_be_variant(variant)
     must_be_variant(source)

@@ -38,11 +38,11 @@ def last(frame: "pd.DataFrame", metric: str = "return") -> "pd.DataFrame":
 
 
 def versions(frame: "pd.DataFrame") -> dict[str, "pd.DataFrame"]:
-    """Rows of tasks that several versions of a simulator made, apart: by provider.
+    """Rows by simulator version, for tasks that several versions have produced.
 
-    Those of all other tasks are together, under ''. A task of several is there under a
-    name for each, 'gym/Hopper-v5 (gymnasium 1.4.0, mujoco 3.17.0)': what two versions
-    make are scores on two tasks.
+    The rows of all other tasks are together, under ''. A task of several versions is
+    renamed for each, 'gym/Hopper-v5 (gymnasium 1.4.0, mujoco 3.17.0)', because scores
+    of two versions are scores on two tasks.
     """
     if "provider" not in frame:
         return {"": frame}
@@ -56,12 +56,15 @@ def versions(frame: "pd.DataFrame") -> dict[str, "pd.DataFrame"]:
 
 
 def unversioned(task: str) -> str:
-    """A task's own name, of one that `versions` gave it or not."""
+    """The name of a task without the version that `versions` may have added."""
     return task.partition(" (")[0]
 
 
 def refuse_versions(frame: "pd.DataFrame") -> None:
-    """Raises: ConfigError, where several versions of a simulator made a task's rows."""
+    """Refuse rows of a task that several versions of a simulator have produced.
+
+    Raises: ConfigError.
+    """
     apart = [name for name in versions(frame) if name]
     if apart:
         raise ConfigError(
@@ -72,15 +75,20 @@ def refuse_versions(frame: "pd.DataFrame") -> None:
 
 
 def summary(frame: "pd.DataFrame", metric: str = "return") -> "pd.DataFrame":
-    """The last evaluation of each (task, variant), over its seeds.
+    """The last evaluation of each variant on each task, over its seeds.
 
-    A seed whose last value is NaN has failed: its score is the last one before, which
-    is that of the agent as it was left, and it counts in `failed`. mean and std
-    (numpy's, ddof=0) are of the `n` seeds that have a score: with an infinite one the
-    mean is infinite and the std NaN, as in the paper's tables; with n = 0 both are NaN,
-    with n = 1 the std is: no spread is known.
-    env_steps is that of the seed that is furthest behind; provider is what made the
-    rows. A task of several `versions` has rows for each. Columns: `SUMMARY_COLUMNS`.
+    A seed whose last value is NaN has failed: its last value before the failure is its
+    score, and it counts in `failed`. mean and std (numpy's, ddof=0) are over the `n`
+    seeds that have a score. If a score is infinite, so is the mean, and the std is NaN,
+    as in the paper's tables; with n = 1 the std is NaN, with n = 0 both are.
+
+    Args:
+        frame: rows, as `store.read` gives them.
+
+    Returns:
+        A row for each task and variant, with the columns `SUMMARY_COLUMNS`. env_steps
+        is that of the seed that is furthest behind. A task of several `versions` has
+        rows for each of them.
     """
     import pandas as pd
 
@@ -118,15 +126,17 @@ def summary(frame: "pd.DataFrame", metric: str = "return") -> "pd.DataFrame":
 
 
 def floor(scores: np.ndarray, begin: float) -> float:
-    """The threshold below which a score counts as diverged.
+    """The threshold below which a return counts as diverged, for tasks without a unit.
 
-    Beside such a score no other could be read. The threshold lies below the median by
-    ten times |highest score|, or ten times what that is above the median if this is
-    more; and below what runs begin with by ten times what the highest is above that,
-    since a run that learned nothing has not diverged. -inf where none diverged.
+    It is below the median by ten times the magnitude of the highest score, or by ten
+    times its distance from the median if that is larger; and below `begin` by ten times
+    the distance of the highest score from `begin`.
 
     Args:
-        begin: what an agent that learned nothing gets; NaN where it is not known.
+        begin: the return of an agent that has learned nothing; NaN if unknown.
+
+    Returns:
+        The threshold; -inf if no score has diverged.
     """
     finite = scores[np.isfinite(scores)]
     if not finite.size:
@@ -174,9 +184,13 @@ def counts(*scores: np.ndarray) -> Counts:
 
 
 def mean(scores: np.ndarray) -> np.ndarray:
-    """Mean over tasks of the mean over runs that have a score. [..., R, T] -> [...].
+    """Mean over tasks of the mean over the runs that have a score.
 
-    NaN where a task has no run with a score; infinite where a score is.
+    Args:
+        scores: [..., R, T], R runs on T tasks.
+
+    Returns:
+        [...]; NaN if a task has no run with a score, infinite if a score is.
     """
     return _average(_task_means(scores), -1)
 
@@ -184,7 +198,11 @@ def mean(scores: np.ndarray) -> np.ndarray:
 def std(scores: np.ndarray) -> np.ndarray:
     """Mean over tasks of the std (ddof=0, as in `summary`) over runs with a score.
 
-    [..., R, T] -> [...]; NaN where a score is infinite.
+    Args:
+        scores: [..., R, T], R runs on T tasks.
+
+    Returns:
+        [...]; NaN if a score is infinite.
     """
     scores = np.asarray(scores, np.float64)
     with np.errstate(invalid="ignore"):  # inf - inf
@@ -195,9 +213,15 @@ def std(scores: np.ndarray) -> np.ndarray:
 
 
 def median(scores: np.ndarray) -> np.ndarray:
-    """Median over tasks of the mean over runs, a task with a NaN being -inf.
+    """Median over tasks of the mean over runs; a task with a NaN counts as -inf.
 
-    [..., R, T] -> [...]. Source: Agarwal et al. 2021, Sec. 4.3, 'sample median'.
+    Source: Agarwal et al. 2021, Sec. 4.3, 'sample median'.
+
+    Args:
+        scores: [..., R, T], R runs on T tasks.
+
+    Returns:
+        [...].
     """
     means = _average(_ranked(scores), -2)
     count = means.shape[-1]
@@ -208,10 +232,16 @@ def median(scores: np.ndarray) -> np.ndarray:
 
 
 def iqm(scores: np.ndarray) -> np.ndarray:
-    """Mean of the middle half of all runs of all tasks, NaN being -inf.
+    """Interquartile mean: the mean of the middle half of all runs; NaN counts as -inf.
 
-    [..., R, T] -> [...]; of n runs int(n/4) are cut at either end. Source: Agarwal et
-    al. 2021, Sec. 4.3, 'interquartile mean'; rliable's aggregate_iqm.
+    Of n runs, int(n / 4) are left out at either end. Source: Agarwal et al. 2021, Sec.
+    4.3; rliable's aggregate_iqm.
+
+    Args:
+        scores: [..., R, T], R runs on T tasks.
+
+    Returns:
+        [...].
     """
     ranked = _ranked(scores)
     flat = np.sort(ranked.reshape(*ranked.shape[:-2], -1), -1)
@@ -220,11 +250,17 @@ def iqm(scores: np.ndarray) -> np.ndarray:
 
 
 def improvement(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """P(X > Y) + P(X = Y) / 2 of a run of each, averaged over tasks; NaN is -inf.
+    """P(X > Y) + P(X = Y) / 2 for one run of each, averaged over tasks; NaN is -inf.
 
-    x [..., R, T], y [..., S, T] -> [...] in 0..1: Mann and Whitney's U / (R S). Two
-    runs without a score are equal. Source: Agarwal et al. 2021, Sec. 4.3, 'probability
-    of improvement'.
+    It is Mann and Whitney's U / (R S). Two runs without a score are equal. Source:
+    Agarwal et al. 2021, Sec. 4.3, 'probability of improvement'.
+
+    Args:
+        x: [..., R, T], R runs on T tasks.
+        y: [..., S, T].
+
+    Returns:
+        [...], from 0 to 1.
     """
     ours, theirs = _ranked(x)[..., :, None, :], _ranked(y)[..., None, :, :]
     better = (ours > theirs) + 0.5 * (ours == theirs)
@@ -232,10 +268,16 @@ def improvement(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def profile(scores: np.ndarray, taus: np.ndarray) -> np.ndarray:
-    """Fraction of runs above each threshold, averaged over tasks; NaN is -inf.
+    """Fraction of runs above each threshold, averaged over tasks; NaN counts as -inf.
 
-    scores [..., R, T], taus [K] -> [..., K]. Source: Agarwal et al. 2021, Sec. 4.2,
-    'run-score distributions'.
+    Source: Agarwal et al. 2021, Sec. 4.2, 'run-score distributions'.
+
+    Args:
+        scores: [..., R, T], R runs on T tasks.
+        taus: [K], the thresholds.
+
+    Returns:
+        [..., K].
     """
     above = _ranked(scores)[..., None] > np.asarray(taus, np.float64)
     return _average(_average(above, -3), -2)
@@ -264,9 +306,9 @@ def _task_means(scores: np.ndarray) -> np.ndarray:
 
 
 def number(value: float, beside: float = 0.0) -> str:
-    """Enough digits to compare: '9,213', '98.1', '-4.21', '-7.9e12', '-inf', 'nan'.
+    """A number with enough digits to compare it: '9,213', '98.1', '-4.21', '-7.9e12'.
 
-    As many as the larger of it and what stands beside it has.
+    It has as many digits as the larger of itself and the number beside it has.
     """
     if not math.isfinite(value):
         return str(value)
@@ -325,12 +367,16 @@ def interval(
     level: float = 0.95,
     resamples: int = 2000,
 ) -> Estimate:
-    """A statistic of `scores`, each [runs, tasks], with its bootstrap interval.
+    """A statistic of scores with its stratified percentile bootstrap interval.
 
-    Stratified: runs are drawn with replacement within each task; `paired` draws the
-    same ones (seeds) in all arrays. Percentile: the interval has the middle `level` of
-    the resampled statistics, where they are defined. With few runs it is too narrow, by
-    sqrt((R-1)/R) at least. Source: Agarwal et al. 2021, Sec. 4.1.
+    Runs are drawn with replacement within each task. With few runs the interval is too
+    narrow, by sqrt((R - 1) / R) at least. Source: Agarwal et al. 2021, Sec. 4.1.
+
+    Args:
+        statistic: of arrays [..., R, T], such as `iqm` or `improvement`.
+        scores: each [R, T], R runs on T tasks.
+        level: the share of the resampled statistics in the interval.
+        paired: draw the same runs (seeds) in all arrays.
 
     Raises: ConfigError.
     """

@@ -63,16 +63,17 @@ class Overestimation(NamedTuple):
 def overestimation(
     agent: SavedAgent, found: Rollouts, *, max_tail: float = 0.1
 ) -> Overestimation:
-    """Q(s, a) - the return that followed, of each critic and of what the target takes.
+    """Value minus observed return, for each critic and for the value in the target.
 
-    Of an agent whose critic knows states alone, V(s) - the return.
+    The value is Q(s, a), or V(s) if the critics are of states.
 
     Args:
-        max_tail: the most that the critic's own value may weigh in a return that a time
-            limit cut: what is above does not count, because there the critic is
-            compared with itself. 1 lets all of them count.
+        max_tail: steps are left out if more than this share of their return, which a
+            time limit cut, is the critic's own value: there the critic is compared
+            with itself. 1 leaves none out.
+
     Raises:
-        ConfigError: where there is no critic, or nothing that counts.
+        ConfigError: if there is no critic, or no step is left.
     """
     target = observed(agent, found, max_tail)
     rows = found.obs.reshape(-1, found.obs.shape[-1])
@@ -97,10 +98,16 @@ BIAS_COLUMNS = (
 
 
 def bias(found: Mapping[str, Overestimation]) -> "pd.DataFrame":
-    """A line for each agent and critic, reward units. Columns: `BIAS_COLUMNS`.
+    """A table of the errors of several agents, in reward units.
 
-    Means, and std (ddof=0), over steps, which are not independent; the correlation of
-    values and returns is Pearson's, NaN where either is constant.
+    Means, and std (ddof=0), are over steps, which are not independent. The correlation
+    of values and returns is Pearson's, and NaN if either is constant.
+
+    Args:
+        found: what `overestimation` gives, by the agent's name.
+
+    Returns:
+        A row for each agent and critic, with the columns `BIAS_COLUMNS`.
     """
     import pandas as pd
 

@@ -57,13 +57,13 @@ class EStep(NamedTuple):
 
 
 def e_step(agent: SavedAgent, *, seed: int = 0) -> EStep:
-    """The weights that the agent's next E-step may have, on a batch of what it stored.
+    """The weights of one E-step of the agent, on a batch from its replay.
 
-    Before a bound's second weights are added. Per state where an agent weighs several
-    actions of a state against each other, else over the batch.
+    They are normalised over the actions of each state, or over the batch if the agent
+    weighs stored actions, and are without the weights of `bounds`.
 
     Raises:
-        ConfigError: if its posterior is no set of weights, or nothing was loaded.
+        ConfigError: if the posterior is not non-parametric, or no replay was loaded.
     """
     if agent.config.pi_q.parametric:
         raise ConfigError(

@@ -81,15 +81,17 @@ def critic_slice(
     limits: tuple[float, float] = (-1.0, 1.0),
     around: Rows | None = None,
 ) -> Slice:
-    """The critics over actions that differ in one or two dimensions, at obs [S, O].
+    """The critics' values of actions that differ in one or two dimensions.
 
     Args:
-        axes: which dimensions of the action, of A.
+        obs: [S, O], the states.
+        axes: one or two dimensions of the action, of A.
         points: along each axis.
-        limits: of each axis, agent units; actions of a Gaussian may lie outside of +-1.
-        around: actions [S, A] that give the other dimensions; None: the policy's mode.
+        limits: of each axis, agent units; a Gaussian's actions may be beyond +-1.
+        around: [S, A], actions that give the other dimensions; None: the policy's mode.
+
     Raises:
-        ConfigError: where the critic knows no actions, or they are discrete.
+        ConfigError: if the critics are not of actions, or actions are discrete.
     """
     axes = tuple(int(axis) for axis in axes)
     _require_slice(agent, axes, points, limits)

@@ -20,14 +20,17 @@ LAYER_COLUMNS = ("network", "layer", "units", "dead", "kernel_norm", "bias_norm"
 
 
 def layers(agent: SavedAgent, obs: Rows, *, slope: float = 1e-3) -> "pd.DataFrame":
-    """A line for each layer of the policy and of each critic. Columns: `LAYER_COLUMNS`.
+    """Dead units and norms of each layer of the policy and of each critic.
 
     A hidden unit is dead on a batch if the slope of its activation is at most `slope`
-    at every row: of a ReLU, if it is 0 throughout. `dead` is their share, NaN of the
-    output layer. Norms are L2, of all numbers of a kernel or a bias.
+    for every row; a dead ReLU is 0 for all rows. `dead` is the share of such units, NaN
+    for the output layer. Norms are L2 norms of a kernel or a bias.
 
     Args:
-        obs: [B, O]; critics of actions read them with the policy's own actions.
+        obs: [B, O]; critics of actions get the policy's own actions.
+
+    Returns:
+        A row for each layer, with the columns `LAYER_COLUMNS`.
     """
     import pandas as pd
 

@@ -13,14 +13,20 @@ from coadapt.types import AgentState, Rows
 
 
 def entropy(agent: SavedAgent, obs: Rows, *, samples: int = 256) -> np.ndarray:
-    """The policy's entropy at obs [B, O], nats: [B].
+    """The policy's entropy at each state.
 
-    In closed form where there is one: of a Gaussian, sum log std + A/2 log(2 pi e), of
-    a Softmax, whose options are counted, - sum p log p. Else the mean of -log pi over
-    so many samples. Source: textbook.
+    In closed form where there is one: for a Gaussian, sum log std + A/2 log(2 pi e),
+    for a Softmax, which is discrete, - sum p log p. Otherwise the mean of -log pi over
+    samples. Source: textbook.
+
+    Args:
+        obs: [B, O].
+
+    Returns:
+        [B], nats.
 
     Raises:
-        ConfigError: of a deterministic policy.
+        ConfigError: if the policy is deterministic.
     """
     pi, dist = agent.config.pi_theta, agent.policy(obs)
     if pi.has_entropy:
@@ -52,13 +58,16 @@ def _surprise(config: Config, state: AgentState, obs, key, *, number: int):
 def saturated(
     agent: SavedAgent, obs: Rows, *, limit: float = 0.99, samples: int = 32
 ) -> np.ndarray:
-    """The share of the policy's actions at the border of the box or beyond it: [A].
+    """The share of the policy's actions at the bounds of the box or beyond.
 
-    Per dimension, |a| >= limit in agent units, of so many actions at each of obs
-    [B, O].
+    Args:
+        obs: [B, O].
+
+    Returns:
+        [A], the share of actions with |a| >= limit (agent units), for each dimension.
 
     Raises:
-        ConfigError: of discrete actions.
+        ConfigError: if actions are discrete.
     """
     if agent.spec.num_actions:
         raise ConfigError(

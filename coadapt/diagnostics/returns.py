@@ -63,14 +63,17 @@ def _summed(reward: jax.Array, discount: jax.Array, value: jax.Array, last: jax.
 
 
 def monte_carlo(agent: SavedAgent, found: Rollouts) -> Returns:
-    """The returns that the agent's critic is an estimate of, from each step on. [T, E].
+    """The discounted returns that the agent's critic estimates, from each step on.
 
-    Rewards are clipped or scaled as `config.reward` has it, by what it has counted now.
-    Of a soft critic, -eta D(pi_q, pi_p) of every state after the first counts as reward
-    (with a uniform prior the entropy, eta H), as its target has it. Where a time limit
-    cuts an episode the agent's own value of the last state follows, as in its target.
-    What `g_estimate.cloning` takes off a target is of stored actions, and left out. NaN
-    where no step was taken, and in an episode that a simulator did not end.
+    Rewards are clipped or scaled by `config.reward`, with its current statistics. For a
+    soft critic, -eta D(pi_q, pi_p) of every state after the first counts as reward
+    (with a uniform prior the entropy, eta H), as in its target. At a time limit, the
+    return ends with the agent's own value of the last state, as in its target. What
+    `g_estimate.cloning` subtracts from a target is of stored actions, and left out.
+
+    Returns:
+        [T, E]; NaN where no step was taken, and in an episode that its simulator did
+        not end.
     """
     end = np.maximum(found.there.sum(axis=0) - 1, 0)
     cut = found.next_obs[end, np.arange(len(end))]  # [E, O]

@@ -43,13 +43,14 @@ class Rollouts(NamedTuple):
 def rollout(
     agent: SavedAgent, *, episodes: int = 10, greedy: bool | None = None, seed: int = 0
 ) -> Rollouts:
-    """Whole episodes of the agent on its own task, from the task's first states.
+    """Complete episodes of the agent on its task.
 
     Args:
-        greedy: whether it acts as it is measured, or as it explores, with white noise;
-            None: as the policy that its critic is of, which draws actions and adds no
-            noise to them.
-        seed: other numbers give other episodes, alike for all agents of one seed.
+        episodes: E, side by side.
+        greedy: True: it acts as in evaluations; False: as in training, with white
+            noise; None: as the policy that its critic's target has, which samples
+            actions and adds no noise.
+        seed: of the episodes, which are alike for all agents of one seed.
     """
     schema.must_be(episodes, int, "episodes", "a whole number of 1 or more")
     if episodes < 1:

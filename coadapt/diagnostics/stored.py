@@ -30,10 +30,13 @@ def stored(agent: SavedAgent) -> Store:
 
 
 def batch(agent: SavedAgent, size: int = 256, *, seed: int = 0) -> np.ndarray:
-    """Observations of what the agent had stored, uniform, [size, O].
+    """Observations drawn uniformly from the agent's replay.
+
+    Returns:
+        [size, O].
 
     Raises:
-        ConfigError: if nothing was loaded.
+        ConfigError: if no replay was loaded.
     """
     schema.must_be(size, int, "size", "a whole number of 1 or more")
     store = jax.tree.map(jnp.asarray, stored(agent))
@@ -41,9 +44,12 @@ def batch(agent: SavedAgent, size: int = 256, *, seed: int = 0) -> np.ndarray:
 
 
 def states(agent: SavedAgent, size: int = 256, *, seed: int = 0) -> np.ndarray:
-    """Observations to ask about, at most `size`: of what it had stored, or its own.
+    """Observations at which to examine the agent: from its replay, or of an episode.
 
-    Its own are those of an episode, where no replay was loaded or kept. [B, O].
+    They are of an episode of the agent if no replay was loaded or kept.
+
+    Returns:
+        [B, O], at most `size`.
     """
     if agent.replay is not None or isinstance(agent.config.data, Offline):
         return batch(agent, size, seed=seed)

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 
 def duals(agent: SavedAgent) -> dict[str, float]:
-    """The temperature and the multipliers as they act, not as they are stored.
+    """The effective temperature and multipliers, not their stored parameters.
 
-    `temperature` is eta, in units of G, where there is one; `dual_mean`, `dual_std` or
-    `dual_joint` multiplies the KL of a trust region (the mean over dimensions),
-    `dual_bound` is the temperature of a bound's weights, `dual_penalty` multiplies the
-    KL of a proximal step.
+    `temperature` is eta, in units of G; `dual_mean`, `dual_std` or `dual_joint`
+    multiplies the KL of a trust region (the mean over dimensions), `dual_bound` is the
+    temperature of the weights of `bounds`, `dual_penalty` multiplies the KL of a
+    proximal step. Those that the agent does not have are left out.
     """
     found = _told(agent, _DUALS)
     if agent.config.pi_q_update.has_temperature:
@@ -50,13 +50,16 @@ def _told(agent: SavedAgent, names: Sequence[str]) -> dict[str, float]:
 
 
 def vitals(agent: SavedAgent, obs: Rows, *, seed: int = 0) -> dict[str, float]:
-    """What can be said of the agent in numbers, at obs [B, O]: means over them.
+    """All scalar diagnostics of the agent, as means over observations.
 
     The duals; `policy_entropy` (nats); `saturated` (share); `policy_dead` and
-    `critic_dead` (share of hidden units), `policy_norm` and `critic_norm` (L2, of all
-    parameters; the mean over critics); with its replay, of an E-step,
-    `effective_fraction` (of all its weights, as training logs it), and `weight_entropy`
+    `critic_dead` (share of hidden units); `policy_norm` and `critic_norm` (L2 norm of
+    all parameters; the mean over critics). With a replay, also of an E-step:
+    `effective_fraction` (over all its weights, as training logs it), `weight_entropy`
     and `weight_kl` (nats). What does not apply to the agent is left out.
+
+    Args:
+        obs: [B, O].
     """
     found = duals(agent)
     if agent.config.pi_theta.has_density:
@@ -107,10 +110,10 @@ def history(
     task: str,
     size: int = 256,
 ) -> "pd.DataFrame":
-    """`vitals` of every snapshot that was kept, as rows of `store.read`'s columns.
+    """`vitals` of every snapshot that was kept, as rows like those of `store.read`.
 
-    At observations of what each had stored, `size` of them; of an agent whose replay is
-    not there, of an episode of its own.
+    Each is at `size` observations from the agent's replay, or of an episode if there is
+    no replay.
 
     Raises:
         ConfigError: as `load`.
@@ -139,11 +142,14 @@ def layer_history(
     task: str | None = None,
     size: int = 256,
 ) -> "pd.DataFrame":
-    """`layers` of every snapshot of an agent, in order: `env_steps`, `LAYER_COLUMNS`.
+    """`layers` of every kept snapshot of an agent, in order of env steps.
 
-    Of an agent that failed, the last is its frozen state, the update before, at the env
-    step at which it failed. All are asked about the observations of the first, at most
-    `size` of them.
+    For an agent that failed, the last one is its frozen state, one update before the
+    failure, at the env step of the failure. All are at the observations of the first,
+    at most `size`.
+
+    Returns:
+        A frame with the columns `env_steps` and `LAYER_COLUMNS`.
 
     Raises:
         ConfigError: as `load`.

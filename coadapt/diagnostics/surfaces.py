@@ -28,17 +28,19 @@ def value_surface(
     points: int = 61,
     max_tail: float = 0.1,
 ) -> Surface:
-    """V(s), or Q of the policy's own actions, beside the returns that followed.
+    """V(s), or Q of the policy's own actions, and the observed returns.
 
-    Over the range of the states that `found` passed, and a little more; the other
-    dimensions of the observation stand at their medians.
+    The surface is over the range of the states in `found`, slightly enlarged; other
+    dimensions of the observation are at their medians.
 
     Args:
-        axes: which two dimensions of the observation, of O.
+        found: what `rollout` gives.
+        axes: two dimensions of the observation, of O.
         points: along each axis.
         max_tail: as of `overestimation`.
+
     Raises:
-        ConfigError: where there is no critic, no such axes, or nothing that counts.
+        ConfigError: if there is no critic, no such dimension, or no step is left.
     """
     axes = tuple(int(axis) for axis in axes)  # type: ignore[assignment]
     require_axes(axes, (2,), agent.spec.obs_size, "observation")

@@ -83,11 +83,10 @@ _SHARES = {  # how what adds up to 1 over a slice is called, and drawn
 
 @in_own_style
 def action_line(found: Landscape, state: int = 0) -> "list[Axes]":
-    """Each critic over one dimension of the action, above; below, who acts there.
+    """The critics' values over one dimension of the action, and densities below.
 
-    Below are densities over the line: of the policy, of the E-step's weights, and of
-    pi_q where it is the policy's density times these. Dotted: the box, where the line
-    leaves it.
+    The densities are those of the policy, of the E-step's weights, and of pi_q if it is
+    the policy's density times these weights. Dotted lines are the bounds of the box.
 
     Args:
         found: a slice along one axis.
@@ -129,17 +128,17 @@ def action_line(found: Landscape, state: int = 0) -> "list[Axes]":
 
 @in_own_style
 def action_plane(found: Landscape, state: int = 0) -> "list[Axes]":
-    """The advantage over two dimensions of the action, and who acts where.
+    """The advantage over two dimensions of the action, and contours of distributions.
 
-    A contour holds half of what the policy, the E-step's weights, or their product has
-    on the plane.
+    A contour encloses half of the mass of the policy, of the E-step's weights, or of
+    their product, on the plane.
 
     Args:
         found: a slice along two axes.
         state: which of its states.
 
     Returns:
-        one axes.
+        One axes.
     """
     _require_state(found, state, axes=2)
     figure = figure_of(5.2, 4.0)
@@ -188,10 +187,10 @@ def half_level(shares: np.ndarray) -> float:
 
 @in_own_style
 def calibration(found: Mapping[str, Bias], name: str = "target") -> "Axes":
-    """Values beside the returns that followed, a colour an agent; the diagonal is true.
+    """Values against observed returns, a colour for each agent; equal on the diagonal.
 
     Args:
-        found: agents by the name in the legend.
+        found: agents by their name in the legend.
         name: which of their critics.
     """
     require_some("agents", found)
@@ -214,10 +213,10 @@ def calibration(found: Mapping[str, Bias], name: str = "target") -> "Axes":
 
 @in_own_style
 def overestimation(found: Mapping[str, Bias], name: str = "target") -> "Axes":
-    """Value less return along an episode: mean and one std (ddof=0) over episodes.
+    """Value minus return along an episode: mean and one std (ddof=0) over episodes.
 
     Args:
-        found: agents by the name in the legend.
+        found: agents by their name in the legend.
         name: which of their critics.
     """
     require_some("agents", found)
@@ -240,14 +239,14 @@ def overestimation(found: Mapping[str, Bias], name: str = "target") -> "Axes":
 def value_surface(
     found: Mapping[str, Surface], names: Sequence[str] = ()
 ) -> "list[Axes]":
-    """A panel an agent: the critic's value over two dimensions of the observation.
+    """The critic's value over two dimensions of the observation, for each agent.
 
-    Points are states that were passed, in the colour of the return that followed: where
-    the critic is right they are hardly seen. All panels have one scale of colours.
+    Points are visited states in the colour of their observed return; where the critic
+    is right they are hard to see. All panels have the same colour scale.
 
     Args:
-        found: agents by what stands above each.
-        names: of the observation's dimensions.
+        found: agents by the titles of their panels.
+        names: of the two dimensions.
     """
     require_some("agents", found)
     figure = figure_of(3.2 * len(found) + 1.0, 3.4)
@@ -283,14 +282,14 @@ def _observed(axis: int, names: Sequence[str]) -> str:
 def action_gap(
     found: Mapping[str, Landscape], errors: Mapping[str, Bias], name: str = "target"
 ) -> "Axes":
-    """How much the best action stands out, beside how wrong the critic is.
+    """The distribution of action gaps over states, with that of the critic's errors.
 
-    Of each agent, the share of states whose action gap is at most x, solid, and of
-    steps whose |value - return| is, dashed.
+    For each agent, the share of states whose action gap is at most x (solid), and of
+    steps whose |value - return| is at most x (dashed).
 
     Args:
-        found: slices by the name in the legend.
-        errors: of their agents.
+        found: slices by their name in the legend.
+        errors: of the same agents.
         name: which of their critics.
     """
     require_some("agents", found)
@@ -317,10 +316,11 @@ def action_gap(
 
 @in_own_style
 def weights(found: Weights) -> "Axes":
-    """How much of an E-step's weight the best samples have: the diagonal, all alike.
+    """The share of an E-step's weight that its best samples have, against their share.
 
-    The median over states, and from the lowest tenth to the highest; of weights that
-    are compared over a batch, the batch's.
+    On the diagonal all weights are equal. The line is the median over states, the band
+    goes from their lowest tenth to the highest; weights that are normalised over a
+    batch have one line.
     """
     table = np.asarray(found.weight, np.float64)
     table = np.sort(table if found.per_state else table.reshape(-1, 1), axis=0)[::-1]

@@ -47,12 +47,15 @@ def curves(
     metric: str = "return",
     look: Mapping[str, Look] | None = None,
 ) -> "Figure":
-    """Metric over env steps on one task: a line a variant, its mean over seeds.
+    """A metric over env steps on one task: for each variant its mean over seeds.
 
-    Shaded: one std (ddof=0) around it, where there are two seeds or more; thin lines:
-    the seeds. One that has failed ends in a cross, and stays in the mean with its last
-    value before, as in `stats.summary`. A mean ends where not all of its seeds have
-    come. `look`: of all variants; None: of those on this task, in their order.
+    The band is one std (ddof=0) around it, if there are at least two seeds; thin lines
+    are seeds. The line of a failed seed ends in a cross, and its last value before the
+    failure stays in the mean, as in `stats.summary`. A mean ends where not all seeds
+    have values.
+
+    Args:
+        look: of all variants; None: of those on this task, in their order.
     """
     _require(frame, [task], [metric], look)
     figure = figure_of(7.0, 4.2)
@@ -258,7 +261,7 @@ def column(
     metric: str = "return",
     look: Mapping[str, Look] | None = None,
 ) -> "Figure":
-    """`curves` as wide as a column of a paper, the legend below, in letters of 8 pt."""
+    """`curves` one column wide, with the legend below, in letters of 8 pt."""
     _require(frame, [task], [metric], look)
     figure = figure_of(COLUMN, 2.2)
     axes = figure.subplots()
@@ -278,12 +281,12 @@ def metrics(
     names: Sequence[str] | Mapping[str, str],
     logarithmic: Sequence[str] = (),
 ) -> "list[Axes]":
-    """A panel for each metric over env steps, drawn as `curves` draws a return.
+    """A panel for each metric over env steps, drawn as by `curves`.
 
     Args:
-        names: metrics, or what stands above the panel of each. One without a row is
-            left out, but not all of them.
-        logarithmic: those of a logarithmic axis.
+        names: metrics, or a dict of metrics and the titles of their panels. A metric
+            without rows is left out; at least one must have rows.
+        logarithmic: metrics with a logarithmic axis.
     """
     _require(frame, [task], names)
     rows = frame.loc[frame.task == task]

@@ -20,21 +20,22 @@ def watch(
     said: Callable[[str], None] = lambda _: None,
     **options: Any,
 ) -> list[Path]:
-    """Make the report anew whenever the store has more, until all cells are finished.
+    """Make the report again whenever there are new rows, until all cells are finished.
 
-    Each file is replaced as a whole, and an open page looks for a newer one as often.
+    Each file is replaced as a whole.
 
     Args:
-        seconds: from one look to the next.
+        workdir: folder of the run store.
+        seconds: between two checks; an open page reloads as often.
         said: called with a line for each report.
         options: of `report.make`.
+
     Returns:
-        the files of the last report.
+        The files of the last report.
+
     Raises:
-        ConfigError: as `report.make`, but for a store without a score, which is
-            waited for.
-        StoreError: as `report.make`, but for a store without a score, which is
-            waited for.
+        ConfigError: as `report.make`; a store without a score is waited for.
+        StoreError: as `report.make`.
     """
     folder, before = store.folder(workdir), None
     store.read(folder)  # what is no run store is no sweep that has only begun

@@ -60,12 +60,12 @@ class Pack(NamedTuple):
 
 
 def write(workdir: str | os.PathLike[str], out: str | os.PathLike[str]) -> Pack:
-    """Pack a run store, with a report that is made for it; the store is only read.
+    """Pack a run store and its report into one archive; the store is only read.
 
     Raises:
-        ConfigError: there is no store, no score in it, a process writes to it, or
-            there is a file of that name.
-        StoreError: the store cannot be read, or one of its programs runs.
+        ConfigError: if there is no run store, it has no score, a process writes to it,
+            or the file exists.
+        StoreError: if the run store cannot be read, or one of its programs runs.
     """
     folder, path = store.folder(workdir), store.expanded(out, "out")
     if path.exists():
@@ -165,15 +165,17 @@ def read(
     *,
     study: str = "",
 ) -> Pack:
-    """Check an archive, unpack it into a new folder, and report it anew there.
+    """Check an archive, unpack it into a new folder, and make its report again there.
 
     Args:
-        workdir: the folder, which is not there yet or is empty.
-        study: the SHA-256 that its list must have, where it is known.
+        archive: file that `write` wrote.
+        workdir: the folder, which must be new or empty.
+        study: the SHA-256 that the archive's list must have; '': any.
+
     Raises:
-        ConfigError: with nothing written, if the folder has something in it, or the
-            archive is none, was changed, or would write elsewhere.
-        StoreError:
+        ConfigError: with nothing written, if the folder is not empty, or if the
+            archive was changed, is none, or has a path outside the folder.
+        StoreError: if the disk is at fault.
     """
     path, folder = store.expanded(archive, "archive"), store.folder(workdir)
     if folder.is_symlink() or (folder.exists() and _full(folder)):

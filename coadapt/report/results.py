@@ -52,24 +52,30 @@ def make(
     beside: Sequence[str | os.PathLike[str]] = (),
     every: float = 0.0,
 ) -> list[Path]:
-    """Write a folder with a page, PNGs and CSVs of what a run store holds.
+    """Write the report of a run store: a page, tables as CSV and figures as PNG.
 
-    Works on a part of the cells too, and says which are missing.
+    An unfinished sweep is reported too, with what is missing.
 
     Args:
-        out: the folder; None: report/ in the run store, which is else only read.
-        margin: what is no effect of note, in the unit of the effects; None: what the
-            study's protocol fixed, else 0.1 of the reference's unit.
-        printed: print the tables and the verdicts, and what was written.
-        latex: tables for a paper too, as .tex with booktabs.
-        pdf: figures for a paper too, as PDFs as wide as a column.
-        beside: files of others' curves, to be drawn and compared: see curve_files.py.
-        every: seconds after which an open page looks for a newer one; 0: never.
+        workdir: folder of the run store.
+        out: folder of the report; None: report/ in the run store, which is only read
+            otherwise.
+        margin: the largest effect that counts as negligible, in the task's unit, or in
+            returns if a task has no reference; None: that of the protocol, else 0.1 of
+            the unit.
+        printed: also print the tables, the verdicts and the written files.
+        latex: also write the tables as .tex with booktabs.
+        pdf: also write the figures as PDFs one column wide.
+        beside: files of others' published curves, to be drawn and compared:
+            docs/runs.md.
+        every: seconds after which an open page looks for a newer report; 0: never.
+
     Returns:
         The files, index.html among them.
+
     Raises:
-        ConfigError: there is no run store, or no score in it.
-        StoreError: the folder cannot be written.
+        ConfigError: if there is no run store, or it has no score.
+        StoreError: if the folder cannot be written.
     """
     folder = store.folder(workdir)
     made = read(folder, margin=margin, beside=beside)
@@ -235,7 +241,7 @@ def write(
 def tables(
     workdir: str | os.PathLike[str], *, margin: float | None = None
 ) -> dict[str, str]:
-    """Each table of a run store's report as LaTeX with booktabs, by its name.
+    """The tables of a run store's report as LaTeX with booktabs, by name.
 
     Raises: as `make`.
     """
@@ -245,9 +251,10 @@ def tables(
 def figures(
     workdir: str | os.PathLike[str], *, margin: float | None = None
 ) -> "dict[str, Figure]":
-    """Each figure of a run store's report, as wide as a column of a paper.
+    """The figures of a run store's report, one column wide, by name.
 
-    The curves of each task by its name, and a forest plot of each toggle.
+    They are the curves of each task, and a forest plot of each toggle.
+
     Raises: as `make`.
     """
     return column_figures(read(workdir, margin=margin))

@@ -121,15 +121,18 @@ def header(workdir: Path) -> Header:
 
 def _none(workdir: str | os.PathLike[str]) -> ConfigError:
     return ConfigError(
-        f"workdir {str(workdir)!r} is not a run store: there is nothing at this path."
+        f"workdir {str(workdir)!r} is not a run store: there is nothing at this path; "
+        "give the workdir of a sweep."
     )
 
 
 def read(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
-    """All rows that are there, of a sweep that runs too, as a tidy frame.
+    """All rows of a run store as a tidy frame, also while its sweep runs.
 
-    Columns: `COLUMNS`, and the session's id in the manifest; seed and env_steps are
-    int64, value float64 with inf and NaN.
+    Returns:
+        A row for each agent, evaluation and metric, with the columns `COLUMNS` and
+        `session`, an id of the manifest. seed and env_steps are int64, value is float64
+        and may be infinite or NaN.
 
     Raises:
         ConfigError: if there is no run store.
@@ -147,11 +150,13 @@ def read(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
 
 
 def failures(workdir: str | os.PathLike[str]) -> "pd.DataFrame":
-    """Agents whose numbers stopped being finite.
+    """The agents that failed, with time and cause.
 
-    Columns: `FAILURE_COLUMNS`, and the session's id.
+    Returns:
+        A row for each, with the columns `FAILURE_COLUMNS` and `session`; none if there
+        is no run store.
 
-    Raises: as `read`; where nothing is there, nothing failed.
+    Raises: as `read`.
     """
     path = folder(workdir)
     number = _format(path) if path.is_dir() else None
@@ -202,7 +207,14 @@ def devices(workdir: str | os.PathLike[str]) -> int | None:
 
 
 def wide(frame: "pd.DataFrame", metric: str = "return") -> "pd.DataFrame":
-    """One metric with env_steps down and (task, variant, seed) across."""
+    """One metric of such rows, with a column for each agent.
+
+    Args:
+        frame: rows, as `read` gives them.
+
+    Returns:
+        A frame with env_steps as index and (task, variant, seed) as columns.
+    """
     rows = frame[frame.metric == metric]
     return rows.pivot(
         index="env_steps", columns=["task", "variant", "seed"], values="value"

@@ -1,4 +1,4 @@
-"""The agents that runs left: opened in one line, to be looked at and tried.
+"""Saved agents: read from a run store, to act and to be examined.
 
     agent = coadapt.load("runs/quickstart", variant="sac", seed=0)
     agent.act(obs)          # greedy actions
@@ -45,11 +45,12 @@ class NoReplayError(ConfigError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SavedAgent:
-    """One agent as a snapshot has it: its state, and what it does and thinks with it.
+    """One agent of a snapshot: its state, and its policy and critics as functions.
 
-    Observations are a task's own, float32. Actions are in agent units: of a box task in
-    [-1, 1]^A, whatever the task's bounds are (`envs.base.own_units` maps them), of a
-    discrete one one-hot.
+    B is a number of states, O the size of an observation, A of an action, K the number
+    of critics. Observations are those of the task, float32. Actions are in agent units:
+    for a box [-1, 1]^A, whatever the task's bounds (`envs.base.own_units` maps them
+    to the task's); discrete actions are one-hot.
     """
 
     task: str
@@ -68,17 +69,29 @@ class SavedAgent:
     failure: Failure | None = None  # None while all of its numbers are finite
 
     def act(self, obs: Rows, key: jax.Array | None = None) -> np.ndarray:
-        """Greedy actions at obs [B, O]: [B, A], agent units.
+        """Greedy actions, as in evaluations.
 
-        What greedy is, `config.eval_policy` says. `key` is read where that draws
-        samples; without one, it is always the same.
+        Args:
+            obs: [B, O].
+            key: of the samples, where `config.eval_policy` draws any; None: the same
+                in every call.
+
+        Returns:
+            [B, A], agent units.
         """
         return self._act(obs, key, greedy=True)
 
     def explore(self, obs: Rows, key: jax.Array) -> np.ndarray:
-        """Actions as training draws them, at obs [B, O]: [B, A], agent units.
+        """Actions as training draws them.
 
-        Each with noise as at the first step of an episode (`config.exploration`).
+        Each has the noise of the first step of an episode (`config.exploration`).
+
+        Args:
+            obs: [B, O].
+            key: of the samples.
+
+        Returns:
+            [B, A], agent units.
         """
         return self._act(obs, key, greedy=False)
 
@@ -92,10 +105,17 @@ class SavedAgent:
         )
 
     def q(self, obs: Rows, action: Rows) -> np.ndarray:
-        """Q of each critic: obs [B, O], action [..., B, A] -> [K, ..., B], in rewards.
+        """Q of each critic.
+
+        Args:
+            obs: [B, O].
+            action: [..., B, A], agent units.
+
+        Returns:
+            [K, ..., B], in units of the rewards that critics learn from.
 
         Raises:
-            ConfigError: where the critic knows states alone, or there is none.
+            ConfigError: if the critics are of states (`v`), or there are none.
         """
         if self.state.params.critic is None or not self.config.g.reads_action:
             raise self._without("values of actions", "v(obs)")
@@ -103,10 +123,16 @@ class SavedAgent:
         return np.asarray(_q(schema.as_traced(self.config), self.state, seen, action))
 
     def v(self, obs: Rows) -> np.ndarray:
-        """V of each critic: obs [B, O] -> [K, B], reward units.
+        """V of each critic.
+
+        Args:
+            obs: [B, O].
+
+        Returns:
+            [K, B], in units of the rewards that critics learn from.
 
         Raises:
-            ConfigError: where the critic knows actions too, or there is none.
+            ConfigError: if the critics are of actions (`q`), or there are none.
         """
         if self.state.params.critic is None or self.config.g.reads_action:
             raise self._without("values of states", "q(obs, action)")
@@ -115,18 +141,29 @@ class SavedAgent:
         )
 
     def policy(self, obs: Rows) -> Tree:
-        """The parameters of the action distribution at obs [B, O], by name.
+        """The parameters of the action distribution, by name.
 
-        Of a squashed Gaussian those before the tanh.
+        Args:
+            obs: [B, O].
+
+        Returns:
+            Arrays [B, ...]; of a squashed Gaussian, those before the tanh.
         """
         found = _policy(schema.as_traced(self.config), self.state, self._rows(obs))
         return jax.tree.map(np.asarray, found)
 
     def log_prob(self, obs: Rows, action: Rows) -> np.ndarray:
-        """Of actions [B, A], agent units, under the policy at obs [B, O]: [B], nats.
+        """Log-density of actions under the policy, or log-probability of discrete ones.
+
+        Args:
+            obs: [B, O].
+            action: [B, A], agent units.
+
+        Returns:
+            [B], nats.
 
         Raises:
-            ConfigError: of a deterministic policy.
+            ConfigError: if the policy is deterministic.
         """
         if not self.config.pi_theta.has_density:
             raise ConfigError(
@@ -193,17 +230,23 @@ def load(
     steps: int | None = None,
     replay: bool = False,
 ) -> SavedAgent:
-    """The agent that a run left, as its newest whole snapshot has it.
+    """The agent of a run, from its newest complete snapshot.
 
     Args:
-        task: may be left out where the run store has one that has the variant.
-        steps: env steps of an older snapshot, where several were kept.
-        replay: also read what it had stored; of one that learned offline, its data.
+        workdir: folder of the run store, in which a run may be going on.
+        variant: name of the variant in the results.
+        seed: of the agent.
+        task: of the agent, if several tasks have the variant.
+        steps: env steps of the snapshot; None: the newest.
+        replay: also read its replay; of an agent that learns offline, its data set.
+
+    Returns:
+        The agent. One that failed is at its last finite state.
+
     Raises:
-        ConfigError: in one sentence.
-        NoReplayError: which says why there is none and how to have one.
-        StoreError: if a snapshot that was asked for is damaged, or of another
-            version of coadapt.
+        ConfigError: if there is no such agent or snapshot.
+        NoReplayError: if the snapshot has no replay, with the reason and the way out.
+        StoreError: if the snapshot is damaged, or of another version of coadapt.
     """
     where = store.folder(workdir)
     header = store.header(where)

@@ -1,4 +1,4 @@
-"""`coadapt.compare`: what a toggle does to one algorithm or to two, from rows.
+"""`coadapt.compare`: the effect of a toggle on one algorithm or on two, from rows.
 
 The report, `coadapt effects`, the tutorial and the notebooks call it, so that one
 question has one answer.

@@ -1,4 +1,4 @@
-"""What a toggle does to one algorithm, or to two."""
+"""The effect of a toggle on one algorithm, or on two."""
 
 import dataclasses
 import os
@@ -32,27 +32,28 @@ MARGIN = 0.1  # of the unit, what is no effect of note
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """What a toggle does, in returns, in the unit, and in a word."""
+    """The effect of a toggle on an algorithm A, and on B if there are two."""
 
     toggle: str
-    labels: tuple[str, ...]  # of the algorithms: A, and B
-    tasks: tuple[str, ...]  # that all variants have finished runs on
+    labels: tuple[str, ...]  # names of A and B
+    tasks: tuple[str, ...]  # on which all variants have finished runs
     metric: str
-    returns: Mapping[str, tuple[Effect, ...]]  # task -> effect on A, and on B
-    # over all tasks; empty where their returns have no unit in common
+    returns: Mapping[str, tuple[Effect, ...]]  # task -> effects on A and B, in returns
+    # on A and B, over all tasks; empty if the tasks have no unit in common
     effects: tuple[Effect, ...]
-    gap: Effect | None  # effect on A less that on B
+    gap: Effect | None  # effect on A minus effect on B
     unit: str  # 'returns', or 'reference': (score - random) / (reference - random)
     margin: float | None  # in the unit; None: none was given, in returns
     verdict: Verdict
-    before: Verdict  # failed runs counting as their last score before
-    rates: Mapping[tuple[str, bool], Rate]  # (algorithm, with the toggle)
-    beside: Mapping[str, tuple["Beside", ...]]  # task -> of A, and of B
-    # task -> effect on A less that on B, in returns; of one algorithm there is none
+    before: Verdict  # the same if failed runs count as their last score before
+    rates: Mapping[tuple[str, bool], Rate]  # (algorithm, with the toggle) -> failures
+    # task -> of A and B: P(improvement), and the failed runs on either side
+    beside: Mapping[str, tuple["Beside", ...]]
+    # task -> effect on A minus effect on B, in returns; empty for one algorithm
     gaps: Mapping[str, Effect] = dataclasses.field(default_factory=dict)
     paired: bool = False
-    notes: tuple[str, ...] = ()  # what is to be known of it, a line each
-    published: Verdict | None = None  # of the same question, on published means
+    notes: tuple[str, ...] = ()  # remarks, a line each
+    published: Verdict | None = None  # on published means of the same question
 
     @property
     def word(self) -> str:
@@ -61,7 +62,7 @@ class Comparison:
 
     @property
     def detail(self) -> str:
-        """What of the other algorithm, or why there is no verdict."""
+        """What holds for the other algorithm, or why there is no verdict."""
         return verdict.named(self.verdict.detail, self.labels)
 
     def __str__(self) -> str:
@@ -103,27 +104,34 @@ def compare(
     correlation: float | None = None,
     looks: Sequence[Look] = (),
 ) -> Comparison:
-    """What a toggle does to one algorithm, or to two: in returns, and in a word.
+    """The effect of a toggle on one algorithm or on two, with a verdict.
 
     Args:
-        rows: a run store's folder, which knows units and horizons; rows as
-            `store.read` and `coadapt.train` give them; or what `score.arms` made.
-        toggle: a field of a grid, 'g_estimate.critics'; or any words.
-        on: the field's value with the toggle; or, of each algorithm, the variants with
-            it and without: {"sac": ("sac", "sac-single-q")}.
-        off: the field's value without; None: the one other that there is.
-        published: a verdict on published means, to stand beside.
-        margin: what is no effect of note, in the reference's unit, or in returns where
-            a task has no reference; None: what the run store's protocol fixed, else 0.1
-            of the unit.
-        metric: 'final', 'last' or 'area': see score.py.
-        tasks: to average over; all that every variant has.
-        units: of tasks; None: what the run store's manifest has.
-        correlation: of equal seeds, as a pilot's rows show it (`correlation`): above
-            0.3 runs are paired.
-        looks: of a study that grows, the looks so far, with their levels: intervals
-            are of the last one. Of a fixed study there are none, and they are 95%.
-    Raises: ConfigError.
+        rows: a workdir, whose manifest has units and steps; rows, as `coadapt.train`
+            and `coadapt.store.read` give them; or arms, as
+            `coadapt.comparison.arms_of` gives them.
+        toggle: a field of a grid, "g_estimate.critics"; with variants in `on`, any
+            name.
+        on: the field's value with the toggle; or, for each algorithm, the variants with
+            and without it: {"sac": ("sac", "sac-single-q")}.
+        off: the field's value without the toggle; None: the only other value.
+        published: a verdict on published means, to be shown beside.
+        margin: the largest effect that counts as negligible, in the task's unit, or in
+            returns if a task has no reference. None: that of the run store's protocol,
+            else 0.1 of the unit.
+        metric: the score of a run, "final", "last" or "area": docs/statistics.md.
+        tasks: tasks to average over; empty: all that every variant has.
+        units: unit of each task; None: those of the run store's manifest.
+        correlation: correlation of runs with equal seeds in a pilot
+            (`coadapt.comparison.correlation`); above 0.3 runs are paired.
+        looks: of a study that adds seeds, the looks so far with their levels: intervals
+            have the level of the last. Empty: 95%.
+
+    Returns:
+        The effects, their difference and the verdict; `print` shows them in a line.
+
+    Raises:
+        ConfigError: if variants, tasks or values are not in the rows.
     """
     require_metric(metric)
     arms = arms_of(rows, units)
