@@ -189,7 +189,7 @@ class Pathwise(Movement):
         return self.combine(view, values)
 
     def combine(self, view: View, values: jax.Array) -> jax.Array:
-        if self.critic == "first":
+        if self.critic == "first" and len(values) > 1:  # else `read` left it alone
             return values[0]
         if self.critic == "mean":
             return jnp.mean(values, axis=0)
