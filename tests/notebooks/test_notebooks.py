@@ -234,7 +234,7 @@ def test_what_a_cell_gives_becomes_a_page_and_what_it_raises_a_sentence(
     written(books, "a = 1", "1 / 0")
     assert notebooks.main([f"--out={tmp_path / 'pages'}"]) == 2
     error = capsys.readouterr().err
-    assert error == "error: book: code cell 3: ZeroDivisionError: division by zero\n"
+    assert error == "error: book: code cell 3: ZeroDivisionError: division by zero.\n"
     assert not (tmp_path / "pages").exists()
 
 
