@@ -13,6 +13,7 @@ from recipes import SHORT, cases, small
 from coadapt import algorithms, envs, learn, runner, taxonomy
 from coadapt.data import replay
 from coadapt.metrics import registry
+from coadapt.networks import products
 
 
 class Update(NamedTuple):
@@ -67,6 +68,8 @@ def update(request) -> Update:
         pytest.MonkeyPatch.context() as patch,
         jax.default_matmul_precision("bfloat16"),  # JAX's own setting has no say
     ):
+        # whatever this processor has: test_networks.py has both
+        patch.setattr(products, "multiplies_halves", lambda: True)
         for column in taxonomy.COLUMNS:
             method = taxonomy.maths(config, column)
             if method is not None:
@@ -87,25 +90,25 @@ def test_a_cell_computes_by_its_own_method(update):
     assert update.called == {column for column, method in cells.items() if method}
 
 
-def products(jaxpr):
+def multiplied(jaxpr):
     """Every matrix product of a program, inner ones included."""
     for eqn in jaxpr.eqns:
         if eqn.primitive.name == "dot_general":
             yield eqn
         for inner in jax.core.jaxprs_in_params(eqn.params):
-            yield from products(inner)
+            yield from multiplied(inner)
 
 
 def test_an_update_multiplies_in_the_precision_that_is_set(update):
     """Of each layer and gradient; what is solved is always exact (`highest`)."""
     found = {
         (str(eqn.invars[0].aval.dtype), str(eqn.params["precision"][0]))
-        for eqn in products(update.jaxpr.jaxpr)
+        for eqn in multiplied(update.jaxpr.jaxpr)
     }
     layers = {
         "float32": ("float32", "HIGHEST"),
         "tf32": ("float32", "HIGH"),
-        "bfloat16": ("bfloat16", "HIGH"),  # and rounded float32, for a CPU
+        "bfloat16": ("bfloat16", "HIGH"),
     }[update.precision]
     assert layers in found and found <= {layers, ("float32", "HIGHEST")}
     assert all(x.aval.dtype != jnp.bfloat16 for x in update.jaxpr.jaxpr.outvars)

@@ -103,7 +103,7 @@ def joined(text: str) -> str:
 # a program of one file, and a tool, have tests of their own
 TYPED = (
     r"(?:python -m (?:launch|tools|benchmarks)\.|(?<!`)coadapt )"
-    r"(?!gpu\b|bits\b|traced\b|parity\b|learns\b|several_envs\b|peers\.parity\b)"
+    r"(?!gpu\b|bits\b|traced\b|parity\b|learns\b|several_envs\b|peers\.parity\b|precision\b)"
     r"(\w+)(.*)$"
 )
 FENCED = r"^```(\w*)\n(.*?)^```"

@@ -12,7 +12,7 @@ import pytest
 from coadapt import algorithms, learn, networks, runner, schema
 from coadapt.bench import update_throughput
 from coadapt.learn import Clock
-from coadapt.networks import Fourier, Init, LayerNorm, Network, Quadratic
+from coadapt.networks import Fourier, Init, LayerNorm, Network, Quadratic, products
 
 O, A, B = 3, 2, 8
 ROUNDING = 1e-5  # float32, some tens of terms of size 1
@@ -184,9 +184,16 @@ def _equations(jaxpr):
                 yield from _equations(inner)
 
 
+@pytest.mark.parametrize("halves", [True, False])
 @pytest.mark.parametrize("name", ["sac", "mpo"])
-def test_an_update_has_nothing_in_bfloat16_but_the_factors_of_products(name):
-    """So parameters, optimisers, targets, losses and log-probabilities are float32."""
+def test_an_update_has_nothing_in_bfloat16_but_the_factors_of_products(
+    name, halves, monkeypatch
+):
+    """So parameters, optimisers, targets, losses and log-probabilities are float32.
+
+    A processor that does not multiply in bfloat16 rounds the same factors.
+    """
+    monkeypatch.setattr(products, "multiplies_halves", lambda: halves)
     given = {"networks.precision": "bfloat16"}
     config = schema.override(algorithms.preset(name), given)
     shapes = runner.shapes(config, update_throughput.SPEC, 300)
@@ -197,11 +204,16 @@ def test_an_update_has_nothing_in_bfloat16_but_the_factors_of_products(name):
     def halved(variables) -> bool:
         return any(v.aval.dtype == jnp.bfloat16 for v in variables)
 
-    makers, readers = set(), set()
+    makers, readers, rounded = set(), set(), 0
     for each in _equations(program):
         makers |= {each.primitive.name} if halved(each.outvars) else set()
         readers |= {each.primitive.name} if halved(each.invars) else set()
-    assert makers == {"convert_element_type"} and readers == {"dot_general"}
+        rounded += each.primitive.name == "reduce_precision"
+    if halves:
+        assert makers == {"convert_element_type"} and readers == {"dot_general"}
+        assert not rounded
+    else:
+        assert not makers and not readers and rounded
     assert not halved(program.outvars)
 
 

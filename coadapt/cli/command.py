@@ -116,7 +116,7 @@ def _import(modules: Sequence[str]) -> None:
         try:
             importlib.import_module(name)
         except ImportError as error:
-            raise ConfigError(f"--import is {name!r}: {error}.") from None
+            raise ConfigError(f"--import is {name!r}: {error}") from None
 
 
 def _with_devices(run: Callable[[Values], int | None], values: Values) -> int | None:

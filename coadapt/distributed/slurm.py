@@ -101,19 +101,19 @@ def submit(workdir: Path, names: Sequence[str], asked: Asked) -> list[str]:
                 f"--export=ALL,COADAPT_FIRST={first}", str(home / SCRIPT),
             )  # fmt: skip
         except ConfigError as error:
-            raise ConfigError(f"{error}{_submitted(jobs, first)}") from None
+            raise _refused(error, jobs, first) from None
         jobs.append(said.split(";")[0].strip())
         files.replace(home / JOBS, "".join(f"{job}\n" for job in jobs))
     return jobs
 
 
-def _submitted(jobs: Sequence[str], programs: int) -> str:
-    """What was, before Slurm refused an array; '' of the first."""
+def _refused(error: ConfigError, jobs: Sequence[str], programs: int) -> ConfigError:
+    """With what was submitted before, if anything was."""
     if not jobs:
-        return ""
-    return (
-        f"; job {' and '.join(jobs)}, of the first {programs} programs, was submitted: "
-        "once it has ended, the same command submits the rest."
+        return error
+    return ConfigError(
+        f"{str(error).rstrip('.')}; job {' and '.join(jobs)}, of the first {programs} "
+        "programs, was submitted: once it has ended, the same command submits the rest."
     )
 
 

@@ -32,7 +32,7 @@ def own_class(path: str, members: Members, word: str, *, imports: bool) -> Any:
     try:
         kind = getattr(importlib.import_module(module), name, None)
     except ImportError as error:
-        raise ConfigError(f"{path} is {word}: {error}.") from None
+        raise ConfigError(f"{path} is {word}: {error}") from None
     if not fits_interface(members, kind):
         raise ConfigError(
             f"{path} is {word}: it must be a class made with @config after "
