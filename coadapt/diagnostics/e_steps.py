@@ -63,7 +63,7 @@ def e_step(agent: SavedAgent, *, seed: int = 0) -> EStep:
     weighs stored actions, and are without the weights of `bounds`.
 
     Raises:
-        ConfigError: if the posterior is not non-parametric, or no replay was loaded.
+        ConfigError: if the posterior is parametric, or no replay was loaded.
     """
     if agent.config.pi_q.parametric:
         raise ConfigError(
