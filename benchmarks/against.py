@@ -45,7 +45,7 @@ from coadapt import devices
 from coadapt.cli import bench, command, compiled
 from coadapt.cli.values import Values, count, get, listed, required
 from coadapt.runs import provenance, store
-from coadapt.schema import ConfigError, ending
+from coadapt.schema import ConfigError, nearest
 
 WORKS = ("learner", "loop", "sweep")
 ALGORITHMS = ("sac", "td3", "ddpg", "ppo", "mpo", "awr")
@@ -150,7 +150,7 @@ def _chosen(
         if word not in allowed:
             raise ConfigError(
                 f"--{flag} has {word!r}: it must be one of {', '.join(allowed)}"
-                f"{ending(word, allowed)}"
+                f"{nearest(word, allowed)}"
             )
     if not words or len(set(words)) < len(words):
         raise ConfigError(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from coadapt import cli
-from coadapt.schema import ending
+from coadapt.schema import ConfigError, nearest
 from coadapt.version import __version__
 
 
@@ -22,11 +22,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name == "--version":
         print(f"coadapt {__version__}")
         return 0
-    print(
-        f"error: {name!r} is not a command; the commands are {', '.join(cli.COMMANDS)}"
-        f"{ending(name, cli.COMMANDS)}",
-        file=sys.stderr,
+    refused = ConfigError(
+        f"{name!r} is not a command; the commands are {', '.join(cli.COMMANDS)}"
+        f"{nearest(name, cli.COMMANDS)}"
     )
+    print(f"error: {refused}", file=sys.stderr)
     return 2
 
 

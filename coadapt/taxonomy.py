@@ -10,7 +10,7 @@ from coadapt import algorithms
 from coadapt.config import Config
 from coadapt.factors.pi_p import PiP
 from coadapt.networks import Init, Torsos
-from coadapt.schema import ConfigError, ending
+from coadapt.schema import ConfigError, nearest
 from coadapt.system.console import printable
 from coadapt.system.csv_text import word
 
@@ -166,7 +166,7 @@ def require_style(style: str) -> None:
     if style not in STYLES:
         raise ConfigError(
             f"format is {style!r}: it must be one of {', '.join(STYLES)}"
-            f"{ending(style, STYLES)}"
+            f"{nearest(style, STYLES)}"
         )
 
 

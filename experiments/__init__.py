@@ -11,7 +11,7 @@ from coadapt.experiments.base import Plan as Plan
 from coadapt.experiments.base import Row as Row
 from coadapt.experiments.base import variants as variants
 from coadapt.experiments.own import load_file
-from coadapt.schema import ConfigError, ending
+from coadapt.schema import ConfigError, nearest
 
 MODULES = {
     "quickstart": "coadapt.experiments.quickstart",
@@ -58,7 +58,7 @@ def load(name: str) -> Experiment:
     if name not in MODULES:
         raise ConfigError(
             f"experiment is {name!r}: it must be a file, as mine.py, or one of "
-            f"{', '.join(names)}{ending(name, names)}"
+            f"{', '.join(names)}{nearest(name, names)}"
         )
     found = importlib.import_module(MODULES[name]).EXPERIMENTS
     return next(each for each in found if each.name == name)

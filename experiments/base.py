@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from coadapt import schema, sweep
 from coadapt.algorithms import for_task
 from coadapt.config import Replay
-from coadapt.schema import ConfigError, ending
+from coadapt.schema import ConfigError, nearest
 from coadapt.sweep import Variant
 
 Variants = Callable[[str], Sequence[Variant]]  # of a task
@@ -145,7 +145,7 @@ def scaled(experiment: Experiment, scale: str = PAPER) -> Experiment:
     if scale not in names:
         raise ConfigError(
             f"scale is {scale!r}: it must be one of {', '.join(names)}"
-            f"{ending(scale, names)}"
+            f"{nearest(scale, names)}"
         )
     if experiment.cheap is None:
         raise ConfigError(

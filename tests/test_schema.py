@@ -473,7 +473,8 @@ def test_a_refusal_is_a_line_with_one_end(end):
     ("word", "end"), [("lqrr", "; did you mean 'toy/lqr'?"), ("x", ".")]
 )
 def test_a_refusal_ends_with_the_nearest_name_if_one_is_near(word, end):
-    assert schema.ending(word, ["chain", "lqr"], "toy/") == end
+    near = schema.nearest(word, ["chain", "lqr"], "toy/")
+    assert str(ConfigError(f"it must be toy/lqr{near}")) == f"it must be toy/lqr{end}"
 
 
 def test_message_is_the_same_whatever_literal_was_met_first():

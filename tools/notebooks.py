@@ -22,7 +22,7 @@ from absl import flags
 from coadapt.cli import command, compiled
 from coadapt.cli.values import Values, get, listed
 from coadapt.runs import store
-from coadapt.schema import ConfigError, ending
+from coadapt.schema import ConfigError, nearest
 
 if TYPE_CHECKING:
     import traitlets.config
@@ -49,7 +49,7 @@ def read(name: str, folder: Path = BOOKS) -> "NotebookNode":
     if name not in names(folder):
         raise ConfigError(
             f"notebook is {name!r}: there are {', '.join(names(folder))}"
-            f"{ending(name, names(folder))}"
+            f"{nearest(name, names(folder))}"
         )
     return nbformat.read(folder / f"{name}.ipynb", as_version=4)
 
@@ -82,7 +82,7 @@ def resized(book: "NotebookNode", sizes: Mapping[str, object]) -> "NotebookNode"
         if name not in there:
             raise ConfigError(
                 f"the cell {SIZES!r} has no {name}: it has {', '.join(there)}"
-                f"{ending(name, there)}"
+                f"{nearest(name, there)}"
             )
     lines = [f"{name} = {value!r}" for name, value in {**there, **sizes}.items()]
     copy = _copy(book)

@@ -21,7 +21,7 @@ from coadapt import algorithms, cli, field_docs, taxonomy
 from coadapt.cli import command, parsing
 from coadapt.cli.values import Values, get
 from coadapt.config import Config
-from coadapt.schema import ConfigError, ending
+from coadapt.schema import ConfigError, nearest
 from tools import choices
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +45,7 @@ def _run(values: Values) -> None:
     if chosen and chosen not in PAGES:
         raise ConfigError(
             f"--page is {chosen!r}: it must be one of {', '.join(PAGES)}"
-            f"{ending(chosen, PAGES)}"
+            f"{nearest(chosen, PAGES)}"
         )
     for name in [chosen] if chosen else list(PAGES):
         text = PAGES[name]()

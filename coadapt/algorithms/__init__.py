@@ -82,7 +82,7 @@ def preset(name: str, task: str | None = None) -> Config:
     if not isinstance(name, str) or name not in PRESETS:
         raise ConfigError(
             f"algorithm is {schema.shown(name)}: it must be one of {', '.join(PRESETS)}"
-            f"{schema.ending(name, PRESETS)}"
+            f"{schema.nearest(name, PRESETS)}"
         )
     make, tasks = PRESETS[name]
     return schema.override(make(), for_task(tasks, task))

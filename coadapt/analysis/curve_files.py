@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from coadapt.metrics.registry import SCORE
-from coadapt.schema import ConfigError, ending
+from coadapt.schema import ConfigError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -183,7 +183,7 @@ def _known(path: Path, rows: "pd.DataFrame", tasks: Sequence[str]) -> dict[str, 
         first = next(iter(rows.task), "none")
         raise ConfigError(
             f"{str(path)!r} has no task of the store's, which are {', '.join(tasks)}"
-            f"{ending(first, tasks)}"
+            f"{nearest(first, tasks)}"
         )
     return found
 

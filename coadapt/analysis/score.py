@@ -23,7 +23,7 @@ from scipy import stats as distributions
 
 from coadapt.analysis import stats
 from coadapt.runs.tables import Cell
-from coadapt.schema import ConfigError, ending, shown
+from coadapt.schema import ConfigError, nearest, shown
 from coadapt.tasks.units import Unit
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def require_metric(name: str) -> None:
     if name not in METRICS:
         raise ConfigError(
             f"metric is {shown(name)}: it must be one of {', '.join(METRICS)}"
-            f"{ending(name, METRICS)}"
+            f"{nearest(name, METRICS)}"
         )
 
 

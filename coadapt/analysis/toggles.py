@@ -16,7 +16,7 @@ import numpy as np
 from coadapt.analysis import effects
 from coadapt.analysis.effects import Design
 from coadapt.runs.store import Entry
-from coadapt.schema import ConfigError, ending, tied
+from coadapt.schema import ConfigError, nearest, tied
 
 AS_IT_WAS = "as it was"  # the level of a toggle that a variant's name does not have
 ALGORITHM = "algorithm"
@@ -345,7 +345,7 @@ def factorials_of(
         if toggle not in known:
             raise ConfigError(
                 f"unknown toggle {toggle!r}; the variants differ in "
-                f"{', '.join(known) or 'nothing'}{ending(toggle, known)}"
+                f"{', '.join(known) or 'nothing'}{nearest(toggle, known)}"
             )
     made = []
     for names in _homes(found).values():

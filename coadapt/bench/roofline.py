@@ -68,7 +68,7 @@ def accelerator(name: str) -> Accelerator:
         known = ", ".join(ACCELERATORS)
         raise schema.ConfigError(
             f"accelerator {name!r} is not known: it must be one of {known}"
-            f"{schema.ending(name, ACCELERATORS)}"
+            f"{schema.nearest(name, ACCELERATORS)}"
         )
     return ACCELERATORS[name]
 

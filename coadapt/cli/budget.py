@@ -8,7 +8,7 @@ from typing import Any
 from coadapt import sweep
 from coadapt.cli.values import Values, count, get, listed, number
 from coadapt.metrics import registry
-from coadapt.schema import ConfigError, ending
+from coadapt.schema import ConfigError, nearest
 from coadapt.sweep import Variant
 
 
@@ -73,7 +73,7 @@ def own_steps(values: Values, variants: Sequence[Variant]) -> list[Variant]:
         if name not in known:
             raise ConfigError(
                 f"--steps has {name!r}: it must be one of {', '.join(known)}"
-                f"{ending(name, known)}"
+                f"{nearest(name, known)}"
             )
     of_all = bool(steps_for_all(values))  # it goes before a row's own
     return [

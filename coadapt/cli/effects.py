@@ -32,7 +32,7 @@ from coadapt.cli import command, factorials, output, pairs
 from coadapt.cli.values import OF_PROTOCOL, Values, get, listed, positive, required
 from coadapt.report import compare, effect_tables
 from coadapt.runs import store
-from coadapt.schema import ConfigError, ending
+from coadapt.schema import ConfigError, nearest
 
 
 def _define(values: Values) -> None:
@@ -94,7 +94,7 @@ def stored(
     tasks = dict.fromkeys(task for arms in versions.values() for task, _ in arms)
     tasks |= dict.fromkeys(stats.unversioned(task) for task in tasks)
     for task in (each for each in asked if each not in tasks):
-        raise ConfigError(f"--tasks has {task!r}: it has no rows{ending(task, tasks)}")
+        raise ConfigError(f"--tasks has {task!r}: it has no rows{nearest(task, tasks)}")
     for version, every in versions.items():
         arms = {
             (task, variant): arm

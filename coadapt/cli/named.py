@@ -9,7 +9,7 @@ from coadapt.cli import variants as variants_of
 from coadapt.cli.values import Values, get, listed
 from coadapt.experiments import load
 from coadapt.experiments.base import PAPER, Experiment, scaled
-from coadapt.schema import ConfigError, ending
+from coadapt.schema import ConfigError, nearest
 from coadapt.studies import until
 from coadapt.sweep import Sweep, Variant
 
@@ -39,7 +39,7 @@ def _chosen(
         if name not in known:
             raise ConfigError(
                 f"--variants has {name!r}: it must be one of {', '.join(known)}"
-                f"{ending(name, known)}"
+                f"{nearest(name, known)}"
             )
     if not names:
         return variants

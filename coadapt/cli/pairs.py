@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from coadapt.analysis.comparison import Pair
 from coadapt.cli.values import Values, get, listed
-from coadapt.schema import ConfigError, ending
+from coadapt.schema import ConfigError, nearest
 
 
 def named(values: Values, variants: Sequence[str]) -> list[Pair]:
@@ -33,7 +33,7 @@ def _listed(text: str, variants: Sequence[str]) -> list[Pair]:
             if name not in variants:
                 raise ConfigError(
                     f"--pairs has {name!r}: it must be one of {', '.join(variants)}"
-                    f"{ending(name, variants)}"
+                    f"{nearest(name, variants)}"
                 )
         found.append(Pair(on, (on,), (off,)))
     if not found:

@@ -42,7 +42,7 @@ def _no_value(values: Values, said: str) -> ConfigError:
         words = "true or false"
     elif not allowed and flag.parser.syntactic_help:
         words = f"a {flag.parser.syntactic_help}"
-    end = schema.ending(value, allowed)
+    end = schema.nearest(value, allowed)
     return ConfigError(f"--{name} is {value!r}: it must be {words}{end}")
 
 

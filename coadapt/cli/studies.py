@@ -13,7 +13,7 @@ from coadapt.cli import power_flags, running, settings
 from coadapt.cli.values import Values, count, get, positive
 from coadapt.report import compare, protocols
 from coadapt.runs import manifest
-from coadapt.schema import ConfigError, ending
+from coadapt.schema import ConfigError, nearest
 from coadapt.studies import tuning, until
 from coadapt.sweep import Sweep
 
@@ -48,7 +48,7 @@ def planned(values: Values, asked: Sweep) -> tuple[Sweep, running.Parts | None]:
     word, tuned = get(values, "until"), settings.tuned(values)
     if word not in (None, UNTIL):
         raise ConfigError(
-            f"--until is {word!r}: it must be {UNTIL}{ending(word, [UNTIL])}"
+            f"--until is {word!r}: it must be {UNTIL}{nearest(word, [UNTIL])}"
         )
     if word is None and get(values, "max_seeds") is not None:
         raise ConfigError(

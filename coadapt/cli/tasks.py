@@ -20,7 +20,7 @@ from absl import flags
 from coadapt import devices
 from coadapt.cli import command, output
 from coadapt.cli.values import Values, count, get
-from coadapt.schema import ConfigError, ending
+from coadapt.schema import ConfigError, nearest
 from coadapt.tasks import registry
 
 
@@ -40,7 +40,7 @@ def _run(values: Values) -> int:
     if suite and suite not in registry.SUITES:
         raise ConfigError(
             f"--suite is {suite!r}: it must be one of {', '.join(registry.SUITES)}"
-            f"{ending(suite, registry.SUITES)}"
+            f"{nearest(suite, registry.SUITES)}"
         )
     chosen = [suite] if suite else list(registry.SUITES)
     if get(values, "check"):

@@ -55,7 +55,7 @@ class Overestimation(NamedTuple):
         if name not in self.names:
             raise ConfigError(
                 f"name is {schema.shown(name)}: the values are of "
-                f"{', '.join(self.names)}{schema.ending(name, self.names)}"
+                f"{', '.join(self.names)}{schema.nearest(name, self.names)}"
             )
         return self.names.index(name)
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from coadapt.envs import dmc, host, phys2d, striker, suites, toy
 from coadapt.envs.base import Autoreset, DeviceEnv, Dynamics, EnvState, HostEnv
-from coadapt.schema import ConfigError, ending
+from coadapt.schema import ConfigError, nearest
 from coadapt.types import EnvSpec
 
 __all__ = [
@@ -72,7 +72,7 @@ def _split(task: str) -> tuple[str, str]:
     tasks = [f"{key}/{name}" for key, f in FAMILIES.items() for name in f.names()]
     package, colon, _ = task.partition(":")
     ours = colon and package.isidentifier() and not slash  # as gymnasium.make has it
-    meant = f"; did you mean 'gym/{task}'?" if ours else ending(task, tasks)
+    meant = f"; did you mean 'gym/{task}'?" if ours else nearest(task, tasks)
     raise ConfigError(
         f"task {task!r} must be 'family/id' with a family of {', '.join(FAMILIES)}"
         f"{meant}"

@@ -22,7 +22,7 @@ from coadapt.envs.base import (
 )
 from coadapt.envs.batch import BatchEnv, quiet
 from coadapt.envs.loop import Loop
-from coadapt.schema import ConfigError, ending
+from coadapt.schema import ConfigError, nearest
 from coadapt.types import EnvSpec
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def dmc_spec(name: str) -> EnvSpec:
     if name not in tasks:
         raise ConfigError(
             f"task 'dmc/{name}' must be a task of the suite of dm_control {version}"
-            f"{ending(name, tasks, 'dmc/')}"
+            f"{nearest(name, tasks, 'dmc/')}"
         )
     env = _template(name)
     limit, box = require_limit(f"dmc/{name}", env._step_limit), env.action_spec()

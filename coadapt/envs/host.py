@@ -28,7 +28,7 @@ from coadapt.envs.base import (
 )
 from coadapt.envs.batch import BatchEnv, quiet
 from coadapt.envs.loop import Loop, Stepper, close, global_draws_noted
-from coadapt.schema import ConfigError, ending
+from coadapt.schema import ConfigError, nearest
 from coadapt.types import EnvSpec
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ def registered(name: str) -> Any:
             f"task 'gym/{name}' must name an id that gymnasium "
             f"{gymnasium.__version__} registers, version included, or one that a "
             "package registers when it is imported, as 'gym/package:Id-v0'"
-            f"{ending(env_id, gym_names(), before)}"
+            f"{nearest(env_id, gym_names(), before)}"
         )
     return gymnasium.registry[env_id]
 

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from coadapt.envs import host
 from coadapt.envs.base import Autoreset
 from coadapt.envs.suites import foreign
-from coadapt.schema import ConfigError, ending
+from coadapt.schema import ConfigError, nearest
 from coadapt.types import EnvSpec
 
 _FUNCTIONAL = {  # what gymnasium registers, and the class of its equations
@@ -57,7 +57,7 @@ def make_phys2d(name: str, count: int) -> Autoreset:
         raise ConfigError(
             f"task 'phys2d/{name}' must be one of {', '.join(phys2d_names())} of "
             f"gymnasium {importlib.metadata.version('gymnasium')}"
-            f"{ending(name, phys2d_names(), 'phys2d/')}"
+            f"{nearest(name, phys2d_names(), 'phys2d/')}"
         )
     return _phys2d(name)
 

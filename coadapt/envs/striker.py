@@ -16,7 +16,7 @@ import numpy as np
 from coadapt.envs.base import HostEnv, in_a_sentence
 from coadapt.envs.batch import BatchEnv, MjModel, quiet
 from coadapt.envs.gym_mujoco import Pusher, length
-from coadapt.schema import ConfigError, ending
+from coadapt.schema import ConfigError, nearest
 from coadapt.types import EnvSpec
 from coadapt.version import __version__
 
@@ -135,7 +135,7 @@ def ours_spec(name: str) -> EnvSpec:
     if name not in ours_names():
         raise ConfigError(
             f"task 'ours/{name}' must have one of the ids {', '.join(ours_names())}"
-            f"{ending(name, ours_names(), 'ours/')}"
+            f"{nearest(name, ours_names(), 'ours/')}"
         )
     version = importlib.metadata.version("mujoco")
     return EnvSpec(

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 
 from coadapt.envs.base import Autoreset, in_a_sentence
 from coadapt.envs.batch import quiet
-from coadapt.schema import ConfigError, ending
+from coadapt.schema import ConfigError, nearest
 from coadapt.types import EnvSpec
 
 LIMIT = 1000  # steps; what both suites have, in every task
@@ -141,7 +141,7 @@ def _brax_name(name: str) -> tuple[str, str]:
         version = importlib.metadata.version("brax")
         raise ConfigError(
             f"task {task!r} must be an environment of brax {version}, with a backend "
-            f"of {', '.join(BACKENDS)} or none{ending(name, brax_names(), 'brax/')}"
+            f"of {', '.join(BACKENDS)} or none{nearest(name, brax_names(), 'brax/')}"
         )
     if base == "swimmer":
         raise ConfigError(
@@ -203,7 +203,7 @@ def _playground_name(name: str) -> tuple[str, str]:
             f"task {task!r} must be of the DeepMind Control suite of playground "
             f"{version}, with :jax, :warp or neither; its other suites are downloaded "
             "when they are made, and show more than one vector"
-            f"{ending(name, _PLAYGROUND, 'playground/')}"
+            f"{nearest(name, _PLAYGROUND, 'playground/')}"
         )
     if impl == "warp" and jax.default_backend() != "gpu":
         raise ConfigError(

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from coadapt.envs.base import Autoreset, Dynamics
-from coadapt.schema import ConfigError, ending
+from coadapt.schema import ConfigError, nearest
 from coadapt.types import EnvSpec
 
 UNIFORM_VARIANCE = 1 / 3  # of an action uniform in [-1, 1]
@@ -327,6 +327,6 @@ def _dynamics(name: str) -> Toy:
     if name not in TOYS:
         raise ConfigError(
             f"task 'toy/{name}' must have one of the ids {', '.join(TOYS)}"
-            f"{ending(name, TOYS, 'toy/')}"
+            f"{nearest(name, TOYS, 'toy/')}"
         )
     return TOYS[name]()

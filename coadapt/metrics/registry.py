@@ -248,11 +248,11 @@ def chosen(names: Iterable[str]) -> Log:
     for name in names:
         if not isinstance(name, str) or name not in METRICS | GROUPS:
             allowed = [*GROUPS, *METRICS]
-            hint = nearest(name, allowed) if isinstance(name, str) else "."
+            hint = nearest(name, allowed) if isinstance(name, str) else ""
             raise ConfigError(
                 f"log has {shown(name)}: it must be one of the groups "
                 f"{', '.join(GROUPS)}, or a metric that docs/logging.md "
-                f"lists{hint or '.'}"
+                f"lists{hint}"
             )
         found.update(GROUPS.get(name, (name,)))
     return tuple(name for name in METRICS if name in found)

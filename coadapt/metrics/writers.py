@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, Protocol
 
 from coadapt.runs import files, store
 from coadapt.runs.store import Cell, Header
-from coadapt.schema import ConfigError, ending
+from coadapt.schema import ConfigError, nearest
 from coadapt.system.console import cut
 from coadapt.system.notes import note
 
@@ -238,7 +238,7 @@ def named(name: str, workdir: Path, project: str) -> Sink:
     if name not in PACKAGES:
         raise ConfigError(
             f"sink is {name!r}: it must be one of {', '.join(PACKAGES)}"
-            f"{ending(name, PACKAGES)}"
+            f"{nearest(name, PACKAGES)}"
         )
     if name == TENSORBOARD:
         return TensorBoard(workdir)

@@ -5,7 +5,7 @@ import os
 from typing import TYPE_CHECKING
 
 from coadapt.plot.canvas import in_own_style
-from coadapt.schema import ConfigError, ending
+from coadapt.schema import ConfigError, nearest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,7 +46,7 @@ def require_suffix(path: str | os.PathLike[str]) -> str:
     if suffix not in _DATES:
         raise ConfigError(
             f"path is {str(path)!r}: it must end in {', '.join(_DATES)}"
-            f"{ending(suffix, _DATES)}"
+            f"{nearest(suffix, _DATES)}"
         )
     return suffix
 

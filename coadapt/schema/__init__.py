@@ -13,7 +13,6 @@ from coadapt.schema.changes import override, single, tied
 from coadapt.schema.errors import (
     ConfigError,
     UnknownFieldError,
-    ending,
     must_be,
     near,
     nearest,
@@ -65,7 +64,6 @@ __all__ = [
     "as_traced",
     "config",
     "diff",
-    "ending",
     "fields",
     "fingerprint",
     "from_dict",

@@ -73,11 +73,6 @@ def nearest(word: object, allowed: Iterable[str], before: str = "") -> str:
     return f"; did you mean {before + found!r}?" if found else ""
 
 
-def ending(word: object, allowed: Iterable[str], before: str = "") -> str:
-    """How a refusal ends that has named what is `allowed`: with the nearest, or '.'."""
-    return nearest(word, allowed, before) or "."
-
-
 def near(word: object, allowed: Iterable[str]) -> str | None:
     """The likeliest of `allowed`, if one is alike."""
     names = {name.lower(): name for name in reversed(list(allowed))}
@@ -100,7 +95,7 @@ def unknown(what: str, got: object, has: str, names: Iterable[str]) -> ConfigErr
     more = f" and {len(known) - 8} more" if len(known) > 8 else ""
     return ConfigError(
         f"{what} is {shown(got)}: {has} {', '.join(known[:8]) or 'none'}{more}"
-        f"{ending(got, known)}"
+        f"{nearest(got, known)}"
     )
 
 

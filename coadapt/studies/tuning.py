@@ -23,7 +23,7 @@ from coadapt import schema, sweep
 from coadapt.analysis import score, verdict
 from coadapt.runs import manifest, store
 from coadapt.runs.store import Cell, Entry, Header
-from coadapt.schema import ConfigError, ending, nearest
+from coadapt.schema import ConfigError, nearest
 from coadapt.studies import until
 from coadapt.sweep import Sweep, Variant
 
@@ -129,7 +129,7 @@ def require(tuning: Tuning, asked: Sweep) -> None:
     if tuning.rule not in RULES:
         raise ConfigError(
             f"tune_rule is {tuning.rule!r}: it must be one of {', '.join(RULES)}"
-            f"{ending(tuning.rule, RULES)}"
+            f"{nearest(tuning.rule, RULES)}"
         )
     if len(asked.seeds) < verdict.LEAST or max(asked.seeds) >= FIRST_SEED:
         raise ConfigError(
@@ -151,9 +151,8 @@ def require_fields(asked: Sweep, ranges: Sequence[Range]) -> None:
                 )
             if path not in known:
                 sweep.vary(v, {path: low})  # raises, unless an older version had it
-                near = nearest(path, known)
                 raise ConfigError(
-                    f"{path} was renamed: see docs/config.md{near or '.'}"
+                    f"{path} was renamed: see docs/config.md{nearest(path, known)}"
                 )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from coadapt import envs
 from coadapt.envs import DeviceEnv, HostEnv, host, toy
 from coadapt.envs.base import once
-from coadapt.schema import ConfigError, ending
+from coadapt.schema import ConfigError, nearest
 from coadapt.system.notes import note_once
 from coadapt.tasks import registry
 from coadapt.tasks.units import GIVEN, Unit
@@ -65,7 +65,7 @@ def asked(tasks: Mapping[str, object], given: Mapping[str, float]) -> dict[str, 
         if task not in tasks:
             raise ConfigError(
                 f"reference is of {task!r}: the sweep has {', '.join(tasks)}"
-                f"{ending(task, tasks)}"
+                f"{nearest(task, tasks)}"
             )
         if not isinstance(value, int | float) or not math.isfinite(value):
             raise ConfigError(

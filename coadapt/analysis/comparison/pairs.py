@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from coadapt.analysis.comparison.arms import Arms
-from coadapt.schema import ConfigError, ending
+from coadapt.schema import ConfigError, nearest
 from coadapt.sweep import label
 
 Names = str | Sequence[str]
@@ -43,7 +43,7 @@ def pairs_of(
     for name in (name for pair in pairs for name in (*pair.on, *pair.off)):
         if name not in variants:
             raise ConfigError(
-                f"variant {name!r} has no rows of 'return'{ending(name, variants)}"
+                f"variant {name!r} has no rows of 'return'{nearest(name, variants)}"
             )
     return pairs
 
@@ -119,7 +119,7 @@ def common_tasks(
     there = list(dict.fromkeys(task for task, _ in arms))
     for task in asked:
         if task not in there:
-            near = ending(task, there)
+            near = nearest(task, there)
             raise ConfigError(f"there are no rows of task {task!r}{near}")
     tasks = tuple(
         task
