@@ -230,7 +230,7 @@ def _section(work: str) -> str:
 def _run(values: Values) -> None:
     """Measure, print, and write where that was asked. Raises: ConfigError, OSError."""
     found = asked(values)
-    _ = found.kept  # a file of another machine is refused before peers are installed
+    kept = found.kept  # of another machine it is refused before peers are installed
     programs = _programs(found)
     if not programs:
         raise OSError("none of the peers could be installed.")
@@ -240,9 +240,9 @@ def _run(values: Values) -> None:
         raise OSError(f"an environment is damaged: {reason}") from None
     line = _command(values)
     works = {
-        "learner": functools.partial(_rates, found, programs, _learners(found)),
-        "loop": functools.partial(_rates, found, programs, _loops(found)),
-        "sweep": functools.partial(_sweep, found, programs),
+        "learner": functools.partial(_rates, found, kept, programs, _learners(found)),
+        "loop": functools.partial(_rates, found, kept, programs, _loops(found)),
+        "sweep": functools.partial(_sweep, found, kept, programs),
     }
     for work in found.works:
         lines = works[work]()
@@ -342,9 +342,9 @@ def _loops(found: Asked) -> list[Setting]:
 
 
 def _rates(
-    found: Asked, programs: dict[str, Program], settings: list[Setting]
+    found: Asked, kept: Kept, programs: dict[str, Program], settings: list[Setting]
 ) -> list[str]:
-    measured = rounds.Rounds(programs, devices.cores(), found.kept, found.processes)
+    measured = rounds.Rounds(programs, devices.cores(), kept, found.processes)
     records = measured.run(settings, found.agents, found.rounds)
     names = ("algorithm",) if len(settings[0].columns) == 1 else (
         "task", "networks", "replay"
@@ -352,9 +352,9 @@ def _rates(
     return tables.table(records, (*names, "agents"), list(programs))
 
 
-def _sweep(found: Asked, programs: dict[str, Program]) -> list[str]:
+def _sweep(found: Asked, kept: Kept, programs: dict[str, Program]) -> list[str]:
     asked = Sweeps(
-        found.axes, found.steps, found.cells, found.rounds, devices.cores(), found.kept
+        found.axes, found.steps, found.cells, found.rounds, devices.cores(), kept
     )
     return tables.sweeps(asked.measure(programs), list(programs))
 

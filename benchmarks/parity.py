@@ -11,7 +11,6 @@ and the earlier stays in its log, with what was mended since, a sentence a row i
 `mended.json`. The rule is in experiments/parity.py.
 """
 
-import argparse
 import csv
 import json
 import math
@@ -378,11 +377,7 @@ def _draw(there: Sequence[Study], folder: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--write", action="store_true")
-    parser.add_argument("--place", type=Path, default=PLACE)
-    parser.add_argument("--page", type=Path, default=PAGE)
-    asked = parser.parse_args(argv)
+    asked = sections.asked_of(__doc__, PLACE, PAGE, argv)
     try:
         there = studies(asked.place)
     except ConfigError as error:

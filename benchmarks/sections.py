@@ -26,6 +26,17 @@ def put(page: str, name: str, text: str) -> str:
     return f"{before}{begin}{text.rstrip()}\n{end}{after}"
 
 
+def asked_of(
+    about: str | None, place: Path, page: Path, argv: Sequence[str] | None
+) -> argparse.Namespace:
+    """`place` of a store, `page` that is made of it, and whether to `write` that."""
+    parser = argparse.ArgumentParser(description=(about or "").partition("\n")[0])
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--place", type=Path, default=place)
+    parser.add_argument("--page", type=Path, default=page)
+    return parser.parse_args(argv)
+
+
 def command(
     about: str | None,
     made: Callable[[Path], str],
@@ -35,11 +46,7 @@ def command(
     argv: Sequence[str] | None,
 ) -> None:
     """Print a section that is made from a store's place, or write it into its page."""
-    parser = argparse.ArgumentParser(description=(about or "").partition("\n")[0])
-    parser.add_argument("--write", action="store_true")
-    parser.add_argument("--place", type=Path, default=place)
-    parser.add_argument("--page", type=Path, default=page)
-    asked = parser.parse_args(argv)
+    asked = asked_of(about, place, page, argv)
     try:
         text = made(asked.place)
         if asked.write:
